@@ -1,0 +1,139 @@
+// Types shared by every unit of the core. Their widths do not depend on the configuration: addresses and
+// dimensions are wide enough for every configuration, and each unit uses the low bits it needs.
+package sparsecore_pkg;
+
+  // A line, and so a tile, has at most 64 positions; an activation word is 8 bytes.
+  parameter int unsigned LinePos   = 64;
+  parameter int unsigned WordBytes = 8;
+  parameter int unsigned LineWords = LinePos / WordBytes;
+  parameter int unsigned PosW      = $clog2(LinePos);
+  parameter int unsigned AddrW     = 24;
+  parameter int unsigned AccW      = 32;
+  // Rows of the Accumulation Buffer's slice of one PE: 4L banks of 32 entries.
+  parameter int unsigned AccDepth  = 32;
+  parameter int unsigned AccAddrW  = $clog2(AccDepth);
+  // Offsets into a region buffer (one channel's input window of one tile), at most 512 positions.
+  parameter int unsigned RegionW   = 9;
+
+  typedef logic [AddrW-1:0]          addr_t;   // vectors, words or index entries, by memory
+  typedef logic [15:0]               dim_t;    // C H W K and counts of them
+  typedef logic signed [16:0]        coord_t;  // input row or column; negative in the padding
+  typedef logic [PosW-1:0]           pos_t;    // position in a tile or line: 0..63
+  typedef logic [PosW:0]             npos_t;   // number of positions: 0..64
+  typedef logic [RegionW-1:0]        region_off_t;
+  typedef logic [LinePos-1:0]        bitmap_t;
+  typedef logic [LinePos-1:0][7:0]   line_bytes_t;
+  typedef logic [15:0]               job_t;    // (tile, chunk) number in issue order, modulo 2^16
+
+  // m/k, the number of output channels a lane stands for; it sets how positions map to accumulator banks.
+  typedef enum logic [1:0] {
+    RatioOne  = 2'd0,
+    RatioTwo  = 2'd1,
+    RatioFour = 2'd2
+  } ratio_e;
+
+  typedef struct packed {
+    logic [3:0]        index;  // within the group of m
+    logic signed [7:0] value;
+  } weight_lane_t;
+
+  typedef struct packed {
+    bitmap_t bitmap;
+    addr_t   ptr;   // first word of the packed non-zero bytes
+  } index_entry_t;
+
+  // One line on its way into the Activation and Index Memories.
+  typedef struct packed {
+    addr_t       idx_addr;
+    addr_t       ptr;
+    bitmap_t     bitmap;
+    logic [3:0]  words;   // 0..8
+    line_bytes_t bytes;   // packed; those past the last non-zero are 0
+  } line_write_t;
+
+  // Requantisation parameters of one output channel.
+  typedef struct packed {
+    logic [5:0]         shift;       // 1..62
+    logic [30:0]        multiplier;
+    logic signed [31:0] bias;
+  } param_t;
+
+  // Layer descriptor, as the host writes it (docs/architecture.md, "Layer descriptor").
+  typedef struct packed {
+    logic [1:0]        k_log2;
+    logic [2:0]        m_log2;
+    logic              act_signed;
+    logic              out_signed;
+    logic              skip;
+    dim_t              in_c;
+    dim_t              in_h;
+    dim_t              in_w;
+    dim_t              out_k;
+    dim_t              out_h;
+    dim_t              out_w;
+    logic [2:0]        kernel_r;
+    logic [2:0]        kernel_s;
+    logic              stride_y2;   // 1: stride 2
+    logic              stride_x2;
+    logic [1:0]        pad_top;
+    logic [1:0]        pad_left;
+    npos_t             line_h;      // input line block
+    npos_t             line_w;
+    dim_t              lines_y;     // input line grid
+    dim_t              lines_x;
+    npos_t             tile_h;      // output tile = output line block
+    npos_t             tile_w;
+    dim_t              tiles_y;
+    dim_t              tiles_x;
+    dim_t              chunks;
+    dim_t              splits;
+    dim_t              split_c;     // channels of a split; the last one may have fewer
+    addr_t             wgt_base;
+    addr_t             par_base;
+    addr_t             in_idx_base;
+    addr_t             out_idx_base;
+    addr_t             out_act_base;
+    addr_t             out_act_limit;  // first word past the output section
+    logic signed [8:0] clamp_lo;
+    logic signed [8:0] clamp_hi;
+  } layer_t;
+
+  // What layer_setup derives from a descriptor, constant while the layer runs.
+  typedef struct packed {
+    ratio_e      ratio;
+    logic [5:0]  rs;           // R*S
+    region_off_t win_w;        // region pitch: (tile_w-1)*stride_x + S
+    dim_t        chunk_k;      // output channels of a chunk: L*m/k
+    addr_t       in_lines;     // input lines per channel
+    addr_t       out_lines;    // output lines per channel
+  } derived_t;
+
+  // A work unit: (output tile, chunk, range of input channels).
+  typedef struct packed {
+    job_t   job;
+    logic   split;        // the layer is split over input channels: the job has more than one unit
+    dim_t   chunk;
+    addr_t  out_line;     // output line (tile) number, row-major
+    npos_t  tile_h;       // rows and columns of the tile inside the output plane
+    npos_t  tile_w;
+    dim_t   channels;     // input channels of this unit
+    addr_t  wgt_addr;     // weight vector of its first (c, r, s)
+    addr_t  idx_addr;     // index entry of the window's first line in its first channel
+    coord_t win_y;        // input coordinates of the window's origin
+    coord_t win_x;
+    dim_t   line_y;       // input coordinates of the first line that meets the window
+    dim_t   line_x;
+    npos_t  lines_y;      // lines that meet the window; 0 in either: it lies in the padding alone
+    npos_t  lines_x;
+  } unit_t;
+
+  // What happens to a PE in a cycle; exactly one of these.
+  typedef enum logic [2:0] {
+    PeBusy         = 3'd0,  // L multipliers at work
+    PeNoWeight     = 3'd1,  // a pass is ready, its weight vector is not there
+    PeNoActivation = 3'd2,  // a unit is assigned, no pass is ready
+    PeDrain        = 3'd3,  // hands over its accumulators, or waits to
+    PeNoUnit       = 3'd4
+  } pe_state_e;
+
+endpackage
