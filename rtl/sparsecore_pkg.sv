@@ -106,6 +106,9 @@ package sparsecore_pkg;
     dim_t        chunk_k;      // output channels of a chunk: L*m/k
     addr_t       in_lines;     // input lines per channel
     addr_t       out_lines;    // output lines per channel
+    addr_t       chunk_vectors;  // weight vectors of a chunk: C*R*S
+    addr_t       split_vectors;  // and of a full split of it: split_c*R*S
+    addr_t       split_lines;    // index entries of a split: split_c*in_lines
   } derived_t;
 
   // A work unit: (output tile, chunk, range of input channels).
