@@ -1,0 +1,1 @@
+"""Models of SparseCore in numpy: formats, reference convolution, tiling, cycles and energy."""
