@@ -1,0 +1,99 @@
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+from scipy.signal import correlate
+
+from models import reference
+
+
+def onnx_convolve(activations, weights, stride, padding):
+    """int32 (K, Ho, Wo) by ONNX Runtime's ConvInteger."""
+    top, bottom, left, right = padding
+    kinds = {np.dtype(np.uint8): TensorProto.UINT8, np.dtype(np.int8): TensorProto.INT8}
+    node = helper.make_node("ConvInteger", ["x", "w"], ["y"], strides=list(stride), pads=[top, left, bottom, right])
+    graph = helper.make_graph(
+        [node], "conv",
+        [helper.make_tensor_value_info("x", kinds[activations.dtype], (1, *activations.shape)),
+         helper.make_tensor_value_info("w", kinds[weights.dtype], weights.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, ["n", "k", "h", "w"])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=8)
+    onnx.checker.check_model(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": activations[None], "w": weights})[0][0]
+
+
+def scipy_convolve(activations, weights, stride, padding):
+    padded = np.pad(activations.astype(np.int64), [(0, 0), padding[:2], padding[2:]])
+    full = [correlate(padded, kernel.astype(np.int64), mode="valid", method="direct")[0] for kernel in weights]
+    return np.stack(full)[:, :: stride[0], :: stride[1]]
+
+
+def random_case(rng, dtype):
+    r, s = rng.integers(1, 8, 2)
+    padding = tuple(int(p) for p in rng.integers(0, 4, 4))
+    h = int(rng.integers(max(1, r - padding[0] - padding[1]), 20))
+    w = int(rng.integers(max(1, s - padding[2] - padding[3]), 20))
+    c, k = (int(v) for v in rng.integers(1, 9, 2))
+    info = np.iinfo(dtype)
+    activations = rng.integers(info.min, info.max + 1, (c, h, w)).astype(dtype)
+    weights = rng.integers(-128, 128, (k, c, r, s)).astype(np.int8)
+    return activations, weights, tuple(int(v) for v in rng.integers(1, 3, 2)), padding
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_convolution_against_scipy(case, rng):
+    layer = random_case(rng, np.int8 if case % 2 else np.uint8)
+    found = reference.convolve(*layer)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, scipy_convolve(*layer))
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_convolution_against_onnxruntime(case, rng):
+    # ConvInteger of ONNX Runtime takes unsigned activations; its weights are int8 here as in the core.
+    layer = random_case(rng, np.uint8)
+    np.testing.assert_array_equal(reference.convolve(*layer), onnx_convolve(*layer))
+
+
+def test_figure_3_layer_against_onnxruntime(rng):
+    activations = rng.integers(0, 256, (64, 64, 64)).astype(np.uint8)
+    weights = rng.integers(-128, 128, (128, 64, 3, 3)).astype(np.int8)
+    layer = activations, weights, (1, 1), (1, 1, 1, 1)
+    np.testing.assert_array_equal(reference.convolve(*layer), onnx_convolve(*layer))
+
+
+def test_accumulator_overflow_is_an_error():
+    activations = np.full((1400, 7, 7), 255, np.uint8)
+    weights = np.full((1, 1400, 7, 7), -128, np.int8)
+    with pytest.raises(ValueError, match="accumulator: -2239104000 leaves int32"):
+        reference.convolve(activations, weights)
+    assert reference.convolve(activations[:1300], weights[:, :1300]).item() == -1300 * 49 * 255 * 128
+
+
+def exact(acc, bias, multiplier, shift, low, high):
+    """The formula in Python's unbounded integers."""
+    return min(max(((acc + bias) * multiplier + (1 << (shift - 1))) >> shift, low), high)
+
+
+@pytest.mark.parametrize("low,high,dtype", [(0, 255, np.uint8), (0, 6, np.uint8), (-128, 127, np.int8), (-5, 5, np.int8)])
+def test_requantize_against_unbounded_integers(low, high, dtype, rng):
+    extremes = np.array([-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 2, 2**31 - 1])
+    acc = np.concatenate([extremes, rng.integers(-(2**31), 2**31, 40), rng.integers(-1000, 1000, 40)])
+    k = 400
+    bias = rng.choice(np.concatenate([extremes, rng.integers(-(2**31), 2**31, 20)]), k).astype(np.int32)
+    scale = rng.choice(np.concatenate([[0, 1, 2**31 - 1], 2 ** rng.integers(0, 31, 20)]), k).astype(np.int32)
+    shift = rng.choice(np.array([1, 2, 61, 62, *rng.integers(1, 63, 20)]), k).astype(np.int32)
+    found = reference.requantize(np.tile(acc, (k, 1))[..., None], bias, scale, shift, low, high)
+    assert found.dtype == dtype and found.shape == (k, len(acc), 1)
+    for i in range(k):
+        wanted = [exact(int(a), int(bias[i]), int(scale[i]), int(shift[i]), low, high) for a in acc]
+        assert found[i, :, 0].tolist() == wanted
+
+
+def test_requantize_rounds_half_up():
+    acc = np.array([[-3, -2, -1, 0, 1, 2, 3]])
+    one = np.array([1], np.int32)
+    assert reference.requantize(acc, 0 * one, one, one, -128, 127).tolist() == [[-1, -1, 0, 0, 1, 1, 2]]
