@@ -130,6 +130,16 @@ package sparsecore_pkg;
     npos_t  lines_x;
   } unit_t;
 
+  // What the output stage needs to know of the unit whose accumulators a PE hands over.
+  typedef struct packed {
+    job_t  job;
+    logic  split;
+    dim_t  chunk;
+    addr_t out_line;
+    npos_t tile_h;
+    npos_t tile_w;
+  } drain_info_t;
+
   // What happens to a PE in a cycle; exactly one of these.
   typedef enum logic [2:0] {
     PeBusy         = 3'd0,  // L multipliers at work
