@@ -1,0 +1,16 @@
+"""Build and run simulations: one way for tests, the command line and benchmarks."""
+
+from verif.runner.build import Build, build
+from verif.runner.run import RunResult, SimulationFailure, run, run_block
+from verif.runner.sources import generated_sources, sources_of
+
+__all__ = [
+    "Build",
+    "RunResult",
+    "SimulationFailure",
+    "build",
+    "generated_sources",
+    "run",
+    "run_block",
+    "sources_of",
+]

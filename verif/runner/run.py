@@ -1,0 +1,180 @@
+"""Run a cocotb test module on a build, in a directory of its own, from one seed."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from verif.runner.build import TIMESCALE, Build, build, simulator_runner
+from verif.runner.paths import BUILD, ROOT
+from verif.runner.sources import sources_of
+
+MAX_SEED = 2**31 - 1
+
+
+@dataclass
+class TestOutcome:
+    """One cocotb test of a run; `message` is empty unless it failed."""
+
+    name: str
+    status: str  # "passed", "failed" or "skipped"
+    message: str
+    sim_time_ns: float
+    wall_s: float
+
+
+@dataclass
+class RunResult:
+    """A finished run: its directory (results.xml, sim.log, coverage.dat) and its tests."""
+
+    path: Path
+    seed: int
+    tests: list[TestOutcome] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[TestOutcome]:
+        return [test for test in self.tests if test.status == "failed"]
+
+
+class SimulationFailure(AssertionError):
+    """A run whose tests failed, crashed or never ran; the text ends with the rerun command."""
+
+
+def default_seed() -> int:
+    """The seed of this session: $SEED, else 1."""
+    return int(os.environ.get("SEED") or 1)
+
+
+def run(
+    design: Build,
+    test_module: str,
+    testcase: str | Sequence[str] | None = None,
+    *,
+    seed: int | None = None,
+    plusargs: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    results_dir: Path | None = None,
+    rerun: str | None = None,
+) -> RunResult:
+    """Run `test_module` (dotted name) and return its results.
+
+    One seed reaches `random`, `verif.seed.rng()` and the simulator's unknown values. The run
+    happens in `results_dir`, which is emptied first; by default it is named after the test
+    and the seed. `rerun` is the command shown on failure; under pytest it is known.
+
+    Raises:
+        ValueError: a seed outside 1 to 2**31 - 1.
+        SimulationFailure: any test failed, or the simulation ended without results.
+    """
+    seed = default_seed() if seed is None else seed
+    if not 1 <= seed <= MAX_SEED:
+        raise ValueError(f"seed {seed} is out of range, expected 1 to {MAX_SEED}")
+    pytest_id = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
+    if rerun is None:
+        rerun = f'make test TEST="{pytest_id}" SEED={seed}' if pytest_id else "(not started by make)"
+    if results_dir is None:
+        label = re.sub(r"[^\w.=-]+", "_", pytest_id.removeprefix("tests/") or f"{test_module}.{testcase or 'all'}")
+        results_dir = BUILD / "runs" / f"{label}-{design.path.name[-6:]}-{seed}"
+    shutil.rmtree(results_dir, ignore_errors=True)
+    results_dir.mkdir(parents=True)
+
+    test_args: list[str] = []
+    plusargs = list(plusargs)
+    if design.sim == "verilator":
+        plusargs += [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
+        if design.coverage:
+            plusargs.append(f"+verilator+coverage+file+{results_dir / 'coverage.dat'}")
+    elif design.waves:
+        plusargs.append(f"+dumpfile_path={results_dir / 'dump.fst'}")
+
+    results_xml = results_dir / "results.xml"
+    log = results_dir / "sim.log"
+    ended = ""
+    try:
+        simulator_runner(design.sim).test(
+            test_module=test_module,
+            hdl_toplevel=design.top,
+            hdl_toplevel_lang="verilog",
+            testcase=testcase,
+            seed=seed,
+            test_args=test_args,
+            plusargs=plusargs,
+            extra_env={"COCOTB_ANSI_OUTPUT": "0"} | dict(env or {}),
+            waves=design.waves,
+            build_dir=design.path,
+            test_dir=results_dir,
+            results_xml=str(results_xml),
+            timescale=TIMESCALE if design.sim == "verilator" else None,
+            log_file=log,
+        )
+    except (RuntimeError, SystemExit) as error:
+        ended = str(error)
+
+    result = RunResult(results_dir, seed, _parse(results_xml) if results_xml.exists() else [])
+    if ended or result.failed or not result.tests:
+        raise SimulationFailure(_report(result, ended, log, rerun))
+    return result
+
+
+def _parse(results_xml: Path) -> list[TestOutcome]:
+    outcomes = []
+    for case in ElementTree.parse(results_xml).getroot().iter("testcase"):
+        bad = [*case.findall("failure"), *case.findall("error")]
+        status = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
+        message = "\n".join(f"{b.get('error_type') or ''}: {b.get('error_msg') or b.get('message') or b.text or ''}" for b in bad)
+        outcomes.append(
+            TestOutcome(
+                case.get("name", "?"), status, message,
+                float(case.get("sim_time_ns") or 0), float(case.get("time") or 0),
+            )  # fmt: skip
+        )
+    return outcomes
+
+
+def _report(result: RunResult, ended: str, log: Path, rerun: str) -> str:
+    tail = log.read_text(errors="replace").splitlines()[-40:] if log.exists() else []
+    lines = [f"{test.name} failed: {test.message}" for test in result.failed]
+    if not result.tests:
+        lines.append(f"the simulation ended without results: {ended or 'no test matched'}")
+    elif ended and not result.failed:
+        lines.append(f"the simulator reported an error: {ended}")
+    return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", f"rerun with: {rerun}"])
+
+
+def run_block(
+    top: str,
+    parameters: Mapping[str, int] | None = None,
+    *,
+    sim: str = "verilator",
+    testcase: str | Sequence[str] | None = None,
+    public: Sequence[str] = (),
+    extra_sources: Sequence[Path] = (),
+    env: Mapping[str, str] | None = None,
+) -> RunResult:
+    """Build module `top` and run the cocotb tests of the calling file on it.
+
+    The way a block test in tests/blocks/ does both from its pytest function. The parameters
+    reach the cocotb side as environment variables of the same names. Set $COVERAGE or $WAVES
+    for a build with code coverage or wave dumps. Skips the calling test where the simulator is
+    not installed.
+    """
+    parameters = dict(parameters or {})
+    if sim == "icarus" and shutil.which("iverilog") is None:
+        import pytest
+
+        pytest.skip("iverilog is not installed")
+    caller = Path(inspect.stack()[1].filename).resolve()
+    module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
+    design = build(
+        top, sources_of(top, tuple(extra_sources)), parameters, sim,
+        coverage=bool(os.environ.get("COVERAGE")) and sim == "verilator",
+        waves=bool(os.environ.get("WAVES")), public=public,
+    )  # fmt: skip
+    values = {name: str(value) for name, value in parameters.items()}
+    return run(design, module, testcase, env=values | dict(env or {}))
