@@ -20,6 +20,7 @@ package sparsecore_pkg;
   typedef logic signed [16:0]        coord_t;  // input row or column; negative in the padding
   typedef logic [PosW-1:0]           pos_t;    // position in a tile or line: 0..63
   typedef logic [PosW:0]             npos_t;   // number of positions: 0..64
+  typedef logic [7:0]                nlines_t; // lines along one axis of a window: 0..133
   typedef logic [RegionW-1:0]        region_off_t;
   typedef logic [LinePos-1:0]        bitmap_t;
   typedef logic [LinePos-1:0][7:0]   line_bytes_t;
@@ -126,8 +127,8 @@ package sparsecore_pkg;
     coord_t win_x;
     dim_t   line_y;       // input coordinates of the first line that meets the window
     dim_t   line_x;
-    npos_t  lines_y;      // lines that meet the window; 0 in either: it lies in the padding alone
-    npos_t  lines_x;
+    nlines_t lines_y;     // lines that meet the window; 0 in either: it lies in the padding alone
+    nlines_t lines_x;
   } unit_t;
 
   // What the output stage needs to know of the unit whose accumulators a PE hands over.
