@@ -110,6 +110,7 @@ package sparsecore_pkg;
     addr_t       chunk_vectors;  // weight vectors of a chunk: C*R*S
     addr_t       split_vectors;  // and of a full split of it: split_c*R*S
     addr_t       split_lines;    // index entries of a split: split_c*in_lines
+    bitmap_t     row_starts;     // bits of a line that begin a row of its block
   } derived_t;
 
   // A work unit: (output tile, chunk, range of input channels).
@@ -149,5 +150,18 @@ package sparsecore_pkg;
     PeDrain        = 3'd3,  // hands over its accumulators, or waits to
     PeNoUnit       = 3'd4
   } pe_state_e;
+
+  // Bits of a line that begin a row of its block: the multiples of line_w.
+  function automatic bitmap_t row_starts(input npos_t line_w);
+    bitmap_t starts;
+    starts = '0;
+    starts[0] = 1'b1;
+    for (int unsigned b = 1; b < LinePos; b++) begin
+      for (int unsigned w = 1; w <= b; w++) begin
+        if (b % w == 0 && line_w == npos_t'(w)) starts[b] = 1'b1;
+      end
+    end
+    return starts;
+  endfunction
 
 endpackage
