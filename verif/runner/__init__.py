@@ -1,8 +1,9 @@
 """Build and run simulations: one way for tests, the command line and benchmarks."""
 
 from verif.runner.build import Build, build
+from verif.runner.registers import generated_sources, register_model_dir
 from verif.runner.run import RunResult, SimulationFailure, run, run_block
-from verif.runner.sources import generated_sources, sources_of
+from verif.runner.sources import sources_of
 
 __all__ = [
     "Build",
@@ -10,6 +11,7 @@ __all__ = [
     "SimulationFailure",
     "build",
     "generated_sources",
+    "register_model_dir",
     "run",
     "run_block",
     "sources_of",

@@ -72,9 +72,10 @@ def simulator_runner(sim: str) -> cocotb_runner.Runner:
 def _public_signals(top: str, public: Sequence[str]) -> str:
     """Verilator control file that lets the test bench reach the ports of `top` and `public` signals.
 
-    Ports are found by the naming rule (_i, _o, _ni, _io, _no); `public` holds `module.signal` patterns.
+    Ports are found by the naming rule (*_i, *_o, *_ni, AXI's s_ax*, m_ax*); `public` holds
+    `module.signal` patterns.
     """
-    signals = [f"{top}.*_{suffix}" for suffix in ("i", "o", "ni", "no")] + list(public)
+    signals = [f"{top}.{port}" for port in ("*_i", "*_o", "*_ni", "s_ax*", "m_ax*")] + list(public)
     rules = [
         'public_flat_rw -module "{}" -var "{}"'.format(*signal.split(".", 1)) for signal in signals
     ]

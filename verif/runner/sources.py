@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-from filelock import FileLock
-
-from verif.runner.paths import BUILD, RTL
+from verif.runner.paths import RTL
+from verif.runner.registers import GENERATED_UNITS, generated_sources
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _UNIT = re.compile(r"^\s*(?:module|package|interface)\s+(?:automatic\s+|static\s+)?(\w+)", re.MULTILINE)
 _WORD = re.compile(r"\b[A-Za-z_]\w*\b")
-
-REGISTERS = RTL / "csr" / "sparsecore.rdl"
-
-
-def generated_sources() -> list[Path]:
-    """RTL generated from the register description, up to date with it; empty before it exists.
-
-    PeakRDL writes a package and a module with flat AXI4-Lite ports and asynchronous
-    active-low reset. Raises RuntimeError with PeakRDL's message when it fails.
-    """
-    if not REGISTERS.exists():
-        return []
-    out = BUILD / "rtl_gen"
-    out.mkdir(parents=True, exist_ok=True)
-    stamp = out / "registers.sha256"
-    digest = hashlib.sha256(REGISTERS.read_bytes()).hexdigest()
-    with FileLock(out / ".lock"):
-        if not stamp.exists() or stamp.read_text() != digest:
-            command = [
-                sys.executable, "-m", "peakrdl", "regblock", str(REGISTERS), "-o", str(out),
-                "--cpuif", "axi4-lite-flat", "--default-reset", "arst_n",
-            ]  # fmt: skip
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"peakrdl failed on {REGISTERS.name}:\n{done.stdout}{done.stderr}")
-            stamp.write_text(digest)
-    return sorted(out.glob("*.sv"))
 
 
 def sources_of(top: str, extra: tuple[Path, ...] = ()) -> list[Path]:
@@ -54,9 +23,15 @@ def sources_of(top: str, extra: tuple[Path, ...] = ()) -> list[Path]:
     Raises:
         ValueError: no file defines `top`, or files depend on each other in a circle.
     """
-    files = [*sorted(RTL.rglob("*.sv")), *generated_sources(), *extra]
-    text = {file: _COMMENT.sub(" ", file.read_text()) for file in files}
-    owner = {unit: file for file in files for unit in _UNIT.findall(text[file])}
+    text: dict[Path, str] = {}
+    owner: dict[str, Path] = {}
+
+    def read(file: Path) -> None:
+        text[file] = _COMMENT.sub(" ", file.read_text())
+        owner.update(dict.fromkeys(_UNIT.findall(text[file]), file))
+
+    for file in (*sorted(RTL.rglob("*.sv")), *extra):
+        read(file)
     if top not in owner:
         raise ValueError(f"no source file defines module {top!r}")
 
@@ -70,13 +45,16 @@ def sources_of(top: str, extra: tuple[Path, ...] = ()) -> list[Path]:
             circle = " -> ".join(f.name for f in [*open_files[open_files.index(file) :], file])
             raise ValueError(f"circular dependency between source files: {circle}")
         open_files.append(file)
-        for word in sorted(set(_WORD.findall(text[file])) & owner.keys()):
-            if owner[word] != file:
-                visit(owner[word])
+        words = set(_WORD.findall(text[file]))
+        # Generated only for designs that use it.
+        if words & set(GENERATED_UNITS) and GENERATED_UNITS[0] not in owner:
+            for generated in generated_sources():
+                read(generated)
+        for needed in sorted({owner[word] for word in words & owner.keys()} - {file}):
+            visit(needed)
         open_files.pop()
         ordered.append(file)
 
-    visit(owner[top])
-    for file in extra:
+    for file in (owner[top], *extra):
         visit(file)
     return ordered
