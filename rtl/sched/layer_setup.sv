@@ -256,6 +256,7 @@ module layer_setup
           derived_q.ratio   <= ratio_e'(ratio_log2[1:0]);
           derived_q.chunk_k <= dim_t'(NumLanes) << ratio_log2[1:0];
           derived_q.win_w   <= region_off_t'(win_w);
+          derived_q.row_starts <= row_starts(layer_q.line_w);
           if (step_q == MulKernel) derived_q.row_starts <= row_starts(layer_q.line_w);
           unique case (step_q)
             MulKernel:     derived_q.rs            <= prod[5:0];

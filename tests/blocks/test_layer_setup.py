@@ -1,0 +1,177 @@
+"""layer_setup: derived values, position table, and each descriptor check on both sides of its limit."""
+
+import os
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from tests.blocks.test_tile_walk import geometry
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+LAYER, DERIVED = struct("layer_t"), struct("derived_t")
+MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]
+SIZES = {"NumLanes": 4, "WgtVectors": 4096, "ActWords": 16384, "IdxEntries": 8192, "ParEntries": 256, "RegionPos": 256}
+
+
+def size(name: str) -> int:
+    return int(os.environ[name])
+
+
+def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
+    """A good descriptor on the sizes above."""
+    shape = {"h": 9, "w": 13, "r": 3, "s": 2, "sy": 1, "sx": 2, "pad": (1, 1, 1, 0), "line": (4, 13), "tile": (3, 5)}
+    layer = geometry(**(shape | geometry_args))
+    chunk = size("NumLanes") << (mode[1] - mode[0])
+    split_c = -(-c // splits)
+    return layer | {
+        "k_log2": mode[0], "m_log2": mode[1], "act_signed": 0, "out_signed": 0, "skip": 1, "in_c": c, "out_k": k,
+        "chunks": -(-k // chunk), "splits": -(-c // split_c), "split_c": split_c, "wgt_base": 16, "par_base": 8,
+        "in_idx_base": 0, "out_idx_base": 4096, "out_act_base": 8192, "out_act_limit": 16384,
+        "clamp_lo": 0, "clamp_hi": 255,
+    }  # fmt: skip
+
+
+async def start(dut):
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    dut.rst_ni.value = 0
+    for port in (dut.layer_valid_i, dut.layer_i, dut.all_done_i):
+        port.value = 0
+    await FallingEdge(dut.clk_i)
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+
+
+async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, dict]:
+    """Offer a layer, run it to its end; returns (error code or 0, derived values, position table)."""
+    dut.layer_i.value = LAYER.pack(layer)
+    dut.layer_valid_i.value = 1
+    assert dut.layer_ready_o.value
+    await FallingEdge(dut.clk_i)
+    dut.layer_valid_i.value = 0
+    dut.layer_i.value = 0  # taken: must not be looked at again
+    table, started, code, derived = {}, 0, 0, {}
+    for _ in range(300):
+        assert dut.busy_o.value
+        if dut.tab_we_o.value:
+            table[int(dut.tab_p_o.value)] = int(dut.tab_q_o.value)
+        if dut.start_o.value:
+            started += 1
+            assert LAYER.unpack(dut.layer_o.value) == LAYER.unpack(LAYER.pack(layer))
+            derived = DERIVED.unpack(dut.derived_o.value)
+        if dut.desc_error_o.value:
+            code = int(dut.desc_error_code_o.value)
+        if dut.layer_done_o.value:
+            break
+        if started:
+            assert not dut.layer_ready_o.value
+            dut.all_done_i.value = delay <= 0
+            delay -= 1
+        await FallingEdge(dut.clk_i)
+    else:
+        raise AssertionError("the layer did not end within 300 cycles")
+    dut.all_done_i.value = 0
+    assert started == (code == 0), "a bad descriptor must not start"
+    await FallingEdge(dut.clk_i)
+    assert not dut.busy_o.value and dut.layer_ready_o.value
+    return code, derived, table
+
+
+def check_good(layer: dict, derived: dict, table: dict) -> None:
+    sy, sx = 1 + layer["stride_y2"], 1 + layer["stride_x2"]
+    win_w = (layer["tile_w"] - 1) * sx + layer["kernel_s"]
+    rs = layer["kernel_r"] * layer["kernel_s"]
+    in_lines = layer["lines_y"] * layer["lines_x"]
+    want = {
+        "ratio": layer["m_log2"] - layer["k_log2"], "rs": rs, "win_w": win_w,
+        "chunk_k": size("NumLanes") << (layer["m_log2"] - layer["k_log2"]), "in_lines": in_lines,
+        "out_lines": layer["tiles_y"] * layer["tiles_x"], "chunk_vectors": layer["in_c"] * rs,
+        "split_vectors": layer["split_c"] * rs, "split_lines": layer["split_c"] * in_lines,
+        "row_starts": sum(1 << b for b in range(0, 64, layer["line_w"])),
+    }  # fmt: skip
+    wrong = {name: (derived[name], value) for name, value in want.items() if derived[name] != value}
+    assert not wrong, f"(found, expected) {wrong}"
+    positions = [(y, x) for y in range(layer["tile_h"]) for x in range(layer["tile_w"])]
+    assert table == {p: y * sy * win_w + x * sx for p, (y, x) in enumerate(positions)}
+
+
+@cocotb.test()
+async def good_layers(dut):
+    """Every mode and random geometries: derived values and table from the definitions."""
+    await start(dut)
+    gen = rng()
+    for mode in MODES:
+        layer = descriptor(mode)
+        code, derived, table = await run_layer(dut, layer)
+        assert code == 0
+        check_good(layer, derived, table)
+    for _ in range(60):
+        tile_w = int(gen.integers(1, 9))
+        layer = descriptor(
+            MODES[gen.integers(7)], c=int(gen.integers(1, 12)), k=int(gen.integers(1, 40)), splits=int(gen.integers(1, 5)),
+            h=int(gen.integers(7, 30)), w=int(gen.integers(7, 30)), r=int(gen.integers(1, 8)), s=int(gen.integers(1, 8)),
+            sy=int(gen.integers(1, 3)), sx=int(gen.integers(1, 3)), tile=(int(gen.integers(1, 4)), tile_w), line=(1, 30),
+        )  # fmt: skip
+        layer["splits"] = -(-layer["in_c"] // layer["split_c"])
+        code, derived, table = await run_layer(dut, layer, delay=int(gen.integers(0, 20)))
+        region = ((layer["tile_h"] - 1) * (1 + layer["stride_y2"]) + layer["kernel_r"]) * (
+            (layer["tile_w"] - 1) * (1 + layer["stride_x2"]) + layer["kernel_s"]
+        )
+        assert code == (0 if region <= size("RegionPos") else 7)
+        if code == 0:
+            check_good(layer, derived, table)
+
+
+# (check of docs/architecture.md section 6, changes to a good descriptor)
+BAD = [
+    (1, {"k_log2": 3, "m_log2": 3}), (1, {"k_log2": 1, "m_log2": 1}), (1, {"k_log2": 2, "m_log2": 2}),
+    (1, {"k_log2": 0, "m_log2": 3, "chunks": 1}), (1, {"k_log2": 1, "m_log2": 0}), (1, {"k_log2": 3, "m_log2": 4}),
+    *((2, {name: 0}) for name in (
+        "in_c", "in_h", "in_w", "out_k", "out_h", "out_w", "kernel_r", "kernel_s",
+        "lines_y", "lines_x", "tiles_y", "tiles_x", "chunks", "splits", "split_c")),
+    (3, {"line_h": 0}), (3, {"line_w": 0}), (3, {"line_h": 5, "line_w": 13}),
+    (4, {"lines_y": 4}), (4, {"lines_y": 2}), (4, {"lines_x": 2}), (4, {"line_w": 12}),
+    (5, {"tile_h": 0}), (5, {"tile_w": 0}), (5, {"tile_h": 13, "tile_w": 5}), (5, {"m_log2": 3, "tile_h": 7, "chunks": 2}),
+    (6, {"tiles_y": 4}), (6, {"tiles_y": 2}), (6, {"tiles_x": 3}), (6, {"tiles_x": 1}),
+    (7, {"kernel_r": 7, "kernel_s": 7, "tile_h": 7, "tile_w": 7, "tiles_y": 2, "tiles_x": 1, "stride_y2": 1}),
+    (8, {"chunks": 4}), (8, {"chunks": 2}), (8, {"out_k": 25}),
+    (9, {"splits": 3}), (9, {"split_c": 8}), (9, {"split_c": 3}),
+    (10, {"wgt_base": 4096 - 3 * 8 * 6 + 1}), (10, {"wgt_base": 2**24 - 1}), (10, {"in_c": 65535, "split_c": 65535, "splits": 1}),
+    (11, {"par_base": 237}), (11, {"par_base": 2**24 - 1}),
+    (12, {"in_idx_base": 8192 - 8 * 3 + 1}), (12, {"out_idx_base": 8192 - 20 * 6 + 1}), (12, {"in_idx_base": 2**24 - 1}),
+    (13, {"out_act_limit": 16385}), (13, {"out_act_base": 9000, "out_act_limit": 8999}),
+    (14, {"clamp_lo": -1}), (14, {"clamp_lo": 5, "clamp_hi": 4}), (14, {"out_signed": 1, "clamp_lo": -129, "clamp_hi": 0}),
+    (14, {"out_signed": 1, "clamp_lo": 0, "clamp_hi": 128}),
+    (15, {"in_h": 6, "lines_y": 2}), (15, {"in_w": 7, "line_w": 7}),
+]  # fmt: skip
+
+# The last good value beside a bad one.
+GOOD = [
+    {"wgt_base": 4096 - 3 * 8 * 6}, {"par_base": 236}, {"in_idx_base": 8192 - 8 * 3}, {"out_idx_base": 8192 - 20 * 6},
+    {"out_act_base": 9000, "out_act_limit": 9000}, {"out_signed": 1, "clamp_lo": -128, "clamp_hi": 127},
+    {"clamp_lo": 255, "clamp_hi": 255}, {"in_h": 7, "lines_y": 2}, {"out_k": 24},
+]  # fmt: skip
+
+
+@cocotb.test()
+async def bad_descriptors(dut):
+    """Each check fires with its number, and the next good layer runs."""
+    await start(dut)
+    good = descriptor()
+    for check, change in BAD:
+        code, _, table = await run_layer(dut, good | change)
+        assert code == check, f"{change}: check {code} failed, expected {check}"
+        assert not table
+        code, derived, table = await run_layer(dut, good)
+        assert code == 0
+        check_good(good, derived, table)
+    for change in GOOD:
+        code, _, _ = await run_layer(dut, good | change)
+        assert code == 0, f"{change}: check {code} failed, expected none"
+
+
+def test_layer_setup():
+    run_block("layer_setup", SIZES)

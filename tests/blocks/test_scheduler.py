@@ -1,0 +1,181 @@
+"""scheduler: every unit of a layer once, in order, to a PE that can take it; job window; oldest job; end."""
+
+import os
+from collections import defaultdict
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from tests.blocks.test_tile_walk import expected_tiles, random_geometry
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+LAYER, DERIVED, UNIT, JOB = struct("layer_t"), struct("derived_t"), struct("unit_t"), 16
+
+
+def random_layer(gen, jobs_limit: int) -> tuple[dict, dict]:
+    """Descriptor and derived values of a random layer."""
+    while True:
+        layer = random_geometry(gen)
+        channels = int(gen.integers(1, 40))
+        split_c = -(-channels // int(gen.choice([1, 1, 2, 5, channels])))
+        layer |= {
+            "in_c": channels, "split_c": split_c, "splits": -(-channels // split_c),
+            "chunks": int(gen.integers(1, 6)), "wgt_base": int(gen.integers(0, 1000)),
+        }  # fmt: skip
+        if layer["tiles_y"] * layer["tiles_x"] * layer["chunks"] <= jobs_limit:
+            break
+    rs, in_lines = layer["kernel_r"] * layer["kernel_s"], layer["lines_y"] * layer["lines_x"]
+    return layer, {
+        "rs": rs, "in_lines": in_lines, "chunk_vectors": channels * rs,
+        "split_vectors": split_c * rs, "split_lines": split_c * in_lines,
+    }  # fmt: skip
+
+
+def expected_units(layer: dict, derived: dict) -> list[dict]:
+    units, job = [], 0
+    for tile in expected_tiles(layer):
+        for chunk in range(layer["chunks"]):
+            for split in range(layer["splits"]):
+                first = split * layer["split_c"]
+                unit = tile | {
+                    "job": job, "split": int(layer["splits"] > 1), "chunk": chunk,
+                    "channels": min(layer["split_c"], layer["in_c"] - first),
+                    "wgt_addr": layer["wgt_base"] + (chunk * layer["in_c"] + first) * derived["rs"],
+                }  # fmt: skip
+                if "idx_addr" in tile:
+                    unit["idx_addr"] = tile["idx_addr"] + first * derived["in_lines"]
+                units.append(unit)
+            job += 1
+    return units
+
+
+async def start(dut):
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    dut.rst_ni.value = 0
+    for port in (dut.start_i, dut.layer_i, dut.derived_i, dut.unit_ready_i, dut.pe_free_i, dut.job_done_i, dut.job_done_id_i):
+        port.value = 0
+    await FallingEdge(dut.clk_i)
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+
+
+class Array:
+    """PEs that hold a present and a next unit, finish at random, and streaming processors that report jobs."""
+
+    def __init__(self, pes: int, sps: int, splits: int, gen):
+        self.held = [[] for _ in range(pes)]
+        self.sps, self.splits, self.gen = sps, splits, gen
+        self.drained = defaultdict(int)
+        self.to_report: list[int] = []
+        self.done: set[int] = set()
+
+    def ready(self) -> int:
+        return sum(1 << i for i, units in enumerate(self.held) if len(units) < 2 and self.gen.random() < 0.7)
+
+    def free(self) -> int:
+        return sum(1 << i for i, units in enumerate(self.held) if not units)
+
+    def step(self, finish_rate: float) -> tuple[int, int]:
+        """Let units finish; returns job_done and job_done_id of this cycle."""
+        for units in self.held:
+            if units and self.gen.random() < finish_rate:
+                job = units.pop(0)
+                self.drained[job] += 1
+                if self.drained[job] == self.splits:
+                    self.to_report.insert(int(self.gen.integers(len(self.to_report) + 1)), job)
+        valid = ids = 0
+        for sp in range(self.sps):
+            if self.to_report and self.gen.random() < 0.6:
+                job = self.to_report.pop(0)
+                self.done.add(job)
+                valid |= 1 << sp
+                ids |= (job % 2**JOB) << (JOB * sp)
+        return valid, ids
+
+
+async def run_layer(dut, layer: dict, derived: dict, finish_rate: float, gen) -> None:
+    pes, sps = int(os.environ["NumPe"]), int(os.environ["NumSp"])
+    array = Array(pes, sps, layer["splits"], gen)
+    units = expected_units(layer, derived)
+    jobs = units[-1]["job"] + 1
+    dut.layer_i.value, dut.derived_i.value = LAYER.pack(layer), DERIVED.pack(derived)
+    dut.start_i.value = 1
+    await FallingEdge(dut.clk_i)
+    dut.start_i.value = 0
+    issued, idle = 0, 0
+    while True:
+        done_before = set(array.done)  # what the scheduler can know before this cycle's reports
+        ready, free = array.ready(), array.free()
+        dut.unit_ready_i.value, dut.pe_free_i.value = ready, free
+        dut.job_done_i.value, dut.job_done_id_i.value = array.step(finish_rate)
+        await RisingEdge(dut.clk_i)
+        valid, unit = int(dut.unit_valid_o.value), UNIT.unpack(dut.unit_o.value)
+        running, all_done, oldest = dut.running_o.value, dut.all_done_o.value, int(dut.oldest_job_o.value)
+        await FallingEdge(dut.clk_i)
+        assert running == (0 < issued), "running from the cycle after the first unit to the end"
+        assert all(job in done_before for job in range(oldest)), f"job {oldest} is not the oldest open one"
+        assert all_done == (issued == len(units) and len(done_before) == jobs)
+        if all_done:
+            break
+        if valid:
+            want = units[issued]
+            assert valid & ready and valid.bit_count() == 1
+            assert valid & free or not free & ready, "a PE without a unit goes first"
+            wrong = {key: (unit[key], value) for key, value in want.items() if unit[key] != value}
+            assert not wrong, f"unit {issued}: (found, expected) {wrong}"
+            assert want["job"] - min(set(range(jobs)) - done_before) < 4 * pes, "too many open jobs"
+            array.held[valid.bit_length() - 1].append(want["job"])
+            issued += 1
+            idle = 0
+        idle += 1
+        assert idle < 2000, f"stuck after {issued} of {len(units)} units"
+    dut.job_done_i.value = 0
+    await FallingEdge(dut.clk_i)
+    assert not dut.running_o.value and not dut.unit_valid_o.value
+
+
+@cocotb.test()
+async def random_layers(dut):
+    """Random layers, PEs slow and fast, one after the other."""
+    await start(dut)
+    gen = rng()
+    for _ in range(25):
+        await run_layer(dut, *random_layer(gen, 150), float(gen.choice([0.02, 0.2, 0.9])), gen)
+
+
+@cocotb.test()
+async def slow_job_closes_the_window(dut):
+    """While one job stays open, at most 4*NumPe are issued, and all go on when it ends."""
+    await start(dut)
+    gen = rng()
+    pes = int(os.environ["NumPe"])
+    layer, derived = random_layer(gen, 10**6)
+    layer |= {"in_c": 1, "split_c": 1, "splits": 1, "chunks": 1000}
+    derived |= {"chunk_vectors": derived["rs"], "split_vectors": derived["rs"], "split_lines": derived["in_lines"]}
+    dut.layer_i.value, dut.derived_i.value = LAYER.pack(layer), DERIVED.pack(derived)
+    dut.start_i.value = 1
+    await FallingEdge(dut.clk_i)
+    dut.start_i.value = 0
+    dut.unit_ready_i.value = 1
+    issued = []
+    for cycle in range(40 * pes):
+        await RisingEdge(dut.clk_i)
+        if dut.unit_valid_o.value:
+            issued.append(UNIT.unpack(dut.unit_o.value)["job"])
+        await FallingEdge(dut.clk_i)
+        # Every job but the first reports the cycle after it was issued; the first in the middle of the test.
+        report = 0 if cycle == 20 * pes else issued[-1] if issued and issued[-1] else None
+        dut.job_done_i.value, dut.job_done_id_i.value = report is not None, report or 0
+        if cycle == 19 * pes:
+            assert issued == list(range(4 * pes))
+    assert len(issued) > 8 * pes, "the window did not open again"
+
+
+@pytest.mark.parametrize("pes, sps", [(4, 2), (16, 1)])
+def test_scheduler(pes, sps):
+    run_block("scheduler", {"NumPe": pes, "NumSp": sps})
