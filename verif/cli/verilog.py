@@ -1,0 +1,26 @@
+"""`make verilog`: the core of one configuration as a single Verilog-2005 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from models.config import load_config
+from verif.runner.paths import BUILD, ROOT
+from verif.runner.sources import sources_of
+from verif.runner.verilog import generate_verilog
+
+TOP = "sparsecore"
+
+
+def verilog(config: str = "paper") -> None:
+    """Write build/verilog/sparsecore_CONFIG.v."""
+    parameters = load_config(config).parameters()
+    out: Path = BUILD / "verilog" / f"{TOP}_{config}.v"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    console = Console(highlight=False)
+    with console.status(f"generating Verilog of {TOP}, configuration {config}"):
+        generate_verilog(TOP, sources_of(TOP), parameters, out)
+    lines = sum(1 for _ in out.open())
+    console.print(f"{out.relative_to(ROOT)}: {lines} lines, {out.stat().st_size / 1e6:.1f} MB")

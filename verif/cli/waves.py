@@ -1,0 +1,30 @@
+"""`make waves`: run one test with wave dumps."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+from rich.console import Console
+
+from verif.cli.pytest_run import pytest_run, selection
+from verif.runner.paths import BUILD, ROOT
+
+
+def waves(test: str, seed: int = 1) -> None:
+    """Run TEST with SEED, wave dumps on, and name the files; the exit code is the test's."""
+    if not test:
+        raise typer.BadParameter("TEST is empty: name the test to run, such as TEST=tests/blocks/test_fifo.py")
+    started = time.time()
+    done = pytest_run(selection(test), {"SEED": str(seed), "WAVES": "1"})
+    dumps = [
+        path
+        for pattern in ("*.vcd", "*.fst")
+        for path in (BUILD / "runs").rglob(pattern)
+        if path.stat().st_mtime >= started
+    ]
+    for path in sorted(dumps):
+        Console(highlight=False).print(f"{path.relative_to(ROOT)} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
+    if not dumps:
+        Console(highlight=False).print("no waves were written: the test runs no simulation")
+    raise typer.Exit(done.returncode or not dumps)
