@@ -1,6 +1,7 @@
 """A convolution layer as the core runs it: tensors, geometry, sparsity mode and requantisation."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +94,13 @@ class Layer:
         """Whether the activations are int8."""
         return self.activations.dtype == np.int8
 
+    @cached_property
     def expected(self) -> np.ndarray:
-        """The reference output, uint8 or int8 (K, Ho, Wo)."""
+        """The reference output, uint8 or int8 (K, Ho, Wo), read-only."""
         acc = reference.convolve(self.activations, self.weights, self.stride, self.padding)
-        return reference.requantize(acc, self.bias, self.multiplier, self.shift, *self.clamp)
+        output = reference.requantize(acc, self.bias, self.multiplier, self.shift, *self.clamp)
+        output.flags.writeable = False
+        return output
 
     def save(self, path: str | Path) -> None:
         """Write the layer as NPZ, one array a field."""

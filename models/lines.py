@@ -56,7 +56,7 @@ class Lines:
         return np.split(self.data, np.cumsum(self.counts)[:-1])
 
 
-def _blocks(tensor: np.ndarray, shape: LineShape) -> np.ndarray:
+def to_blocks(tensor: np.ndarray, shape: LineShape) -> np.ndarray:
     """(C, H, W) -> (C, lines per channel, line_h * line_w), zeros outside the plane."""
     c, h, w = tensor.shape
     rows, cols = shape.grid(h, w)
@@ -82,7 +82,7 @@ def compress(tensor: np.ndarray, shape: LineShape) -> Lines:
     """Compress int8 or uint8 (C, H, W); raises ValueError for another type or rank."""
     if tensor.dtype not in (np.int8, np.uint8) or tensor.ndim != 3:
         raise ValueError(f"tensor: {tensor.dtype} {tensor.shape}, expected int8 or uint8 (C, H, W)")
-    blocks = _blocks(tensor, shape)
+    blocks = to_blocks(tensor, shape)
     return Lines(to_bitmaps(blocks != 0), blocks[blocks != 0].view(np.uint8))
 
 
@@ -100,7 +100,7 @@ def decompress(lines: Lines, shape: LineShape, chw: tuple[int, int, int], dtype)
         raise ValueError(f"data: {lines.data.size} bytes, expected the bitmaps' population, {lines.counts.sum()}")
     if not lines.data.all():
         raise ValueError(f"data: byte {int(np.argmin(lines.data))} is zero, expected non-zero bytes only")
-    inside = to_bitmaps(_blocks(np.ones((1, h, w), np.uint8), shape) != 0)
+    inside = to_bitmaps(to_blocks(np.ones((1, h, w), np.uint8), shape) != 0)
     stray = np.argwhere(lines.bitmaps & ~inside)
     if len(stray):
         channel, line = (int(i) for i in stray[0])

@@ -26,7 +26,7 @@ def layer(rng):
 def test_expected(layer):
     assert layer.out_shape == (12, 4, 10)
     acc = reference.convolve(layer.activations, layer.weights, (2, 1), (1, 0, 1, 2))
-    output = layer.expected()
+    output = layer.expected
     assert output.shape == layer.out_shape and output.dtype == np.int8 and len(np.unique(output)) > 20
     np.testing.assert_array_equal(
         output, reference.requantize(acc, layer.bias, layer.multiplier, layer.shift, -128, 127)

@@ -1,0 +1,126 @@
+"""The core's streams, beat by beat (docs/architecture.md section 3), from and to tensors."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from models import km, lines
+from models.config import Config
+from models.layer import Layer
+from models.lines import Lines
+from models.tiling import Plan, chunk_channels
+
+BITMAP_BYTES = 8
+LANE_BITS = 12
+PARAMETER_BITS = 72  # shift, multiplier and bias, in whole bytes
+
+
+class Beat(NamedTuple):
+    """One beat of an activation or result stream."""
+
+    data: int
+    keep: int
+    last: bool
+
+
+def weight_bytes(config: Config) -> int:
+    """Width of the weight stream in bytes: a vector of L lanes or one channel's parameters."""
+    return -(-max(LANE_BITS * config.NumLanes, PARAMETER_BITS) // 8)
+
+
+def _from_bits(bits: np.ndarray) -> list[int]:
+    """uint8 0/1 (beats, bits), bit 0 first -> one integer a beat."""
+    octets = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in octets]
+
+
+def lane_arrays(config: Config, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Values (int8) and indices (uint8) of the weight vectors, (chunks, C, R, S, L).
+
+    Lane l belongs to group l // k of the chunk and stands for output channel
+    ``chunk * L * m / k + (l // k) * m + index``. K is padded with zero channels to whole chunks.
+    """
+    chunk_k = chunk_channels(config, layer.k, layer.m)
+    padded = np.pad(layer.weights, [(0, -layer.weights.shape[0] % chunk_k)] + [(0, 0)] * 3)
+    compressed = km.compress(padded, layer.k, layer.m, 0, "weights")
+    return tuple(
+        np.moveaxis(part.reshape(-1, config.NumLanes, *part.shape[1:]), 1, -1) for part in compressed
+    )
+
+
+def weight_beats(config: Config, layer: Layer) -> list[int]:
+    """One weight vector a beat, in order chunk, c, r, s; lane l in bits 12 l + 11 : 12 l as {index, value}."""
+    values, indices = (part.reshape(-1, config.NumLanes) for part in lane_arrays(config, layer))
+    lanes = values.view(np.uint8).astype("<u2") | indices.astype("<u2") << 8
+    bits = np.unpackbits(lanes[..., None].view(np.uint8), axis=-1, bitorder="little")[..., :LANE_BITS]
+    return _from_bits(bits.reshape(len(lanes), -1))
+
+
+def parameter_beats(layer: Layer) -> list[int]:
+    """One output channel a beat: shift in bits 69:64, multiplier in 63:32, bias in 31:0."""
+    columns = zip(layer.shift.tolist(), layer.multiplier.tolist(), layer.bias.tolist(), strict=True)
+    return [shift << 64 | multiplier << 32 | bias & 0xFFFFFFFF for shift, multiplier, bias in columns]
+
+
+def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> list[Beat]:
+    """The beats of one line: the bitmap, then the packed bytes."""
+    beats = [Beat(bitmap, (1 << BITMAP_BYTES) - 1, not packed)]
+    for start in range(0, len(packed), stream_bytes):
+        part = packed[start : start + stream_bytes]
+        last = start + stream_bytes >= len(packed)
+        beats.append(Beat(int.from_bytes(part, "little"), (1 << len(part)) - 1, last))
+    return beats
+
+
+def activation_packets(plan: Plan, layer: Layer) -> list[list[Beat]]:
+    """One packet a line, in order channel, line number."""
+    compressed = lines.compress(layer.activations, plan.cut.line)
+    pairs = zip(compressed.bitmaps.ravel().tolist(), compressed.packed(), strict=True)
+    return [line_packet(bitmap, packed.tobytes(), plan.config.StreamBytes) for bitmap, packed in pairs]
+
+
+def expected_packets(plan: Plan, layer: Layer) -> list[list[Beat]]:
+    """The result stream's packets, in order channel, line number, from the reference output."""
+    compressed = lines.compress(layer.expected, plan.cut.tile)
+    pairs = zip(compressed.bitmaps.ravel().tolist(), compressed.packed(), strict=True)
+    return [line_packet(bitmap, packed.tobytes(), plan.config.StreamBytes) for bitmap, packed in pairs]
+
+
+def decode_packet(beats: list[Beat], stream_bytes: int) -> tuple[int, bytes]:
+    """Bitmap and packed bytes of one line; raises ValueError for any breach of the format."""
+    if not beats:
+        raise ValueError("packet: no beat, expected at least the bitmap")
+    head, *body = beats
+    if head.keep != (1 << BITMAP_BYTES) - 1 or head.data >> 8 * BITMAP_BYTES:
+        raise ValueError(f"bitmap beat: tkeep {head.keep:#x}, expected 0xff and zeros above")
+    population = head.data.bit_count()
+    if len(body) != -(-population // stream_bytes):
+        raise ValueError(f"packet: {len(body)} beats of bytes, expected those of {population} non-zeros")
+    if [beat.last for beat in beats] != [False] * len(body) + [True]:
+        raise ValueError(f"packet: TLAST on {[i for i, b in enumerate(beats) if b.last]}, expected on {len(body)} only")
+    packed = b""
+    for beat in body:
+        count = min(stream_bytes, population - len(packed))
+        if beat.keep != (1 << count) - 1 or beat.data >> 8 * count:
+            raise ValueError(f"bytes beat: tkeep {beat.keep:#x}, expected {(1 << count) - 1:#x} and zeros above")
+        packed += beat.data.to_bytes(count, "little")
+    if 0 in packed:
+        raise ValueError(f"packed byte {packed.index(0)} is zero, expected non-zero bytes only")
+    return head.data, packed
+
+
+def decode_output(packets: Iterable[list[Beat]], plan: Plan) -> np.ndarray:
+    """The output tensor, uint8 or int8 (K, Ho, Wo), from one packet a line in order channel, line number.
+
+    Raises ValueError for malformed packets or a wrong number of them.
+    """
+    d = plan.descriptor
+    decoded = [decode_packet(packet, plan.config.StreamBytes) for packet in packets]
+    expected = d.out_k * plan.out_lines
+    if len(decoded) != expected:
+        raise ValueError(f"result stream: {len(decoded)} lines, expected {expected}")
+    bitmaps = np.array([bitmap for bitmap, _ in decoded], np.uint64).reshape(d.out_k, plan.out_lines)
+    data = np.frombuffer(b"".join(packed for _, packed in decoded), np.uint8)
+    dtype = np.int8 if d.out_signed else np.uint8
+    return lines.decompress(Lines(bitmaps, data), plan.cut.tile, (d.out_k, d.out_h, d.out_w), dtype)

@@ -1,0 +1,196 @@
+"""The plan of a layer: how it is cut into work units and where it lies in the memories.
+
+The result is the layer descriptor of docs/architecture.md section 5, field by field, and the place of the tensors.
+"""
+
+from dataclasses import asdict, dataclass, field
+from math import ceil
+
+from models import lines
+from models.config import Config
+from models.layer import Layer
+from models.lines import LineShape
+
+WORD_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """The layer descriptor; names, meanings and units are those of ``layer_t`` (words, vectors, index entries)."""
+
+    k_log2: int
+    m_log2: int
+    act_signed: int
+    out_signed: int
+    skip: int
+    in_c: int
+    in_h: int
+    in_w: int
+    out_k: int
+    out_h: int
+    out_w: int
+    kernel_r: int
+    kernel_s: int
+    stride_y2: int
+    stride_x2: int
+    pad_top: int
+    pad_left: int
+    line_h: int
+    line_w: int
+    lines_y: int
+    lines_x: int
+    tile_h: int
+    tile_w: int
+    tiles_y: int
+    tiles_x: int
+    chunks: int
+    splits: int
+    split_c: int
+    wgt_base: int
+    par_base: int
+    in_idx_base: int
+    out_idx_base: int
+    out_act_base: int
+    out_act_limit: int
+    clamp_lo: int
+    clamp_hi: int
+
+    def as_dict(self) -> dict[str, int]:
+        """The fields by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a layer is cut: the input's line block, the output's tile (its line block) and the splits of a job."""
+
+    line: LineShape
+    tile: LineShape
+    splits: int = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A layer on a configuration: descriptor, cut, and the input's section [in_act_base, in_act_limit) in words."""
+
+    config: Config
+    descriptor: Descriptor
+    cut: Cut
+    in_act_base: int
+    in_act_limit: int
+    wgt_count: int = field(metadata={"unit": "weight vectors"})
+
+    @property
+    def in_lines(self) -> int:
+        """Input lines per channel."""
+        return self.descriptor.lines_y * self.descriptor.lines_x
+
+    @property
+    def out_lines(self) -> int:
+        """Output lines (tiles) per channel."""
+        return self.descriptor.tiles_y * self.descriptor.tiles_x
+
+
+def chunk_channels(config: Config, k: int, m: int) -> int:
+    """Consecutive output channels that one weight vector covers: L * m / k."""
+    return config.NumLanes * m // k
+
+
+def max_tile(config: Config, k: int, m: int) -> int:
+    """Most positions of a tile: 4 L banks of AccDepth accumulators hold its L * m / k channels; a line at most 64."""
+    return min(lines.LINE_BITS, 4 * config.AccDepth * k // m)
+
+
+def region_size(layer: Layer, tile: LineShape) -> int:
+    """Positions of the window of a whole tile in one channel, padding included."""
+    r, s = layer.weights.shape[2:]
+    return ((tile.line_h - 1) * layer.stride[0] + r) * ((tile.line_w - 1) * layer.stride[1] + s)
+
+
+def _tile_fits(config: Config, layer: Layer, tile: LineShape) -> bool:
+    positions = tile.line_h * tile.line_w
+    return positions <= max_tile(config, layer.k, layer.m) and region_size(layer, tile) <= config.RegionPos
+
+
+def _words(packed: lines.Lines) -> int:
+    """Activation Memory words of a compressed tensor: each line starts at a word."""
+    return int((-(-packed.counts // WORD_BYTES)).sum())
+
+
+def _require(found: int, available: int, what: str, where: str) -> None:
+    if found > available:
+        raise ValueError(f"layer does not fit: {found} {what}, {where} at most {available}")
+
+
+def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
+    """The plan of a layer with a given cut.
+
+    Weights and parameters lie at address 0, then input and output follow each other in Activation and Index Memory.
+    Raises ValueError ("layer does not fit: ...") that names what is too large and the limit.
+    """
+    c, h, w = layer.activations.shape
+    k, ho, wo = layer.out_shape
+    r, s = layer.weights.shape[2:]
+    if not 1 <= cut.splits <= c:
+        raise ValueError(f"splits: {cut.splits}, expected 1 to C = {c}")
+    split_c = ceil(c / cut.splits)
+    splits = ceil(c / split_c)
+    positions = cut.tile.line_h * cut.tile.line_w
+    _require(positions, max_tile(config, layer.k, layer.m), "positions of a tile", f"the accumulators hold at {layer.k}/{layer.m}")
+    _require(region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds")
+    chunks = ceil(k / chunk_channels(config, layer.k, layer.m))
+    wgt_count = chunks * c * r * s
+    _require(wgt_count, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
+    _require(k, config.ParDepth, "output channels", "the Parameter Memory holds")
+    (lines_y, lines_x), (tiles_y, tiles_x) = cut.line.grid(h, w), cut.tile.grid(ho, wo)
+    in_entries, out_entries = c * lines_y * lines_x, k * tiles_y * tiles_x
+    _require(in_entries + out_entries, config.IdxBanks * config.IdxDepth, "input and output lines", "the Index Memory holds")
+    act_words = config.ActBanks * config.ActDepth
+    in_words = _words(lines.compress(layer.activations, cut.line))
+    out_words = _words(lines.compress(layer.expected, cut.tile))
+    _require(in_words + out_words, act_words, "words of input and output", "the Activation Memory holds")
+    descriptor = Descriptor(
+        k_log2=layer.k.bit_length() - 1, m_log2=layer.m.bit_length() - 1,
+        act_signed=int(layer.signed), out_signed=int(layer.clamp[0] < 0), skip=int(layer.skip),
+        in_c=c, in_h=h, in_w=w, out_k=k, out_h=ho, out_w=wo, kernel_r=r, kernel_s=s,
+        stride_y2=layer.stride[0] - 1, stride_x2=layer.stride[1] - 1, pad_top=layer.padding[0], pad_left=layer.padding[2],
+        line_h=cut.line.line_h, line_w=cut.line.line_w, lines_y=lines_y, lines_x=lines_x,
+        tile_h=cut.tile.line_h, tile_w=cut.tile.line_w, tiles_y=tiles_y, tiles_x=tiles_x,
+        chunks=chunks, splits=splits, split_c=split_c,
+        wgt_base=0, par_base=0, in_idx_base=0, out_idx_base=in_entries,
+        out_act_base=in_words, out_act_limit=act_words, clamp_lo=layer.clamp[0], clamp_hi=layer.clamp[1],
+    )  # fmt: skip
+    return Plan(config, descriptor, Cut(cut.line, cut.tile, splits), 0, in_words, wgt_count)
+
+
+def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
+    """Tiles that fit: of each height the widest that fits, with the plane's rows and columns shared out evenly.
+
+    Raises ValueError when not even a tile of one position fits.
+    """
+    _, ho, wo = layer.out_shape
+    found = {}
+    for height in range(1, min(ho, lines.LINE_BITS) + 1):
+        widths = range(min(wo, lines.LINE_BITS // height), 0, -1)
+        width = next((n for n in widths if _tile_fits(config, layer, LineShape(height, n))), None)
+        if width is None:
+            break
+        # As many tiles as needed, but none of them a sliver where the rest is wide.
+        tile = LineShape(ceil(ho / ceil(ho / height)), ceil(wo / ceil(wo / width)))
+        found[tile] = None
+    if not found:
+        _require(region_size(layer, LineShape(1, 1)), config.RegionPos, "positions in the input window of one output", "a region holds")
+    return list(found)
+
+
+def split_candidates(config: Config, layer: Layer, tile: LineShape) -> list[int]:
+    """Splits worth trying: few units profit from more, down to units of a few channels."""
+    c = layer.activations.shape[0]
+    k, ho, wo = layer.out_shape
+    tiles_y, tiles_x = tile.grid(ho, wo)
+    jobs = tiles_y * tiles_x * ceil(k / chunk_channels(config, layer.k, layer.m))
+    found = {}
+    for splits in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32):
+        if splits <= max(1, c // 4) and (splits == 1 or jobs * splits <= 16 * config.NumPe):
+            found[ceil(c / ceil(c / splits))] = None
+    return list(found)
