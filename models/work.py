@@ -1,0 +1,130 @@
+"""What a layer's units have to do: counts that follow from the activation mask and the cut alone.
+
+All arrays are indexed by tile (row-major), then input channel.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import lines
+from models.layer import Layer
+from models.tiling import Plan
+
+GROUP = 8  # positions of a line row that the region loader takes in a cycle
+WORD_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Work:
+    """Counts of one layer.
+
+    emissions: int64 (tiles, C, R*S), activations that meet each weight vector; load: int64 (tiles, C), cycles of the
+    region loader; words: int64 (tiles, C), Activation Memory words fetched; window_lines: int64 (tiles,), index
+    entries read a channel; rows: int64 (tiles,), accumulator rows drained; segments: 64-bit segments of a pass.
+    """
+
+    emissions: np.ndarray
+    load: np.ndarray
+    words: np.ndarray
+    window_lines: np.ndarray
+    rows: np.ndarray
+    segments: int
+
+
+def _emissions(mask: np.ndarray, layer: Layer, plan: Plan) -> np.ndarray:
+    d = plan.descriptor
+    sy, sx = layer.stride
+    top, bottom, left, right = layer.padding
+    padded = np.pad(mask, [(0, 0), (top, bottom), (left, right)])
+    grid = (d.in_c, d.tiles_y, d.tile_h, d.tiles_x, d.tile_w)
+    fill = [(0, 0), (0, d.tiles_y * d.tile_h - d.out_h), (0, d.tiles_x * d.tile_w - d.out_w)]
+    counts = np.empty((d.tiles_y * d.tiles_x, d.in_c, d.kernel_r * d.kernel_s), np.int64)
+    for r in range(d.kernel_r):
+        for s in range(d.kernel_s):
+            seen = padded[:, r : r + (d.out_h - 1) * sy + 1 : sy, s : s + (d.out_w - 1) * sx + 1 : sx]
+            blocks = np.pad(seen, fill).reshape(grid).sum((2, 4), dtype=np.int64)
+            counts[:, :, r * d.kernel_s + s] = blocks.reshape(d.in_c, -1).T
+    return counts
+
+
+def _ranges(plan: Plan, layer: Layer) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Rows and columns [first, last) of the plane that the windows of the tile rows and columns hold."""
+    d = plan.descriptor
+    found = []
+    for axis, (tiles, tile, out, kernel, size) in enumerate(
+        ((d.tiles_y, d.tile_h, d.out_h, d.kernel_r, d.in_h), (d.tiles_x, d.tile_w, d.out_w, d.kernel_s, d.in_w))
+    ):
+        stride, pad = layer.stride[axis], layer.padding[2 * axis]
+        spans = []
+        for t in range(tiles):
+            count = min(tile, out - t * tile)
+            first = t * tile * stride - pad
+            spans.append((min(max(first, 0), size), max(min(first + (count - 1) * stride + kernel, size), 0)))
+        found.append([(a, max(a, b)) for a, b in spans])
+    return found[0], found[1]
+
+
+def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> np.ndarray:
+    """Groups of up to 8 positions of a line row that hold a position to be written."""
+    d = plan.descriptor
+    counts = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
+    for tx, (x0, x1) in enumerate(x_spans):
+        if x0 == x1:
+            continue
+        x = np.arange(x0, x1)
+        group = x // d.line_w * d.line_w + x % d.line_w // GROUP  # distinct, and constant within a group
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        rows = np.logical_or.reduceat(mask[:, :, x0:x1], starts, axis=2).sum(2)
+        total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(rows, axis=1)], axis=1)
+        for ty, (y0, y1) in enumerate(y_spans):
+            counts[ty, tx] = total[:, y1] - total[:, y0]
+    return counts.reshape(-1, d.in_c)
+
+
+def _words(nonzero: np.ndarray, plan: Plan, y_spans, x_spans) -> tuple[np.ndarray, np.ndarray]:
+    """Words fetched (tiles, C) and lines that meet the window (tiles,)."""
+    d = plan.descriptor
+    bits = lines.to_blocks(nonzero, plan.cut.line)
+    rank = np.cumsum(bits, axis=2)  # of a non-zero: its place among the packed bytes, from 1
+    words = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
+    met = np.zeros((d.tiles_y, d.tiles_x), np.int64)
+    for ty, (y0, y1) in enumerate(y_spans):
+        for tx, (x0, x1) in enumerate(x_spans):
+            if y0 == y1 or x0 == x1:
+                continue
+            for ly in range(y0 // d.line_h, (y1 - 1) // d.line_h + 1):
+                for lx in range(x0 // d.line_w, (x1 - 1) // d.line_w + 1):
+                    i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)
+                    y, x = ly * d.line_h + i, lx * d.line_w + j
+                    inside = (y0 <= y) & (y < y1) & (x0 <= x) & (x < x1)
+                    line = ly * d.lines_x + lx
+                    needed = bits[:, line] & inside
+                    last = (rank[:, line] * needed).max(1)
+                    first = np.where(needed, rank[:, line], lines.LINE_BITS).min(1)
+                    words[ty, tx] += np.where(last > 0, (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1, 0)
+                    met[ty, tx] += 1
+    return words.reshape(-1, d.in_c), met.ravel()
+
+
+def measure(layer: Layer, plan: Plan) -> Work:
+    """Count a layer's work under a plan."""
+    d = plan.descriptor
+    nonzero = layer.activations != 0
+    mask = nonzero if layer.skip else np.ones_like(nonzero)
+    y_spans, x_spans = _ranges(plan, layer)
+    words, window_lines = _words(nonzero, plan, y_spans, x_spans)
+    sy, sx = layer.stride
+    win_w = (d.tile_w - 1) * sx + d.kernel_s
+    heights = np.minimum(d.tile_h, d.out_h - d.tile_h * np.arange(d.tiles_y))
+    widths = np.minimum(d.tile_w, d.out_w - d.tile_w * np.arange(d.tiles_x))
+    positions = ((heights[:, None] - 1) * d.tile_w + widths).ravel()
+    per_row = max(1, 4 * layer.k // layer.m)
+    return Work(
+        emissions=_emissions(mask, layer, plan),
+        load=_load(mask, plan, y_spans, x_spans),
+        words=words,
+        window_lines=window_lines,
+        rows=-(-positions // per_row),
+        segments=((d.tile_h - 1) * sy * win_w + (d.tile_w - 1) * sx) // 64 + 1,
+    )
