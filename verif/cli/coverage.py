@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from verif.cli.code_coverage import KINDS, FileCoverage, read_coverage, write_lcov_report
 from verif.cli.functional_coverage import EXPORT, CoverPoint, merge_functional
@@ -39,7 +39,7 @@ def _percent(hit: int, total: int) -> str:
 
 
 def _code_table(code: dict[str, FileCoverage]) -> Table:
-    table = Table("file", *KINDS, title="Code coverage")
+    table = Table(Column("file", no_wrap=True), *KINDS, title="Code coverage")
     for name, file in code.items():
         table.add_row(name, *(_percent(*file.ratio(kind)) for kind in KINDS))
     sums = [[sum(file.ratio(kind)[i] for file in code.values()) for i in (0, 1)] for kind in KINDS]

@@ -55,7 +55,7 @@ def run_seed(test: str, seed: int) -> tuple[int, list[Failure]]:
             for bad in (*case.findall("failure"), *case.findall("error")):
                 text = bad.get("message") or bad.text or ""
                 text = re.sub(r"^[\w.]*SimulationFailure: ", "", text)
-                rerun = re.search(r"^rerun with: (.*)$", text, re.MULTILINE)
+                rerun = re.search(r"rerun with: (make .*)", bad.text or "")
                 line = rerun.group(1) if rerun else f'make test TEST="{test}" SEED={seed}'
                 failures.append(Failure(signature(text), line))
     if done.returncode and not failures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,9 @@ def simulator_runner(sim: str) -> cocotb_runner.Runner:
     """The cocotb runner for `sim`. Raises ValueError for a simulator that is not supported."""
     if sim not in SIMULATORS:
         raise ValueError(f"simulator {sim!r} is unknown, expected one of {', '.join(SIMULATORS)}")
-    return Verilator() if sim == "verilator" else cocotb_runner.Icarus()
+    runner = Verilator() if sim == "verilator" else cocotb_runner.Icarus()
+    runner.log.setLevel(logging.CRITICAL)  # build.log and sim.log say it all
+    return runner
 
 
 def _public_signals(top: str, public: Sequence[str]) -> str:

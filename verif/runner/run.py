@@ -66,12 +66,14 @@ def run(
 
     One seed reaches `random`, `verif.seed.rng()` and the simulator's unknown values. The run
     happens in `results_dir`, which is emptied first; by default it is named after the test
-    and the seed. `rerun` is the command shown on failure; under pytest it is known.
+    and the seed. A test bench may leave files there, such as `functional.yml`, the functional
+    coverage that `make coverage` merges. `rerun` is the command shown on failure; under pytest it is known.
 
     Raises:
         ValueError: a seed outside 1 to 2**31 - 1.
         SimulationFailure: any test failed, or the simulation ended without results.
     """
+    __tracebackhide__ = True
     seed = default_seed() if seed is None else seed
     if not 1 <= seed <= MAX_SEED:
         raise ValueError(f"seed {seed} is out of range, expected 1 to {MAX_SEED}")
@@ -128,13 +130,10 @@ def _parse(results_xml: Path) -> list[TestOutcome]:
     for case in ElementTree.parse(results_xml).getroot().iter("testcase"):
         bad = [*case.findall("failure"), *case.findall("error")]
         status = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
-        message = "\n".join(f"{b.get('error_type') or ''}: {b.get('error_msg') or b.get('message') or b.text or ''}" for b in bad)
-        outcomes.append(
-            TestOutcome(
-                case.get("name", "?"), status, message,
-                float(case.get("sim_time_ns") or 0), float(case.get("time") or 0),
-            )  # fmt: skip
-        )
+        message = "\n".join(f"{item.get('type', 'error')}: {item.get('message') or item.text}" for item in bad)
+        duration = case.find("./properties/property[@name='sim_time_duration']")
+        sim_time = float(duration.get("value", 0)) if duration is not None else 0.0
+        outcomes.append(TestOutcome(case.get("name", "?"), status, message, sim_time, float(case.get("time", 0))))
     return outcomes
 
 
@@ -175,6 +174,7 @@ def run_block(
     for a build with code coverage or wave dumps. Skips the calling test where the simulator is
     not installed.
     """
+    __tracebackhide__ = True
     parameters = dict(parameters or {})
     if sim == "icarus":
         skip_without_icarus()
