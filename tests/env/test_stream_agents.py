@@ -1,0 +1,138 @@
+"""The stream agents and the protocol rules on a wire: every packet arrives as sent under all stalls, and a broken rule fails."""
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles
+import pyuvm
+from pyuvm import uvm_analysis_export, uvm_env, uvm_sequence, uvm_test
+
+from verif import seed
+from verif.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
+from verif.env.streams import NO_STALLS, LineBus, Packet, Stalls
+from verif.runner import SimulationFailure, run_block
+from verif.runner.paths import ROOT
+
+STALLS = (NO_STALLS, Stalls(1, 1), Stalls(8, 1), Stalls(1, 8), Stalls(20, 20))
+
+
+class Inbox(uvm_analysis_export):
+    def __init__(self, name, parent):
+        super().__init__(name, parent)
+        self.packets = []
+
+    def write(self, packet):
+        self.packets.append(packet)
+
+
+class WireEnv(uvm_env):
+    def build_phase(self):
+        self.source = StreamAgent("source", self, StreamPort("s_axis", LineBus, 1))
+        self.sink = ResultAgent("sink", self, StreamPort("m_axis", LineBus, 2))
+        self.sent, self.received = Inbox("sent", self), Inbox("received", self)
+
+    def connect_phase(self):
+        self.source.ap.connect(self.sent)
+        self.sink.ap.connect(self.received)
+
+
+class Send(uvm_sequence):
+    def __init__(self, item):
+        super().__init__("send")
+        self.item = item
+
+    async def body(self):
+        await self.start_item(self.item)
+        await self.finish_item(self.item)
+
+
+def packets(rng, count):
+    found = []
+    for _ in range(count):
+        beats = [int(rng.integers(1 << 63)) for _ in range(rng.integers(1, 6))]
+        keeps = [0xFF] * (len(beats) - 1) + [(1 << int(rng.integers(1, 9))) - 1]
+        found.append(Packet(beats, keeps))
+    return found
+
+
+class WireTest(uvm_test):
+    def build_phase(self):
+        self.env = WireEnv("env", self)
+
+    async def start(self):
+        dut = cocotb.top
+        dut.break_i.value = 0
+        dut.rst_ni.value = 0
+        Clock(dut.clk_i, 10, "ns").start()
+        await ClockCycles(dut.clk_i, 3)
+        dut.rst_ni.value = 1
+        await ClockCycles(dut.clk_i, 3)
+
+    async def exchange(self, sent, source_stalls, sink_stalls):
+        reception = Reception(len(sent), sink_stalls)
+        take = cocotb.start_soon(Send(reception).start(self.env.sink.sequencer))
+        await Send(Transfer(sent, source_stalls)).start(self.env.source.sequencer)
+        await take
+
+    async def run_phase(self):
+        self.raise_objection()
+        await self.start()
+        await self.scenario()
+        self.drop_objection()
+
+
+@pyuvm.test()
+class EveryPacketArrives(WireTest):
+    async def scenario(self):
+        rng, expected = seed.rng(0), []
+        for source in STALLS:
+            for sink in STALLS:
+                sent = packets(rng, 30)
+                expected += sent
+                await self.exchange(sent, source, sink)
+        assert self.env.received.packets == expected
+        assert self.env.sent.packets == expected
+        # Stalls and gaps of every length class inside and between packets have occurred.
+        assert int(cocotb.top.u_protocol.seen_q.value) == 0xFFFFF
+
+
+@pyuvm.test()
+class ResetDropsATransfer(WireTest):
+    async def scenario(self):
+        rng, dut = seed.rng(0), cocotb.top
+        lost = cocotb.start_soon(self.exchange(packets(rng, 50), NO_STALLS, Stalls(1, 8)))
+        await ClockCycles(dut.clk_i, 100)
+        dut.rst_ni.value = 0
+        await ClockCycles(dut.clk_i, 2)
+        dut.rst_ni.value = 1
+        await lost
+        before = len(self.env.received.packets)
+        assert 0 < before < 50
+        sent = packets(rng, 5)
+        await self.exchange(sent, NO_STALLS, NO_STALLS)
+        assert self.env.received.packets[before:] == sent
+
+
+@pyuvm.test()
+class BrokenRule(WireTest):
+    async def scenario(self):
+        cocotb.top.break_i.value = 1
+        await self.exchange(packets(seed.rng(0), 30), NO_STALLS, Stalls(1, 8))
+
+
+def simulate(testcase):
+    here = ROOT / "tests" / "env" / "stream_wire.sv"
+    run_block(
+        "stream_wire", testcase=testcase, extra_sources=(here, ROOT / "verif" / "hdl" / "axis_protocol.sv"),
+        public=("stream_wire.s_axis_*", "stream_wire.m_axis_*", "axis_protocol.seen_q"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer"])
+def test_agents(testcase):
+    simulate(testcase)
+
+
+def test_a_broken_rule_fails():
+    with pytest.raises(SimulationFailure, match="TDATA changed before TREADY"):
+        simulate("BrokenRule")

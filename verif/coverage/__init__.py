@@ -1,0 +1,1 @@
+"""Functional coverage: cover points and what is sampled into them. docs/coverage_plan.md says why each exists."""

@@ -1,0 +1,1 @@
+"""The pyuvm environment of the core: agents, register model, reference model, scoreboard, sequences."""

@@ -1,0 +1,391 @@
+"""What the host can see of the core, predicted from its inputs alone: register writes and input packets.
+
+The model holds the contents of the memories as docs/architecture.md sections 3 to 6 define them, decodes each layer
+from them with the models of `models/`, and says which lines a result transfer has to send. It knows nothing of the
+order of work or of time, so what depends on them is *unknown* to it: reading that is an error of the stimulus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from models import km, lines, reference, stream
+from models.config import Config
+from models.lines import Lines, LineShape
+from models.tiling import Descriptor, chunk_channels
+from verif.env.descriptor_checks import first_violation
+from verif.env.streams import Packet
+
+WORD_BYTES = lines.LINE_BITS // 8
+QUEUE_DEPTH = 4  # layers that wait behind the running one
+
+
+class UnknownContents(Exception):
+    """The stimulus uses memory contents that nothing has defined."""
+
+
+@dataclass(frozen=True)
+class LayerDone:
+    """A layer that the core has taken, with what it has to produce and what its counters have to show."""
+
+    descriptor: Descriptor
+    activations: np.ndarray  # int8 or uint8 (C, H, W)
+    weights: np.ndarray  # int8 (K, C, R, S)
+    output: np.ndarray  # int8 or uint8 (K, Ho, Wo)
+    lanes: tuple[np.ndarray, np.ndarray]  # values and indices, (chunks, C, R, S, L)
+    macs: int
+    bytes_written: int
+    overflow: bool
+
+    @property
+    def padded_k(self) -> int:
+        """Output channels of all chunks together."""
+        return self.lanes[0].shape[0] * self.lanes[0].shape[-1] << self.descriptor.m_log2 - self.descriptor.k_log2
+
+    @property
+    def lines_written(self) -> int:
+        """Output lines."""
+        d = self.descriptor
+        return d.out_k * d.tiles_y * d.tiles_x
+
+
+@dataclass
+class _Load:
+    base: int
+    count: int
+    done: int = 0
+    next_word: int = 0
+
+
+def descriptor_of(registers: dict[str, dict[str, int]]) -> Descriptor:
+    """The layer descriptor that the LAYER_* registers (field values by name) describe."""
+    found = {}
+    for register, values in registers.items():
+        if register.startswith("LAYER_"):
+            stem = register.removeprefix("LAYER_").lower()
+            for name, value in values.items():
+                found[stem if name == "value" else f"{stem}_{name}" if stem in ("kernel", "clamp") else name] = value
+    for name in ("stride_y2", "stride_x2", "pad_top", "pad_left"):
+        found[name] = found.pop(f"kernel_{name}")
+    for name in ("clamp_lo", "clamp_hi"):
+        found[name] -= (found[name] & 0x100) << 1  # 9 bits, two's complement
+    return Descriptor(**{f.name: found[f.name] for f in fields(Descriptor)})
+
+
+def count_macs(activations: np.ndarray, weights: np.ndarray, d: Descriptor) -> int:
+    """Multiplications of a non-zero activation (C, H, W) with a non-zero weight (K, C, R, S)."""
+    sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
+    padded = pad_plane(activations != 0, d)
+    total = 0
+    for r in range(d.kernel_r):
+        for s in range(d.kernel_s):
+            seen = padded[:, r : r + (d.out_h - 1) * sy + 1 : sy, s : s + (d.out_w - 1) * sx + 1 : sx]
+            total += int((weights[:, :, r, s] != 0).sum(0) @ seen.sum((1, 2)))
+    return total
+
+
+def pad_plane(tensor: np.ndarray, d: Descriptor) -> np.ndarray:
+    """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off at the bottom and right."""
+    height = (d.out_h - 1) * (d.stride_y2 + 1) + d.kernel_r
+    width = (d.out_w - 1) * (d.stride_x2 + 1) + d.kernel_s
+    bottom = max(0, height - d.pad_top - d.in_h)
+    right = max(0, width - d.pad_left - d.in_w)
+    return np.pad(tensor, [(0, 0), (d.pad_top, bottom), (d.pad_left, right)])[:, :height, :width]
+
+
+class CoreModel:
+    """The core's state as the host has made it.
+
+    Feed it with `write`, `read_status`, `weight_packet`, `activation_packet` and `reset`. It fills `expected` (packets
+    of the result stream still to come, in order), `errors` (sticky causes), `descriptor_error` and `layers`.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.registers: dict[str, dict[str, int]] = {}
+        self.vectors = np.zeros((config.WgtBanks * config.WgtDepth, config.NumLanes), np.uint16)
+        self.vectors_known = np.zeros(len(self.vectors), bool)
+        self.parameters: list[int | None] = [None] * config.ParDepth
+        self.bitmaps: list[int | None] = [None] * (config.IdxBanks * config.IdxDepth)
+        self.packed: list[bytes] = [b""] * len(self.bitmaps)
+        self.layers: list[LayerDone] = []
+        self.expected: list[Packet] = []
+        self.errors: set[str] = set()
+        self._clear()
+
+    def _clear(self) -> None:
+        self.weights_load: _Load | None = None
+        self.parameters_load: _Load | None = None
+        self.activations_load: _Load | None = None
+        self.weights_discard = self.activations_discard = False
+        self.layers_open: list[Descriptor] = []  # taken, not yet known to have ended
+        self.descriptor_error = 0
+
+    # -- register accesses --------------------------------------------------------------------------------------
+
+    def write(self, register: str, values: dict[str, int]) -> None:
+        """A register write that the core accepted, by field."""
+        if register == "CTRL":
+            self._command({name for name, value in values.items() if value})
+        elif register == "ERROR":
+            self.errors -= {name for name, value in values.items() if value}
+        else:
+            self.registers[register] = values
+
+    def read_status(self, values: dict[str, int]) -> None:
+        """A read of STATUS tells the model how far the core has come."""
+        outstanding = values["queue_level"] + 1 if values["layer_busy"] else 0
+        if outstanding < len(self.layers_open):
+            del self.layers_open[: len(self.layers_open) - outstanding]
+
+    def reset(self, soft: bool = False) -> None:
+        """A reset: what was under way is lost, and memory that it was writing becomes unknown."""
+        for d in self.layers_open:
+            self._forget_lines(d.out_idx_base, d.out_k * d.tiles_y * d.tiles_x)
+        if self.weights_load:
+            load = self.weights_load
+            self.vectors_known[load.base : load.base + load.count] = False
+        if self.parameters_load:
+            load = self.parameters_load
+            self.parameters[load.base : load.base + load.count] = [None] * load.count
+        if self.activations_load:
+            self._forget_lines(self.activations_load.base, self.activations_load.count)
+        self._clear()
+        self.errors.clear()
+        self.expected.clear()
+        if not soft:
+            self.registers.clear()
+
+    def _value(self, register: str, field: str = "value") -> int:
+        return self.registers.get(register, {}).get(field, 0)
+
+    def _command(self, pulses: set[str]) -> None:
+        if "soft_reset" in pulses:
+            self.reset(soft=True)
+            return
+        if "wgt_flush" in pulses:
+            self.weights_discard = False
+        if "act_flush" in pulses:
+            self.activations_discard = False
+        weights_busy = self.weights_load or self.parameters_load or self.weights_discard
+        if "wgt_load" in pulses and self._may_start(
+            weights_busy, self._value("WGT_BASE"), self._value("WGT_COUNT"), len(self.vectors)
+        ):
+            self.weights_load = _Load(self._value("WGT_BASE"), self._value("WGT_COUNT"))
+            weights_busy = True
+        if "par_load" in pulses and self._may_start(
+            weights_busy, self._value("PAR_BASE"), self._value("PAR_COUNT"), len(self.parameters)
+        ):
+            self.parameters_load = _Load(self._value("PAR_BASE"), self._value("PAR_COUNT"))
+        if "act_load" in pulses:
+            self._start_activations()
+        if "layer_push" in pulses:
+            self._push_layer()
+        if "result_send" in pulses and self._may_start(
+            bool(self.expected), self._value("RES_IDX_BASE"), self._value("RES_LINES"), len(self.bitmaps)
+        ):
+            self._send(self._value("RES_IDX_BASE"), self._value("RES_LINES"))
+
+    def _may_start(self, busy, base: int, count: int, size: int, legal: bool = True) -> bool:
+        if busy:
+            self.errors.add("command_busy")
+        elif count == 0 or base + count > size or not legal:
+            self.errors.add("command_range")
+        else:
+            return True
+        return False
+
+    def _start_activations(self) -> None:
+        base, limit = self._value("ACT_BASE"), self._value("ACT_LIMIT")
+        words = self.config.ActBanks * self.config.ActDepth
+        legal = base <= limit <= words and 1 <= self._value("ACT_LINE_POS") <= lines.LINE_BITS
+        busy = self.activations_load or self.activations_discard
+        entry, count = self._value("ACT_IDX_BASE"), self._value("ACT_LINES")
+        if self._may_start(busy, entry, count, len(self.bitmaps), legal):
+            self.activations_load = _Load(entry, count, next_word=base)
+
+    # -- input packets ------------------------------------------------------------------------------------------
+
+    def weight_packet(self, packet: Packet) -> None:
+        """A packet of s_axis_wgt, taken by a weight or a parameter load or swallowed after an error."""
+        if self.weights_discard:
+            return
+        if self.weights_load:
+            load, self.weights_load, faults = self.weights_load, None, self._weight_faults
+        elif self.parameters_load:
+            load, self.parameters_load, faults = self.parameters_load, None, self._parameter_faults
+        else:
+            raise UnknownContents("a packet on s_axis_wgt outside any load")
+        count, found = len(packet.beats), []
+        if count < load.count:
+            found.append((count - 1, "wgt_tlast_early"))
+        if count > load.count:
+            found.append((load.count - 1, "wgt_tlast_late"))
+        good = packet.beats[: load.count]
+        found += faults(good)
+        if found:
+            beat, error = min(found)
+            self.errors.add(error)
+            self.weights_discard = True
+            good = good[:beat]
+        if faults == self._weight_faults:
+            here = slice(load.base, load.base + len(good))
+            self.vectors[here] = self._lanes(good)
+            self.vectors_known[here] = True
+            self.vectors_known[load.base + len(good) : load.base + load.count] = False
+        else:
+            self.parameters[load.base : load.base + load.count] = good + [None] * (load.count - len(good))
+
+    def _lanes(self, beats: Sequence[int]) -> np.ndarray:
+        """Weight beats -> uint16 (beats, L), each {index[3:0], value[7:0]}."""
+        size = stream.weight_bytes(self.config)
+        octets = np.frombuffer(b"".join(beat.to_bytes(size, "little") for beat in beats), np.uint8)
+        bits = np.unpackbits(octets.reshape(-1, size), axis=1, bitorder="little")
+        bits = bits[:, : stream.LANE_BITS * self.config.NumLanes].reshape(len(beats), -1, stream.LANE_BITS)
+        return bits @ (1 << np.arange(stream.LANE_BITS, dtype=np.uint16))
+
+    def _weight_faults(self, beats: Sequence[int]) -> list[tuple[int, str]]:
+        k, m = (1 << self._value("WGT_MODE", name) for name in ("k_log2", "m_log2"))
+        index = (self._lanes(beats) >> 8).astype(int).reshape(len(beats), -1, k)
+        found = []
+        for broken, error in (
+            ((index >= m).any((1, 2)), "wgt_index_range"),
+            ((np.diff(index, axis=2) <= 0).any((1, 2)), "wgt_index_order"),
+        ):
+            if broken.any():
+                found.append((int(np.argmax(broken)), error))
+        return found
+
+    def _parameter_faults(self, beats: Sequence[int]) -> list[tuple[int, str]]:
+        bad = (i for i, beat in enumerate(beats) if not 1 <= beat >> 64 & 0x3F <= 62 or beat >> 63 & 1)
+        return [(beat, "par_range") for beat in bad]
+
+    def activation_packet(self, packet: Packet) -> None:
+        """A packet of s_axis_act: a line of the load under way, or swallowed after an error."""
+        if self.activations_discard:
+            return
+        load = self.activations_load
+        if load is None:
+            raise UnknownContents("a packet on s_axis_act outside any load")
+        error = self._line_fault(packet, load)
+        if error:
+            self.errors.add(error)
+            self.activations_load, self.activations_discard = None, True
+            self._forget_lines(load.base + load.done, load.count - load.done)
+            return
+        bitmap, packed = packet_line(packet)
+        self.bitmaps[load.base + load.done], self.packed[load.base + load.done] = bitmap, packed
+        load.next_word += -(-len(packed) // WORD_BYTES)
+        load.done += 1
+        if load.done == load.count:
+            self.activations_load = None
+
+    def _line_fault(self, packet: Packet, load: _Load) -> str | None:
+        bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
+        if packet.keeps[0] != 0xFF:
+            return "act_population"
+        if bitmap >> self._value("ACT_LINE_POS"):
+            return "act_bitmap"
+        population = bitmap.bit_count()
+        if load.next_word + -(-population // WORD_BYTES) > self._value("ACT_LIMIT"):
+            return "act_overflow"
+        good = line_packet(bitmap, bytes(population), self.config.StreamBytes).keeps
+        if len(packet.keeps) != len(good):
+            return "act_tlast_early" if len(packet.keeps) < len(good) else "act_tlast_late"
+        return "act_population" if packet.keeps != good else None
+
+    # -- layers and results -------------------------------------------------------------------------------------
+
+    def _forget_lines(self, base: int, count: int) -> None:
+        self.bitmaps[base : base + count] = [None] * count
+
+    def _lines(self, base: int, count: int) -> tuple[list[int], list[bytes]]:
+        found = self.bitmaps[base : base + count]
+        if None in found:
+            raise UnknownContents(f"index entry {base + found.index(None)} is read but its contents are unknown")
+        return found, self.packed[base : base + count]
+
+    def _push_layer(self) -> None:
+        if len(self.layers_open) > QUEUE_DEPTH:
+            self.errors.add("command_busy")
+            return
+        d = descriptor_of(self.registers)
+        self.descriptor_error = first_violation(self.config, d)
+        if self.descriptor_error:
+            self.errors.add("descriptor")
+            return
+        layer = self._compute(d)
+        self.layers_open.append(d)
+        self.layers.append(layer)
+        packed = lines.compress(layer.output, LineShape(d.tile_h, d.tile_w))
+        if layer.overflow:
+            self.errors.add("out_overflow")
+            self._forget_lines(d.out_idx_base, layer.lines_written)
+        else:
+            here = slice(d.out_idx_base, d.out_idx_base + layer.lines_written)
+            self.bitmaps[here] = packed.bitmaps.ravel().tolist()
+            self.packed[here] = [part.tobytes() for part in packed.packed()]
+
+    def _compute(self, d: Descriptor) -> LayerDone:
+        """Decode a layer's tensors from the memories and compute what it has to produce."""
+        k, m = 1 << d.k_log2, 1 << d.m_log2
+        count = d.chunks * d.in_c * d.kernel_r * d.kernel_s
+        here = slice(d.wgt_base, d.wgt_base + count)
+        if not self.vectors_known[here].all():
+            raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + count - 1} are not all loaded")
+        lanes = self.vectors[here].reshape(d.chunks, d.in_c, d.kernel_r, d.kernel_s, -1)
+        values, indices = lanes.astype(np.uint8).view(np.int8), (lanes >> 8).astype(np.uint8)
+        along_k = [np.moveaxis(x, -1, 1).reshape(-1, *lanes.shape[1:4]) for x in (values, indices)]
+        padded_k = d.chunks * chunk_channels(self.config, k, m)
+        weights = km.decompress(*along_k, k, m, 0, padded_k)[: d.out_k]
+
+        bitmaps, packed = self._lines(d.in_idx_base, d.in_c * d.lines_y * d.lines_x)
+        dtype = np.int8 if d.act_signed else np.uint8
+        compressed = Lines(
+            np.array(bitmaps, np.uint64).reshape(d.in_c, -1), np.frombuffer(b"".join(packed), np.uint8)
+        )
+        shape = (d.in_c, d.in_h, d.in_w)
+        activations = lines.decompress(compressed, LineShape(d.line_h, d.line_w), shape, dtype)
+
+        parameters = self.parameters[d.par_base : d.par_base + d.out_k]
+        if None in parameters:
+            raise UnknownContents(f"parameters of channel {parameters.index(None)} are not loaded")
+        bias = np.array([p & 0xFFFFFFFF for p in parameters], np.uint32).view(np.int32)
+        multiplier = np.array([p >> 32 & 0x7FFFFFFF for p in parameters], np.int32)
+        shift = np.array([p >> 64 & 0x3F for p in parameters], np.int32)
+        padded = pad_plane(activations, d)
+        acc = reference.convolve(padded, weights, (d.stride_y2 + 1, d.stride_x2 + 1))
+        output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
+        output = output.astype(np.int8 if d.out_signed else np.uint8)
+        counts = lines.compress(output, LineShape(d.tile_h, d.tile_w)).counts
+        return LayerDone(
+            descriptor=d, activations=activations, weights=weights, output=output, lanes=(values, indices),
+            macs=count_macs(activations, weights, d), bytes_written=int(counts.sum()),
+            overflow=int((-(-counts // WORD_BYTES)).sum()) > d.out_act_limit - d.out_act_base,
+        )  # fmt: skip
+
+    def _send(self, base: int, count: int) -> None:
+        for bitmap, packed in zip(*self._lines(base, count), strict=True):
+            self.expected.append(line_packet(bitmap, packed, self.config.StreamBytes))
+
+
+def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
+    """The packet of one line in the format of models/stream.py."""
+    return packet_of(stream.line_packet(bitmap, packed, stream_bytes))
+
+
+def packet_of(beats: Iterable[stream.Beat]) -> Packet:
+    """A packet from beats of models/stream.py; TLAST is implied."""
+    beats = list(beats)
+    return Packet([beat.data for beat in beats], [beat.keep for beat in beats])
+
+
+def packet_line(packet: Packet) -> tuple[int, bytes]:
+    """Bitmap and bytes of a line packet, as its TKEEPs say."""
+    data = b"".join(
+        beat.to_bytes(keep.bit_length(), "little") for beat, keep in zip(packet.beats[1:], packet.keeps[1:], strict=True)
+    )
+    return packet.beats[0] & (1 << lines.LINE_BITS) - 1, data

@@ -1,0 +1,134 @@
+"""Agent of the AXI4-Lite port: drives register accesses for the register model, and watches the bus passively."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cocotb
+from cocotb.triggers import FallingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+from cocotbext.axi.axil_channels import (
+    AxiLiteARMonitor,
+    AxiLiteAWMonitor,
+    AxiLiteBMonitor,
+    AxiLiteRMonitor,
+    AxiLiteWMonitor,
+)
+from pyuvm import (
+    uvm_access_e,
+    uvm_agent,
+    uvm_analysis_port,
+    uvm_component,
+    uvm_driver,
+    uvm_reg_adapter,
+    uvm_reg_bus_op,
+    uvm_sequence_item,
+    uvm_sequencer,
+    uvm_status_e,
+)
+
+PREFIX = "s_axil"
+WORD_BYTES = 4
+
+
+class RegisterAccess(uvm_sequence_item):
+    """One access; a read fills in ``data``, both fill in ``okay``."""
+
+    def __init__(self, address: int, write: bool, data: int = 0):
+        super().__init__("access")
+        self.address, self.write, self.data, self.okay = address, write, data, False
+
+
+@dataclass(frozen=True)
+class BusAccess:
+    """One access seen on the bus: byte address, data, and whether the response was OKAY."""
+
+    address: int
+    write: bool
+    data: int
+    okay: bool
+
+
+class RegisterAdapter(uvm_reg_adapter):
+    """Between the register model's operations and RegisterAccess items."""
+
+    def reg2bus(self, rw: uvm_reg_bus_op) -> RegisterAccess:
+        return RegisterAccess(rw.addr, rw.kind == uvm_access_e.UVM_WRITE, rw.data)
+
+    def bus2reg(self, bus_item: RegisterAccess, rw: uvm_reg_bus_op) -> None:
+        rw.kind = uvm_access_e.UVM_WRITE if bus_item.write else uvm_access_e.UVM_READ
+        rw.addr, rw.data = bus_item.address, bus_item.data
+        rw.status = uvm_status_e.UVM_IS_OK if bus_item.okay else uvm_status_e.UVM_NOT_OK
+
+
+class RegisterDriver(uvm_driver):
+    """Carries out RegisterAccess items."""
+
+    def start_of_simulation_phase(self):
+        dut = cocotb.top
+        bus = AxiLiteBus.from_prefix(dut, PREFIX)
+        self.master = AxiLiteMaster(bus, dut.clk_i, dut.rst_ni, reset_active_level=False)
+
+    async def run_phase(self):
+        while True:
+            access = await self.seq_item_port.get_next_item()
+            if access.write:
+                done = await self.master.write(access.address, access.data.to_bytes(WORD_BYTES, "little"))
+            else:
+                done = await self.master.read(access.address, WORD_BYTES)
+                access.data = int.from_bytes(done.data, "little")
+            access.okay = done.resp == AxiResp.OKAY
+            self.seq_item_port.item_done()
+
+
+class RegisterMonitor(uvm_component):
+    """Publishes every access in the order of the responses; an access that a reset cut off is never published."""
+
+    def build_phase(self):
+        self.ap = uvm_analysis_port("ap", self)
+
+    def start_of_simulation_phase(self):
+        dut = cocotb.top
+        bus = AxiLiteBus.from_prefix(dut, PREFIX)
+        where = {"clock": dut.clk_i, "reset": dut.rst_ni, "reset_active_level": False}
+        self.aw, self.w, self.b = (
+            AxiLiteAWMonitor(bus.write.aw, **where),
+            AxiLiteWMonitor(bus.write.w, **where),
+            AxiLiteBMonitor(bus.write.b, **where),
+        )
+        self.ar, self.r = AxiLiteARMonitor(bus.read.ar, **where), AxiLiteRMonitor(bus.read.r, **where)
+
+    async def run_phase(self):
+        cocotb.start_soon(self._writes())
+        cocotb.start_soon(self._reads())
+        while True:
+            await FallingEdge(cocotb.top.rst_ni)
+            for channel in (self.aw, self.w, self.b, self.ar, self.r):
+                channel.clear()
+
+    async def _writes(self):
+        while True:
+            response = await self.b.recv()
+            address, data = self.aw.recv_nowait(), self.w.recv_nowait()
+            self._publish(int(address.awaddr), True, int(data.wdata), int(response.bresp))
+
+    async def _reads(self):
+        while True:
+            response = await self.r.recv()
+            self._publish(int(self.ar.recv_nowait().araddr), False, int(response.rdata), int(response.rresp))
+
+    def _publish(self, address: int, write: bool, data: int, response: int):
+        self.ap.write(BusAccess(address, write, data, response == AxiResp.OKAY))
+
+
+class RegisterAgent(uvm_agent):
+    """Sequencer, driver and monitor of the AXI4-Lite port."""
+
+    def build_phase(self):
+        self.sequencer = uvm_sequencer("sequencer", self)
+        self.driver = RegisterDriver("driver", self)
+        self.monitor = RegisterMonitor("monitor", self)
+
+    def connect_phase(self):
+        self.driver.seq_item_port.connect(self.sequencer.seq_item_export)
+        self.ap = self.monitor.ap

@@ -1,0 +1,70 @@
+"""AXI4-Stream packets of the core as lists of whole beats, and the cocotbext-axi buses that carry them.
+
+cocotbext-axi works byte by byte where a bus has TKEEP, which costs tens of microseconds a beat on a 64-byte
+bus. Here a beat is one element: TDATA is one integer, and TKEEP travels as the element's sideband.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame
+
+
+class VectorBus(AxiStreamBus):
+    """A bus without TKEEP: s_axis_wgt."""
+
+    _optional_signals = ["tvalid", "tready", "tlast"]
+
+
+class LineBus(AxiStreamBus):
+    """A bus whose TKEEP is carried as one integer a beat: s_axis_act and m_axis_res."""
+
+    _optional_signals = {"tvalid": "tvalid", "tready": "tready", "tlast": "tlast", "tuser": "tkeep"}
+
+
+@dataclass
+class Packet:
+    """Beats up to TLAST. `keeps` has one TKEEP a beat, or is empty for a bus without it."""
+
+    beats: list[int]
+    keeps: list[int]
+
+    def frame(self) -> AxiStreamFrame:
+        """The packet for an AxiStreamSource."""
+        return AxiStreamFrame(self.beats, tuser=self.keeps or None)
+
+    @classmethod
+    def of_frame(cls, frame: AxiStreamFrame) -> Packet:
+        """The packet that an AxiStreamMonitor or AxiStreamSink received (not compacted)."""
+        return cls(list(frame.tdata), list(frame.tuser))
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """How a side of a handshake holds back: runs of go and of wait cycles with the given mean lengths.
+
+    ``wait`` 0 never holds back. Both lengths are geometric, so that every length occurs.
+    """
+
+    go: float = 1.0
+    wait: float = 0.0
+
+    def __post_init__(self):
+        if self.go < 1 or (self.wait and self.wait < 1):
+            raise ValueError(f"stalls: go {self.go}, wait {self.wait}, expected means of at least one cycle (or wait 0)")
+
+    def pauses(self, rng: np.random.Generator) -> Iterator[bool] | None:
+        """A pause generator for cocotbext-axi, one value a cycle; None when it never holds back."""
+        return self._pauses(rng) if self.wait else None
+
+    def _pauses(self, rng: np.random.Generator) -> Iterator[bool]:
+        while True:
+            for mean, pause in ((self.go, False), (self.wait, True)):
+                for _ in range(rng.geometric(1 / mean)):
+                    yield pause
+
+
+NO_STALLS = Stalls()
