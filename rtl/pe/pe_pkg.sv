@@ -9,14 +9,25 @@ package pe_pkg;
   // What the stages behind the region buffers need to know of a unit.
   typedef drain_info_t pe_unit_t;
 
-  // A fetched line, or the mark that a channel or unit ends, from line_fetch to region_loader. The packed bytes stay in
-  // line_fetch, which has a read port for them.
+  // A line's index entry and its share of the window, from line_walk to line_fetch.
   typedef struct packed {
     bitmap_t     bitmap;           // non-zeros, as stored
-    bitmap_t     need;             // positions to be spread into the region; 0: a mark only
+    bitmap_t     need;             // positions to be spread into the region: those inside window and plane, and
+                                   // with skipping only the non-zeros
+    addr_t       ptr;
     region_off_t origin;           // region offset of the line's bit 0, modulo 2^RegionW (it may lie outside)
     logic        last_of_channel;
     logic        last_of_unit;     // implies last_of_channel
+  } line_entry_t;
+
+  // A fetched line, or the mark that a channel or unit ends, from line_fetch to region_loader. The packed bytes stay in
+  // line_fetch, which has a read port for them.
+  typedef struct packed {
+    bitmap_t     bitmap;
+    bitmap_t     need;             // 0: a mark only
+    region_off_t origin;
+    logic        last_of_channel;
+    logic        last_of_unit;
     addr_t       wgt_addr;         // weight vector of (channel, r=0, s=0)
     pe_unit_t    unit;
   } fetched_line_t;

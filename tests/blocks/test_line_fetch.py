@@ -1,0 +1,218 @@
+"""line_fetch: lines, requests and markers against plain Python, with every interface stalled, and its throughput."""
+
+import os
+from collections import deque
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
+
+from tests.blocks.windows import Case, expected_lines, layer_fields, make_case, make_unit, random_case, random_unit
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
+ENTRY, LINE = struct("index_entry_t"), struct("fetched_line_t")
+FULL = {"unit": 1.0, "idx": 1.0, "act": 1.0, "line": 1.0}
+
+
+class Bench:
+    """Drives line_fetch cycle by cycle: a unit source, two memories, a sink, each willing at a rate of its own."""
+
+    def __init__(self, dut):
+        self.dut, self.gen, self.cycles = dut, rng(), 0
+
+    async def start(self):
+        dut = self.dut
+        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+        dut.rst_ni.value = 0
+        for port in (
+            dut.layer_i, dut.derived_i, dut.starving_i, dut.unit_valid_i, dut.unit_i, dut.idx_gnt_i, dut.idx_rvalid_i,
+            dut.idx_rdata_i, dut.act_gnt_i, dut.act_rvalid_i, dut.act_rdata_i, dut.line_ready_i, dut.line_rank_i,
+        ):  # fmt: skip
+            port.value = 0
+        await FallingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+
+    async def check_line(self, want: dict):
+        """The line at the output and, through the read port, all bytes that it needs."""
+        found = LINE.unpack(self.dut.line_o.value)
+        wrong = {key: (found[key], value) for key, value in want.items() if key != "bytes" and found[key] != value}
+        assert not wrong, f"(found, expected): {wrong}"
+        missing, rank = dict(want["bytes"]), 0
+        while missing:
+            # Any 8 that hold the next missing byte: unaligned, and up to the last rank.
+            rank = max(0, min(missing) - int(self.gen.integers(8)))
+            self.dut.line_rank_i.value = rank
+            await Timer(1, "ps")
+            octet = str(self.dut.line_bytes_o.value)  # bytes that are not needed may be unknown
+            for i in range(8):
+                value = missing.pop(rank + i, None)
+                found = octet[56 - 8 * i : 64 - 8 * i]
+                assert value is None or found == f"{value:08b}", f"byte of rank {rank + i}: {found}, expected {value:08b}"
+
+    async def run(self, case: Case, units: list[dict], rates: dict) -> int:
+        """Pass `units` through and check everything; returns the cycles from the first unit taken to the last line."""
+        dut, gen = self.dut, self.gen
+        dut.layer_i.value = LAYER.pack(case.layer)
+        dut.derived_i.value = DERIVED.pack(case.derived)
+        waiting, lines = deque(units), deque()
+        entries, words = deque(), deque()  # addresses still to be requested
+        idx_data = act_data = None
+        started, idle_cycles, begun = None, 0, self.cycles
+        while waiting or lines or entries or words:
+            # Outputs that depend on registers alone have settled since the rising edge.
+            dut.unit_valid_i.value = int(bool(waiting) and gen.random() < rates["unit"])
+            dut.unit_i.value = UNIT.pack(waiting[0]) if waiting else 0
+            dut.starving_i.value = starving = int(gen.integers(2))
+            idx_gnt = bool(dut.idx_req_o.value) and gen.random() < rates["idx"]
+            act_gnt = bool(dut.act_req_o.value) and gen.random() < rates["act"]
+            dut.idx_gnt_i.value, dut.act_gnt_i.value = int(idx_gnt), int(act_gnt)
+            dut.idx_rvalid_i.value, dut.act_rvalid_i.value = int(idx_data is not None), int(act_data is not None)
+            dut.idx_rdata_i.value = idx_data if idx_data is not None else int(gen.integers(2**63))
+            dut.act_rdata_i.value = act_data if act_data is not None else int(gen.integers(2**63))
+            dut.line_ready_i.value = int(gen.random() < rates["line"])
+            idx_data = act_data = None
+            if dut.line_valid_o.value:
+                assert lines, "a line that no unit has"
+                await self.check_line(lines[0])
+            await RisingEdge(dut.clk_i)
+
+            self.cycles += 1
+            assert dut.idx_urgent_o.value == starving and dut.act_urgent_o.value == starving
+            if idx_gnt:
+                address = int(dut.idx_addr_o.value)
+                assert entries and address == entries.popleft(), f"index entry {address} requested"
+                stored = case.lines[address]
+                idx_data = ENTRY.pack({"bitmap": stored.bitmap, "ptr": stored.ptr})
+            if act_gnt:
+                address = int(dut.act_addr_o.value)
+                assert words and address == words.popleft(), f"word {address} requested"
+                act_data = case.word(address)
+            if dut.line_valid_o.value and dut.line_ready_i.value:
+                lines.popleft()
+            if dut.unit_ready_o.value:
+                assert not entries and not words, "ready for a unit before the last request of the previous one"
+            assert not dut.idle_o.value or not (lines or entries or words), "idle with work at hand"
+            if dut.unit_valid_i.value and dut.unit_ready_o.value:
+                more_lines, more_entries, more_words = expected_lines(case, waiting.popleft())
+                lines += more_lines
+                entries += more_entries
+                words += more_words
+                started = started or self.cycles
+            idle_cycles += 1
+            assert idle_cycles < 40_000, "no progress"
+            await FallingEdge(dut.clk_i)
+        assert dut.idle_o.value and dut.unit_ready_o.value and not dut.line_valid_o.value
+        return self.cycles - (started or begun)
+
+
+@cocotb.test()
+async def random_units(dut):
+    """Random layers and units, every interface stalled at random."""
+    bench = Bench(dut)
+    await bench.start()
+    for _ in range(120):
+        case = random_case(bench.gen, 512)
+        rates = {key: float(bench.gen.choice([0.3, 0.8, 1.0])) for key in FULL}
+        await bench.run(case, [random_unit(bench.gen, case) for _ in range(4)], rates)
+
+
+def block_case(gen, h, w, line, tile, channels, density, kernel=1, pad=0, skip=1) -> Case:
+    """A layer with stride 1 whose channels have exactly `density` of non-zeros in every line of 64 positions."""
+    layer = layer_fields(h, w, kernel, kernel, 1, 1, [pad] * 4, line, tile, skip)
+    tensor = np.zeros((channels, h, w), np.uint8)
+    for y in range(0, h, line[0]):
+        for x in range(0, w, line[1]):
+            block = tensor[:, y : y + line[0], x : x + line[1]]
+            for plane in block:
+                flat = np.zeros(plane.size, np.uint8)
+                flat[gen.permutation(plane.size)[: round(density * plane.size)]] = gen.integers(1, 256)
+                plane[:] = flat.reshape(plane.shape)
+    return make_case(gen, layer, tensor)
+
+
+@cocotb.test()
+async def padding_alone(dut):
+    """Units whose window lies in the padding alone are one mark, and the next unit follows."""
+    bench = Bench(dut)
+    await bench.start()
+    layer = layer_fields(4, 9, 1, 1, 2, 1, [3, 3, 0, 0], (2, 9), (1, 9))
+    case = make_case(bench.gen, layer, np.ones((3, 4, 9), np.uint8))
+    for rates in (FULL, FULL | {"line": 0.2}):
+        await bench.run(case, [make_unit(case, row, 0, 0, 3) for row in (0, 0, 1, 4, 2, 0)], rates)
+
+
+@cocotb.test()
+async def throughput(dut):
+    """With willing memories and sink, the cycles that a long unit may take, by what bounds it."""
+    bench = Bench(dut)
+    await bench.start()
+    gen, count = bench.gen, 64
+    for density, words, limit in (
+        (0.5, 4, 4),  # a word a cycle
+        (1.0, 8, 8),
+        (0.125, 1, 4 / int(os.environ["LineDepth"])),  # such a line occupies its slot for four cycles
+        (0.0, 0, 1),  # an empty line a cycle
+    ):
+        case = block_case(gen, 8, 8, (8, 8), (8, 8), count, density)
+        unit = make_unit(case, 0, 0, 0, count)
+        assert len(expected_lines(case, unit)[2]) == words * count
+        cycles = await bench.run(case, [unit], FULL)
+        dut._log.info("%d lines of %d words: %d cycles", count, words, cycles)
+        assert cycles <= limit * count + 8
+    # Two units in a row: the second begins within a few cycles.
+    case = block_case(gen, 8, 8, (8, 8), (8, 8), 8, 0.5)
+    cycles = await bench.run(case, [make_unit(case, 0, 0, 0, 8)] * 2, FULL)
+    dut._log.info("2 units of 8 lines of 4 words: %d cycles", cycles)
+    assert cycles <= 2 * (8 * 4 + 8)
+
+
+@cocotb.test()
+async def runs_ahead(dut):
+    """While the sink stalls, LineDepth lines are fetched; then they leave one a cycle."""
+    bench = Bench(dut)
+    await bench.start()
+    case = block_case(bench.gen, 8, 8, (8, 8), (8, 8), 6, 0.5)
+    unit = make_unit(case, 0, 0, 0, 6)
+    lines, _, words = expected_lines(case, unit)
+    depth = int(os.environ["LineDepth"])
+    dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
+    dut.unit_valid_i.value, dut.unit_i.value = 1, UNIT.pack(unit)
+    granted, idx_data, act_data = [], None, None
+    for _ in range(60):
+        dut.idx_gnt_i.value, dut.act_gnt_i.value = dut.idx_req_o.value, dut.act_req_o.value
+        dut.idx_rvalid_i.value, dut.act_rvalid_i.value = int(idx_data is not None), int(act_data is not None)
+        dut.idx_rdata_i.value, dut.act_rdata_i.value = idx_data or 0, act_data or 0
+        await RisingEdge(dut.clk_i)
+        idx_data = act_data = None
+        if dut.idx_req_o.value:
+            stored = case.lines[int(dut.idx_addr_o.value)]
+            idx_data = ENTRY.pack({"bitmap": stored.bitmap, "ptr": stored.ptr})
+        if dut.act_req_o.value:
+            granted.append(int(dut.act_addr_o.value))
+            act_data = case.word(granted[-1])
+        await FallingEdge(dut.clk_i)
+        dut.unit_valid_i.value = 0
+    assert granted == words[: 4 * depth]
+    dut.idx_gnt_i.value = dut.act_gnt_i.value = dut.idx_rvalid_i.value = dut.act_rvalid_i.value = 0
+    dut.line_ready_i.value = 1
+    for line in lines[:depth]:
+        assert dut.line_valid_o.value
+        await bench.check_line(line)
+        await FallingEdge(dut.clk_i)
+    assert not dut.line_valid_o.value
+
+
+@pytest.mark.parametrize("sim, depth", [("verilator", 3), ("verilator", 2), ("icarus", 3)])
+def test_line_fetch(sim, depth):
+    run_block("line_fetch", {"LineDepth": depth}, sim=sim)
+
+
+def test_parameter_check():
+    with pytest.raises(RuntimeError, match="LineDepth is 1, expected at least 2"):
+        run_block("line_fetch", {"LineDepth": 1})

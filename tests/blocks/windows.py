@@ -1,0 +1,234 @@
+"""Layers, units and their activation lines for the tests of the PE's activation path, in plain Python.
+
+Everything is derived position by position from the definitions in docs/architecture.md sections 1, 3 and 7.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.lines import LineShape, compress
+
+CHANNEL_KINDS = ("empty", "sparse", "half", "dense", "blob")
+
+
+@dataclass(frozen=True)
+class StoredLine:
+    """A line in memory: its index entry and its packed bytes."""
+
+    bitmap: int
+    ptr: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer (fields of layer_t and derived_t), its activations uint8 (C, H, W) and its lines by index address."""
+
+    layer: dict
+    derived: dict
+    tensor: np.ndarray
+    lines: dict[int, StoredLine]
+
+    def word(self, address: int) -> int:
+        """The 8-byte Activation Memory word at `address`; raises KeyError where no line has bytes."""
+        for line in self.lines.values():
+            at = (address - line.ptr) * 8
+            if 0 <= at < len(line.data):
+                return int.from_bytes(line.data[at : at + 8], "little")
+        raise KeyError(address)
+
+
+def layer_fields(h, w, r, s, sy, sx, pad, line, tile, skip=1) -> dict:
+    """The fields of layer_t that the activation path uses; `pad` is (top, bottom, left, right)."""
+    out_h, out_w = (h + pad[0] + pad[1] - r) // sy + 1, (w + pad[2] + pad[3] - s) // sx + 1
+    return {
+        "in_h": h, "in_w": w, "out_h": out_h, "out_w": out_w, "kernel_r": r, "kernel_s": s, "skip": skip,
+        "stride_y2": sy - 1, "stride_x2": sx - 1, "pad_top": pad[0], "pad_left": pad[2],
+        "line_h": line[0], "line_w": line[1], "lines_y": -(-h // line[0]), "lines_x": -(-w // line[1]),
+        "tile_h": tile[0], "tile_w": tile[1], "tiles_y": -(-out_h // tile[0]), "tiles_x": -(-out_w // tile[1]),
+    }  # fmt: skip
+
+
+def region_positions(layer: dict) -> int:
+    win_h = ((layer["tile_h"] - 1) << layer["stride_y2"]) + layer["kernel_r"]
+    return win_h * (((layer["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"])
+
+
+def random_layer(gen, region_pos: int) -> dict:
+    """Any plane, kernel, stride, padding, line block and tile that one region buffer holds."""
+    while True:
+        h, w = (int(gen.choice([1, gen.integers(2, 15), gen.integers(15, 150)])) for _ in range(2))
+        r, s = (int(x) for x in gen.choice([gen.integers(1, 8, 2), [1, 1], [3, 3]]))
+        sy, sx = (int(x) for x in gen.integers(1, 3, 2))
+        pad = [int(x) for x in gen.integers(0, 4, 4)]
+        if h * w > 5000 or h + pad[0] + pad[1] < r or w + pad[2] + pad[3] < s:
+            continue
+        blocks = []
+        for _ in range(2):
+            block_w = int(gen.choice([gen.integers(1, 65), min(w, 64), 8]))
+            blocks.append((int(gen.integers(1, 64 // block_w + 1)), block_w))
+        layer = layer_fields(h, w, r, s, sy, sx, pad, *blocks, skip=int(gen.random() < 0.7))
+        if region_positions(layer) <= region_pos:
+            return layer
+
+
+def random_tensor(gen, channels: int, h: int, w: int, kinds=CHANNEL_KINDS) -> np.ndarray:
+    """uint8 (C, H, W), each channel of a kind: empty, of some density, or non-zero in one corner only."""
+    tensor = gen.integers(1, 256, (channels, h, w)).astype(np.uint8)
+    for plane in tensor:
+        kind = gen.choice(kinds)
+        density = {"empty": 0.0, "sparse": 0.05, "half": 0.5, "dense": 1.0, "blob": 0.8}[kind]
+        plane[gen.random((h, w)) >= density] = 0
+        if kind == "blob":
+            plane[gen.integers(h) :] = 0
+            plane[:, gen.integers(w) :] = 0
+    return tensor
+
+
+def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
+    """Store `tensor` as the input of `layer`, its lines in random order in the Activation Memory."""
+    layer = layer | {"in_c": len(tensor), "in_idx_base": int(gen.integers(5000)), "wgt_base": int(gen.integers(5000))}
+    compressed = compress(tensor, LineShape(layer["line_h"], layer["line_w"]))
+    bitmaps, packed = compressed.bitmaps.ravel(), compressed.packed()
+    stored, ptr = {}, int(gen.integers(1000))
+    for number in gen.permutation(len(bitmaps)):
+        data = packed[number].tobytes()
+        stored[layer["in_idx_base"] + int(number)] = StoredLine(int(bitmaps[number]), ptr, data)
+        ptr += -(-len(data) // 8)
+    derived = {
+        "rs": layer["kernel_r"] * layer["kernel_s"],
+        "win_w": ((layer["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"],
+        "in_lines": layer["lines_y"] * layer["lines_x"],
+        "row_starts": sum(1 << bit for bit in range(0, 64, layer["line_w"])),
+    }
+    return Case(layer, derived, tensor, stored)
+
+
+def random_case(gen, region_pos: int) -> Case:
+    layer = random_layer(gen, region_pos)
+    return make_case(gen, layer, random_tensor(gen, int(gen.integers(1, 7)), layer["in_h"], layer["in_w"]))
+
+
+def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, channels: int) -> dict:
+    """The fields of unit_t for one tile and channel range; job and chunk are arbitrary but distinct."""
+    layer = case.layer
+    unit = {
+        "job": 7 * tile_row + 5 * tile_col + first_channel, "split": channels & 1, "chunk": tile_col + 1,
+        "out_line": tile_row * layer["tiles_x"] + tile_col, "channels": channels,
+        "wgt_addr": layer["wgt_base"] + first_channel * case.derived["rs"],
+    }  # fmt: skip
+    first_line = {}
+    for axis, tile, out, plane, pad, kernel in (
+        ("y", tile_row, "out_h", "in_h", "pad_top", "kernel_r"),
+        ("x", tile_col, "out_w", "in_w", "pad_left", "kernel_s"),
+    ):
+        size, stride = layer["tile_h" if axis == "y" else "tile_w"], 1 + layer[f"stride_{axis}2"]
+        count = min(size, layer[out] - tile * size)
+        origin = tile * size * stride - layer[pad]
+        block = layer["line_h" if axis == "y" else "line_w"]
+        inside = [p for p in range(origin, origin + (count - 1) * stride + layer[kernel]) if 0 <= p < layer[plane]]
+        blocks = sorted({p // block for p in inside})
+        first_line[axis] = blocks[0] if blocks else 0
+        unit |= {
+            "tile_h" if axis == "y" else "tile_w": count, f"win_{axis}": origin,
+            f"line_{axis}": first_line[axis] * block, f"lines_{axis}": len(blocks),
+        }  # fmt: skip
+    unit["idx_addr"] = (
+        layer["in_idx_base"] + first_channel * case.derived["in_lines"] + first_line["y"] * layer["lines_x"] + first_line["x"]
+    )
+    return unit
+
+
+def random_unit(gen, case: Case) -> dict:
+    layer, channels = case.layer, len(case.tensor)
+    first = int(gen.integers(channels))
+    return make_unit(
+        case, int(gen.integers(layer["tiles_y"])), int(gen.integers(layer["tiles_x"])),
+        first, int(gen.integers(1, channels - first + 1)),
+    )  # fmt: skip
+
+
+def window(case: Case, unit: dict) -> list[tuple[int, int]]:
+    """Positions (y, x) of the unit's window that lie inside the plane."""
+    layer = case.layer
+    win_h = ((unit["tile_h"] - 1) << layer["stride_y2"]) + layer["kernel_r"]
+    win_w = ((unit["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"]
+    return [
+        (y, x)
+        for y in range(max(0, unit["win_y"]), min(layer["in_h"], unit["win_y"] + win_h))
+        for x in range(max(0, unit["win_x"]), min(layer["in_w"], unit["win_x"] + win_w))
+    ]
+
+
+def carried_unit(unit: dict) -> dict:
+    """The fields of pe_unit_t."""
+    return {key: unit[key] for key in ("job", "split", "chunk", "out_line", "tile_h", "tile_w")}
+
+
+def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[int]]:
+    """What line_fetch does for a unit: the lines it hands on, and the index and word addresses it requests.
+
+    A line is the fields of fetched_line_t and "bytes", the bytes that its positions need, by rank.
+    """
+    layer, derived = case.layer, case.derived
+    carried = carried_unit(unit)
+    need_of: dict[tuple[int, int], int] = {}
+    for y, x in window(case, unit):
+        line = (y // layer["line_h"], x // layer["line_w"])
+        need_of[line] = need_of.get(line, 0) | 1 << (y % layer["line_h"] * layer["line_w"] + x % layer["line_w"])
+    if not need_of:
+        mark = {"bitmap": 0, "need": 0, "origin": 0, "last_of_channel": 1, "last_of_unit": 1, "bytes": {}}
+        return [mark | {"wgt_addr": unit["wgt_addr"], "unit": carried}], [], []
+
+    first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // derived["rs"]
+    handed_on, entries, words = [], [], []
+    for channel in range(unit["channels"]):
+        open_channel = False
+        for line_y, line_x in sorted(need_of):
+            address = layer["in_idx_base"] + (first_channel + channel) * derived["in_lines"] + line_y * layer["lines_x"] + line_x
+            entries.append(address)
+            stored = case.lines[address]
+            need = need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1)
+            last_of_channel = (line_y, line_x) == max(need_of)
+            last_of_unit = last_of_channel and channel == unit["channels"] - 1
+            if not need and not (last_of_channel and open_channel) and not last_of_unit:
+                continue
+            open_channel = bool(need) or open_channel
+            ranks = [
+                (stored.bitmap & ((1 << bit) - 1)).bit_count() for bit in range(64) if need & stored.bitmap & 1 << bit
+            ]
+            if ranks:
+                words += range(stored.ptr + ranks[0] // 8, stored.ptr + ranks[-1] // 8 + 1)
+            offset = (line_y * layer["line_h"] - unit["win_y"]) * derived["win_w"] + line_x * layer["line_w"] - unit["win_x"]
+            handed_on.append({
+                "bitmap": stored.bitmap, "need": need, "origin": offset % 512,
+                "last_of_channel": int(last_of_channel), "last_of_unit": int(last_of_unit),
+                "wgt_addr": unit["wgt_addr"] + channel * derived["rs"], "unit": carried,
+                "bytes": {rank: stored.data[rank] for rank in ranks},
+            })  # fmt: skip
+    return handed_on, entries, words
+
+
+def expected_regions(case: Case, unit: dict) -> list[dict]:
+    """The regions that region_loader delivers for a unit: fields of region_t without the buffer, "bytes" by offset."""
+    layer, derived = case.layer, case.derived
+    positions = window(case, unit)
+    first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // derived["rs"]
+    regions = []
+    for channel in range(unit["channels"]):
+        plane = case.tensor[first_channel + channel]
+        marked = {
+            (y - unit["win_y"]) * derived["win_w"] + x - unit["win_x"]: int(plane[y, x])
+            for y, x in positions
+            if plane[y, x] or not layer["skip"]
+        }
+        last = channel == unit["channels"] - 1 or not positions
+        if marked or last:
+            regions.append({
+                "empty": int(not marked), "last_of_unit": int(last), "bytes": marked,
+                "wgt_addr": unit["wgt_addr"] + channel * derived["rs"], "unit": carried_unit(unit),
+            })  # fmt: skip
+        if not positions:
+            break
+    return regions
