@@ -19,11 +19,9 @@ module accumulator
   input  logic                             rst_ni,
 
   // Of the layer, unit just what the number of rows depends on is used.
-  // verilator lint_off UNUSEDSIGNAL
   input  layer_t                           layer_i,
   input  derived_t                         derived_i,
   input  drain_info_t                      unit_i,     // the unit that ended, from end_i to its drain
-  // verilator lint_on UNUSEDSIGNAL
 
   // products, from mac_array
   input  logic                             valid_i,

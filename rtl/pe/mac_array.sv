@@ -14,11 +14,8 @@ module mac_array
   input  logic                          clk_i,
   input  logic                          rst_ni,
 
-  // Of the layer just mode and signedness is used.
-  // verilator lint_off UNUSEDSIGNAL
   input  layer_t                        layer_i,
   input  derived_t                      derived_i,
-  // verilator lint_on UNUSEDSIGNAL
 
   // the vector of the emissions from the next cycle on
   input  logic                          load_i,

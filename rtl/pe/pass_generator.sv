@@ -19,11 +19,8 @@ module pass_generator
   input  logic                 clk_i,
   input  logic                 rst_ni,
 
-  // Of the layer just what the passes depend on is used.
-  // verilator lint_off UNUSEDSIGNAL
   input  layer_t               layer_i,
   input  derived_t             derived_i,
-  // verilator lint_on UNUSEDSIGNAL
 
   // regions, from region_loader
   input  logic                 region_valid_i,
@@ -267,9 +264,7 @@ module pass_generator
     .valid_o(segment_valid_o),
     .ready_i(segment_ready_i),
     .data_o (segment_o),
-    // verilator lint_off PINCONNECTEMPTY
-    .level_o()  // nobody asks for it
-    // verilator lint_on PINCONNECTEMPTY
+    .level_o()
   );
 
 endmodule

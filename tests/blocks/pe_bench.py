@@ -1,0 +1,152 @@
+"""What a test of a whole PE needs: random layers with their units and memories, and the accumulators to expect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import km, lines, reference
+from models.config import Config
+from models.layer import Layer
+from models.lines import LineShape
+from models.stream import weight_beats
+from models.tiling import Cut, make_plan, max_tile, region_size
+from tests.blocks.test_scheduler import expected_units
+from verif.structs import struct
+
+INDEX = struct("index_entry_t")
+
+
+def derived_of(config: Config, d: Mapping[str, int]) -> dict[str, int]:
+    """The fields of derived_t that belong to a descriptor."""
+    rs, in_lines, ratio = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"], d["m_log2"] - d["k_log2"]
+    return {
+        "ratio": ratio, "rs": rs, "win_w": ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"],
+        "chunk_k": config.NumLanes << ratio, "in_lines": in_lines, "out_lines": d["tiles_y"] * d["tiles_x"],
+        "chunk_vectors": d["in_c"] * rs, "split_vectors": d["split_c"] * rs, "split_lines": d["split_c"] * in_lines,
+        "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
+    }  # fmt: skip
+
+
+def make_layer(gen, a: np.ndarray, out_k: int, kernel, mode, stride=(1, 1), padding=(0, 0, 0, 0), skip=True, fill=0.9) -> Layer:
+    """A layer with these activations (C, H, W) and random weights of which `fill` of those that k/m allows are not 0."""
+    shape = (out_k, a.shape[0], *kernel)
+    weights = gen.integers(-128, 128, shape).astype(np.int8) * (gen.random(shape) < fill)
+    zeros = np.zeros(out_k, np.int32)
+    return Layer(a, km.project(weights, *mode, 0), zeros, zeros, zeros + 1, stride, padding, *mode, skip=skip)
+
+
+def random_activations(gen, shape, signed: bool, density: float) -> np.ndarray:
+    """(C, H, W); some channels are zero altogether, non-zeros take all values."""
+    low, high = (-128, 128) if signed else (0, 256)
+    a = gen.integers(low, high, shape) * (gen.random(shape) < density) * (gen.random((shape[0], 1, 1)) < 0.8)
+    return a.astype(np.int8 if signed else np.uint8)
+
+
+def random_layer(gen, config: Config, mode: tuple[int, int]) -> tuple[Layer, Cut]:
+    """A small layer of any geometry that a PE of this configuration can compute."""
+    while True:
+        r, s = (int(x) for x in gen.integers(1, 8, 2))
+        h, w = (int(gen.choice([gen.integers(1, 8), gen.integers(1, 30)])) for _ in range(2))
+        stride = tuple(int(x) for x in gen.integers(1, 3, 2))
+        padding = tuple(int(x) for x in gen.integers(0, 4, 4))
+        if h + padding[0] + padding[1] < r or w + padding[2] + padding[3] < s:
+            continue
+        out_k = int(gen.integers(1, 2 * config.NumLanes * mode[1] // mode[0] + 1))
+        density = float(gen.choice([0.0, 0.1, 0.5, 1.0]))
+        a = random_activations(gen, (int(gen.integers(1, 6)), h, w), bool(gen.integers(2)), density)
+        layer = make_layer(gen, a, out_k, (r, s), mode, stride, padding, bool(gen.random() < 0.7), float(gen.choice([0.3, 1.0])))
+        blocks = []
+        for _ in range(2):
+            width = int(gen.integers(1, 65))
+            blocks.append(LineShape(int(gen.integers(1, 64 // width + 1)), width))
+        fits = blocks[1].line_h * blocks[1].line_w <= max_tile(config, *mode) and region_size(layer, blocks[1]) <= config.RegionPos
+        tiles = blocks[1].grid(*layer.out_shape[1:])
+        if fits and tiles[0] * tiles[1] <= 12:
+            return layer, Cut(*blocks, int(gen.integers(1, a.shape[0] + 1)))
+
+
+@dataclass
+class Work:
+    """A layer as the PE sees it: descriptor and derived values, units in order, and the three memories' contents."""
+
+    layer: Layer
+    lanes: int
+    descriptor: dict[str, int]
+    derived: dict[str, int]
+    units: list[dict]
+    weights: dict[int, int]
+    words: dict[int, int]
+    index: dict[int, int]
+
+    def table(self) -> list[tuple[int, int]]:
+        """(q, p) of each position of a full tile."""
+        d = self.descriptor
+        return [
+            ((ty << d["stride_y2"]) * self.derived["win_w"] + (tx << d["stride_x2"]), ty * d["tile_w"] + tx)
+            for ty in range(d["tile_h"]) for tx in range(d["tile_w"])
+        ]  # fmt: skip
+
+    def _part(self, unit: Mapping[str, int]):
+        """Padded activations that the unit's outputs see, its weights (chunk_k, c, r, s), and the plane's positions."""
+        d = self.descriptor
+        first = (unit["wgt_addr"] - d["wgt_base"]) // self.derived["rs"] - unit["chunk"] * d["in_c"]
+        channels = slice(first, first + unit["channels"])
+        y, x = unit["out_line"] // d["tiles_x"] * d["tile_h"], unit["out_line"] % d["tiles_x"] * d["tile_w"]
+        top, left = y << d["stride_y2"], x << d["stride_x2"]
+        bottom = top + ((unit["tile_h"] - 1) << d["stride_y2"]) + d["kernel_r"]
+        right = left + ((unit["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"]
+        window = (channels, slice(top, bottom), slice(left, right))
+        chunk_k = self.derived["chunk_k"]
+        k = self.layer.weights[unit["chunk"] * chunk_k : (unit["chunk"] + 1) * chunk_k, channels]
+        padded = reference.pad(self.layer.activations, self.layer.padding)[window]
+        inside = reference.pad(np.ones_like(self.layer.activations), self.layer.padding)[window]
+        return padded, np.pad(k, [(0, chunk_k - len(k)), (0, 0), (0, 0), (0, 0)]), inside
+
+    def accumulators(self, unit: Mapping[str, int]) -> np.ndarray:
+        """int64 (rows, banks): what the unit's drain hands over."""
+        padded, weights, _ = self._part(unit)
+        acc = reference.convolve(padded, weights, self.layer.stride)
+        share = 4 >> self.derived["ratio"]  # positions that lie side by side in a row
+        count = (unit["tile_h"] - 1) * self.descriptor["tile_w"] + unit["tile_w"]
+        rows = np.zeros((-(-count // share), 4 * self.lanes), np.int64)
+        quad_k = 16 // share  # channels of a quad
+        for channel in range(len(acc)):
+            for ty, tx in np.ndindex(acc.shape[1:]):
+                p = ty * self.descriptor["tile_w"] + tx
+                bank = channel // quad_k * 16 + p % share * quad_k + channel % quad_k
+                rows[p // share, bank] = acc[channel, ty, tx]
+        return rows
+
+    def emissions(self, unit: Mapping[str, int]) -> tuple[int, int]:
+        """(positions emitted, MACs with two non-zero operands) of a unit."""
+        padded, weights, inside = self._part(unit)
+        seen = padded != 0 if self.layer.skip else inside != 0
+        emitted = macs = 0
+        sy, sx = self.layer.stride
+        for r, s in np.ndindex(weights.shape[2:]):
+            at = (
+                slice(None), slice(r, r + (unit["tile_h"] - 1) * sy + 1, sy), slice(s, s + (unit["tile_w"] - 1) * sx + 1, sx)
+            )  # fmt: skip
+            emitted += int(seen[at].sum())
+            macs += int(((padded[at] != 0).sum((1, 2)) * (weights[:, :, r, s] != 0).sum(0)).sum())
+        return emitted, macs
+
+
+def make_work(gen, config: Config, layer: Layer, cut: Cut) -> Work:
+    """Lay a layer out in memories, at random bases and with lines in random order, and list its units."""
+    bases = {"wgt_base": int(gen.integers(0, 1000)), "in_idx_base": int(gen.integers(0, 1000))}
+    d = make_plan(config, layer, cut).descriptor.as_dict() | bases
+    derived = derived_of(config, d)
+    compressed = lines.compress(layer.activations, cut.line)
+    packed, bitmaps = compressed.packed(), compressed.bitmaps.ravel().tolist()
+    words, index, free = {}, {}, int(gen.integers(0, 1000))
+    for number in gen.permutation(len(bitmaps)).tolist():
+        index[d["in_idx_base"] + number] = INDEX.pack({"bitmap": bitmaps[number], "ptr": free})
+        data = packed[number].tobytes()
+        for start in range(0, len(data), 8):
+            words[free] = int.from_bytes(data[start : start + 8], "little")
+            free += 1
+    weights = dict(enumerate(weight_beats(config, layer), d["wgt_base"]))
+    units = expected_units(d, derived)
+    return Work(layer, config.NumLanes, d, derived, units, weights, words, index)

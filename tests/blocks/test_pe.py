@@ -1,0 +1,237 @@
+"""pe: whole units of random layers against a convolution, with stalls of memories and drain; throughput; counters."""
+
+import os
+from dataclasses import replace
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
+
+from models.config import Config, load_config
+from models.km import MODES
+from models.lines import LineShape
+from models.tiling import Cut
+from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+LAYER, DERIVED, UNIT, INFO = struct("layer_t"), struct("derived_t"), struct("unit_t"), struct("drain_info_t")
+STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")
+
+
+def config() -> Config:
+    """A configuration of the PE under test, with memories that any layer of a test fits into."""
+    sizes = {name: int(os.environ[name]) for name in ("NumLanes", "RegionPos", "NumRegions")}
+    return replace(load_config("small"), **sizes, WgtDepth=2**16, ActDepth=2**16, IdxDepth=2**16, ParDepth=2**10)
+
+
+class Bench:
+    """Memories and drain around the PE, stepped a cycle at a time."""
+
+    def __init__(self, dut, gen):
+        self.dut, self.gen = dut, gen
+        self.memories = {name: {} for name in ("wgt", "act", "idx")}
+        self.pending = dict.fromkeys(self.memories)
+        self.grant_rate = self.drain_rate = 1.0
+        self.states: list[int] = []
+        self.macs = 0
+        self.drains: list[tuple[dict, np.ndarray]] = []
+        self.granted: int | None = None  # cycles since the grant of the drain under way
+        self.rows: list[int] = []
+
+    def port(self, name: str):
+        return getattr(self.dut, name)
+
+    async def start(self) -> None:
+        cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
+        for name in ("layer_i", "derived_i", "tab_we_i", "tab_q_i", "tab_p_i", "unit_valid_i", "unit_i", "count_i", "drain_gnt_i"):
+            self.port(name).value = 0
+        for memory in self.memories:
+            for signal in ("gnt_i", "rvalid_i", "rdata_i"):
+                self.port(f"{memory}_{signal}").value = 0
+        self.dut.count_clear_i.value = 0
+        await self.reset()
+
+    async def reset(self) -> None:
+        self.dut.rst_ni.value = 0
+        self.dut.unit_valid_i.value = 0
+        for memory in self.memories:
+            self.pending[memory] = None
+            self.port(f"{memory}_gnt_i").value = 0
+            self.port(f"{memory}_rvalid_i").value = 0
+        self.granted, self.rows, self.drains = None, [], []
+        await FallingEdge(self.dut.clk_i)
+        self.dut.rst_ni.value = 1
+
+    async def cycle(self) -> bool:
+        """One clock cycle, from falling edge to falling edge; True if a unit was accepted."""
+        dut = self.dut
+        for name, address in self.pending.items():
+            self.port(f"{name}_rvalid_i").value = address is not None
+            if address is not None:
+                self.port(f"{name}_rdata_i").value = self.memories[name][address]
+        await Timer(1, "ns")
+        for name in self.memories:
+            grant = self.port(f"{name}_req_o").value and self.gen.random() < self.grant_rate
+            self.port(f"{name}_gnt_i").value = bool(grant)
+            self.pending[name] = int(self.port(f"{name}_addr_o").value) if grant else None
+        grant = bool(dut.drain_req_o.value) and self.gen.random() < self.drain_rate
+        dut.drain_gnt_i.value = grant
+        info = dut.drain_info_o.value
+        await RisingEdge(dut.clk_i)
+        accepted = bool(dut.unit_valid_i.value and dut.unit_ready_o.value)
+        self.states.append(int(dut.state_o.value))
+        self.macs += int(dut.macs_o.value)
+        if dut.drain_valid_o.value:
+            assert self.granted is not None, "rows without a grant"
+            self.rows.append(int(dut.drain_data_o.value))
+            assert dut.drain_row_o.value == len(self.rows) - 1
+            if dut.drain_last_o.value:
+                self.drains[-1] = (self.drains[-1], self.rows)
+                self.granted, self.rows = None, []
+        elif self.granted is not None:
+            self.granted += 1
+            assert not self.rows, "a gap between rows"
+            assert self.granted < 3, "the rows do not follow the grant"
+        if grant:
+            self.granted = 0
+            self.drains.append(INFO.unpack(info))
+        await FallingEdge(dut.clk_i)
+        if grant:
+            assert not dut.drain_req_o.value, "the request stays up after its grant"
+        return accepted
+
+    async def load(self, work: Work) -> None:
+        """Put a layer on the PE: descriptor, memories, position table."""
+        self.dut.layer_i.value, self.dut.derived_i.value = LAYER.pack(work.descriptor), DERIVED.pack(work.derived)
+        self.memories = {"wgt": work.weights, "act": work.words, "idx": work.index}
+        for q, p in work.table():
+            self.dut.tab_we_i.value, self.dut.tab_q_i.value, self.dut.tab_p_i.value = 1, q, p
+            await self.cycle()
+        self.dut.tab_we_i.value = 0
+
+    async def run(self, work: Work, offer_rate: float = 1.0) -> None:
+        """Compute all units of a layer and compare what each drains."""
+        await self.load(work)
+        self.drains, todo, idle = [], list(work.units), 0
+        while todo or not self.dut.free_o.value or self.granted is not None:
+            if todo and not self.dut.unit_valid_i.value and self.gen.random() < offer_rate:
+                self.dut.unit_valid_i.value, self.dut.unit_i.value = 1, UNIT.pack(todo[0])
+            before = len(self.drains)
+            if await self.cycle():
+                todo.pop(0)
+                self.dut.unit_valid_i.value = 0
+                idle = 0
+            idle = idle + 1 if len(self.drains) == before else 0
+            assert idle < 60_000, f"stuck: {len(todo)} units not accepted, {len(self.drains)} drained"
+        assert len(self.drains) == len(work.units)
+        for unit, (info, rows) in zip(work.units, self.drains, strict=True):
+            check(work, unit, info, rows)
+
+
+def check(work: Work, unit: dict, info: dict, rows: list[int]) -> None:
+    """Compare one unit's drain with the convolution."""
+    assert info == {name: unit[name] for name in info}
+    found = np.frombuffer(b"".join(row.to_bytes(16 * work.lanes, "little") for row in rows), "<i4").reshape(len(rows), -1)
+    want = work.accumulators(unit)
+    assert found.shape == want.shape, f"{len(rows)} rows, expected {len(want)}"
+    wrong = np.argwhere(found != want)
+    assert not len(wrong), (
+        f"{unit} of {work.descriptor}: {len(wrong)} accumulators wrong, (row, bank) {wrong[:5].tolist()}: "
+        f"found {found[found != want][:5]}, expected {want[found != want][:5]}"
+    )
+
+
+async def random_units(dut, grant_rates, layers_per_mode: int) -> None:
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.start()
+    for mode in MODES:
+        for _ in range(layers_per_mode):
+            bench.grant_rate = float(gen.choice(grant_rates))
+            bench.drain_rate = float(gen.choice([0.05, 1.0]))
+            await bench.run(make_work(gen, config(), *random_layer(gen, config(), mode)), float(gen.choice([0.1, 1.0])))
+
+
+@cocotb.test()
+async def random_layers(dut):
+    """Random layers in all modes, memories always granting, units back to back."""
+    await random_units(dut, [1.0], int(os.environ["LAYERS"]))
+
+
+@cocotb.test()
+async def random_layers_stalled(dut):
+    """Random layers in all modes, memories and drain stalling at random."""
+    await random_units(dut, [0.1, 0.5, 0.9], int(os.environ["LAYERS"]))
+
+
+@cocotb.test()
+async def counters(dut):
+    """The states count every cycle, MACs and positions are those of the layer, count_i and count_clear_i."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.start()
+    for mode in ((2, 4), (1, 1)):
+        work = make_work(gen, config(), *random_layer(gen, config(), mode))
+        dut.count_clear_i.value = 1
+        await bench.cycle()
+        dut.count_clear_i.value = 0
+        await bench.run(work)  # count_i is off
+        assert not any(int(bench.port(f"cnt_{name}_o").value) for name in (*STATES, "macs"))
+        dut.count_i.value = 1
+        bench.states, bench.macs, bench.grant_rate, bench.drain_rate = [], 0, 0.3, 0.2
+        await bench.run(work, 0.1)
+        dut.count_i.value = 0
+        found = {name: int(bench.port(f"cnt_{name}_o").value) for name in STATES}
+        assert found == {name: bench.states.count(i) for i, name in enumerate(STATES)}
+        want = np.sum([work.emissions(unit) for unit in work.units], axis=0)
+        assert (found["busy"], int(dut.cnt_macs_o.value)) == tuple(want) and bench.macs == want[1]
+
+
+@cocotb.test()
+async def reset_in_the_middle(dut):
+    """A PE that is reset while it computes comes up with clear accumulators."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.start()
+    for _ in range(3):
+        work = make_work(gen, config(), *random_layer(gen, config(), (1, 2)))
+        await bench.load(work)
+        dut.unit_valid_i.value, dut.unit_i.value = 1, UNIT.pack(work.units[0])
+        for _ in range(int(gen.integers(30, 150))):
+            await bench.cycle()
+        await bench.reset()
+        await bench.run(make_work(gen, config(), *random_layer(gen, config(), (2, 8))))
+
+
+@cocotb.test()
+async def throughput(dut):
+    """1x64 tiles, 3x3, half the activations: the scanner works at least 98 % of the cycles of a unit."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.start()
+    a = random_activations(gen, (24, 4, 64), False, 0.5)
+    while not a.any((1, 2)).all():
+        a = random_activations(gen, (24, 4, 64), False, 0.5)
+    layer = make_layer(gen, a, config().NumLanes * 2, (3, 3), (2, 4), padding=(1, 1, 1, 1))
+    work = make_work(gen, config(), layer, Cut(LineShape(1, 64), LineShape(1, 64)))
+    for unit in work.units:
+        bench.states = []
+        await bench.run(replace(work, units=[unit]))
+        busy = [i for i, state in enumerate(bench.states) if state == 0]
+        share = len(busy) / (busy[-1] - busy[0] + 1)
+        dut._log.info("busy %.2f %% of %d cycles", 100 * share, busy[-1] - busy[0] + 1)
+        assert len(busy) == work.emissions(unit)[0]
+        assert share >= 0.98, f"busy {share:.2%}"
+
+
+@pytest.mark.parametrize("lanes, region, regions", [(4, 256, 2), (8, 512, 4), (16, 512, 4)])
+def test_pe(lanes, region, regions):
+    run_block("pe", {"NumLanes": lanes, "RegionPos": region, "NumRegions": regions}, env={"LAYERS": "6"})
+
+
+def test_pe_icarus():
+    run_block("pe", {"NumLanes": 4, "RegionPos": 256, "NumRegions": 2}, sim="icarus", env={"LAYERS": "1"})
