@@ -114,6 +114,8 @@ class CoreModel:
         self.layers: list[LayerDone] = []
         self.expected: list[Packet] = []
         self.errors: set[str] = set()
+        self.outcomes: dict[str, str] = {}  # of the latest command of each kind: accepted, busy or refused
+        self.reset_during = "idle"
         self._clear()
 
     def _clear(self) -> None:
@@ -143,6 +145,13 @@ class CoreModel:
 
     def reset(self, soft: bool = False) -> None:
         """A reset: what was under way is lost, and memory that it was writing becomes unknown."""
+        loading = self.weights_load or self.parameters_load or self.activations_load
+        self.reset_during = (
+            "layer running" if self.layers_open
+            else "load under way" if loading
+            else "result under way" if self.expected
+            else "idle"
+        )  # fmt: skip
         for d in self.layers_open:
             self._forget_lines(d.out_idx_base, d.out_k * d.tiles_y * d.tiles_x)
         if self.weights_load:
@@ -172,12 +181,12 @@ class CoreModel:
             self.activations_discard = False
         weights_busy = self.weights_load or self.parameters_load or self.weights_discard
         if "wgt_load" in pulses and self._may_start(
-            weights_busy, self._value("WGT_BASE"), self._value("WGT_COUNT"), len(self.vectors)
+            "wgt_load", weights_busy, self._value("WGT_BASE"), self._value("WGT_COUNT"), len(self.vectors)
         ):
             self.weights_load = _Load(self._value("WGT_BASE"), self._value("WGT_COUNT"))
             weights_busy = True
         if "par_load" in pulses and self._may_start(
-            weights_busy, self._value("PAR_BASE"), self._value("PAR_COUNT"), len(self.parameters)
+            "par_load", weights_busy, self._value("PAR_BASE"), self._value("PAR_COUNT"), len(self.parameters)
         ):
             self.parameters_load = _Load(self._value("PAR_BASE"), self._value("PAR_COUNT"))
         if "act_load" in pulses:
@@ -185,18 +194,20 @@ class CoreModel:
         if "layer_push" in pulses:
             self._push_layer()
         if "result_send" in pulses and self._may_start(
-            bool(self.expected), self._value("RES_IDX_BASE"), self._value("RES_LINES"), len(self.bitmaps)
+            "result_send", bool(self.expected), self._value("RES_IDX_BASE"), self._value("RES_LINES"), len(self.bitmaps)
         ):
             self._send(self._value("RES_IDX_BASE"), self._value("RES_LINES"))
 
-    def _may_start(self, busy, base: int, count: int, size: int, legal: bool = True) -> bool:
+    def _may_start(self, command: str, busy, base: int, count: int, size: int, legal: bool = True) -> bool:
         if busy:
             self.errors.add("command_busy")
+            self.outcomes[command] = "busy"
         elif count == 0 or base + count > size or not legal:
             self.errors.add("command_range")
+            self.outcomes[command] = "refused"
         else:
-            return True
-        return False
+            self.outcomes[command] = "accepted"
+        return self.outcomes[command] == "accepted"
 
     def _start_activations(self) -> None:
         base, limit = self._value("ACT_BASE"), self._value("ACT_LIMIT")
@@ -204,7 +215,7 @@ class CoreModel:
         legal = base <= limit <= words and 1 <= self._value("ACT_LINE_POS") <= lines.LINE_BITS
         busy = self.activations_load or self.activations_discard
         entry, count = self._value("ACT_IDX_BASE"), self._value("ACT_LINES")
-        if self._may_start(busy, entry, count, len(self.bitmaps), legal):
+        if self._may_start("act_load", busy, entry, count, len(self.bitmaps), legal):
             self.activations_load = _Load(entry, count, next_word=base)
 
     # -- input packets ------------------------------------------------------------------------------------------
@@ -311,9 +322,11 @@ class CoreModel:
     def _push_layer(self) -> None:
         if len(self.layers_open) > QUEUE_DEPTH:
             self.errors.add("command_busy")
+            self.outcomes["layer_push"] = "busy"
             return
         d = descriptor_of(self.registers)
         self.descriptor_error = first_violation(self.config, d)
+        self.outcomes["layer_push"] = "refused" if self.descriptor_error else "accepted"
         if self.descriptor_error:
             self.errors.add("descriptor")
             return

@@ -1,0 +1,38 @@
+"""The whole core as a build of the runner: sources, protocol rules and what the environment reads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models.config import load_config
+from verif.runner import Build, RunResult, build, run, sources_of
+from verif.runner.paths import ROOT
+
+TOP = "sparsecore"
+CONFIG_VARIABLE = "SPARSECORE_CONFIG"  # tells the simulation which configuration it runs
+_HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
+# AMBA names have no direction suffix, so the runner's rule for ports does not find them.
+_PUBLIC = (f"{TOP}.s_axi*", f"{TOP}.m_axi*", "axis_protocol.seen_q")
+
+
+def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, waves: bool = False) -> Build:
+    """The core of a named configuration; on Verilator with the protocol rules bound to it.
+
+    Raises:
+        ValueError: unknown configuration or simulator.
+        RuntimeError: a tool rejected the sources.
+    """
+    parameters = load_config(config).parameters()
+    sources = sources_of(TOP, _HDL if sim == "verilator" else ())
+    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, public=_PUBLIC)
+
+
+def run_core(
+    config: str, design: Build, test_module: str, testcase: str | Sequence[str] | None = None, *,
+    env: Mapping[str, str] | None = None, seed: int | None = None, results_dir: Path | None = None,
+    rerun: str | None = None,
+) -> RunResult:  # fmt: skip
+    """Run tests of a module on a build of `build_core`; arguments and errors are those of the runner's `run`."""
+    env = {CONFIG_VARIABLE: config} | dict(env or {})
+    return run(design, test_module, testcase, env=env, seed=seed, results_dir=results_dir, rerun=rerun)

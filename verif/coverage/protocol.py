@@ -1,0 +1,62 @@
+"""Coverage of the interfaces: stalls of the streams, commands, interrupts, errors, overlap of the engines."""
+
+from __future__ import annotations
+
+from verif.coverage.bins import cross, point
+
+STREAMS = ("wgt", "act", "res")
+LENGTHS = ("1 cycle", "2-3 cycles", "4-15 cycles", "16+ cycles")
+HOLDUPS = ("stall at first beat", "stall inside", "stall at last beat", "gap before packet", "gap inside")
+COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send")
+OUTCOMES = ("accepted", "busy", "refused")
+ENGINES = ("wgt_busy", "par_busy", "act_busy", "layer_busy", "result_busy")
+INTERRUPTS = ("wgt_done", "par_done", "act_done", "layer_done", "result_done", "error")
+ERRORS = (
+    "wgt_tlast_early", "wgt_tlast_late", "wgt_index_range", "wgt_index_order", "par_range", "act_tlast_early",
+    "act_tlast_late", "act_population", "act_bitmap", "act_overflow", "out_overflow", "descriptor", "command_busy",
+    "command_range",
+)  # fmt: skip
+RESETS = ("idle", "layer running", "load under way", "result under way")
+
+
+class ProtocolCoverage:
+    """Cover points under `protocol`; the lengths of stalls and gaps come from verif/hdl/axis_protocol.sv."""
+
+    def __init__(self):
+        self.streams = {name: point(f"protocol.{name}_stream", cross(HOLDUPS, LENGTHS)) for name in STREAMS}
+        self.commands = point("protocol.command_x_outcome", cross(COMMANDS, OUTCOMES))
+        self.interrupts = point("protocol.interrupt", INTERRUPTS)
+        self.errors = point("protocol.error", ERRORS)
+        self.descriptor = point("protocol.descriptor_check", [str(n) for n in range(1, 16)])
+        pairs = [f"{a} + {b}" for i, a in enumerate(ENGINES) for b in ENGINES[i + 1 :]]
+        # Both loads use the weight stream.
+        self.overlap = point("protocol.engines_overlap", [pair for pair in pairs if pair != "wgt_busy + par_busy"])
+        self.queue = point("protocol.queue_level", [str(n) for n in range(5)])
+        self.hard_reset = point("protocol.rst_ni", RESETS)
+        self.soft_reset = point("protocol.soft_reset", RESETS[:2])
+        self.accesses = point(
+            "protocol.access", cross(["read", "write"], ["read-write", "read-only", "write-only", "unmapped"])
+        )
+
+    def stream(self, name: str, seen: int) -> None:
+        """Sample the `seen_q` vector of a stream's protocol module."""
+        for number, label in enumerate(cross(HOLDUPS, LENGTHS)):
+            if seen >> number & 1:
+                self.streams[name].hit(label)
+
+    def command(self, name: str, outcome: str) -> None:
+        """A command and what became of it."""
+        self.commands.hit(f"{name}/{outcome}")
+
+    def status(self, values: dict[str, int]) -> None:
+        """A read of STATUS."""
+        busy = [engine for engine in ENGINES if values[engine]]
+        for i, a in enumerate(busy):
+            for b in busy[i + 1 :]:
+                self.overlap.hit(f"{a} + {b}")
+        self.queue.hit(str(values["queue_level"]))
+
+    def access(self, write: bool, rights: str | None) -> None:
+        """An access of the AXI4-Lite port to a register with these rights, None where there is none."""
+        kind = {"RW": "read-write", "RO": "read-only", "WO": "write-only", None: "unmapped"}[rights]
+        self.accesses.hit(f"{'write' if write else 'read'}/{kind}")

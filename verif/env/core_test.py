@@ -1,0 +1,43 @@
+"""Base class of pyuvm tests on the core: environment, reset, scenario, end."""
+
+from __future__ import annotations
+
+import os
+
+from pyuvm import uvm_test
+
+from models.config import load_config
+from verif import seed
+from verif.core import CONFIG_VARIABLE
+from verif.env.environment import CoreEnv
+from verif.env.sequences import EnableInterrupts
+
+
+class CoreTest(uvm_test):
+    """Override `scenario`. `config` is the configuration, `rng` the run's random generator, `core` the virtual sequencer."""
+
+    def build_phase(self):
+        self.config = load_config(os.environ[CONFIG_VARIABLE])
+        self.rng = seed.rng(0)
+        self.cdb_set("CONFIG", self.config, "*")
+        self.env = CoreEnv("env", self)
+
+    @property
+    def core(self):
+        """Where virtual sequences are started."""
+        return self.env.virtual_sequencer
+
+    async def reset(self):
+        """Reset the core, then enable the interrupts."""
+        await self.env.clock_reset.reset()
+        await EnableInterrupts("enable").start(self.core)
+
+    async def run_phase(self):
+        self.raise_objection()
+        await self.reset()
+        await self.scenario()
+        self.drop_objection()
+
+    async def scenario(self):
+        """What the test does after reset."""
+        raise NotImplementedError

@@ -1,0 +1,95 @@
+"""A passive check of the performance counters: what the host reads of them must add up and agree with the model."""
+
+from __future__ import annotations
+
+from pyuvm import uvm_subscriber
+
+from verif.env.register_agent import BusAccess
+
+STATES = ("BUSY", "NO_WEIGHT", "NO_ACTIVATION", "DRAIN", "NO_UNIT")
+WIDE = ("MACS", *STATES)
+NARROW = (
+    "CYCLES", "WGT_READS", "WGT_HITS", "ACT_READS", "ACT_HITS", "IDX_READS", "IDX_HITS", "LINES_WRITTEN", "BYTES_WRITTEN",
+)  # fmt: skip
+TOTALS = (*NARROW, *(f"{name}_{half}" for name in WIDE for half in ("LO", "HI")))
+PER_PE = tuple(f"PE_{name}" for name in WIDE)
+
+
+def combine(raw: dict[str, int]) -> dict[str, int]:
+    """Counters by name from register values: halves of the wide ones joined."""
+    return {name: raw[name] for name in NARROW} | {
+        name: raw[f"{name}_LO"] | raw[f"{name}_HI"] << 32 for name in WIDE
+    }
+
+
+def counter_problems(counters: dict[str, int], pes: int, lanes: int, layer) -> list[str]:
+    """What is wrong with a layer's counters (see `combine`), given what the reference model says of the layer."""
+    found = []
+    total = sum(counters[state] for state in STATES)
+    if total != pes * counters["CYCLES"]:
+        found.append(f"the states' sum is {total}, expected {pes} x {counters['CYCLES']} cycles")
+    if counters["MACS"] != layer.macs:
+        found.append(f"MACS is {counters['MACS']}, expected {layer.macs}")
+    if counters["MACS"] > lanes * counters["BUSY"]:
+        found.append(f"MACS is {counters['MACS']}, more than {lanes} in each of {counters['BUSY']} busy PE-cycles")
+    if not layer.overflow:
+        for name, expected in (("LINES_WRITTEN", layer.lines_written), ("BYTES_WRITTEN", layer.bytes_written)):
+            if counters[name] != expected:
+                found.append(f"{name} is {counters[name]}, expected {expected}")
+    return found
+
+
+class CounterMonitor(uvm_subscriber):
+    """Watches register reads; checks each complete set of counters that was read while no layer ran."""
+
+    def build_phase(self):
+        super().build_phase()
+        self.config, self.registers = self.cdb_get("CONFIG"), self.cdb_get("REGISTERS")
+        self.checked = self.checked_pes = 0
+        self._raw: dict[str, int] = {}
+        self._pes: dict[int, dict[str, int]] = {}
+        self._pe = 0
+
+    def connect_phase(self):
+        self.checker = self.get_parent().scoreboard.checker
+
+    def write(self, access: BusAccess):
+        name = self.registers.name_at(access.address)
+        if name is None or not access.okay:
+            return
+        if access.write:
+            if name == "PE_SELECT":
+                self._pe = access.data
+            elif name == "CTRL":
+                self._raw.clear()
+                self._pes.clear()
+        elif not self.checker.model.layers_open and self.checker.model.layers:
+            if name in TOTALS:
+                self._raw[name] = access.data
+                if len(self._raw) == len(TOTALS):
+                    self._check_totals()
+            elif name in PER_PE and self._pe < self.config.NumPe:
+                self._pes.setdefault(self._pe, {})[name.removeprefix("PE_")] = access.data
+                if len(self._pes) == self.config.NumPe and all(len(pe) == len(PER_PE) for pe in self._pes.values()):
+                    self._check_pes()
+
+    def _check_totals(self):
+        counters = combine(self._raw)
+        layer = self.checker.model.layers[-1]
+        for problem in counter_problems(counters, self.config.NumPe, self.config.NumLanes, layer):
+            self.checker.fail("counters", problem)
+        self.checked += 1
+        self.totals = counters
+        self._raw.clear()
+
+    def _check_pes(self):
+        cycles = {sum(pe[state] for state in STATES) for pe in self._pes.values()}
+        if len(cycles) > 1:
+            self.checker.fail("counters", f"the states of the PEs add up to different cycles: {sorted(cycles)}")
+        if self.checked:
+            for name in WIDE:
+                found = sum(pe[name] for pe in self._pes.values())
+                if found != self.totals[name]:
+                    self.checker.fail("counters", f"{name} of the PEs adds up to {found}, the total is {self.totals[name]}")
+        self.checked_pes += 1
+        self._pes.clear()

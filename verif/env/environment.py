@@ -1,0 +1,92 @@
+"""The environment of the whole core: agents, scoreboard, counters, coverage, virtual sequencer, clock and reset."""
+
+from __future__ import annotations
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, FallingEdge
+from pyuvm import uvm_analysis_export, uvm_component, uvm_env
+
+from verif.env.counters import CounterMonitor
+from verif.env.coverage_collector import CoverageCollector
+from verif.env.interrupts import CLOCK_NS, Interrupts
+from verif.env.register_agent import RegisterAdapter, RegisterAgent
+from verif.env.register_model import RegisterModel
+from verif.env.scoreboard import Scoreboard
+from verif.env.sequences import VirtualSequencer
+from verif.env.stream_agent import ResultAgent, StreamAgent, StreamPort
+from verif.env.streams import LineBus, Packet, VectorBus
+
+WEIGHTS = StreamPort("s_axis_wgt", VectorBus, 1)
+ACTIVATIONS = StreamPort("s_axis_act", LineBus, 2)
+RESULTS = StreamPort("m_axis_res", LineBus, 3)
+RESET_CYCLES = 4
+
+
+class ClockReset(uvm_component):
+    """Drives clk_i and rst_ni."""
+
+    def start_of_simulation_phase(self):
+        cocotb.top.rst_ni.value = 0
+        Clock(cocotb.top.clk_i, CLOCK_NS, "ns").start()
+
+    async def reset(self):
+        """Hold the core in reset for some cycles."""
+        dut = cocotb.top
+        dut.rst_ni.value = 0
+        await ClockCycles(dut.clk_i, RESET_CYCLES)
+        dut.rst_ni.value = 1
+        await ClockCycles(dut.clk_i, RESET_CYCLES)
+
+
+class ResultStore(uvm_analysis_export):
+    """Keeps the result packets for whoever wants the tensor: `take` hands them over."""
+
+    def __init__(self, name, parent):
+        super().__init__(name, parent)
+        self._packets: list[Packet] = []
+
+    def write(self, packet: Packet):
+        self._packets.append(packet)
+
+    def take(self) -> list[Packet]:
+        """The packets since the last call."""
+        taken, self._packets = self._packets, []
+        return taken
+
+
+class CoreEnv(uvm_env):
+    """Give it a Config under "CONFIG" in the configuration database."""
+
+    def build_phase(self):
+        self.registers = RegisterModel()
+        self.cdb_set("REGISTERS", self.registers, "*")
+        self.clock_reset = ClockReset("clock_reset", self)
+        self.register_agent = RegisterAgent("register_agent", self)
+        self.weight_agent = StreamAgent("weight_agent", self, WEIGHTS)
+        self.activation_agent = StreamAgent("activation_agent", self, ACTIVATIONS)
+        self.result_agent = ResultAgent("result_agent", self, RESULTS)
+        self.interrupts = Interrupts("interrupts", self)
+        self.scoreboard = Scoreboard("scoreboard", self)
+        self.counters = CounterMonitor("counters", self)
+        self.coverage = CoverageCollector("coverage", self)
+        self.results = ResultStore("results", self)
+        self.virtual_sequencer = VirtualSequencer("virtual_sequencer", self)
+
+    def connect_phase(self):
+        self.registers.map.set_sequencer(self.register_agent.sequencer, RegisterAdapter("adapter"))
+        self.registers.map.set_auto_predict(True)
+        # In this order: the counters and the coverage ask the scoreboard's model about an access.
+        for subscriber in (self.scoreboard.accesses, self.counters.analysis_export, self.coverage.analysis_export):
+            self.register_agent.ap.connect(subscriber)
+        self.weight_agent.ap.connect(self.scoreboard.weights)
+        self.activation_agent.ap.connect(self.scoreboard.activations)
+        self.result_agent.ap.connect(self.scoreboard.results)
+        self.result_agent.ap.connect(self.results)
+
+    async def run_phase(self):
+        while True:
+            await FallingEdge(cocotb.top.rst_ni)
+            self.scoreboard.checker.model.reset()
+            self.coverage.hard_reset()
+            self.registers.block.reset()
