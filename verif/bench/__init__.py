@@ -1,0 +1,1 @@
+"""The same program on the same verilated model, from cocotb and from a bare C++ loop."""
