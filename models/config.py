@@ -10,6 +10,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 CONFIG_FILE = Path(__file__).resolve().parents[1] / "rtl" / "configs.toml"
 
@@ -34,7 +35,11 @@ class Config:
     SpLanes: int
     NumStage: int
     StreamBytes: int
-    AccDepth: int
+    WgtQueueDepth: int
+    QueueDepth: int
+
+    AccDepth: ClassVar[int] = 32
+    """Accumulators of one bank: a constant of rtl/sparsecore_pkg.sv."""
 
     def __post_init__(self) -> None:
         for key, value in self.parameters().items():
