@@ -20,7 +20,7 @@ from verif.env.descriptor_checks import first_violation
 from verif.env.streams import Packet
 
 WORD_BYTES = lines.LINE_BITS // 8
-QUEUE_DEPTH = 4  # layers that wait behind the running one
+_DESCRIPTOR_FIELDS = [field.name for field in fields(Descriptor)]
 
 
 class UnknownContents(Exception):
@@ -60,19 +60,22 @@ class _Load:
     next_word: int = 0
 
 
+def descriptor_field(register: str, field: str) -> str:
+    """The descriptor's name of a field of a LAYER_* register: the field's own, the register's, or both joined."""
+    stem = register.removeprefix("LAYER_").lower()
+    return next(name for name in (field, stem, f"{stem}_{field}") if name in _DESCRIPTOR_FIELDS)
+
+
 def descriptor_of(registers: dict[str, dict[str, int]]) -> Descriptor:
-    """The layer descriptor that the LAYER_* registers (field values by name) describe."""
-    found = {}
-    for register, values in registers.items():
-        if register.startswith("LAYER_"):
-            stem = register.removeprefix("LAYER_").lower()
-            for name, value in values.items():
-                found[stem if name == "value" else f"{stem}_{name}" if stem in ("kernel", "clamp") else name] = value
-    for name in ("stride_y2", "stride_x2", "pad_top", "pad_left"):
-        found[name] = found.pop(f"kernel_{name}")
+    """The layer descriptor that the LAYER_* registers (field values by name) describe; what was not written is 0."""
+    found = dict.fromkeys(_DESCRIPTOR_FIELDS, 0) | {
+        descriptor_field(register, field): value
+        for register, values in registers.items() if register.startswith("LAYER_")
+        for field, value in values.items()
+    }  # fmt: skip
     for name in ("clamp_lo", "clamp_hi"):
         found[name] -= (found[name] & 0x100) << 1  # 9 bits, two's complement
-    return Descriptor(**{f.name: found[f.name] for f in fields(Descriptor)})
+    return Descriptor(**found)
 
 
 def count_macs(activations: np.ndarray, weights: np.ndarray, d: Descriptor) -> int:
@@ -320,7 +323,7 @@ class CoreModel:
         return found, self.packed[base : base + count]
 
     def _push_layer(self) -> None:
-        if len(self.layers_open) > QUEUE_DEPTH:
+        if len(self.layers_open) > self.config.QueueDepth:
             self.errors.add("command_busy")
             self.outcomes["layer_push"] = "busy"
             return

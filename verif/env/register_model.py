@@ -53,7 +53,8 @@ class RegisterModel:
 
     def rights(self, name: str) -> str:
         """"RO", "WO" or "RW"."""
-        return self[name].get_rights(self.map)
+        access = {field.get_access(self.map) for field in self[name].get_fields()}
+        return access.pop() if access in ({"RO"}, {"WO"}) else "RW"
 
     def decode(self, name: str, value: int) -> dict[str, int]:
         """A register's value by field."""

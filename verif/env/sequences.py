@@ -9,7 +9,7 @@ from pyuvm import uvm_sequence, uvm_sequencer, uvm_status_e
 from models import stream
 from models.layer import Layer
 from models.tiling import Descriptor, Plan
-from verif.env.core_model import QUEUE_DEPTH, packet_of
+from verif.env.core_model import descriptor_field, packet_of
 from verif.env.counters import PER_PE, TOTALS, combine
 from verif.env.stream_agent import Reception, Transfer
 from verif.env.streams import NO_STALLS, Packet, Stalls
@@ -31,6 +31,7 @@ class VirtualSequencer(uvm_sequencer):
 
     def connect_phase(self):
         env = self.get_parent()
+        self.config = self.cdb_get("CONFIG")
         self.registers = env.registers
         self.interrupts = env.interrupts
         self.weights = env.weight_agent.sequencer
@@ -199,7 +200,7 @@ class PushLayer(CoreSequence):
     async def body(self):
         for register, fields in layer_registers(self.core.registers, self.descriptor).items():
             await self.write(register, **fields)
-        while (await self.read("STATUS"))["queue_level"] >= QUEUE_DEPTH:
+        while (await self.read("STATUS"))["queue_level"] >= self.core.config.QueueDepth:
             await self.core.interrupts.wait("layer_done", since=self.events(), cycles=layer_cycles(self.descriptor))
         await self.write("CTRL", layer_push=1)
 
@@ -279,15 +280,11 @@ class RunLayer(CoreSequence):
 def layer_registers(registers, descriptor: Descriptor) -> dict[str, dict[str, int]]:
     """The LAYER_* registers' fields that describe a layer."""
     values = descriptor.as_dict()
-    found = {}
-    for register in registers.names:
-        if register.startswith("LAYER_"):
-            stem = register.removeprefix("LAYER_").lower()
-            found[register] = {
-                field: values[stem] if field == "value" else values.get(field, values.get(f"{stem}_{field}"))
-                for field in registers.decode(register, 0)
-            }
-    return found
+    return {
+        register: {field: values[descriptor_field(register, field)] for field in registers.decode(register, 0)}
+        for register in registers.names
+        if register.startswith("LAYER_")
+    }
 
 
 def layer_cycles(d: Descriptor) -> int:

@@ -1,0 +1,235 @@
+"""The reference model's view of loads, errors, descriptors and resets, command by command."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.env.feeding import CONFIG, REGISTERS, Feeder
+
+from models import reference, stream
+from models.lines import LineShape
+from models.tiling import Cut, make_plan
+from verif.env.core_model import UnknownContents, count_macs, descriptor_of, packet_of
+from verif.env.counters import STATES, counter_problems
+from verif.env.descriptor_checks import first_violation
+from verif.env.sequences import layer_registers
+from verif.env.streams import Packet
+from verif.stimulus import make_layer, random_layer
+
+GOOD_BEAT = 0x301_101_302_105  # two groups of 2/4 with indices 1, 3 and 1, 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(6)
+
+
+@pytest.fixture
+def layer_plan(rng):
+    layer = make_layer(rng, (4, 6, 7), 9, (3, 2), padding=(1, 0, 2, 1))
+    return layer, make_plan(CONFIG, layer, Cut(LineShape(2, 7), LineShape(3, 4), 2))
+
+
+def test_descriptor_survives_the_registers(rng):
+    for _ in range(10):
+        _, plan = random_layer(rng, CONFIG, (2, 4))
+        written = layer_registers(REGISTERS, plan.descriptor)
+        words = {name: REGISTERS.encode(name, **fields) for name, fields in written.items()}
+        read = {name: REGISTERS.decode(name, word) for name, word in words.items()}
+        assert descriptor_of(read) == plan.descriptor
+        assert first_violation(CONFIG, plan.descriptor) == 0
+
+
+@pytest.mark.parametrize(
+    "number, changes",
+    [
+        (1, {"m_log2": 5}), (2, {"in_h": 0}), (2, {"kernel_r": 0}), (3, {"line_h": 0}), (3, {"line_h": 10}),
+        (4, {"lines_y": 4}), (5, {"tile_w": 0}), (5, {"tile_h": 17}), (6, {"tiles_x": 4}), (8, {"chunks": 3}),
+        (9, {"split_c": 1}), (10, {"wgt_base": 4090}), (11, {"par_base": 250}), (12, {"out_idx_base": 8190}),
+        (13, {"out_act_limit": 16385}), (13, {"out_act_base": 900, "out_act_limit": 800}), (14, {"clamp_lo": -1}),
+        (14, {"clamp_hi": 130, "out_signed": 1}), (15, {"pad_top": 0, "in_h": 3, "lines_y": 2}),
+    ],
+)  # fmt: skip
+def test_descriptor_checks(number, changes, layer_plan):
+    _, plan = layer_plan
+    d = replace(plan.descriptor, **changes)
+    if number == 15:
+        d = replace(d, in_h=1, line_h=1, lines_y=1)
+    assert first_violation(CONFIG, d) == number
+    feeder = Feeder()
+    feeder.push(d)
+    assert feeder.model.errors == {"descriptor"} and feeder.model.descriptor_error == number
+    assert not feeder.model.layers
+
+
+def test_region_check(rng):
+    layer = make_layer(rng, (1, 30, 30), 4, (7, 7), stride=(2, 2))
+    plan = make_plan(CONFIG, layer, Cut(LineShape(2, 30), LineShape(2, 2)))
+    assert first_violation(CONFIG, replace(plan.descriptor, tile_h=6, tile_w=6, tiles_y=2, tiles_x=2)) == 7
+
+
+@pytest.mark.parametrize(
+    "error, beats, count",
+    [
+        ("wgt_tlast_early", [GOOD_BEAT] * 3, 4),
+        ("wgt_tlast_late", [GOOD_BEAT] * 5, 4),
+        ("wgt_index_range", [GOOD_BEAT, GOOD_BEAT | 0x400_000], 2),
+        ("wgt_index_order", [GOOD_BEAT, 0x101_301_302_105], 2),
+    ],
+)
+def test_weight_stream_errors(error, beats, count):
+    feeder = Feeder()
+    feeder.load_weights(beats, count=count)
+    assert feeder.model.errors == {error} and feeder.model.weights_discard
+    feeder.model.weight_packet(Packet([0], []))  # swallowed
+    feeder.command("par_load")
+    assert "command_busy" in feeder.model.errors
+    feeder.command("wgt_flush")
+    feeder.load_weights([GOOD_BEAT], base=7)
+    assert feeder.model.vectors_known[7]
+    assert not feeder.model.weights_discard
+
+
+@pytest.mark.parametrize("beat", [63 << 64, 0, 5 << 64 | 1 << 63])
+def test_parameter_range(beat):
+    feeder = Feeder()
+    feeder.load_parameters([5 << 64, beat])
+    assert feeder.model.errors == {"par_range"}
+    assert feeder.model.parameters[:2] == [5 << 64, None]
+
+
+def line(bitmap, *beats):
+    """A packet from (data, keep) pairs after the bitmap."""
+    return Packet([bitmap, *(b for b, _ in beats)], [0xFF, *(k for _, k in beats)])
+
+
+@pytest.mark.parametrize(
+    "error, packet",
+    [
+        ("act_tlast_early", line(0x7)),
+        ("act_tlast_early", line(0x3FF, (1, 0xFF))),
+        ("act_tlast_late", line(0x3, (0x101, 3), (1, 1))),
+        ("act_population", line(0x7, (0x101, 3))),
+        ("act_population", Packet([7, 0x10101], [0x7F, 7])),
+        ("act_bitmap", line(1 << 20, (1, 1))),
+        ("act_overflow", line(0xFFFFF, (1, 0xFF), (1, 0xFF), (1, 0xF))),
+    ],
+)
+def test_activation_stream_errors(error, packet):
+    feeder = Feeder()
+    feeder.start_activations(3, line_pos=20, limit=3)
+    feeder.model.activation_packet(line(0x5, (0x0201, 3)))
+    feeder.model.activation_packet(packet)
+    assert feeder.model.errors == {error} and feeder.model.activations_discard
+    assert feeder.model.bitmaps[:3] == [5, None, None]
+    feeder.model.activation_packet(line(0x1, (1, 1)))  # swallowed
+    feeder.command("act_flush")
+    feeder.start_activations(1, line_pos=20)
+    feeder.model.activation_packet(line(0))
+    assert feeder.model.bitmaps[0] == 0
+
+
+@pytest.mark.parametrize(
+    "registers",
+    [{"WGT_COUNT": 0}, {"WGT_COUNT": 5, "WGT_BASE": 4092}],
+)
+def test_loads_past_the_memory_are_refused(registers):
+    feeder = Feeder()
+    for register, value in registers.items():
+        feeder.write(register, value=value)
+    feeder.command("wgt_load")
+    assert feeder.model.errors == {"command_range"} and feeder.model.weights_load is None
+
+
+def test_a_busy_engine_ignores_commands():
+    feeder = Feeder()
+    feeder.start_activations(2, line_pos=4)
+    feeder.command("act_load")
+    assert feeder.model.errors == {"command_busy"}
+    assert feeder.model.outcomes["act_load"] == "busy"
+
+
+def test_unknown_contents_are_refused(layer_plan):
+    layer, plan = layer_plan
+    feeder = Feeder()
+    with pytest.raises(UnknownContents, match="weight vectors 0 to"):
+        feeder.push(plan.descriptor)
+    feeder.load_weights(stream.weight_beats(CONFIG, layer))
+    with pytest.raises(UnknownContents, match="index entry 0"):
+        feeder.push(plan.descriptor)
+    with pytest.raises(UnknownContents, match="outside any load"):
+        feeder.model.activation_packet(line(0))
+
+
+def test_reset_forgets_what_was_under_way(layer_plan):
+    layer, plan = layer_plan
+    feeder = Feeder()
+    feeder.run(layer, plan)
+    feeder.command("soft_reset")
+    assert feeder.model.expected == [] and feeder.model.reset_during == "layer running"
+    with pytest.raises(UnknownContents, match="index entry"):
+        feeder.fetch(plan.descriptor.out_idx_base, 1)
+    feeder.push(plan.descriptor)  # its inputs are still there
+    feeder.read("STATUS")  # idle: the layer has ended
+    feeder.command("soft_reset")
+    feeder.fetch(plan.descriptor.out_idx_base, 1)
+    assert feeder.model.expected == [packet_of(stream.expected_packets(plan, layer)[0])]
+
+
+def test_overflow(layer_plan):
+    layer, plan = layer_plan
+    d = plan.descriptor
+    feeder = Feeder()
+    feeder.load(layer, plan)
+    words = int((-(-feeder_counts(layer, plan) // 8)).sum())
+    feeder.push(replace(d, out_act_limit=d.out_act_base + words))
+    assert not feeder.model.errors
+    feeder.push(replace(d, out_act_limit=d.out_act_base + words - 1))
+    assert feeder.model.errors == {"out_overflow"}
+    with pytest.raises(UnknownContents):
+        feeder.fetch(d.out_idx_base, 1)
+
+
+def feeder_counts(layer, plan):
+    packets = stream.expected_packets(plan, layer)
+    return np.array([beats[0].data.bit_count() for beats in packets])
+
+
+def test_a_chained_layer_reads_the_first_ones_output(rng, layer_plan):
+    layer, plan = layer_plan
+    feeder = Feeder()
+    feeder.load(layer, plan)
+    feeder.push(plan.descriptor)
+    second = replace(make_layer(rng, layer.out_shape, 5, (1, 1), mode=(1, 4)), activations=layer.expected)
+    cut = Cut(plan.cut.tile, LineShape(2, 4))
+    d = make_plan(CONFIG, second, cut).descriptor
+    base = plan.wgt_count
+    feeder.load_weights(stream.weight_beats(CONFIG, second), base, (1, 4))
+    feeder.load_parameters(stream.parameter_beats(second), 20)
+    feeder.push(
+        d, wgt_base=base, par_base=20, in_idx_base=plan.descriptor.out_idx_base, out_idx_base=500, out_act_base=5000
+    )
+    assert np.array_equal(feeder.model.layers[-1].output, second.expected)
+
+
+def test_macs_by_brute_force(rng, layer_plan):
+    layer, plan = layer_plan
+    ones = reference.convolve(
+        (layer.activations != 0).astype(np.uint8), (layer.weights != 0).astype(np.int8), layer.stride, layer.padding
+    )
+    assert count_macs(layer.activations, layer.weights, plan.descriptor) == ones.sum()
+
+
+def test_counter_problems(layer_plan):
+    layer, plan = layer_plan
+    feeder = Feeder()
+    feeder.run(layer, plan)
+    done = feeder.model.layers[-1]
+    good = dict.fromkeys(STATES, 1000) | {
+        "CYCLES": 1250, "MACS": done.macs, "BUSY": 1000 + done.macs, "NO_UNIT": 1000 - done.macs,
+        "LINES_WRITTEN": done.lines_written, "BYTES_WRITTEN": done.bytes_written,
+    }  # fmt: skip
+    assert counter_problems(good, 4, 4, done) == []
+    for name, word in {"CYCLES": "sum", "MACS": "MACS", "LINES_WRITTEN": "LINES", "BYTES_WRITTEN": "BYTES"}.items():
+        found = counter_problems(good | {name: good[name] + 1}, 4, 4, done)
+        assert len(found) == 1 and word in found[0]

@@ -1,0 +1,142 @@
+"""The coverage's classification of layers, counted by hand, and the bins' arithmetic."""
+
+import numpy as np
+import pytest
+import yaml
+from cocotb_coverage.coverage import coverage_db
+from tests.env.feeding import CONFIG, Feeder
+
+from models.lines import LineShape
+from models.tiling import Cut, make_plan
+from verif.coverage.bins import Ranges, cross, point
+from verif.coverage.geometry import GeometryCoverage, plane_label
+from verif.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
+from verif.env.core_model import pad_plane
+from verif.stimulus import make_layer
+
+
+@pytest.fixture(autouse=True)
+def empty_database():
+    coverage_db.clear()
+    yield
+    coverage_db.clear()
+
+
+def taken(layer, cut):
+    """The reference model's record of a layer."""
+    feeder = Feeder()
+    feeder.run(layer, make_plan(CONFIG, layer, cut))
+    return feeder.model.layers[-1]
+
+
+def hits(cover):
+    return {label: n for label, n in cover.detailed_coverage.items() if n}
+
+
+def test_bins_count_and_refuse():
+    cover = point("group.one", ["a", "b"])
+    cover.hit("a")
+    cover.hit("a", 3)
+    assert cover.detailed_coverage == {"a": 4, "b": 0} and cover.coverage == 1
+    assert coverage_db["group"].coverage == 1 and coverage_db["group"].size == 2
+    assert point("group.one", ["a", "b"]) is cover
+    with pytest.raises(KeyError, match="'c' is not a bin"):
+        cover.hit("c")
+
+
+def test_export_holds_the_hits(tmp_path):
+    point("group.one", cross("ab", "cd")).hit("a/d", 2)
+    coverage_db.export_to_yaml(str(tmp_path / "functional.yml"))
+    found = yaml.safe_load((tmp_path / "functional.yml").read_text())
+    assert found["group.one"]["bins:_hits"] == {"a/c": 0, "a/d": 2, "b/c": 0, "b/d": 0}
+
+
+def test_ranges():
+    ranges = Ranges(0, 1, 2, 8, last=9)
+    assert ranges.labels == ["0", "1", "2-7", "8-9"]
+    assert [ranges(v) for v in (0, 1, 2, 7, 8, 9)] == ["0", "1", "2-7", "2-7", "8-9", "8-9"]
+    assert Ranges(1, 5).labels == ["1-4", "5+"]
+    assert ranges.count(np.array([0, 7, 2, 9])) == {"0": 1, "2-7": 2, "8-9": 1}
+
+
+def test_runs():
+    ones, zeros = runs(np.array([[1, 1, 0, 1], [0, 0, 0, 0]], bool))
+    assert sorted(ones) == [1, 2] and sorted(zeros) == [1, 4]
+
+
+def test_density_labels():
+    for density, label in {0.0: "empty", 0.05: "under 10 %", 0.5: "50-70 %", 0.95: "over 90 %", 1.0: "full"}.items():
+        assert density_label(np.arange(100) < 100 * density) == label
+
+
+@pytest.mark.parametrize("cut", [Cut(LineShape(2, 9), LineShape(2, 3)), Cut(LineShape(1, 9), LineShape(5, 5), 3)])
+def test_window_counts_by_brute_force(cut):
+    rng = np.random.default_rng(1)
+    layer = make_layer(rng, (3, 8, 9), 5, (2, 3), stride=(2, 1), padding=(1, 2, 0, 3), density=0.2)
+    done = taken(layer, cut)
+    d = done.descriptor
+    mask = layer.activations != 0
+    counts, size = window_counts(mask, done)
+    padded, inside = pad_plane(mask, d), pad_plane(np.ones_like(mask[:1]), d)
+    for ty in range(d.tiles_y):
+        for tx in range(d.tiles_x):
+            rows = min(d.tile_h, d.out_h - ty * d.tile_h)
+            columns = min(d.tile_w, d.out_w - tx * d.tile_w)
+            y, x = ty * d.tile_h * 2, tx * d.tile_w
+            window = np.s_[:, y : y + (rows - 1) * 2 + 2, x : x + columns - 1 + 3]
+            assert (counts[ty * d.tiles_x + tx] == padded[window].sum((1, 2))).all()
+            assert size[ty * d.tiles_x + tx] == inside[window].sum()
+
+
+def test_patterns_per_group():
+    rng = np.random.default_rng(1)
+    layer = make_layer(rng, (2, 3, 3), 8, (1, 1))
+    layer.weights[:] = 0
+    layer.weights[[1, 3, 4, 5], 0, 0, 0] = 7  # channel 0: group 0 uses indices 1 and 3, group 1 uses 0 and 1
+    done = taken(layer, Cut(LineShape(3, 3), LineShape(3, 3)))
+    cover = SparsityCoverage(CONFIG.NumLanes)
+    cover.sample(done)
+    assert hits(cover.mode) == {"2/4": 1}
+    # Channel 1 has no weight: both groups are filled with zeros at indices 0 and 1.
+    assert hits(cover.patterns[2, 4]) == {"group 0/(1, 3)": 1, "group 0/(0, 1)": 1, "group 1/(0, 1)": 2}
+    assert hits(cover.filled[2, 4]) == {"0": 2, "2": 2}
+    assert len(cover.patterns[4, 16].detailed_coverage) == 1820
+
+
+def test_empty_windows_in_a_row():
+    rng = np.random.default_rng(1)
+    layer = make_layer(rng, (6, 3, 3), 4, (1, 1), mask="full")
+    layer.activations[[0, 1, 2, 5]] = 0
+    cover = SparsityCoverage(CONFIG.NumLanes)
+    cover.sample(taken(layer, Cut(LineShape(3, 3), LineShape(3, 3))))
+    assert hits(cover.window) == {"empty": 4, "full": 2}
+    assert hits(cover.empty_windows) == {"2-3": 1, "1": 1}
+    assert hits(cover.last_empty) == {"empty": 1}
+    assert hits(cover.density) == {"30-50 %": 1}
+    assert hits(cover.channel_density) == {"empty": 4, "full": 2}
+    assert hits(cover.population) == {"0": 4, "9-15": 2}
+
+
+def test_geometry_of_a_layer():
+    rng = np.random.default_rng(1)
+    layer = make_layer(rng, (5, 7, 9), 9, (3, 2), stride=(2, 1), padding=(1, 0, 2, 3), signed=True, clamp=(-128, 127))
+    cover = GeometryCoverage()
+    cover.sample(taken(layer, Cut(LineShape(1, 9), LineShape(2, 6), 2)))
+    expected = {
+        "kernel": "3x2", "stride": "2x1", "plane": "narrower than a line", "line": "one row", "tile": "2-15",
+        "splits": "2", "uneven": "smaller", "chunks": "2", "padded_k": "padded", "channels": "2-7",
+        "formats": "int8/int8", "skip": "on", "kernel_stride": "unequal/2x1", "stride_pad": "2x1/uneven",
+        "mode_splits": "2/4/split", "mode_plane": "2/4/narrower than a line", "mode_format": "2/4/int8/int8",
+    }  # fmt: skip
+    for name, label in expected.items():
+        assert hits(getattr(cover, name)) == {label: 1}, name
+    assert hits(cover.edge) == {"both": 1} or layer.out_shape[1] % 2 == 0
+    assert {side: next(iter(hits(p))) for side, p in cover.pads.items()} == {
+        "top": "1", "bottom": "0", "left": "2", "right": "3",
+    }  # fmt: skip
+
+
+def test_plane_labels():
+    sizes = {(1, 1): "1x1", (1, 5): "one row", (5, 1): "one column", (5, 5): "narrower than a line"}
+    sizes |= {(2, 64): "64 wide", (2, 65): "wider than a line"}
+    assert {size: plane_label(*size) for size in sizes} == sizes
