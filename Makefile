@@ -57,7 +57,7 @@ waves: $(STAMP) ## run one test with wave dumps: TEST= SEED=
 	@$(CLI) waves "$(TEST)" --seed $(SEED)
 
 bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++
-	@$(CLI) bench
+	@SEED=$(SEED) $(CLI) bench --config $(CONFIG)
 
 lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)
 	@$(CLI) lint $(if $(TOP),--top $(TOP))

@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.bench.replay import ports_of, replay
-from verif.bench.trace import TRACE_FILE, Stopwatch
+from verif.bench.trace import MARKS_FILE, PORTS, TRACE_FILE, Stopwatch
 from verif.runner import build, run, sources_of
 from verif.seed import rng
 
@@ -20,7 +20,7 @@ CYCLES = 500
 @cocotb.test()
 async def recorded(dut):
     """Random traffic through a fifo, driven after rising edges, with a reset in the middle."""
-    ports = [tuple(port) for port in json.loads(os.environ["PORTS"])]
+    ports = [tuple(port) for port in json.loads(os.environ[PORTS])]
     watch = Stopwatch(dut, dut.clk_i, PERIOD_NS * 1000, ports, record=True)
     watch.start()
     cocotb.start_soon(Clock(dut.clk_i, PERIOD_NS, "ns").start())
@@ -36,8 +36,6 @@ async def recorded(dut):
         await RisingEdge(dut.clk_i)
         if cycle % 7 == 0:
             await FallingEdge(dut.clk_i)  # asynchronous inputs are replayed as well
-    assert watch.cycles("at100", "at400") == 300
-    assert watch.seconds("at100", "at400") > 0
     watch.write()
 
 
@@ -45,7 +43,10 @@ def test_replay():
     design = build("fifo", sources_of("fifo"), {"Width": 70, "Depth": 4})
     ports = ports_of(design)
     assert ("data_i", 0, 9) in ports and ("level_o", 1, 1) in ports and ("clk_i", 0, 1) not in ports
-    trace = run(design, "tests.bench.test_replay", env={"PORTS": json.dumps(ports)}).path / TRACE_FILE
+    recorded_run = run(design, "tests.bench.test_replay", env={PORTS: json.dumps(ports)})
+    trace = recorded_run.path / TRACE_FILE
+    marks = json.loads((recorded_run.path / MARKS_FILE).read_text())
+    assert marks["at400"][0] - marks["at100"][0] == 300
     good = replay(design, trace)
     assert good.mismatched == 0
     assert good.matched > CYCLES  # data, level and handshakes change about every cycle

@@ -13,6 +13,7 @@ Times are simulator time steps.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import time
@@ -25,6 +26,8 @@ from cocotb.triggers import RisingEdge, ValueChange
 MAGIC = b"SCTRACE1"
 MARK = 0xFFFF
 TRACE_FILE = "ports.trace"
+MARKS_FILE = "marks.json"
+PORTS, RECORD = "BENCH_PORTS", "BENCH_RECORD"  # environment: JSON list of ports; set to record
 
 
 class Stopwatch:
@@ -55,20 +58,14 @@ class Stopwatch:
         if self.record:
             self._note(MARK, struct.pack("B", len(name)) + name.encode())
 
-    def cycles(self, begin: str, end: str) -> int:
-        """Clock cycles between two marks."""
-        at = {name: steps for name, steps, _ in self.marks}
-        return (at[end] - at[begin]) // self.period
-
-    def seconds(self, begin: str, end: str) -> float:
-        """Wall-clock seconds between two marks."""
-        at = {name: seconds for name, _, seconds in self.marks}
-        return at[end] - at[begin]
-
-    def write(self, path: Path = Path(TRACE_FILE)) -> None:
-        """Write the trace (into the run's directory by default)."""
+    def write(self, directory: Path = Path()) -> None:
+        """Write marks.json, a mapping of name to [cycle, seconds], and when recording ports.trace."""
+        marks = {name: (steps // self.period, seconds) for name, steps, seconds in self.marks}
+        (directory / MARKS_FILE).write_text(json.dumps(marks))
+        if not self.record:
+            return
         seed = int(os.environ["COCOTB_RANDOM_SEED"])
-        with path.open("wb") as out:
+        with (directory / TRACE_FILE).open("wb") as out:
             out.write(MAGIC + struct.pack("<QQQI", self.period, self._first_edge, seed, len(self.ports)))
             for name, direction, size in self.ports:
                 out.write(struct.pack("<BHB", direction, size, len(name)) + name.encode())

@@ -2,6 +2,7 @@
 
 import typer
 
+from verif.cli.bench import bench
 from verif.cli.coverage import coverage
 from verif.cli.docs import docs
 from verif.cli.lint import lint
@@ -10,7 +11,7 @@ from verif.cli.verilog import verilog
 from verif.cli.waves import waves
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (regress, coverage, waves, lint, verilog, docs):
+for command in (regress, coverage, waves, bench, lint, verilog, docs):
     app.command()(command)
 
 if __name__ == "__main__":

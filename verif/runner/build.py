@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,11 @@ class Build:
     sim: str
     coverage: bool
     waves: bool
+
+    @property
+    def seconds(self) -> float:
+        """How long the compilation took when it was done."""
+        return json.loads((self.path / "built.json").read_text())["build_seconds"]
 
 
 class Verilator(cocotb_runner.Verilator):
@@ -126,8 +132,10 @@ def build(
         if not done.exists():
             shutil.rmtree(result.path, ignore_errors=True)
             result.path.mkdir()
+            started = time.monotonic()
             _compile(simulator, result, [*waivers, *sources], parameters, public)
-            done.write_text(json.dumps(asdict(result) | {"parameters": dict(parameters)}, default=str))
+            facts = {"parameters": dict(parameters), "build_seconds": time.monotonic() - started}
+            done.write_text(json.dumps(asdict(result) | facts, default=str))
     return result
 
 

@@ -1,0 +1,43 @@
+"""The benchmark's program: the paper's Figure 3 layer through the pyuvm environment, with marks."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import cocotb
+import pyuvm
+
+from models.planner import plan
+from verif.bench.trace import PORTS, RECORD, Stopwatch
+from verif.env.core_test import CoreTest
+from verif.env.interrupts import CLOCK_NS
+from verif.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, layer_cycles
+from verif.stimulus import make_layer
+
+STEPS_PER_NS = 1000
+
+
+@pyuvm.test()
+class Figure3(CoreTest):
+    """64x64x64, 3x3x128, padding 1, 2/4, activations half zero: loads, layer, results, each between marks."""
+
+    def start_of_simulation_phase(self):
+        ports = [tuple(port) for port in json.loads(os.environ[PORTS])]
+        dut = cocotb.top
+        self.watch = Stopwatch(dut, dut.clk_i, CLOCK_NS * STEPS_PER_NS, ports, record=RECORD in os.environ)
+        self.watch.start()
+
+    async def scenario(self):
+        layer = make_layer(self.rng, (64, 64, 64), 128, (3, 3), mode=(2, 4), density=0.5, padding=(1, 1, 1, 1))
+        cut = plan(self.config, layer)
+        d = cut.descriptor
+        self.watch.mark("begin")
+        await LoadLayer(layer, cut).start(self.core)
+        await PushLayer(d).start(self.core)
+        self.watch.mark("layer_begin")
+        await WaitLayers(layer_cycles(d)).start(self.core)
+        self.watch.mark("layer_end")
+        await FetchLines(d.out_idx_base, d.out_k * cut.out_lines).start(self.core)
+        self.watch.mark("end")
+        self.watch.write()
