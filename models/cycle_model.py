@@ -1,40 +1,44 @@
 """Event-level model of the core's cycles (docs/architecture.md section 7).
 
-One event a pass, a unit, a drain: a PE's pipeline between them is computed by recurrences, the shared
-resources (Weight Memory banks, scheduler, drain, staging slots, streaming processors) in order of time.
+One event a channel fetched, a weight vector asked for, a drain: what a PE does between them follows from recurrences,
+while memories, scheduler, staging slots and streaming processors are shared in order of time. Index and Activation
+Memory reads are reserved a channel at a time, and every bank serves in order of arrival (the core lets starving PEs
+go first): these are the model's approximations.
 """
 
 import heapq
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
-
-from models.config import Config
-from models.layer import Layer
 from models.tiling import Plan
-from models.work import Work, measure
+from models.work import Work
 
-# Latencies of the pipeline in cycles.
-FETCH = 8  # unit bound to its first line at the region loader
-LOAD = 2  # region complete to the pass generator
-PASS_FIFO = 4
-WEIGHT_FIFO = 4
-GENERATE = 2  # pass generated to the scanner
-WEIGHT = 3  # grant to the vector at the scanner
+# Pipeline latencies in cycles.
+BIND = 3  # unit bound to its first index read
+ENTRY = 2  # index entry granted to its line's first word request
+WORD = 2  # last word granted to the line's last group in the region loader
+REGION = 2  # last group to the pass generator
+SEGMENT = 3  # pass generated to its first emission
+VECTOR = 2  # weight vector granted to its pass's first emission
 FLUSH = 5  # last emission to the drain request
 GRANT = 3  # drain granted to its first row
-STREAM = 8  # slot full to its first line written
+AHEAD = 2  # emissions resume so long before the last row is handed over
+LINE = 10  # slot complete to its first line written
 
-_PASS, _ASSIGN, _DRAIN, _PORT, _SLOT = range(5)
+# Depths of the PE's queues.
+LINES = 3
+ENTRIES = 4
+SEGMENTS = 6
 
 
 @dataclass(frozen=True)
 class Cycles:
-    """Prediction: total cycles, useful lane-cycles per lane, PE-cycles by cause and Weight Memory accesses."""
+    """Prediction: cycles of the layer, products of two non-zero operands, their share of all lane-cycles, PE-cycles by
+    state (they add up to N times the cycles), bank accesses and further PEs served by them."""
 
     cycles: int
     macs: int
+    utilization: float
     busy: int
     no_weight: int
     no_activation: int
@@ -42,207 +46,277 @@ class Cycles:
     no_unit: int
     wgt_reads: int
     wgt_hits: int
+    act_reads: int
+    act_hits: int
+    idx_reads: int
+    idx_hits: int
 
-    @property
-    def pe_cycles(self) -> int:
-        return self.busy + self.no_weight + self.no_activation + self.drain + self.no_unit
 
-
-@dataclass
+@dataclass(frozen=True)
 class _Unit:
     job: int
     tile: int
     chunk: int
-    channels: range
-    start: int = 0  # when it was bound
+    first: int  # channels first..last
+    last: int
+
+
+class _Memory:
+    """Banks that serve one address a cycle to everyone who asks for it."""
+
+    def __init__(self, banks: int):
+        self.banks = banks
+        self.taken = set()  # cycle * banks + bank
+        self.granted = {}  # address: cycle of its latest access
+        self.reads = self.hits = 0
+
+    def read(self, time: int, address: int) -> int:
+        """The cycle in which a request of cycle ``time`` is granted."""
+        slot = time * self.banks + address % self.banks
+        while slot in self.taken:
+            slot += self.banks
+        grant = slot // self.banks
+        known = self.granted.get(address, -1)
+        if time <= known <= grant:
+            self.hits += 1
+            return known
+        self.taken.add(slot)
+        self.granted[address] = grant
+        self.reads += 1
+        return grant
 
 
 class _Pe:
     """State of one PE; times are cycles."""
 
-    def __init__(self, regions: int):
-        self.free = deque([0] * regions)  # when the region buffers became free
-        self.loading = None  # (unit, live channels still to load)
-        self.loader_time = 0
-        self.regions = deque()  # loaded: (time, unit, channel, last of unit)
-        self.passes = deque()  # of the region in the pass generator: (offset, weight address, emissions, release, end)
-        self.gen_time = 0
-        self.gen_base = 0
+    def __init__(self, regions: int, ahead: int, vectors: int):
+        self.unit = None  # the unit whose channels are fetched
+        self.channel = 0  # the next one
+        self.fetch_time = self.index_time = 0
+        self.tokens = deque([0] * ahead)  # when a further live channel may be fetched
+        self.stalled = False
+        self.fetched = deque()  # (time, unit, channel or None, last of unit)
+        self.free = deque([0] * regions)  # when region buffers became free
+        self.load_time = 0
+        self.regions = deque()  # loaded: as fetched
+        self.passes = deque()  # of the generator's region: (offset, address, emissions, release, ended unit)
+        self.region_time = 0  # of the generator's region
+        self.generate_time = 0
+        self.request = None  # the pass whose weight vector is asked for
         self.request_time = 0
-        self.starts = deque([0] * max(PASS_FIFO, WEIGHT_FIFO))
+        self.starts = deque([0] * vectors)
+        self.prefetched = deque()  # passes with a vector that wait for the unit before them to drain
+        self.draining = None
         self.scan_end = 0
-        self.request = None  # the pass whose weight is asked for
-        self.blocked = False  # between the last emission of a unit and the end of its drain
-        self.behind = deque()  # passes of the next unit whose weights are there
-        self.ended = None  # the unit that drains
 
 
-class Simulation:
-    """One run of the model; ``run`` returns the prediction."""
+class _Output:
+    """Staging slots and streaming processors: who may drain when, and when jobs are done."""
 
-    def __init__(self, layer: Layer, plan: Plan, work: Work | None = None):
-        self.plan, self.work = plan, work or measure(layer, plan)
-        self.config = plan.config
-        d = plan.descriptor
-        self.rs = d.kernel_r * d.kernel_s
-        self.heap = []
-        self.sequence = 0
-        self.pes = [_Pe(self.config.NumRegions) for _ in range(self.config.NumPe)]
-        self.bank_free = [0] * self.config.WgtBanks
-        self.granted = {}  # address -> time of its last grant
-        self.units = iter(self._units())
-        self.next_unit = next(self.units)
-        self.idle_pes = []
-        self.scheduler_time = 0
-        self.units_of_job = d.splits
-        # Output stage
-        self.waiting = []  # PEs that ask for a drain
-        self.slot_of_job = {}
-        self.drained = {}
-        self.free_slots = [self.config.NumStage] * self.config.NumSp
-        self.port_free = [0] * self.config.NumSp
-        self.sp_free = [0] * self.config.NumSp
-        self.open_jobs = []
-        self.done_jobs = set()
-        self.oldest = 0
-        self.count = dict(no_weight=0, no_activation=0, drain=0, wgt_reads=0, wgt_hits=0)
-        self.active = 0
-        self.end = 0
-        chunk_k = self.config.NumLanes << (d.m_log2 - d.k_log2)
-        self.sp_cycles = []
-        positions = self.work.rows * max(1, 4 >> (d.m_log2 - d.k_log2))
-        for tile in range(plan.out_lines):
-            per_channel = -(-int(positions[tile]) // self.config.SpLanes)
-            self.sp_cycles.append([per_channel * min(chunk_k, d.out_k - c * chunk_k) for c in range(d.chunks)])
-        self.load_cost = np.maximum(self.work.load, np.maximum(self.work.window_lines[:, None], self.work.words) + 1)
-        self.load_cost = self.load_cost.tolist()
-        emissions = self.work.emissions
-        self.live = emissions.any(2)
-        self.emissions = emissions.tolist()
+    def __init__(self, plan: Plan, work: Work):
+        d, config = plan.descriptor, plan.config
+        self.splits, self.rows = d.splits, work.rows.tolist()
+        self.slots = [config.NumStage] * config.NumSp  # free ones
+        self.port_free = [0] * config.NumSp
+        self.busy_until = [0] * config.NumSp
+        self.sp_of_job, self.units_left = {}, {}
+        self.done, self.oldest = set(), 0
+        per_row = max(1, 4 >> (d.m_log2 - d.k_log2))
+        chunk_k = config.NumLanes << (d.m_log2 - d.k_log2)
+        channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
+        self.cycles = [[-(-rows * per_row // config.SpLanes) * n for n in channels] for rows in self.rows]
+
+    def port(self, time: int, job: int) -> int | None:
+        """The streaming processor that can take rows of a job now, bound to the job if need be."""
+        sp = self.sp_of_job.get(job)
+        if sp is None:
+            free = sum(self.slots)
+            if not free or (self.splits > 1 and free == 1 and job != self.oldest):
+                return None
+            sp = max(range(len(self.slots)), key=lambda i: (self.slots[i] > 0, -self.port_free[i], self.slots[i]))
+            if self.port_free[sp] > time:
+                return None
+            self.slots[sp] -= 1
+            self.sp_of_job[job], self.units_left[job] = sp, self.splits
+        return sp if self.port_free[sp] <= time else None
+
+    def drain(self, sp: int, unit: _Unit, time: int) -> tuple[int, int | None]:
+        """End of a unit's drain, and when its job is done if this was its last unit."""
+        end = time + GRANT + self.rows[unit.tile]
+        self.port_free[sp] = end
+        self.units_left[unit.job] -= 1
+        if self.units_left[unit.job]:
+            return end, None
+        self.busy_until[sp] = max(self.busy_until[sp], end) + self.cycles[unit.tile][unit.chunk]
+        return end, self.busy_until[sp] + LINE
+
+    def finish(self, job: int) -> None:
+        self.slots[self.sp_of_job.pop(job)] += 1
+        self.done.add(job)
+        while self.oldest in self.done:
+            self.oldest += 1
+
+
+class _Simulation:
+    def __init__(self, plan: Plan, work: Work):
+        self.plan, self.work = plan, work
+        d, config = plan.descriptor, plan.config
+        self.kernel = d.kernel_r * d.kernel_s
+        self.lines = max(1, *(len(fetch.lines) for fetch in work.fetches))
+        self.pes = [_Pe(config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth) for _ in range(config.NumPe)]
+        self.weights = _Memory(config.WgtBanks)
+        self.activations = _Memory(config.ActBanks)
+        self.index = _Memory(config.IdxBanks)
+        self.output = _Output(plan, work)
+        self.waiting = []  # PEs that ask to be drained
+        self.events, self.sequence = [], 0
+        self.units, self.schedule_time = self._units(), 0
+        self.live = (work.load > 0).tolist()
+        self.load = work.load.tolist()
+        self.emissions = work.emissions.tolist()
+        self.reads = [
+            (fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches
+        ]
+        self.end = self.no_weight = self.no_activation = self.drained = 0
 
     def _units(self):
         d = self.plan.descriptor
         rows = list(range(d.tiles_y))
         if d.tiles_y > 2:
             rows = rows[1:-1] + [0, d.tiles_y - 1]
-        job = 0
-        for ty in rows:
-            for tx in range(d.tiles_x):
-                for chunk in range(d.chunks):
-                    for split in range(d.splits):
-                        first = split * d.split_c
-                        yield _Unit(job, ty * d.tiles_x + tx, chunk, range(first, min(first + d.split_c, d.in_c)))
-                    job += 1
+        tiles = [ty * d.tiles_x + tx for ty in rows for tx in range(d.tiles_x)]
+        jobs = [(tile, chunk) for tile in tiles for chunk in range(d.chunks)]
+        for job, (tile, chunk) in enumerate(jobs):
+            for first in range(0, d.in_c, d.split_c):
+                yield _Unit(job, tile, chunk, first, min(first + d.split_c, d.in_c) - 1)
 
-    def _push(self, time, kind, what):
+    def _at(self, time, handler, argument):
         self.sequence += 1
-        heapq.heappush(self.heap, (time, self.sequence, kind, what))
+        heapq.heappush(self.events, (time, self.sequence, handler, argument))
 
-    # Scheduler and region loader
+    # Scheduler, line fetch, region loader
 
-    def _assign(self, time, pe):
-        unit = self.next_unit
+    def _bind(self, time, pe):
+        unit = next(self.units, None)
         if unit is None:
             return
-        self.next_unit = next(self.units, None)
-        time = max(time, self.scheduler_time)
-        self.scheduler_time = time + 1
-        unit.start = time
-        live = [c for c in unit.channels if self.live[unit.tile, c]]
-        pe.loading = (unit, deque(live or [None]))
-        pe.loader_time = max(pe.loader_time, time + FETCH)
+        time = max(time, self.schedule_time)
+        self.schedule_time = time + 1
+        pe.unit, pe.channel = unit, unit.first
+        pe.fetch_time = pe.index_time = time + BIND
+        self._next_fetch(pe)
+
+    def _next_fetch(self, pe):
+        time = pe.fetch_time
+        pe.stalled = False
+        if self.live[pe.unit.tile][pe.channel]:
+            if not pe.tokens:
+                pe.stalled = True
+                return
+            time = max(time, pe.tokens.popleft())
+        self._at(time, self._fetch, pe)
+
+    def _fetch(self, time, pe):
+        """Read a channel's index entries and words."""
+        unit, channel = pe.unit, pe.channel
+        numbers, firsts, counts = self.reads[unit.tile]
+        d = self.plan.descriptor
+        entry = d.in_idx_base + channel * self.plan.in_lines
+        index_time, word_time = max(pe.index_time, time - ENTRIES), time
+        for number, first, count in zip(numbers, firsts[channel], counts[channel], strict=True):
+            index_time = self.index.read(index_time, entry + number) + 1
+            word_time = max(word_time, index_time - 1 + ENTRY)
+            for word in range(first, first + count):
+                word_time = self.activations.read(word_time, word) + 1
+        pe.index_time, pe.fetch_time = index_time, word_time
+        last = channel == unit.last
+        if self.live[unit.tile][channel]:
+            pe.fetched.append((word_time - 1 + WORD, unit, channel, last))
+        elif last:
+            pe.fetched.append((word_time, unit, None, last))
+        if last:
+            pe.unit = None
+            self._at(word_time, self._bind, pe)
+        else:
+            pe.channel += 1
+            self._next_fetch(pe)
         self._load(pe)
 
     def _load(self, pe):
-        """Fill the free regions."""
-        while pe.loading and pe.free:
-            unit, channels = pe.loading
-            channel = channels.popleft()
-            last = not channels
-            cost = 0
-            start = pe.loader_time
-            if channel is not None:
-                start = max(start, pe.free.popleft())
-                cost = self.load_cost[unit.tile][channel]
-            pe.loader_time = start + cost
-            pe.regions.append((pe.loader_time + LOAD, unit, channel, last))
-            if last:
-                pe.loading = None
-                self._push(pe.loader_time, _ASSIGN, pe)
+        """Spread fetched channels into free regions."""
+        while pe.fetched and (pe.free or pe.fetched[0][2] is None):
+            ready, unit, channel, last = pe.fetched.popleft()
+            if channel is None:
+                pe.load_time = max(pe.load_time, ready)
+            else:
+                groups = self.load[unit.tile][channel]
+                start = max(pe.load_time, pe.free.popleft())
+                pe.load_time = max(start + groups, ready + groups // self.lines)
+                done = start + groups * (self.lines - LINES + 1) // self.lines if self.lines >= LINES else pe.load_time
+                pe.tokens.append(done)
+                if pe.stalled:
+                    self._next_fetch(pe)
+            pe.regions.append((pe.load_time + REGION, unit, channel, last))
             self._next_pass(pe)
 
-    # Pass generator and weight queue
+    # Pass generator, weight queue, scanner
+
+    def _generate(self, pe):
+        """The passes of the next region."""
+        ready, unit, channel, last = pe.regions.popleft()
+        pe.region_time = max(pe.generate_time, ready)
+        end = unit if last else None
+        if channel is None:
+            pe.passes.append((0, None, 0, False, end))
+            pe.generate_time = pe.region_time + 1
+            return
+        d = self.plan.descriptor
+        base = d.wgt_base + (unit.chunk * d.in_c + channel) * self.kernel
+        segments = self.work.segments
+        row = self.emissions[unit.tile][channel]
+        passes = [(i * segments, base + i, n, False, None) for i, n in enumerate(row) if n]
+        if passes:
+            passes[-1] = (*passes[-1][:3], True, end)
+        else:
+            passes = [(self.kernel * segments - 1, None, 0, True, end)]
+        pe.passes.extend(passes)
+        pe.generate_time = pe.region_time + self.kernel * segments
 
     def _next_pass(self, pe):
-        """Ask for the weight of the next pass, if there is one and room for it."""
-        if pe.request is not None or len(pe.behind) >= WEIGHT_FIFO:
+        """Ask for the weight vector of the next pass, if there is one and room for it."""
+        if pe.request is not None or len(pe.prefetched) >= len(pe.starts):
             return
         if not pe.passes:
             if not pe.regions:
                 return
-            ready, unit, channel, last = pe.regions.popleft()
-            pe.gen_base = max(pe.gen_time, ready)
-            if channel is None:
-                pe.passes.append((0, None, 0, False, unit))
-                pe.gen_time = pe.gen_base + 1
-            else:
-                d = self.plan.descriptor
-                base = (unit.chunk * d.in_c + channel) * self.rs
-                row = self.emissions[unit.tile][channel]
-                segments = self.work.segments
-                pe.passes.extend((i * segments, base + i, n, False, None) for i, n in enumerate(row) if n)
-                offset, address, n, _, _ = pe.passes.pop()
-                pe.passes.append((offset, address, n, True, unit if last else None))
-                pe.gen_time = pe.gen_base + self.rs * segments
+            self._generate(pe)
         offset, address, n, release, end = pe.passes.popleft()
-        # The generator stalls while the pass FIFO is full; what follows in the region shifts with it.
-        generated = max(pe.gen_base + offset, pe.starts[-PASS_FIFO])
-        if generated > pe.gen_base + offset:
-            pe.gen_time += generated - pe.gen_base - offset
-            pe.gen_base = generated - offset
-        pe.request = (generated, address, n, release, end)
-        if address is None:
-            time = generated
-        else:
-            time = pe.request_time = max(generated + 1, pe.request_time + 1, pe.starts[-WEIGHT_FIFO])
-        self._push(time, _PASS, pe)
+        room = min(len(pe.starts), max(1, SEGMENTS // self.work.segments))
+        generated = max(pe.region_time + offset, pe.starts[-room])
+        stall = generated - pe.region_time - offset
+        pe.region_time += stall
+        pe.generate_time += stall
+        pe.request = (generated + SEGMENT, address, n, release, end)
+        self._at(max(generated + 1, pe.request_time + 1), self._vector, pe)
 
-    def _fetch(self, time, address):
-        """Time at which a bank serves an address asked for at ``time``."""
-        known = self.granted.get(address, -1)
-        if known >= time:
-            self.count["wgt_hits"] += 1
-            return known
-        bank = address % self.config.WgtBanks
-        grant = max(time, self.bank_free[bank])
-        self.bank_free[bank] = grant + 1
-        self.granted[address] = grant
-        self.count["wgt_reads"] += 1
-        return grant
-
-    def _pass(self, time, pe):
-        generated, address, n, release, end = pe.request
+    def _vector(self, time, pe):
+        ready, address, n, release, end = pe.request
         pe.request = None
-        weight = 0
+        vector = 0
         if address is not None:
-            grant = self._fetch(time, address)
-            pe.request_time = grant
-            weight = grant + WEIGHT
-        item = (generated + GENERATE, weight, n, release, end)
-        if pe.blocked:
-            pe.behind.append(item)
+            pe.request_time = self.weights.read(time, address)
+            vector = pe.request_time + VECTOR
+        if pe.draining:
+            pe.prefetched.append((ready, vector, n, release, end))
         else:
-            self._scan(pe, item)
+            self._scan(pe, ready, vector, n, release, end)
         self._next_pass(pe)
 
-    def _scan(self, pe, item):
-        generated, weight, n, release, end = item
-        start = max(pe.scan_end, generated, weight)
-        gap = start - pe.scan_end
-        if gap:
-            no_weight = min(gap, max(0, weight - max(generated, pe.scan_end)))
-            self.count["no_weight"] += no_weight
-            self.count["no_activation"] += gap - no_weight
+    def _scan(self, pe, ready, vector, n, release, end):
+        start = max(pe.scan_end, ready, vector)
+        no_weight = min(start - pe.scan_end, max(0, vector - max(ready, pe.scan_end)))
+        self.no_weight += no_weight
+        self.no_activation += start - pe.scan_end - no_weight
         pe.starts.append(start)
         pe.starts.popleft()
         pe.scan_end = start + n
@@ -250,79 +324,65 @@ class Simulation:
             pe.free.append(pe.scan_end)
             self._load(pe)
         if end is not None:
-            pe.blocked = True
-            pe.ended = end
-            self._push(pe.scan_end + FLUSH, _DRAIN, pe)
+            pe.draining = end
+            self._at(pe.scan_end + FLUSH, self._request_drain, pe)
 
     # Output stage
 
-    def _may_bind(self, job):
-        """A free streaming processor for a job's slot, or None."""
-        free = sum(self.free_slots)
-        if not free or (self.units_of_job > 1 and free == 1 and job != self.oldest):
-            return None
-        return max(range(self.config.NumSp), key=lambda sp: (self.free_slots[sp], -self.port_free[sp]))
+    def _request_drain(self, time, pe):
+        self.waiting.append(pe)
+        self._grant(time, None)
 
-    def _grant(self, time):
-        """Start the drains that can start."""
-        left = []
-        for pe in self.waiting:
-            job = pe.ended.job
-            sp = self.slot_of_job.get(job)
+    def _finish(self, time, job):
+        self.output.finish(job)
+        self.end = max(self.end, time)
+        self._grant(time, None)
+
+    def _grant(self, time, _):
+        waiting, self.waiting = self.waiting, []
+        for pe in waiting:
+            unit = pe.draining
+            sp = self.output.port(time, unit.job)
             if sp is None:
-                sp = self._may_bind(job)
-                if sp is not None:
-                    self.free_slots[sp] -= 1
-                    self.slot_of_job[job] = sp
-                    self.drained[job] = 0
-            if sp is None or self.port_free[sp] > time:
-                left.append(pe)
+                self.waiting.append(pe)
                 continue
-            unit = pe.ended
-            done = time + GRANT + int(self.work.rows[unit.tile])
-            self.port_free[sp] = done
-            self._push(done, _PORT, None)
-            self.count["drain"] += done - pe.scan_end
-            pe.scan_end = done
-            self.end = max(self.end, done)
-            pe.blocked, pe.ended = False, None
-            self.active += done - unit.start
-            self.drained[job] += 1
-            if self.drained[job] == self.units_of_job:
-                self.sp_free[sp] = max(self.sp_free[sp], done) + self.sp_cycles[unit.tile][unit.chunk]
-                self._push(self.sp_free[sp] + STREAM, _SLOT, (sp, job))
-            while pe.behind and not pe.blocked:
-                self._scan(pe, pe.behind.popleft())
+            end, done = self.output.drain(sp, unit, time)
+            self._at(end, self._grant, None)
+            if done is not None:
+                self._at(done, self._finish, unit.job)
+            self.drained += end - AHEAD - pe.scan_end
+            pe.scan_end = end - AHEAD
+            pe.draining = None
+            while pe.prefetched and not pe.draining:
+                self._scan(pe, *pe.prefetched.popleft())
             self._next_pass(pe)
-        self.waiting = left
 
     def run(self) -> Cycles:
         for pe in self.pes:
-            self._push(0, _ASSIGN, pe)
-        while self.heap:
-            time, _, kind, what = heapq.heappop(self.heap)
-            if kind == _PASS:
-                self._pass(time, what)
-            elif kind == _ASSIGN:
-                self._assign(time, what)
-            elif kind == _DRAIN:
-                self.waiting.append(what)
-                self._grant(time)
-            elif kind == _PORT:
-                self._grant(time)
-            else:
-                sp, job = what
-                self.free_slots[sp] += 1
-                self.done_jobs.add(job)
-                while self.oldest in self.done_jobs:
-                    self.oldest += 1
-                self.end = max(self.end, time)
-                self._grant(time)
-        d = self.plan.descriptor
-        busy = int(self.work.emissions.sum()) * d.chunks
-        total = self.end * self.config.NumPe
-        known = {name: self.count[name] for name in ("no_weight", "no_activation", "drain")}
+            self._at(0, self._bind, pe)
+        while self.events:
+            time, _, handler, argument = heapq.heappop(self.events)
+            handler(time, argument)
+        busy = int(self.work.emissions.sum()) * self.plan.descriptor.chunks
+        total = self.end * self.plan.config.NumPe
         return Cycles(
-            cycles=self.end, macs=busy, busy=busy, **known, no_unit=total - busy - sum(known.values()),
-            wgt_reads=self.count["wgt_reads"], wgt_hits=self.count["wgt_hits"],
-        )  # fmt: skip
+            cycles=self.end,
+            macs=self.work.macs,
+            utilization=self.work.macs / (total * self.plan.config.NumLanes),
+            busy=busy,
+            no_weight=self.no_weight,
+            no_activation=self.no_activation,
+            drain=self.drained,
+            no_unit=total - busy - self.no_weight - self.no_activation - self.drained,
+            wgt_reads=self.weights.reads,
+            wgt_hits=self.weights.hits,
+            act_reads=self.activations.reads,
+            act_hits=self.activations.hits,
+            idx_reads=self.index.reads,
+            idx_hits=self.index.hits,
+        )
+
+
+def predict(plan: Plan, work: Work) -> Cycles:
+    """Predicted cycles of a planned layer, from its measured work."""
+    return _Simulation(plan, work).run()

@@ -3,7 +3,7 @@
 The result is the layer descriptor of docs/architecture.md section 5, field by field, and the place of the tensors.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 
 from models import lines
@@ -71,14 +71,15 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """A layer on a configuration: descriptor, cut, and the input's section [in_act_base, in_act_limit) in words."""
+    """A layer on a configuration: descriptor, cut, and the input's section [in_act_base, in_act_limit) in words;
+    wgt_count weight vectors."""
 
     config: Config
     descriptor: Descriptor
     cut: Cut
     in_act_base: int
     in_act_limit: int
-    wgt_count: int = field(metadata={"unit": "weight vectors"})
+    wgt_count: int
 
     @property
     def in_lines(self) -> int:
@@ -131,10 +132,6 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     c, h, w = layer.activations.shape
     k, ho, wo = layer.out_shape
     r, s = layer.weights.shape[2:]
-    if not 1 <= cut.splits <= c:
-        raise ValueError(f"splits: {cut.splits}, expected 1 to C = {c}")
-    split_c = ceil(c / cut.splits)
-    splits = ceil(c / split_c)
     positions = cut.tile.line_h * cut.tile.line_w
     _require(positions, max_tile(config, layer.k, layer.m), "positions of a tile", f"the accumulators hold at {layer.k}/{layer.m}")
     _require(region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds")
@@ -156,11 +153,21 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         stride_y2=layer.stride[0] - 1, stride_x2=layer.stride[1] - 1, pad_top=layer.padding[0], pad_left=layer.padding[2],
         line_h=cut.line.line_h, line_w=cut.line.line_w, lines_y=lines_y, lines_x=lines_x,
         tile_h=cut.tile.line_h, tile_w=cut.tile.line_w, tiles_y=tiles_y, tiles_x=tiles_x,
-        chunks=chunks, splits=splits, split_c=split_c,
+        chunks=chunks, splits=1, split_c=c,
         wgt_base=0, par_base=0, in_idx_base=0, out_idx_base=in_entries,
         out_act_base=in_words, out_act_limit=act_words, clamp_lo=layer.clamp[0], clamp_hi=layer.clamp[1],
     )  # fmt: skip
-    return Plan(config, descriptor, Cut(cut.line, cut.tile, splits), 0, in_words, wgt_count)
+    return with_splits(Plan(config, descriptor, cut, 0, in_words, wgt_count), cut.splits)
+
+
+def with_splits(plan: Plan, splits: int) -> Plan:
+    """The same plan with another number of splits, 1 to C; rounded to equal shares of whole channels."""
+    d = plan.descriptor
+    if not 1 <= splits <= d.in_c:
+        raise ValueError(f"splits: {splits}, expected 1 to C = {d.in_c}")
+    split_c = ceil(d.in_c / splits)
+    splits = ceil(d.in_c / split_c)
+    return replace(plan, descriptor=replace(d, splits=splits, split_c=split_c), cut=replace(plan.cut, splits=splits))
 
 
 def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:

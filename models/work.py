@@ -16,20 +16,30 @@ WORD_BYTES = 8
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """What a tile's window reads: line numbers; of each line in each channel the first Activation Memory word, counted
+    from the input's section, and the number of words, both int64 (C, lines)."""
+
+    lines: list[int]
+    first_word: np.ndarray
+    words: np.ndarray
+
+
+@dataclass(frozen=True)
 class Work:
     """Counts of one layer.
 
     emissions: int64 (tiles, C, R*S), activations that meet each weight vector; load: int64 (tiles, C), cycles of the
-    region loader; words: int64 (tiles, C), Activation Memory words fetched; window_lines: int64 (tiles,), index
-    entries read a channel; rows: int64 (tiles,), accumulator rows drained; segments: 64-bit segments of a pass.
+    region loader; fetches: what each tile reads; rows: int64 (tiles,), accumulator rows drained; segments: 64-bit segments of a pass;
+    macs: products of two non-zero operands.
     """
 
     emissions: np.ndarray
     load: np.ndarray
-    words: np.ndarray
-    window_lines: np.ndarray
+    fetches: list[Fetch]
     rows: np.ndarray
     segments: int
+    macs: int
 
 
 def _emissions(mask: np.ndarray, layer: Layer, plan: Plan) -> np.ndarray:
@@ -66,45 +76,51 @@ def _ranges(plan: Plan, layer: Layer) -> tuple[list[tuple[int, int]], list[tuple
 
 
 def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> np.ndarray:
-    """Groups of up to 8 positions of a line row that hold a position to be written."""
+    """Groups a region is written in: the lowest position left of a line row and the up to 7 behind it."""
     d = plan.descriptor
     counts = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
     for tx, (x0, x1) in enumerate(x_spans):
-        if x0 == x1:
-            continue
-        x = np.arange(x0, x1)
-        group = x // d.line_w * d.line_w + x % d.line_w // GROUP  # distinct, and constant within a group
-        starts = np.flatnonzero(np.diff(group, prepend=-1))
-        rows = np.logical_or.reduceat(mask[:, :, x0:x1], starts, axis=2).sum(2)
-        total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(rows, axis=1)], axis=1)
+        groups = np.zeros(mask.shape[:2], np.int64)
+        taken = np.zeros(mask.shape[:2], np.int64)  # first column behind the present group
+        for x in range(x0, x1):
+            if x % d.line_w == 0:
+                taken[:] = 0
+            opens = mask[:, :, x] & (x >= taken)
+            groups += opens
+            taken[opens] = x + GROUP
+        total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(groups, axis=1)], axis=1)
         for ty, (y0, y1) in enumerate(y_spans):
             counts[ty, tx] = total[:, y1] - total[:, y0]
     return counts.reshape(-1, d.in_c)
 
 
-def _words(nonzero: np.ndarray, plan: Plan, y_spans, x_spans) -> tuple[np.ndarray, np.ndarray]:
-    """Words fetched (tiles, C) and lines that meet the window (tiles,)."""
+def _fetches(nonzero: np.ndarray, plan: Plan, y_spans, x_spans) -> list[Fetch]:
+    """What each tile's window reads of each channel."""
     d = plan.descriptor
     bits = lines.to_blocks(nonzero, plan.cut.line)
     rank = np.cumsum(bits, axis=2)  # of a non-zero: its place among the packed bytes, from 1
-    words = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
-    met = np.zeros((d.tiles_y, d.tiles_x), np.int64)
-    for ty, (y0, y1) in enumerate(y_spans):
-        for tx, (x0, x1) in enumerate(x_spans):
-            if y0 == y1 or x0 == x1:
-                continue
-            for ly in range(y0 // d.line_h, (y1 - 1) // d.line_h + 1):
+    sizes = -(-rank[:, :, -1] // WORD_BYTES)
+    pointers = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
+    i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)
+    found = []
+    for y0, y1 in y_spans:
+        for x0, x1 in x_spans:
+            met, first_words, word_counts = [], [], []
+            empty = y0 == y1 or x0 == x1
+            for ly in () if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1):
                 for lx in range(x0 // d.line_w, (x1 - 1) // d.line_w + 1):
-                    i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)
                     y, x = ly * d.line_h + i, lx * d.line_w + j
-                    inside = (y0 <= y) & (y < y1) & (x0 <= x) & (x < x1)
                     line = ly * d.lines_x + lx
-                    needed = bits[:, line] & inside
+                    needed = bits[:, line] & (y0 <= y) & (y < y1) & (x0 <= x) & (x < x1)
                     last = (rank[:, line] * needed).max(1)
                     first = np.where(needed, rank[:, line], lines.LINE_BITS).min(1)
-                    words[ty, tx] += np.where(last > 0, (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1, 0)
-                    met[ty, tx] += 1
-    return words.reshape(-1, d.in_c), met.ravel()
+                    met.append(line)
+                    first_words.append(pointers[:, line] + (first - 1) // WORD_BYTES)
+                    word_counts.append(np.where(last > 0, (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1, 0))
+            shape = (d.in_c, len(met))
+            words = np.array(first_words, np.int64).T.reshape(shape), np.array(word_counts, np.int64).T.reshape(shape)
+            found.append(Fetch(met, *words))
+    return found
 
 
 def measure(layer: Layer, plan: Plan) -> Work:
@@ -113,18 +129,20 @@ def measure(layer: Layer, plan: Plan) -> Work:
     nonzero = layer.activations != 0
     mask = nonzero if layer.skip else np.ones_like(nonzero)
     y_spans, x_spans = _ranges(plan, layer)
-    words, window_lines = _words(nonzero, plan, y_spans, x_spans)
     sy, sx = layer.stride
     win_w = (d.tile_w - 1) * sx + d.kernel_s
     heights = np.minimum(d.tile_h, d.out_h - d.tile_h * np.arange(d.tiles_y))
     widths = np.minimum(d.tile_w, d.out_w - d.tile_w * np.arange(d.tiles_x))
     positions = ((heights[:, None] - 1) * d.tile_w + widths).ravel()
     per_row = max(1, 4 * layer.k // layer.m)
+    emissions = _emissions(mask, layer, plan)
+    useful = emissions if layer.skip else _emissions(nonzero, layer, plan)
+    weights = np.count_nonzero(layer.weights, axis=0).reshape(d.in_c, -1)
     return Work(
-        emissions=_emissions(mask, layer, plan),
+        emissions=emissions,
         load=_load(mask, plan, y_spans, x_spans),
-        words=words,
-        window_lines=window_lines,
+        fetches=_fetches(nonzero, plan, y_spans, x_spans),
         rows=-(-positions // per_row),
         segments=((d.tile_h - 1) * sy * win_w + (d.tile_w - 1) * sx) // 64 + 1,
+        macs=int((useful.sum(0) * weights).sum()),
     )

@@ -1,0 +1,64 @@
+"""Chooses how a layer is cut: tile and splits with the fewest predicted cycles."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from models import cycle_model, lines, work
+from models.config import Config
+from models.layer import Layer
+from models.tiling import Cut, Plan, make_plan, split_candidates, tile_candidates, with_splits
+from models.work import Fetch, Work
+
+_FINALISTS = 2
+_MAX_LINES = 16  # of a window; each costs an index read a channel
+
+
+def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
+    """The same units, each as one channel with one pass that takes about as long as the unit's channels together."""
+    d, config = plan.descriptor, plan.config
+    passes = np.count_nonzero(measured.emissions, axis=2)
+    bounds = [
+        measured.emissions.sum(2),
+        passes * config.NumPe // config.WgtBanks,  # weight vectors, each PE its own
+        (passes > 0) * d.kernel_r * d.kernel_s * measured.segments,
+        measured.load,
+        np.stack([fetch.words.sum(1) for fetch in measured.fetches]) * config.NumPe // config.ActBanks,
+        np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches]) * config.NumPe // config.IdxBanks,
+    ]
+    channel = np.maximum.reduce(bounds)
+    starts = np.arange(0, d.in_c, d.split_c)
+    units = np.add.reduceat(channel, starts, axis=1)
+    no_reads = [Fetch([], np.zeros((d.splits, 0), np.int64), np.zeros((d.splits, 0), np.int64))] * len(units)
+    coarse = replace(measured, emissions=units[..., None], load=np.ones_like(units), fetches=no_reads, segments=1)
+    return replace(plan, descriptor=replace(d, in_c=d.splits, split_c=1, kernel_r=1, kernel_s=1)), coarse
+
+
+def plan(config: Config, layer: Layer) -> Plan:
+    """The plan that the cycle model finds fastest among the finalists of a coarse model of all candidates.
+
+    Raises ValueError ("layer does not fit: ...") when the layer fits in no way.
+    """
+    line = lines.default_shape(*layer.activations.shape[1:])
+    tiles = tile_candidates(config, layer)
+    most = max(tile.line_h * tile.line_w for tile in tiles)
+    # Short passes ask for too many weight vectors, tall windows for too many lines: these tiles are the second choice.
+    good = {t for t in tiles if 4 * t.line_h * t.line_w >= most and t.line_h * layer.stride[0] <= _MAX_LINES * line.line_h}
+    problem = None
+    for choice in (good, set(tiles) - good):
+        found = []
+        for tile in (tile for tile in tiles if tile in choice):
+            try:
+                whole = make_plan(config, layer, Cut(line, tile))
+            except ValueError as error:
+                problem = problem or error
+                continue
+            measured = work.measure(layer, whole)
+            for splits in split_candidates(config, layer, tile):
+                candidate = with_splits(whole, splits)
+                found.append((cycle_model.predict(*_coarse(candidate, measured)).cycles, candidate, measured))
+        if found:
+            found.sort(key=lambda entry: entry[0])
+            finalists = [candidate for _, *candidate in found[:_FINALISTS]]
+            return min(finalists, key=lambda finalist: cycle_model.predict(*finalist).cycles)[0]
+    raise problem

@@ -1,0 +1,108 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from models import cycle_model, km, masks, planner, tiling, work
+from models.config import load_config
+from models.layer import Layer
+from models.lines import LineShape, default_shape
+from models.tiling import Cut
+
+
+def make(rng, chw=(16, 14, 14), krs=(32, 3, 3), k=2, m=4, skip=True, density=0.4, stride=(1, 1)):
+    channels = krs[0]
+    magnitudes = rng.integers(1, 9, (channels, chw[0], *krs[1:])).astype(np.int8)
+    return Layer(
+        activations=masks.activations(masks.clustered(chw, density, rng), rng, False),
+        weights=km.project(magnitudes, k, m, 0),
+        bias=np.zeros(channels, np.int32),
+        multiplier=np.ones(channels, np.int32),
+        shift=np.ones(channels, np.int32),
+        stride=stride,
+        padding=(1, 1, 1, 1),
+        k=k,
+        m=m,
+        skip=skip,
+    )
+
+
+def predict(config, layer, cut):
+    plan = tiling.make_plan(config, layer, cut)
+    measured = work.measure(layer, plan)
+    return measured, cycle_model.predict(plan, measured)
+
+
+@pytest.mark.parametrize("name", ["small", "medium", "paper"])
+@pytest.mark.parametrize("k,m,skip", [(1, 1, False), (2, 4, True), (1, 4, True)])
+@pytest.mark.parametrize("splits", [1, 4, 16])
+def test_every_cycle_has_its_place(name, k, m, skip, splits, rng):
+    config = load_config(name)
+    layer = make(rng, k=k, m=m, skip=skip)
+    measured, found = predict(config, layer, Cut(default_shape(14, 14), LineShape(2, 14), splits))
+    states = (found.busy, found.no_weight, found.no_activation, found.drain, found.no_unit)
+    assert min(states) >= 0 and sum(states) == config.NumPe * found.cycles
+    assert found.busy == measured.emissions.sum() * -(-32 * k // m // config.NumLanes)
+    assert found.utilization == found.macs / (found.cycles * config.NumPe * config.NumLanes)
+    assert found.macs <= found.busy * config.NumLanes
+    assert found.cycles >= found.busy / config.NumPe
+    drains = splits * sum(measured.rows) * -(-32 * k // m // config.NumLanes)
+    assert found.drain >= drains
+    # Every pass fetches one vector, and every line one entry, alone or with others.
+    passes = np.count_nonzero(measured.emissions) * -(-32 * k // m // config.NumLanes)
+    assert found.wgt_reads + found.wgt_hits == passes
+
+
+def test_one_processing_element_by_hand(rng):
+    """One unit on one PE without any stall: emissions, and a start and an end that do not grow with the work."""
+    config = dataclasses.replace(load_config("small"), NumPe=1)
+    for channels in (4, 64):
+        layer = make(rng, (channels, 8, 8), (4, 3, 3), k=1, m=1, density=1.0)
+        _, found = predict(config, layer, Cut(LineShape(8, 8), LineShape(8, 8)))
+        assert found.busy == channels * (8 * 3 - 2) ** 2
+        assert 0 < found.cycles - found.busy < 120
+        assert found.no_weight == 0
+
+
+def test_dense_baseline_is_near_its_ideal(rng):
+    layer = make(rng, (8, 16, 16), (64, 3, 3), k=1, m=1, skip=False)
+    config = load_config("medium")
+    found = cycle_model.predict(p := planner.plan(config, layer), work.measure(layer, p))
+    ideal = 64 * 8 * 9 * 16 * 16 / (config.NumPe * config.NumLanes)
+    assert ideal * 0.9 < found.cycles < ideal * 1.15  # padding is skipped
+
+
+def test_weight_bandwidth_limits_short_passes(rng):
+    """8 PEs with vectors of their own on one bank: one pass a cycle."""
+    config = dataclasses.replace(load_config("small"), NumPe=8, WgtBanks=1, WgtDepth=8192)
+    layer = make(rng, (64, 2, 2), (32, 3, 3), k=1, m=1, density=1.0)
+    _, found = predict(config, layer, Cut(LineShape(2, 2), LineShape(1, 1)))
+    reads = found.wgt_reads
+    assert found.cycles >= reads and found.no_weight > 0.1 * 8 * found.cycles
+
+
+def test_more_staging_never_hurts_much(rng):
+    layer = make(rng, (64, 14, 14), (64, 3, 3))
+    cycles = []
+    for slots in (2, 4, 8):
+        config = dataclasses.replace(load_config("paper"), NumStage=slots)
+        cycles.append(predict(config, layer, Cut(default_shape(14, 14), LineShape(2, 14), 8))[1].cycles)
+    assert cycles[1] <= 1.02 * cycles[0] and cycles[2] <= 1.02 * cycles[1]
+
+
+@pytest.mark.parametrize("name", ["small", "medium"])
+@pytest.mark.parametrize("chw,krs,stride", [((3, 7, 7), (5, 3, 3), (2, 2)), ((20, 9, 70), (40, 1, 5), (1, 2)), ((1, 1, 1), (1, 1, 1), (1, 1))])
+def test_planner_is_no_worse_than_the_obvious_cut(name, chw, krs, stride, rng):
+    config = load_config(name)
+    layer = make(rng, chw, krs, stride=stride)
+    plan = planner.plan(config, layer)
+    chosen = cycle_model.predict(plan, work.measure(layer, plan)).cycles
+    obvious = tiling.tile_candidates(config, layer)[0]
+    _, found = predict(config, layer, Cut(default_shape(*chw[1:]), obvious))
+    assert chosen <= 1.1 * found.cycles
+
+
+def test_planner_says_what_does_not_fit(rng):
+    config = dataclasses.replace(load_config("small"), WgtDepth=2)
+    with pytest.raises(ValueError, match="layer does not fit: 576 weight vectors, the Weight Memory holds at most 16"):
+        planner.plan(config, make(rng))

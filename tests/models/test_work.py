@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from models import km, lines, masks, tiling, work
+from models.config import load_config
+from models.layer import Layer
+from models.lines import LineShape
+from models.tiling import Cut
+
+CASES = [  # plane, kernel, stride, padding, line, tile
+    ((9, 11), (3, 2), (1, 1), (1, 1, 1, 1), (4, 11), (3, 5)),
+    ((7, 7), (3, 3), (2, 2), (1, 1, 1, 1), (7, 7), (2, 4)),
+    ((5, 40), (1, 5), (1, 2), (0, 0, 3, 2), (1, 24), (2, 9)),
+    ((12, 10), (7, 1), (2, 1), (3, 3, 0, 0), (3, 4), (1, 6)),
+    ((1, 1), (3, 3), (1, 1), (3, 3, 3, 3), (1, 1), (2, 2)),
+]
+
+
+def window(d, layer, ty, tx):
+    """Plane positions of a tile's window, and the (position, r, s) triples that its passes meet."""
+    sy, sx = layer.stride
+    seen, met = set(), []
+    for y in range(ty * d.tile_h, min(ty * d.tile_h + d.tile_h, d.out_h)):
+        for x in range(tx * d.tile_w, min(tx * d.tile_w + d.tile_w, d.out_w)):
+            for r in range(d.kernel_r):
+                for s in range(d.kernel_s):
+                    iy, ix = y * sy - d.pad_top + r, x * sx - d.pad_left + s
+                    if 0 <= iy < d.in_h and 0 <= ix < d.in_w:
+                        met.append((iy, ix, r, s))
+    heights = min(d.tile_h, d.out_h - ty * d.tile_h), min(d.tile_w, d.out_w - tx * d.tile_w)
+    for y in range((heights[0] - 1) * sy + d.kernel_r):
+        for x in range((heights[1] - 1) * sx + d.kernel_s):
+            iy, ix = ty * d.tile_h * sy - d.pad_top + y, tx * d.tile_w * sx - d.pad_left + x
+            if 0 <= iy < d.in_h and 0 <= ix < d.in_w:
+                seen.add((iy, ix))
+    return seen, met
+
+
+@pytest.mark.parametrize("plane,kernel,stride,padding,line,tile", CASES)
+@pytest.mark.parametrize("skip", [True, False])
+def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip, rng):
+    c, k = 3, 10
+    layer = Layer(
+        activations=masks.activations(masks.clustered((c, *plane), 0.4, rng), rng, True),
+        weights=km.project(rng.integers(-2, 3, (k, c, *kernel)).astype(np.int8), 2, 4, 0),
+        bias=np.zeros(k, np.int32), multiplier=np.ones(k, np.int32), shift=np.ones(k, np.int32),
+        stride=stride, padding=padding, k=2, m=4, skip=skip,
+    )  # fmt: skip
+    plan = tiling.make_plan(load_config("small"), layer, Cut(LineShape(*line), LineShape(*tile)))
+    d = plan.descriptor
+    found = work.measure(layer, plan)
+    packed = lines.compress(layer.activations, plan.cut.line)
+    macs = 0
+    for tile_number in range(plan.out_lines):
+        ty, tx = divmod(tile_number, d.tiles_x)
+        seen, met = window(d, layer, ty, tx)
+        touched = {(y // d.line_h, x // d.line_w) for y, x in seen}
+        fetch = found.fetches[tile_number]
+        assert sorted(fetch.lines) == sorted(ly * d.lines_x + lx for ly, lx in touched)
+        for channel in range(c):
+            plane_values = layer.activations[channel]
+            emissions = np.zeros((d.kernel_r, d.kernel_s), int)
+            for y, x, r, s in met:
+                emissions[r, s] += plane_values[y, x] != 0 or not skip
+                if plane_values[y, x] != 0:
+                    macs += np.count_nonzero(layer.weights[:, channel, r, s])
+            assert found.emissions[tile_number, channel].tolist() == emissions.ravel().tolist()
+            load = 0
+            for ly, lx in touched:
+                line = ly * d.lines_x + lx
+                needed = []
+                for y in range(ly * d.line_h, ly * d.line_h + d.line_h):
+                    last = -9
+                    for x in range(lx * d.line_w, lx * d.line_w + d.line_w):
+                        if (y, x) in seen:
+                            if (plane_values[y, x] != 0 or not skip) and x - last >= 8:
+                                load, last = load + 1, x
+                            if plane_values[y, x] != 0:
+                                needed.append((y % d.line_h) * d.line_w + x % d.line_w)
+                column = fetch.lines.index(line)
+                if needed:
+                    bitmap = int(packed.bitmaps[channel, line])
+                    ranks = [(bitmap & ((1 << bit) - 1)).bit_count() for bit in needed]
+                    pointer = int((-(-packed.counts.ravel()[: channel * plan.in_lines + line] // 8)).sum())
+                    assert fetch.first_word[channel, column] == pointer + min(ranks) // 8
+                    assert fetch.words[channel, column] == max(ranks) // 8 - min(ranks) // 8 + 1
+                else:
+                    assert fetch.words[channel, column] == 0
+            assert found.load[tile_number, channel] == load
+        heights = min(d.tile_h, d.out_h - ty * d.tile_h), min(d.tile_w, d.out_w - tx * d.tile_w)
+        positions = (heights[0] - 1) * d.tile_w + heights[1]
+        assert found.rows[tile_number] == -(-positions // 2)
+    assert found.macs == macs
