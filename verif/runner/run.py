@@ -61,6 +61,7 @@ def run(
     env: Mapping[str, str] | None = None,
     results_dir: Path | None = None,
     rerun: str | None = None,
+    limit_s: int = 600,
 ) -> RunResult:
     """Run `test_module` (dotted name) and return its results.
 
@@ -68,6 +69,7 @@ def run(
     happens in `results_dir`, which is emptied first; by default it is named after the test
     and the seed. A test bench may leave files there, such as `functional.yml`, the functional
     coverage that `make coverage` merges. `rerun` is the command shown on failure; under pytest it is known.
+    A simulation that takes longer than `limit_s` seconds is stopped and counts as failed.
 
     Raises:
         ValueError: a seed outside 1 to 2**31 - 1.
@@ -100,7 +102,9 @@ def run(
     log = results_dir / "sim.log"
     ended = ""
     try:
-        simulator_runner(design.sim).test(
+        simulator = simulator_runner(design.sim)
+        simulator.limit_s = limit_s
+        simulator.test(
             test_module=test_module,
             hdl_toplevel=design.top,
             hdl_toplevel_lang="verilog",
@@ -117,7 +121,7 @@ def run(
             log_file=log,
         )
     except (RuntimeError, SystemExit) as error:
-        ended = str(error)
+        ended = f"stopped after {limit_s} s" if str(error).endswith(": 124") else str(error)
 
     result = RunResult(results_dir, seed, _parse(results_xml) if results_xml.exists() else [])
     if ended or result.failed or not result.tests:
