@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
-from models import km, masks, reference
+from models import km, lines, masks, reference
 from models.config import Config
 from models.layer import MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
 from models.tiling import Cut, Plan, make_plan, max_tile, region_size
+from verif.env.streams import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
 _CLAMPS = ((0, 255), (0, 255), (0, 96), (3, 200), (-128, 127), (-128, 127), (-20, 45))
@@ -116,3 +118,44 @@ def random_layer(
             return layer, random_plan(rng, config, layer)
         except ValueError:
             continue
+
+
+def random_stalls(rng: np.random.Generator) -> Stalls:
+    """None at all, or bursts and waits of random mean lengths up to 16 cycles."""
+    return NO_STALLS if rng.random() < 0.25 else Stalls(*(2 ** rng.uniform(0, 4, 2)))
+
+
+@dataclass
+class Memories:
+    """The first free entry of each memory of the core, to keep several layers apart."""
+
+    weights: int = 0
+    parameters: int = 0
+    entries: int = 0
+    words: int = 0
+
+    def place(self, layer: Layer, plan: Plan, input_from: Plan | None = None) -> Plan:
+        """The plan moved to free memory, its output section just large enough.
+
+        ``input_from``: the (placed) plan whose output is this layer's input; its tile has to be this plan's line.
+        """
+        d = plan.descriptor
+        in_entries = 0 if input_from else d.in_c * plan.in_lines
+        in_words = 0 if input_from else plan.in_act_limit - plan.in_act_base
+        counts = lines.compress(layer.expected, plan.cut.tile).counts
+        out_words = int((-(-counts // lines.WORD_BYTES)).sum())
+        out_base = self.words + in_words
+        moved = replace(
+            plan,
+            in_act_base=self.words, in_act_limit=self.words + in_words,
+            descriptor=replace(
+                d, wgt_base=self.weights, par_base=self.parameters,
+                in_idx_base=input_from.descriptor.out_idx_base if input_from else self.entries,
+                out_idx_base=self.entries + in_entries, out_act_base=out_base, out_act_limit=out_base + out_words,
+            ),
+        )  # fmt: skip
+        self.weights += plan.wgt_count
+        self.parameters += d.out_k
+        self.entries += in_entries + d.out_k * plan.out_lines
+        self.words = out_base + out_words
+        return moved

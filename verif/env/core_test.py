@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 from pyuvm import uvm_test
 
@@ -41,3 +43,13 @@ class CoreTest(uvm_test):
     async def scenario(self):
         """What the test does after reset."""
         raise NotImplementedError
+
+    def report_phase(self):
+        """Leave what must not depend on the simulator in the run's directory, as CLASS.json."""
+        checker = self.env.scoreboard.checker
+        summary = {
+            "digest": checker.digest.hexdigest(),
+            "packets": checker.compared,
+            "cycles": self.env.counters.cycles,
+        }
+        Path(f"{type(self).__name__}.json").write_text(json.dumps(summary))

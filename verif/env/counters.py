@@ -45,7 +45,8 @@ class CounterMonitor(uvm_subscriber):
     def build_phase(self):
         super().build_phase()
         self.config, self.registers = self.cdb_get("CONFIG"), self.cdb_get("REGISTERS")
-        self.checked = self.checked_pes = 0
+        self.cycles: list[int] = []  # of each layer whose counters were read
+        self.checked_pes = 0
         self._raw: dict[str, int] = {}
         self._pes: dict[int, dict[str, int]] = {}
         self._pe = 0
@@ -78,7 +79,7 @@ class CounterMonitor(uvm_subscriber):
         layer = self.checker.model.layers[-1]
         for problem in counter_problems(counters, self.config.NumPe, self.config.NumLanes, layer):
             self.checker.fail("counters", problem)
-        self.checked += 1
+        self.cycles.append(counters["CYCLES"])
         self.totals = counters
         self._raw.clear()
 
@@ -86,7 +87,7 @@ class CounterMonitor(uvm_subscriber):
         cycles = {sum(pe[state] for state in STATES) for pe in self._pes.values()}
         if len(cycles) > 1:
             self.checker.fail("counters", f"the states of the PEs add up to different cycles: {sorted(cycles)}")
-        if self.checked:
+        if self.cycles:
             for name in WIDE:
                 found = sum(pe[name] for pe in self._pes.values())
                 if found != self.totals[name]:

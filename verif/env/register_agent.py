@@ -76,8 +76,8 @@ class RegisterDriver(uvm_driver):
                 done = await self.master.write(access.address, access.data.to_bytes(WORD_BYTES, "little"))
             else:
                 done = await self.master.read(access.address, WORD_BYTES)
-                access.data = int.from_bytes(done.data, "little")
-            access.okay = done.resp == AxiResp.OKAY
+                access.data = int.from_bytes(done.data, "little") if done else 0
+            access.okay = bool(done) and done.resp == AxiResp.OKAY  # a reset leaves it undone
             self.seq_item_port.item_done()
 
 

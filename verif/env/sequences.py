@@ -34,6 +34,7 @@ class VirtualSequencer(uvm_sequencer):
         self.config = self.cdb_get("CONFIG")
         self.registers = env.registers
         self.interrupts = env.interrupts
+        self.bus = env.register_agent.sequencer
         self.weights = env.weight_agent.sequencer
         self.activations = env.activation_agent.sequencer
         self.results = env.result_agent.sequencer

@@ -1,0 +1,28 @@
+"""Runs the pyuvm tests of the calling module on the core."""
+
+import inspect
+import json
+import os
+from pathlib import Path
+
+from verif.core import build_core, run_core
+from verif.runner.paths import ROOT
+from verif.runner.run import skip_without_icarus
+
+
+def simulate(testcase: str, config: str = "small", sim: str = "verilator", **variables: object) -> dict:
+    """Run one test class; `variables` reach it as environment variables. Returns the summary that it leaves.
+
+    The summary has the digest of all result packets, their number and the cycles of each layer.
+    """
+    if sim == "icarus":
+        skip_without_icarus()
+    caller = Path(inspect.stack()[1].filename).resolve()
+    module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
+    design = build_core(
+        config, sim, coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
+        waves=bool(os.environ.get("WAVES")),
+    )  # fmt: skip
+    env = {name: str(value) for name, value in variables.items()}
+    result = run_core(config, design, module, testcase, env=env)
+    return json.loads((result.path / f"{testcase}.json").read_text())

@@ -1,0 +1,148 @@
+"""Directed layers: the corners of geometry, number formats, activation masks and index patterns."""
+
+import os
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import pyuvm
+from tests.core.simulate import simulate
+
+from models import km, masks
+from models.lines import LineShape, default_shape
+from models.tiling import Cut, make_plan
+from verif.env.core_test import CoreTest
+from verif.env.sequences import RunLayer, output_of
+from verif.stimulus import make_layer
+
+# name: (C, H, W), K, (R, S), what differs from make_layer's defaults, cut (line, tile, splits) or None for a simple one
+CASES = {
+    "1x1 plane": ((20, 1, 1), 9, (1, 1), {}, None),
+    "1x1 plane, 3x3 kernel": ((5, 1, 1), 8, (3, 3), {"padding": (1, 1, 1, 1)}, None),
+    "one row": ((6, 1, 40), 8, (1, 5), {"padding": (0, 0, 2, 2)}, None),
+    "one column": ((6, 40, 1), 8, (5, 1), {"padding": (2, 2, 0, 0)}, None),
+    "64 wide": ((4, 6, 64), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 64), (1, 64), 1)),
+    "wider than a line": ((3, 5, 100), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 64), (1, 50), 1)),
+    "wider than two lines": ((2, 3, 150), 4, (1, 3), {}, ((1, 64), (1, 64), 1)),
+    "lines are columns": ((3, 70, 3), 4, (3, 1), {}, ((64, 1), (32, 2), 1)),
+    "unequal kernel 2x5": ((4, 9, 11), 8, (2, 5), {}, None),
+    "unequal kernel 7x1": ((4, 9, 11), 8, (7, 1), {"padding": (3, 3, 0, 0)}, None),
+    "kernel 7x7": ((3, 9, 9), 8, (7, 7), {"padding": (3, 3, 3, 3)}, ((4, 9), (3, 3), 1)),
+    "stride 2 along rows": ((4, 9, 11), 8, (3, 3), {"stride": (2, 1), "padding": (1, 1, 1, 1)}, None),
+    "stride 2 along columns": ((4, 9, 11), 8, (3, 3), {"stride": (1, 2), "padding": (1, 1, 1, 1)}, None),
+    "stride 2, 1x1 kernel": ((8, 11, 9), 8, (1, 1), {"stride": (2, 2)}, None),
+    "stride 2, 7x7 kernel": ((3, 14, 14), 8, (7, 7), {"stride": (2, 2), "padding": (3, 2, 2, 3)}, ((4, 14), (3, 3), 1)),
+    "padding alone in a window": ((3, 2, 2), 4, (1, 1), {"padding": (3, 3, 3, 3)}, ((2, 2), (2, 2), 1)),
+    "one position a tile": ((4, 4, 5), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 1), (1, 1), 1)),
+    "a split a channel": ((7, 5, 5), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((5, 5), (5, 5), 7)),
+    "uneven splits": ((11, 6, 6), 17, (3, 3), {"padding": (1, 1, 1, 1)}, ((6, 6), (3, 6), 4)),
+    "one output channel": ((9, 5, 5), 1, (3, 3), {}, None),
+    "many chunks": ((2, 4, 4), 70, (1, 1), {}, None),
+    "signed in and out": ((6, 6, 6), 8, (3, 3), {"signed": True, "clamp": (-128, 127)}, None),
+    "unsigned in, signed out": ((6, 6, 6), 8, (3, 3), {"clamp": (-100, 100)}, None),
+    "narrow clamp": ((6, 6, 6), 8, (3, 3), {"clamp": (3, 6)}, None),
+    "output all zero": ((6, 6, 6), 8, (3, 3), {"clamp": (0, 0)}, None),
+    "dense baseline": ((6, 8, 8), 8, (3, 3), {"mode": (1, 1), "skip": False, "padding": (1, 1, 1, 1)}, None),
+    "dense baseline, split": ((9, 8, 8), 8, (2, 2), {"mode": (1, 1), "skip": False}, ((4, 8), (4, 7), 3)),
+    "dense baseline, wide": ((3, 4, 90), 5, (1, 2), {"mode": (1, 1), "skip": False, "stride": (1, 2)}, ((1, 64), (1, 45), 1)),
+}
+
+
+def cut_of(config, layer, shapes):
+    """The case's cut, or whole rows for lines and a tile of up to 4x8."""
+    if shapes:
+        line, tile, splits = shapes
+        return Cut(LineShape(*line), LineShape(*tile), splits)
+    _, ho, wo = layer.out_shape
+    return Cut(default_shape(*layer.activations.shape[1:]), LineShape(min(4, ho), min(8, wo)))
+
+
+class LayerTest(CoreTest):
+    async def run_layer(self, layer, cut):
+        plan = make_plan(self.config, layer, cut)
+        run = RunLayer(layer, plan, pes=self.config.NumPe)
+        await run.start(self.core)
+        # Beside the scoreboard, which decodes what the core was given: what the stimulus meant.
+        assert np.array_equal(output_of(self.env.results.take(), plan), layer.expected)
+
+
+@pyuvm.test()
+class DirectedLayer(LayerTest):
+    async def scenario(self):
+        shape, out_channels, kernel, options, shapes = CASES[os.environ["CASE"]]
+        layer = make_layer(self.rng, shape, out_channels, kernel, **options)
+        await self.run_layer(layer, cut_of(self.config, layer, shapes))
+
+
+@pyuvm.test()
+class EveryPadding(LayerTest):
+    """Each side from 0 to 3 with each stride, tiles that do not divide the plane."""
+
+    async def scenario(self):
+        for stride in ((1, 1), (2, 1), (1, 2), (2, 2)):
+            for pad in range(4):
+                padding = tuple(np.roll([pad, (pad + 1) % 4, (pad + 2) % 4, (pad + 3) % 4], self.rng.integers(4)).tolist())
+                layer = make_layer(self.rng, (3, 6, 7), 6, (4, 4), stride=stride, padding=padding)
+                _, ho, wo = layer.out_shape
+                await self.run_layer(layer, Cut(LineShape(2, 7), LineShape(min(3, ho), min(4, wo))))
+
+
+@pyuvm.test()
+class EveryKernel(LayerTest):
+    """All 49 kernel sizes, with strides and modes taking turns."""
+
+    async def scenario(self):
+        for number in range(49):
+            r, s = divmod(number, 7)
+            mode = km.MODES[number % len(km.MODES)]
+            stride = ((1, 1), (2, 1), (1, 2), (2, 2))[number % 4]
+            layer = make_layer(self.rng, (2, 8, 9), 6, (r + 1, s + 1), mode=mode, stride=stride)
+            _, ho, wo = layer.out_shape
+            await self.run_layer(layer, Cut(LineShape(3, 9), LineShape(min(2, ho), min(4, wo))))
+
+
+@pyuvm.test()
+class EveryMask(LayerTest):
+    """Adversarial activation masks in every mode, whole and split, skipping on and off."""
+
+    async def scenario(self):
+        for mode in km.MODES:
+            for number, mask in enumerate(masks.ADVERSARIAL):
+                skip = mode != (1, 1) or number % 2 == 0
+                layer = make_layer(self.rng, (8, 5, 6), 5, (2, 3), mode=mode, mask=mask, skip=skip)
+                await self.run_layer(layer, Cut(LineShape(2, 6), LineShape(2, 4), 1 + number % 3))
+
+
+@pyuvm.test()
+class EveryIndexPattern(LayerTest):
+    """One input channel for each index pattern of a group; each group of the vector starts at another one."""
+
+    async def scenario(self):
+        k, m = (int(n) for n in os.environ["MODE"].split("/"))
+        patterns = list(combinations(range(m), k))
+        groups = self.config.NumLanes // k
+        layer = make_layer(self.rng, (len(patterns), 1, 2), groups * m, (1, 1), mode=(k, m), mask="full")
+        weights = np.zeros_like(layer.weights)
+        for group in range(groups):
+            for channel in range(len(patterns)):
+                pattern = patterns[(channel + group * 7) % len(patterns)]
+                for index in pattern:
+                    weights[group * m + index, channel] = self.rng.choice([-1, 1]) * self.rng.integers(1, 128)
+        layer = replace(layer, weights=weights)
+        await self.run_layer(layer, Cut(LineShape(1, 2), LineShape(1, 2)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_directed(case):
+    simulate("DirectedLayer", CASE=case)
+
+
+@pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask"])
+def test_sweep(testcase):
+    simulate(testcase)
+
+
+@pytest.mark.parametrize("mode", [f"{k}/{m}" for k, m in km.MODES])
+def test_every_index_pattern(mode):
+    simulate("EveryIndexPattern", MODE=mode)

@@ -1,0 +1,156 @@
+"""Several layers: queued back to back, chained through the Activation Memory, loads and transfers beside a running layer."""
+
+from dataclasses import replace
+
+import cocotb
+import pytest
+import pyuvm
+from cocotb import start_soon
+from tests.core.simulate import simulate
+
+from models import km
+from models.tiling import Cut, make_plan
+from verif.env.core_test import CoreTest
+from verif.env.sequences import (
+    FetchLines,
+    LoadLayer,
+    PushLayer,
+    ReadCounters,
+    RunLayer,
+    WaitLayers,
+    layer_cycles,
+)
+from verif.stimulus import Memories, make_layer, random_cut, random_layer, random_stalls
+
+
+class LayersTest(CoreTest):
+    async def fetch(self, plan):
+        await FetchLines(
+            plan.descriptor.out_idx_base, plan.descriptor.out_k * plan.out_lines, random_stalls(self.rng)
+        ).start(self.core)
+
+    async def wait(self, *plans):
+        await WaitLayers(sum(layer_cycles(plan.descriptor) for plan in plans)).start(self.core)
+
+
+@pyuvm.test()
+class BackToBack(LayersTest):
+    """More layers than the queue holds, all loaded first, then pushed as fast as the queue takes them."""
+
+    async def scenario(self):
+        memories, plans = Memories(), []
+        for number in range(self.config.QueueDepth + 3):
+            layer, plan = random_layer(self.rng, self.config, km.MODES[number % len(km.MODES)], work=15_000)
+            plan = memories.place(layer, plan)
+            await LoadLayer(layer, plan).start(self.core)
+            plans.append(plan)
+        for plan in plans:
+            await PushLayer(plan.descriptor).start(self.core)
+        await self.wait(*plans)
+        await ReadCounters().start(self.core)  # of the last one
+        for plan in plans:
+            await self.fetch(plan)
+
+
+@pyuvm.test()
+class Chained(LayersTest):
+    """Four layers, each one's input section the output section of the one before, queued without the host between."""
+
+    async def scenario(self):
+        memories, plans = Memories(), []
+        activations, kernel = None, ((3, 3), (1, 1), (2, 3), (3, 2))
+        for number in range(4):
+            shape = (6, 9, 10) if activations is None else activations.shape
+            mode = km.MODES[self.rng.integers(len(km.MODES))]
+            layer = make_layer(self.rng, shape, int(self.rng.integers(3, 20)), kernel[number], mode=mode,
+                               signed=number == 3, clamp=(-128, 127) if number == 2 else (0, 255))  # fmt: skip
+            cut = random_cut(self.rng, self.config, layer)
+            if activations is not None:
+                layer = replace(layer, activations=activations)
+                cut = replace(cut, line=plans[-1].cut.tile)
+            plan = memories.place(layer, make_plan(self.config, layer, cut), plans[-1] if plans else None)
+            await LoadLayer(layer, plan, with_activations=activations is None).start(self.core)
+            plans.append(plan)
+            activations = layer.expected
+        for plan in plans:
+            await PushLayer(plan.descriptor).start(self.core)
+        await self.wait(*plans)
+        for plan in reversed(plans):
+            await self.fetch(plan)
+
+
+@pyuvm.test()
+class Overlapped(LayersTest):
+    """While one layer runs, the next one is loaded and the one before is sent out."""
+
+    async def scenario(self):
+        previous, memories = None, Memories()
+        for number in range(5):
+            if number == 3:
+                memories = Memories()  # the memories are reused: nothing there is still needed
+            layer, plan = random_layer(self.rng, self.config, km.MODES[(3 * number) % len(km.MODES)], work=40_000)
+            plan = memories.place(layer, plan)
+            fetching = start_soon(self.fetch(previous)) if previous else None
+            await LoadLayer(layer, plan, random_stalls(self.rng)).start(self.core)
+            if fetching:
+                await fetching
+            await self.wait(plan)
+            await PushLayer(plan.descriptor).start(self.core)
+            previous = plan
+        await self.wait(previous)
+        await self.fetch(previous)
+
+
+@pyuvm.test()
+class AllEnginesAtOnce(LayersTest):
+    """A long layer runs while weights, activations and results of others move, with STATUS read all the while."""
+
+    async def scenario(self):
+        memories = Memories()
+        first, plan_1 = random_layer(self.rng, self.config, (2, 4), work=10_000)
+        plan_1 = memories.place(first, plan_1)
+        await LoadLayer(first, plan_1).start(self.core)
+        await PushLayer(plan_1.descriptor).start(self.core)
+        await self.wait(plan_1)
+        long, plan_2 = long_layer(self.rng, self.config)
+        plan_2 = memories.place(long, plan_2)
+        await LoadLayer(long, plan_2).start(self.core)
+        third, plan_3 = random_layer(self.rng, self.config, (1, 2), work=10_000)
+        plan_3 = memories.place(third, plan_3)
+        await PushLayer(plan_2.descriptor).start(self.core)
+        tasks = [start_soon(self.fetch(plan_1)), start_soon(LoadLayer(third, plan_3).start(self.core))]
+        status = self.env.registers["STATUS"]
+        while not all(task.done() for task in tasks):
+            await status.read()
+        for task in tasks:
+            await task
+        await PushLayer(plan_3.descriptor).start(self.core)
+        await self.wait(plan_2, plan_3)
+        await self.fetch(plan_2)
+        await self.fetch(plan_3)
+
+
+def long_layer(rng, config):
+    """A layer that keeps the small configuration busy for some ten thousand cycles."""
+    layer = make_layer(rng, (16, 20, 20), 16, (3, 3), mode=(1, 1), density=0.9, padding=(1, 1, 1, 1))
+    return layer, make_plan(config, layer, replace(random_cut(rng, config, layer), splits=1))
+
+
+@pyuvm.test()
+class SameLayerTwice(LayersTest):
+    """A layer takes the same cycles the second time: nothing of a layer stays behind."""
+
+    async def scenario(self):
+        layer, plan = random_layer(self.rng, self.config, (2, 4), work=40_000)
+        counters = []
+        for _ in range(2):
+            run = RunLayer(layer, plan)
+            await run.start(self.core)
+            counters.append(run.counters)
+        assert counters[0] == counters[1]
+        assert cocotb.top.irq_o.value == 0
+
+
+@pytest.mark.parametrize("testcase", ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "SameLayerTwice"])
+def test_layers(testcase):
+    simulate(testcase)

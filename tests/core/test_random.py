@@ -1,0 +1,44 @@
+"""Random layers in every k/m mode: any geometry, cut and number format, random stalls on every stream."""
+
+import os
+
+import pytest
+import pyuvm
+from tests.core.simulate import simulate
+
+from models import km
+from verif.env.core_test import CoreTest
+from verif.env.sequences import RunLayer
+from verif.stimulus import random_layer, random_stalls
+
+LAYERS = 5
+
+
+@pyuvm.test()
+class RandomLayers(CoreTest):
+    async def scenario(self):
+        k, m = (int(n) for n in os.environ["MODE"].split("/"))
+        for number in range(int(os.environ["LAYERS"])):
+            # The last dense layer is a baseline: zero activations are multiplied as well.
+            skip = (k, m) != (1, 1) or number < LAYERS - 2
+            layer, plan = random_layer(self.rng, self.config, (k, m), int(os.environ["WORK"]), skip)
+            self.logger.info("layer %d: %s", number, plan.descriptor)
+            run = RunLayer(layer, plan, random_stalls(self.rng), random_stalls(self.rng), pes=self.config.NumPe)
+            await run.start(self.core)
+        assert len(self.env.counters.cycles) == self.env.counters.checked_pes == int(os.environ["LAYERS"])
+
+
+@pytest.mark.parametrize("mode", [f"{k}/{m}" for k, m in km.MODES])
+def test_random_layers(mode):
+    simulate("RandomLayers", MODE=mode, LAYERS=LAYERS, WORK=60_000)
+
+
+@pytest.mark.parametrize("mode", ["2/4", "1/4"])
+def test_medium_configuration(mode):
+    simulate("RandomLayers", config="medium", MODE=mode, LAYERS=2, WORK=600_000)
+
+
+@pytest.mark.parametrize("mode", ["1/1", "2/4", "4/16"])
+def test_icarus_agrees_with_verilator(mode):
+    run = {"MODE": mode, "LAYERS": 2, "WORK": 8_000}
+    assert simulate("RandomLayers", sim="icarus", **run) == simulate("RandomLayers", **run)
