@@ -146,7 +146,7 @@ def _report(result: RunResult, ended: str, log: Path, rerun: str) -> str:
     lines = [f"{test.name} failed: {test.message}" for test in result.failed]
     if not result.tests:
         lines.append(f"the simulation ended without results: {ended or 'no test matched'}")
-    elif ended and not result.failed:
+    elif ended:
         lines.append(f"the simulator reported an error: {ended}")
     return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", f"rerun with: {rerun}"])
 
