@@ -11,7 +11,7 @@ from models import km, lines, masks, reference
 from models.config import Config
 from models.layer import MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
-from models.tiling import Cut, Plan, make_plan, max_tile, region_size
+from models.tiling import WORD_BYTES, Cut, Plan, make_plan, max_tile, region_size
 from verif.env.streams import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
@@ -143,7 +143,7 @@ class Memories:
         in_entries = 0 if input_from else d.in_c * plan.in_lines
         in_words = 0 if input_from else plan.in_act_limit - plan.in_act_base
         counts = lines.compress(layer.expected, plan.cut.tile).counts
-        out_words = int((-(-counts // lines.WORD_BYTES)).sum())
+        out_words = int((-(-counts // WORD_BYTES)).sum())
         out_base = self.words + in_words
         moved = replace(
             plan,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
 
 from models import reference, stream
@@ -40,32 +41,16 @@ def test_descriptor_survives_the_registers(rng):
         assert first_violation(CONFIG, plan.descriptor) == 0
 
 
-@pytest.mark.parametrize(
-    "number, changes",
-    [
-        (1, {"m_log2": 5}), (2, {"in_h": 0}), (2, {"kernel_r": 0}), (3, {"line_h": 0}), (3, {"line_h": 10}),
-        (4, {"lines_y": 4}), (5, {"tile_w": 0}), (5, {"tile_h": 17}), (6, {"tiles_x": 4}), (8, {"chunks": 3}),
-        (9, {"split_c": 1}), (10, {"wgt_base": 4090}), (11, {"par_base": 250}), (12, {"out_idx_base": 8190}),
-        (13, {"out_act_limit": 16385}), (13, {"out_act_base": 900, "out_act_limit": 800}), (14, {"clamp_lo": -1}),
-        (14, {"clamp_hi": 130, "out_signed": 1}), (15, {"pad_top": 0, "in_h": 3, "lines_y": 2}),
-    ],
-)  # fmt: skip
-def test_descriptor_checks(number, changes, layer_plan):
-    _, plan = layer_plan
+@pytest.mark.parametrize("number, changes", CASES)
+def test_descriptor_checks(number, changes):
+    _, plan = legal_layer(CONFIG)
+    assert first_violation(CONFIG, plan.descriptor) == 0
     d = replace(plan.descriptor, **changes)
-    if number == 15:
-        d = replace(d, in_h=1, line_h=1, lines_y=1)
     assert first_violation(CONFIG, d) == number
     feeder = Feeder()
     feeder.push(d)
     assert feeder.model.errors == {"descriptor"} and feeder.model.descriptor_error == number
     assert not feeder.model.layers
-
-
-def test_region_check(rng):
-    layer = make_layer(rng, (1, 30, 30), 4, (7, 7), stride=(2, 2))
-    plan = make_plan(CONFIG, layer, Cut(LineShape(2, 30), LineShape(2, 2)))
-    assert first_violation(CONFIG, replace(plan.descriptor, tile_h=6, tile_w=6, tiles_y=2, tiles_x=2)) == 7
 
 
 @pytest.mark.parametrize(

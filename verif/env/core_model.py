@@ -15,11 +15,10 @@ import numpy as np
 from models import km, lines, reference, stream
 from models.config import Config
 from models.lines import Lines, LineShape
-from models.tiling import Descriptor, chunk_channels
+from models.tiling import WORD_BYTES, Descriptor, chunk_channels
 from verif.env.descriptor_checks import first_violation
 from verif.env.streams import Packet
 
-WORD_BYTES = lines.LINE_BITS // 8
 _DESCRIPTOR_FIELDS = [field.name for field in fields(Descriptor)]
 
 

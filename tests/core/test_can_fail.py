@@ -1,0 +1,53 @@
+"""The checks of the environment can fail: runs with a corrupted expectation, a missing result, no result at all."""
+
+import os
+
+import pytest
+import pyuvm
+from tests.core.simulate import simulate
+from tests.descriptor_cases import legal_layer
+
+from verif.env.core_test import CoreTest
+from verif.env.sequences import FetchLines, LoadLayer, PushLayer, ReadCounters, WaitLayers, layer_cycles
+from verif.runner import SimulationFailure
+
+
+@pyuvm.test()
+class Corrupted(CoreTest):
+    """A correct core, with one thing changed in what the environment expects of it."""
+
+    async def scenario(self):
+        layer, plan = legal_layer(self.config)
+        d, model = plan.descriptor, self.env.scoreboard.checker.model
+        await LoadLayer(layer, plan).start(self.core)
+        await PushLayer(d).start(self.core)
+        await WaitLayers(layer_cycles(d)).start(self.core)
+        line = next(i for i in range(d.out_idx_base, len(model.bitmaps)) if len(model.packed[i]) > 1)
+        match os.environ["CHANGE"]:
+            case "byte":
+                model.packed[line] = bytes([model.packed[line][0] ^ 1]) + model.packed[line][1:]
+            case "bitmap":
+                model.bitmaps[line] ^= 3 << 40
+            case "macs":
+                object.__setattr__(model.layers[-1], "macs", model.layers[-1].macs + 1)
+            case "nothing fetched":
+                return
+        await ReadCounters().start(self.core)
+        await FetchLines(d.out_idx_base, d.out_k * plan.out_lines).start(self.core)
+        if os.environ["CHANGE"] == "missing":
+            model.expected += self.env.results.take()[:1]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("byte", r"result: packet \d+: byte 0 of beat 1 is"),
+        ("bitmap", r"result: packet \d+: bitmap 0x"),
+        ("macs", "counters: MACS is"),
+        ("missing", "missing: 1 result packets never came"),
+        ("nothing fetched", "nothing was compared"),
+    ],
+)
+def test_a_wrong_core_would_fail(change, message):
+    with pytest.raises(SimulationFailure, match=message):
+        simulate("Corrupted", CHANGE=change)

@@ -1,0 +1,158 @@
+"""The register interface: reset values, every writable bit, illegal accesses, interrupts, the configuration registers."""
+
+import cocotb
+import pyuvm
+import pytest
+from cocotb.triggers import ClockCycles
+from tests.core.simulate import simulate
+
+from models import stream
+from tests.descriptor_cases import legal_layer
+from verif.env.core_test import CoreTest
+from verif.env.interrupts import CAUSES
+from verif.env.register_agent import RegisterAccess
+from verif.env.sequences import CoreSequence, RunLayer
+from verif.env.stream_agent import Transfer
+from verif.env.streams import Packet
+
+VOLATILE = ("CTRL", "INTR_STATE", "ERROR")
+
+
+class RawAccess(CoreSequence):
+    """An access past the register model, which refuses illegal ones itself."""
+
+    def __init__(self, address: int, write: bool, data: int = 0):
+        super().__init__("raw")
+        self.access = RegisterAccess(address, write, data)
+
+    async def body(self):
+        await self.item(self.core.bus, self.access)
+
+
+class RegisterTest(CoreTest):
+    async def raw(self, address, write, data=0):
+        sequence = RawAccess(address, write, data)
+        await sequence.start(self.core)
+        return sequence.access
+
+    async def any_layer(self):
+        """The scoreboard wants results: end with a layer."""
+        layer, plan = legal_layer(self.config)
+        await RunLayer(layer, plan, pes=self.config.NumPe).start(self.core)
+
+
+@pyuvm.test()
+class ReadAndWrite(RegisterTest):
+    async def scenario(self):
+        registers = self.env.registers
+        writable = [n for n in registers.names if registers.rights(n) == "RW" and n not in VOLATILE and n != "INTR_ENABLE"]
+        for name in writable:
+            got = await self.raw(registers.address(name), False)
+            assert got.data == registers.reset_value(name), f"{name} is {got.data:#x} after reset"
+        for _ in range(3):
+            values = {}
+            for name in self.rng.permutation(writable):
+                mask = registers.encode(name, **{f: (1 << w) - 1 for f, w in widths(registers, name).items()})
+                values[name] = int(self.rng.integers(1 << 32)) & mask
+                # Bits outside the fields are written as ones and read as zeros.
+                await self.raw(registers.address(name), True, values[name] | ~mask & 0xFFFFFFFF)
+            for name in self.rng.permutation(writable):
+                got = await self.raw(registers.address(name), False)
+                assert got.okay and got.data == values[name], f"{name} reads {got.data:#x}, written {values[name]:#x}"
+        await self.any_layer()
+
+
+def widths(registers, name):
+    return {field.get_name(): field.get_n_bits() for field in registers[name].get_fields()}
+
+
+@pyuvm.test()
+class Configuration(RegisterTest):
+    async def scenario(self):
+        config = self.config
+        expected = {
+            "ID": {"product": 0x5343, "major": 1, "minor": 0},
+            "CONFIG_ARRAY": {"num_pe": config.NumPe, "num_lanes": config.NumLanes},
+            "CONFIG_REGION": {
+                "region_pos": config.RegionPos, "num_regions": config.NumRegions, "stream_bytes": config.StreamBytes,
+            },
+            "CONFIG_OUTPUT": {"num_sp": config.NumSp, "sp_lanes": config.SpLanes, "num_stage": config.NumStage},
+            "CONFIG_WGT": {"depth": config.WgtDepth, "banks": config.WgtBanks},
+            "CONFIG_ACT": {"depth": config.ActDepth, "banks": config.ActBanks},
+            "CONFIG_IDX": {"depth": config.IdxDepth, "banks": config.IdxBanks},
+        }  # fmt: skip
+        for name, fields in expected.items():
+            got = await self.raw(self.env.registers.address(name), False)
+            assert self.env.registers.decode(name, got.data) == fields, name
+        par = await self.raw(self.env.registers.address("CONFIG_PAR"), False)
+        assert self.env.registers.decode("CONFIG_PAR", par.data)["depth"] == config.ParDepth
+        await self.any_layer()
+
+
+@pyuvm.test()
+class IllegalAccesses(RegisterTest):
+    """Unmapped addresses, writes to read-only and reads of write-only registers: SLVERR and no effect."""
+
+    async def scenario(self):
+        registers = self.env.registers
+        mapped = {registers.address(name) for name in registers.names}
+        for address in sorted(set(range(0, 0x1000, 4)) - mapped)[:: 23] + [0xFFC]:
+            for write in (False, True):
+                assert not (await self.raw(address, write, 0xFFFFFFFF)).okay, f"address {address:#x}, write {write}"
+        for name in registers.names:
+            if registers.rights(name) == "RO":
+                before = await self.raw(registers.address(name), False)
+                assert not (await self.raw(registers.address(name), True, before.data ^ 0xFFFFFFFF)).okay, name
+                assert (await self.raw(registers.address(name), False)).data == before.data, name
+        assert not (await self.raw(registers.address("CTRL"), False)).okay
+        await self.any_layer()
+
+
+@pyuvm.test()
+class InterruptMasks(RegisterTest):
+    """Each cause: no irq_o while it is masked, irq_o as soon as it is enabled, and none after it was cleared."""
+
+    async def scenario(self):
+        layer, plan = legal_layer(self.config)
+        await RunLayer(layer, plan).start(self.core)
+        registers, irq, d = self.env.registers, cocotb.top.irq_o, plan.descriptor
+        enable, state = registers.address("INTR_ENABLE"), registers.address("INTR_STATE")
+        await self.raw(enable, True, 0)
+        # Cause every interrupt at once: a transfer, loads, the layer again, and a refused command.
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", layer_push=1, act_load=1, wgt_load=1))
+        feed = CoreSequence("feed")
+        feed.sequencer = self.core
+        packets = stream.activation_packets(plan, layer)
+        await feed.item(self.core.activations, Transfer([Packet([b.data for b in p], [b.keep for b in p]) for p in packets]))
+        await feed.item(self.core.weights, Transfer([Packet(stream.weight_beats(self.config, layer), [])]))
+        await ClockCycles(cocotb.top.clk_i, 20)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", par_load=1))
+        await feed.item(self.core.weights, Transfer([Packet(stream.parameter_beats(layer), [])]))
+        await self.raw(registers.address("RES_LINES"), True, 0)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", result_send=1))  # refused
+        await self.raw(registers.address("RES_LINES"), True, 1)
+        await self.raw(registers.address("RES_IDX_BASE"), True, d.in_idx_base)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", result_send=1))
+        for _ in range(200):
+            await ClockCycles(cocotb.top.clk_i, 100)
+            status = registers.decode("STATUS", (await self.raw(registers.address("STATUS"), False)).data)
+            if not any(status.values()):
+                break
+        assert not any(status.values()), status
+        assert irq.value == 0
+        pending = registers.decode("INTR_STATE", (await self.raw(state, False)).data)
+        assert pending == dict.fromkeys(CAUSES, 1), pending
+        counts = self.env.interrupts.counts.copy()
+        for number, cause in enumerate(CAUSES):
+            await self.raw(enable, True, registers.encode("INTR_ENABLE", **{cause: 1}))
+            await self.env.interrupts.wait(cause, since=counts, cycles=100)
+            await ClockCycles(cocotb.top.clk_i, 100)
+            assert irq.value == 0
+            left = registers.decode("INTR_STATE", (await self.raw(state, False)).data)
+            assert left == {c: int(i > number) for i, c in enumerate(CAUSES)}, left
+        assert self.env.interrupts.counts - counts == dict.fromkeys(CAUSES, 1)
+
+
+@pytest.mark.parametrize("testcase", ["ReadAndWrite", "Configuration", "IllegalAccesses", "InterruptMasks"])
+def test_registers(testcase):
+    simulate(testcase)

@@ -1,0 +1,96 @@
+"""Resets in the middle of work: whatever was under way is gone, and the next layer is right."""
+
+import os
+
+import cocotb
+import pytest
+import pyuvm
+from cocotb import start_soon
+from cocotb.triggers import ClockCycles
+from tests.core.simulate import simulate
+
+from models import km
+from verif.env.core_test import CoreTest
+from verif.env.sequences import (
+    CoreSequence,
+    EnableInterrupts,
+    FetchLines,
+    LoadLayer,
+    PushLayer,
+    RunLayer,
+    WaitLayers,
+    layer_cycles,
+)
+from verif.env.streams import Stalls
+from verif.stimulus import random_layer, random_stalls
+
+
+class SoftReset(CoreSequence):
+    async def body(self):
+        await self.write("CTRL", soft_reset=1)
+
+
+@pyuvm.test()
+class ResetDuringLayer(CoreTest):
+    """KIND is rst_ni or soft_reset; the reset comes at random points of layers of all modes."""
+
+    async def scenario(self):
+        for _ in range(6):
+            layer, plan = self.layer()
+            await LoadLayer(layer, plan).start(self.core)
+            await PushLayer(plan.descriptor).start(self.core)
+            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 1500)))
+            if os.environ["KIND"] == "rst_ni":
+                await self.reset()
+            else:
+                await SoftReset("soft_reset").start(self.core)
+                await ClockCycles(cocotb.top.clk_i, 20)
+            layer, plan = self.layer()
+            await RunLayer(layer, plan, random_stalls(self.rng)).start(self.core)
+
+    def layer(self):
+        return random_layer(self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=30_000)
+
+
+@pyuvm.test()
+class ResetDuringTransfers(CoreTest):
+    """rst_ni while loads are under way, then while results are sent."""
+
+    async def scenario(self):
+        layer, plan = random_layer(self.rng, self.config, (2, 4), work=30_000)
+        for _ in range(4):
+            loading = start_soon(LoadLayer(layer, plan, Stalls(2, 4)).start(self.core))
+            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(100, 400)))
+            await self.cut_off(loading)
+        await RunLayer(layer, plan).start(self.core)
+        for _ in range(4):
+            await LoadLayer(layer, plan).start(self.core)
+            await PushLayer(plan.descriptor).start(self.core)
+            await WaitLayers(layer_cycles(plan.descriptor)).start(self.core)
+            d = plan.descriptor
+            fetch = FetchLines(d.out_idx_base, d.out_k * plan.out_lines, Stalls(1, 4))
+            sending = start_soon(fetch.start(self.core))
+            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(100, 200)))
+            await self.cut_off(sending)
+        await RunLayer(layer, plan).start(self.core)
+
+    async def cut_off(self, task):
+        """Reset the core and end a sequence that the reset has left without an answer."""
+        await self.env.clock_reset.reset()
+        await ClockCycles(cocotb.top.clk_i, 10)
+        task.cancel()
+        await EnableInterrupts("enable").start(self.core)
+
+
+@pytest.mark.parametrize("kind", ["rst_ni", "soft_reset"])
+def test_reset_during_a_layer(kind):
+    simulate("ResetDuringLayer", KIND=kind)
+
+
+def test_reset_during_transfers():
+    simulate("ResetDuringTransfers")
+
+
+def test_reset_on_icarus_as_on_verilator():
+    run = {"KIND": "soft_reset"}
+    assert simulate("ResetDuringLayer", sim="icarus", **run) == simulate("ResetDuringLayer", **run)
