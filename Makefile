@@ -12,7 +12,7 @@ STAMP := $(VENV)/.setup
 CLI   := $(PY) -m verif.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer regress coverage waves bench lint verilog docs clean
+.PHONY: help setup test run layer figures regress coverage waves bench lint verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -45,6 +45,9 @@ run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=
 
 layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 	@$(CLI) layer "$(NPZ)" "$(OUT)" --config $(CONFIG) --sim $(SIM)
+
+figures: $(STAMP) ## every layer that the project is measured on, as a table
+	@$(CLI) figures --seed $(SEED)
 
 regress: $(STAMP) ## random layers over SEEDS=n seeds from SEED=, in parallel; TEST= chooses the test
 	@$(CLI) regress --seeds $(SEEDS) --first $(SEED) $(if $(TEST),--test "$(TEST)")

@@ -32,13 +32,16 @@ def make_layer(
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
     clamp: tuple[int, int] = (0, 255),
     skip: bool = True,
+    zero_weights: float = 0.05,
 ) -> Layer:
-    """A layer with random values; weights are random with some groups short of k, outputs spread over the clamp's range.
+    """A layer with random values whose outputs spread over the clamp's range.
 
-    shape: (C, H, W); kernel: (R, S); mode: (k, m); mask: a generator of models/masks.py; density: for the first two.
+    shape: (C, H, W); kernel: (R, S); mode: (k, m); mask: a generator of models/masks.py; density: for the first two;
+    zero_weights: share of weights that are zero before the projection to k/m, so that some groups have fewer than k.
     """
-    weights = rng.integers(-127, 128, (out_channels, shape[0], *kernel)).astype(np.int8)
-    weights[rng.random(weights.shape) < 0.05] = 0
+    size = (out_channels, shape[0], *kernel)
+    weights = (rng.integers(1, 128, size) * rng.choice([-1, 1], size)).astype(np.int8)
+    weights[rng.random(weights.shape) < zero_weights] = 0
     weights = km.project(weights, *mode, 0)
     if mask in masks.ADVERSARIAL:
         nonzero = masks.ADVERSARIAL[mask](shape, rng)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from cocotb import start_soon
 from pyuvm import uvm_sequence, uvm_sequencer, uvm_status_e
@@ -258,7 +260,10 @@ class ReadCounters(CoreSequence):
 
 
 class RunLayer(CoreSequence):
-    """A layer from the first register to the last result line; `counters` has what the core counted."""
+    """A layer from the first register to the last result line.
+
+    `counters` has what the core counted, `seconds` the wall time from the push to the end of the layer.
+    """
 
     def __init__(
         self, layer: Layer, plan: Plan, load_stalls: Stalls = NO_STALLS, result_stalls: Stalls = NO_STALLS, pes: int = 0
@@ -270,12 +275,18 @@ class RunLayer(CoreSequence):
     async def body(self):
         d, core = self.plan.descriptor, self.core
         await LoadLayer(self.layer, self.plan, self.load_stalls).start(core)
-        await PushLayer(d).start(core)
-        await WaitLayers(layer_cycles(d)).start(core)
+        started = time.perf_counter()
+        await self.compute()
+        self.seconds = time.perf_counter() - started
         reading = ReadCounters(self.pes)
         await reading.start(core)
         self.counters = reading.counters
         await FetchLines(d.out_idx_base, d.out_k * self.plan.out_lines, self.result_stalls).start(core)
+
+    async def compute(self):
+        """Push the layer and wait for its end."""
+        await PushLayer(self.plan.descriptor).start(self.core)
+        await WaitLayers(layer_cycles(self.plan.descriptor)).start(self.core)
 
 
 def layer_registers(registers, descriptor: Descriptor) -> dict[str, dict[str, int]]:

@@ -1,0 +1,92 @@
+"""Runs given layers on the simulated core and returns what came out: behind `make run`, `make layer`, `make figures`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.layer import Layer
+from models.lines import LineShape
+from models.tiling import Cut, Plan, make_plan
+from verif.core import run_core
+from verif.runner import Build
+
+INPUT = "layer{}.npz"
+CUTS = "cuts.json"
+OUTPUT = "result{}.npz"
+SAMPLE_CYCLES = 64
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What the core made of a layer.
+
+    output: int8 or uint8 (K, Ho, Wo); counters: the core's, by name; seconds: wall time from the layer's push to its
+    end; states: uint8 (samples, PEs), pe_state_e every SAMPLE_CYCLES cycles meanwhile.
+    """
+
+    output: np.ndarray
+    counters: dict[str, int]
+    seconds: float
+    states: np.ndarray
+    lanes: int
+
+    @property
+    def cycles(self) -> int:
+        """From the first work unit's start to the last line written."""
+        return self.counters["CYCLES"]
+
+    @property
+    def utilization(self) -> float:
+        """Useful multiplications over all lane-cycles."""
+        return self.counters["MACS"] / (self.lanes * self.states.shape[1] * self.cycles)
+
+
+def save_layers(directory: Path, layers: list[tuple[Layer, Plan]]) -> None:
+    """Write layers and the cuts of their plans where `load_layers` finds them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    cuts = []
+    for number, (layer, plan) in enumerate(layers):
+        layer.save(directory / INPUT.format(number))
+        line, tile = plan.cut.line, plan.cut.tile
+        cuts.append([[line.line_h, line.line_w], [tile.line_h, tile.line_w], plan.cut.splits])
+    (directory / CUTS).write_text(json.dumps(cuts))
+
+
+def load_layers(directory: Path, config) -> list[tuple[Layer, Plan]]:
+    """Read what `save_layers` wrote."""
+    found = []
+    for number, (line, tile, splits) in enumerate(json.loads((directory / CUTS).read_text())):
+        layer = Layer.load(directory / INPUT.format(number))
+        found.append((layer, make_plan(config, layer, Cut(LineShape(*line), LineShape(*tile), splits))))
+    return found
+
+
+def run_layers(
+    design: Build, config: str, layers: list[tuple[Layer, Plan]], directory: Path, rerun: str, seed: int = 1
+) -> list[LayerResult]:
+    """Run layers one after another in one simulation, every output checked by the scoreboard.
+
+    Raises SimulationFailure when the core's results are wrong or the simulation fails; ``rerun`` is the command it shows.
+    """
+    save_layers(directory, layers)
+    done = run_core(
+        config, design, "verif.layers.program", "GivenLayers", env={"LAYERS": str(directory.resolve())},
+        results_dir=directory / "simulation", rerun=rerun, seed=seed,
+    )  # fmt: skip
+    found = []
+    for number in range(len(layers)):
+        with np.load(done.path / OUTPUT.format(number)) as npz:
+            found.append(
+                LayerResult(
+                    output=npz["output"], counters=json.loads(str(npz["counters"])), seconds=float(npz["seconds"]),
+                    states=npz["states"], lanes=layers[number][1].config.NumLanes,
+                )  # fmt: skip
+            )
+    return found
+
+
+__all__ = ["LayerResult", "load_layers", "run_layers"]

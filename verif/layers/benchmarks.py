@@ -1,0 +1,59 @@
+"""The layers that the project is measured on, with the figures asked of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.layer import Layer
+from verif.stimulus import make_layer
+
+FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channels over 64x16 multipliers
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A layer of 3x3 kernels with padding 1, and what is asked of it; None where nothing is.
+
+    utilization: at least this; speedup: at least this over the dense mode of the same layer; cycles: at most this.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    out_channels: int
+    mode: tuple[int, int] = (2, 4)
+    mask: str = "bernoulli"
+    density: float = 0.5
+    skip: bool = True
+    utilization: float | None = None
+    speedup: float | None = None
+    cycles: int | None = None
+    config: str = "paper"
+
+    def layer(self, seed: int) -> Layer:
+        """The layer, from a seed; no group of weights is short of k."""
+        return make_layer(
+            np.random.default_rng(seed), self.shape, self.out_channels, (3, 3), mode=self.mode, mask=self.mask,
+            density=self.density, padding=(1, 1, 1, 1), skip=self.skip, zero_weights=0,
+        )  # fmt: skip
+
+
+_F3 = {"shape": (64, 64, 64), "out_channels": 128}
+FIGURE_3 = Benchmark("64x64x64, 3x3x128, 2/4, half zero", **_F3, utilization=0.95, speedup=3.8)
+DENSE = Benchmark(
+    "same, dense mode, density 1.0", **_F3, mode=(1, 1), mask="full", skip=False, cycles=int(1.03 * FIGURE_3_DENSE_CYCLES)
+)
+BENCHMARKS = (
+    DENSE,  # first: the others' speed-up is over its cycles
+    FIGURE_3,
+    Benchmark("same, clustered masks", **_F3, mask="clustered", utilization=0.93),
+    Benchmark("same, 1/4", **_F3, mode=(1, 4), speedup=6.8),
+    Benchmark("64x56x56, 3x3x64, 2/4 at 0.45", (64, 56, 56), 64, mask="clustered", density=0.45, utilization=0.78),
+    Benchmark("128x28x28, 3x3x128, 2/4 at 0.4", (128, 28, 28), 128, mask="clustered", density=0.4, utilization=0.78),
+    Benchmark("256x14x14, 3x3x256, 2/4 at 0.35", (256, 14, 14), 256, mask="clustered", density=0.35, utilization=0.74),
+    Benchmark(
+        "512x7x7, 3x3x512, 2/4 at 0.3", (512, 7, 7), 512, mask="clustered", density=0.3, utilization=0.72,
+        config="paper_wmem4",
+    ),
+)  # fmt: skip
