@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.env.feeding import CONFIG, Feeder
+from tests.env.feeding import CONFIG, REGISTERS, Feeder
 
 from models import km
 from verif.env.streams import Packet
@@ -98,7 +98,7 @@ def test_register_reads_are_compared():
     feeder = Feeder()
     feeder.write("WGT_BASE", value=17)
     feeder.read("WGT_BASE", value=17)
-    feeder.read("ACT_LINE_POS", value=64)
+    feeder.read("ACT_LINE_POS", value=REGISTERS.reset_value("ACT_LINE_POS"))
     assert feeder.checker.wrong.total() == 0
     feeder.read("WGT_BASE", value=16)
     assert feeder.checker.wrong["register"] == 1
