@@ -1,0 +1,53 @@
+"""What the tests of the blocks with AXI4-Streams share: clock and reset, sources, sinks and the stalls they cross."""
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+from cocotbext.axi import AxiStreamSink, AxiStreamSource
+
+from verif.env.streams import NO_STALLS, LineBus, Stalls, VectorBus
+
+# Never, single wait cycles, long waits, mostly waiting.
+STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))
+
+
+async def reset(dut, **inputs) -> None:
+    """Start the clock, set the given inputs (the rest to 0 by the caller's choice), and reset."""
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    dut.rst_ni.value = 0
+    for name, value in inputs.items():
+        getattr(dut, name).value = value
+    await FallingEdge(dut.clk_i)
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+
+
+def vector_source(dut) -> AxiStreamSource:
+    """Source on the stream of weight vectors, s_axis."""
+    return _connect(AxiStreamSource, VectorBus, "s_axis", dut)
+
+
+def line_source(dut) -> AxiStreamSource:
+    """Source on a stream of lines, s_axis; TKEEP of each beat in the frame's tuser."""
+    return _connect(AxiStreamSource, LineBus, "s_axis", dut)
+
+
+def line_sink(dut) -> AxiStreamSink:
+    """Sink on a stream of lines, m_axis."""
+    return _connect(AxiStreamSink, LineBus, "m_axis", dut)
+
+
+def _connect(model, bus, prefix, dut):
+    return model(
+        bus.from_prefix(dut, prefix), dut.clk_i, reset=dut.rst_ni, reset_active_level=False, byte_lanes=1
+    )
+
+
+def set_stalls(end, stalls: Stalls, rng) -> None:
+    """Let a source or sink hold back as `stalls` says from now on."""
+    end.clear_pause_generator()
+    end.pause = False
+    pauses = stalls.pauses(rng)
+    if pauses is not None:
+        end.set_pause_generator(pauses)
