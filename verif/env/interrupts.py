@@ -26,6 +26,7 @@ class Interrupts(uvm_component):
 
     async def run_phase(self):
         irq = cocotb.top.irq_o
+        await RisingEdge(cocotb.top.rst_ni)  # before the first reset irq_o means nothing
         while True:
             if irq.value != 1:
                 await RisingEdge(irq)

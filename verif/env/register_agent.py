@@ -27,6 +27,8 @@ from pyuvm import (
     uvm_status_e,
 )
 
+from verif.env.stream_agent import quiet
+
 PREFIX = "s_axil"
 WORD_BYTES = 4
 
@@ -67,6 +69,7 @@ class RegisterDriver(uvm_driver):
     def start_of_simulation_phase(self):
         dut = cocotb.top
         bus = AxiLiteBus.from_prefix(dut, PREFIX)
+        quiet(PREFIX)
         self.master = AxiLiteMaster(bus, dut.clk_i, dut.rst_ni, reset_active_level=False)
 
     async def run_phase(self):

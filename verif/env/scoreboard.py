@@ -121,7 +121,7 @@ class Checker:
             self.fail("register", f"{name} reads {data:#010x}, expected {expected:#010x}")
 
 
-class _Input(uvm_analysis_export):
+class AnalysisInput(uvm_analysis_export):
     """An analysis export that hands what is written to a function."""
 
     def __init__(self, name, parent, function):
@@ -135,10 +135,10 @@ class Scoreboard(uvm_component):
     def build_phase(self):
         self.checker = Checker(self.cdb_get("CONFIG"), self.cdb_get("REGISTERS"))
         model = self.checker.model
-        self.accesses = _Input("accesses", self, self._access)
-        self.weights = _Input("weights", self, model.weight_packet)
-        self.activations = _Input("activations", self, model.activation_packet)
-        self.results = _Input("results", self, self.checker.result)
+        self.accesses = AnalysisInput("accesses", self, self._access)
+        self.weights = AnalysisInput("weights", self, model.weight_packet)
+        self.activations = AnalysisInput("activations", self, model.activation_packet)
+        self.results = AnalysisInput("results", self, self.checker.result)
 
     def _access(self, access: BusAccess):
         self.checker.access(access, quiet=all(agent.monitor.idle for agent in self.input_agents))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import cocotb
@@ -50,7 +51,13 @@ class StreamPort:
         """An AxiStreamSource, Sink or Monitor on this port of the device under test."""
         dut = cocotb.top
         bus = self.bus.from_prefix(dut, self.prefix)
+        quiet(self.prefix)
         return model(bus, dut.clk_i, reset=dut.rst_ni, reset_active_level=False, byte_lanes=1)
+
+
+def quiet(prefix: str) -> None:
+    """Silence what cocotbext-axi logs of each frame and access on a port: formatting it costs more than the transfer."""
+    logging.getLogger(f"cocotb.{cocotb.top._name}.{prefix}").setLevel(logging.WARNING)
 
 
 class StreamDriver(uvm_driver):

@@ -1,0 +1,139 @@
+"""The register agent and the interrupt service on the host side of the core alone: accesses, monitor, events, reset."""
+
+import cocotb
+import pyuvm
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles
+from pyuvm import uvm_env, uvm_test
+
+from models.config import load_config
+from verif import seed
+from verif.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
+from verif.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
+from verif.env.register_model import RegisterModel
+from verif.env.scoreboard import Checker, AnalysisInput
+from verif.env.sequences import CoreSequence, EnableInterrupts, VirtualSequencer
+from verif.runner import run_block
+
+CONFIG = load_config("small")
+
+
+class Host(VirtualSequencer):
+    def connect_phase(self):
+        env = self.get_parent()
+        self.config, self.registers, self.interrupts = CONFIG, env.registers, env.interrupts
+        self.bus = env.agent.sequencer
+
+
+class HostEnv(uvm_env):
+    def build_phase(self):
+        self.registers = RegisterModel()
+        self.cdb_set("REGISTERS", self.registers, "*")
+        self.checker = Checker(CONFIG, self.registers)
+        self.seen: list[BusAccess] = []
+        self.agent = RegisterAgent("agent", self)
+        self.interrupts = Interrupts("interrupts", self)
+        self.host = Host("host", self)
+        self.inbox = AnalysisInput("inbox", self, self.take)
+
+    def take(self, access):
+        self.seen.append(access)
+        self.checker.access(access)
+
+    def connect_phase(self):
+        self.registers.map.set_sequencer(self.agent.sequencer, RegisterAdapter("adapter"))
+        self.registers.map.set_auto_predict(True)
+        self.agent.ap.connect(self.inbox)
+
+
+class Poke(CoreSequence):
+    def __init__(self, address, write, data=0):
+        super().__init__("poke")
+        self.access = RegisterAccess(address, write, data)
+
+    async def body(self):
+        await self.item(self.core.bus, self.access)
+
+
+@pyuvm.test()
+class RegisterAgentTest(uvm_test):
+    def build_phase(self):
+        self.env = HostEnv("env", self)
+
+    async def run_phase(self):
+        self.raise_objection()
+        dut = cocotb.top
+        for name in dir(dut):
+            if name.endswith("_i") and name not in ("clk_i",):
+                getattr(dut, name).value = 0
+        dut.rst_ni.value = 0
+        Clock(dut.clk_i, CLOCK_NS, "ns").start()
+        await self.reset()
+        await self.accesses()
+        await self.events()
+        await self.cut_off()
+        assert not self.env.checker.wrong, self.env.checker.problems
+        self.drop_objection()
+
+    async def reset(self):
+        cocotb.top.rst_ni.value = 0
+        await ClockCycles(cocotb.top.clk_i, 4)
+        cocotb.top.rst_ni.value = 1
+        await ClockCycles(cocotb.top.clk_i, 8)
+
+    async def poke(self, name, write, data=0):
+        sequence = Poke(self.env.registers.address(name) if isinstance(name, str) else name, write, data)
+        await sequence.start(self.env.host)
+        return sequence.access
+
+    async def accesses(self):
+        rng, registers = seed.rng(9), self.env.registers
+        for _ in range(40):
+            value = int(rng.integers(1 << 24))
+            await self.poke("WGT_BASE", True, value)
+            assert (await self.poke("WGT_BASE", False)).data == value
+        assert not (await self.poke(0xF00, False)).okay
+        assert not (await self.poke("ID", True, 1)).okay
+        assert len(self.env.seen) == 82
+        assert self.env.seen[-3] == BusAccess(registers.address("WGT_BASE"), False, value, True)
+        assert self.env.seen[-2].address == 0xF00 and not self.env.seen[-2].okay
+
+    async def events(self):
+        dut, service = cocotb.top, self.env.interrupts
+        await EnableInterrupts("enable").start(self.env.host)
+        for cause, signal in zip(CAUSES, ("wgt_done_i", "par_done_i", "act_done_i", "layer_done_i", "res_done_i"), strict=False):
+            since = service.counts.copy()
+            getattr(dut, signal).value = 1
+            await ClockCycles(dut.clk_i, 1)
+            getattr(dut, signal).value = 0
+            assert await service.wait(cause, since=since, cycles=200) == cause
+            await ClockCycles(dut.clk_i, 50)
+            assert dut.irq_o.value == 0
+        try:
+            await service.wait("error", since=service.counts.copy(), cycles=50)
+        except InterruptTimeout:
+            pass
+        else:
+            raise AssertionError("waiting for an event that never comes has to end")
+
+    async def cut_off(self):
+        """A reset in the middle of accesses: they end, and the next one works."""
+        for delay in range(1, 8):
+            access = cocotb.start_soon(self.poke("PAR_BASE", True, 5))
+            await ClockCycles(cocotb.top.clk_i, delay)
+            await self.reset()
+            await access
+            self.env.checker.model.reset()
+            await self.poke("PAR_BASE", True, delay)
+            assert (await self.poke("PAR_BASE", False)).data == delay
+
+
+def test_register_agent():
+    names = (
+        "NumPe", "NumLanes", "WgtBanks", "WgtDepth", "ActBanks", "ActDepth", "IdxBanks", "IdxDepth", "ParDepth",
+        "RegionPos", "NumRegions", "NumSp", "SpLanes", "NumStage", "StreamBytes",
+    )  # fmt: skip
+    run_block(
+        "command_ctrl", {name: CONFIG.parameters()[name] for name in names}, testcase="RegisterAgentTest",
+        public=("command_ctrl.s_axil_*",),
+    )  # fmt: skip
