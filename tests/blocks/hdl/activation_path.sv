@@ -1,0 +1,59 @@
+// line_fetch and region_loader as a PE connects them, for their common test.
+module activation_path
+  import sparsecore_pkg::*;
+  import pe_pkg::*;
+#(
+  parameter int unsigned RegionPos  = 512,
+  parameter int unsigned NumRegions = 4
+) (
+  input  logic                 clk_i,
+  input  logic                 rst_ni,
+  input  layer_t               layer_i,
+  input  derived_t             derived_i,
+  input  logic                 unit_valid_i,
+  output logic                 unit_ready_o,
+  input  unit_t                unit_i,
+  output logic                 idx_req_o,
+  output addr_t                idx_addr_o,
+  input  logic                 idx_gnt_i,
+  input  logic                 idx_rvalid_i,
+  input  index_entry_t         idx_rdata_i,
+  output logic                 act_req_o,
+  output addr_t                act_addr_o,
+  input  logic                 act_gnt_i,
+  input  logic                 act_rvalid_i,
+  input  logic [63:0]          act_rdata_i,
+  output logic                 region_valid_o,
+  input  logic                 region_ready_i,
+  output region_t              region_o,
+  output logic [RegionPos-1:0] region_bitmap_o,
+  input  region_buf_t          byte_buf_i,
+  input  region_off_t          byte_off_i,
+  output logic [7:0]           byte_o,
+  input  logic                 release_i
+);
+
+  logic            line_valid, line_ready;
+  fetched_line_t   line;
+  pos_t            line_rank;
+  logic [7:0][7:0] line_bytes;
+
+  line_fetch u_line_fetch (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .starving_i(1'b0),
+    .unit_valid_i, .unit_ready_o, .unit_i,
+    .idx_req_o, .idx_urgent_o(), .idx_addr_o, .idx_gnt_i, .idx_rvalid_i, .idx_rdata_i,
+    .act_req_o, .act_urgent_o(), .act_addr_o, .act_gnt_i, .act_rvalid_i, .act_rdata_i,
+    .line_valid_o(line_valid), .line_ready_i(line_ready), .line_o(line),
+    .line_rank_i(line_rank), .line_bytes_o(line_bytes)
+  );
+
+  region_loader #(.RegionPos(RegionPos), .NumRegions(NumRegions)) u_region_loader (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
+    .line_rank_o(line_rank), .line_bytes_i(line_bytes),
+    .region_valid_o, .region_ready_i, .region_o, .region_bitmap_o,
+    .byte_buf_i, .byte_off_i, .byte_o, .release_i
+  );
+
+endmodule
