@@ -1,0 +1,317 @@
+"""activation_loader: loads of lines, stalls on the stream crossed with a store that holds back, every malformed stream."""
+
+import os
+from collections.abc import Callable
+
+import cocotb
+import pytest
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from models.stream import line_packet
+from tests.blocks.streams import STALLS, line_source, reset, set_stalls
+from verif.env.streams import NO_STALLS, Packet
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+ERRORS = struct("act_err_t")
+LINE = struct("line_write_t")
+
+
+class Bench:
+    """Drives the commands, the stream and the store's readiness; records lines, done and error pulses."""
+
+    def __init__(self, dut):
+        self.dut, self.gen, self.width = dut, rng(), int(os.environ["StreamBytes"])
+
+    async def start(self):
+        await reset(
+            self.dut, start_i=0, idx_base_i=0, lines_i=0, base_i=0, limit_i=0, line_pos_i=0, flush_i=0, lw_ready_i=1
+        )
+        self.source = line_source(self.dut)
+        self.ready = None
+        self.clear()
+        cocotb.start_soon(self._store())
+        return self
+
+    def clear(self):
+        self.written, self.done, self.errors = [], [], []
+
+    async def _store(self):
+        dut, before = self.dut, None
+        while True:
+            await FallingEdge(dut.clk_i)
+            dut.lw_ready_i.value = int(self.ready is None or not next(self.ready))
+            await RisingEdge(dut.clk_i)
+            valid = bool(dut.lw_valid_o.value)
+            line = int(dut.lw_line_o.value) if valid else None
+            assert before is None or line == before, "a line that waits stays as it is"
+            taken = valid and bool(dut.lw_ready_i.value)
+            before = None if taken or not dut.rst_ni.value else line
+            if taken:
+                self.written.append(LINE.unpack(line))
+            if dut.done_o.value:
+                self.done.append(len(self.written))
+            if dut.err_o.value.to_unsigned():
+                self.errors += [name for name, bit in ERRORS.unpack(dut.err_o.value).items() if bit]
+
+    # -- stimulus -------------------------------------------------------------------------------------------------
+
+    def line(self, line_pos: int, density: float | None = None) -> tuple[int, bytes]:
+        """A random line: bitmap and packed bytes."""
+        density = self.gen.choice([0, 0.1, 0.5, 1]) if density is None else density
+        bits = self.gen.random(line_pos) < density
+        return sum(1 << i for i in range(line_pos) if bits[i]), self.gen.integers(1, 256, bits.sum(), "uint8").tobytes()
+
+    def packet(self, bitmap: int, packed: bytes) -> Packet:
+        """The line's packet, with random bytes where TKEEP is low."""
+        beats = line_packet(bitmap, packed, self.width)
+        data = []
+        for beat in beats:
+            noise = int.from_bytes(self.gen.bytes(self.width), "little")
+            mask = sum(0xFF << 8 * i for i in range(self.width) if beat.keep >> i & 1)
+            data.append(noise & ~mask | beat.data)
+        return Packet(data, [beat.keep for beat in beats])
+
+    def send(self, *packets: Packet):
+        for packet in packets:
+            self.source.send_nowait(packet.frame())
+
+    def stall(self, stream, store):
+        set_stalls(self.source, stream, self.gen)
+        self.ready = store.pauses(self.gen)
+
+    async def command(self, idx_base: int, lines: int, base: int, limit: int, line_pos: int, flush: bool = False):
+        dut = self.dut
+        await FallingEdge(dut.clk_i)
+        dut.idx_base_i.value, dut.lines_i.value, dut.line_pos_i.value = idx_base, lines, line_pos
+        dut.base_i.value, dut.limit_i.value = base, limit
+        dut.start_i.value, dut.flush_i.value = 1, int(flush)
+        await FallingEdge(dut.clk_i)
+        dut.start_i.value = dut.flush_i.value = 0
+        for port in (dut.idx_base_i, dut.lines_i, dut.base_i, dut.limit_i):  # taken with the command
+            port.value = int(self.gen.integers(2**24))
+        dut.line_pos_i.value = int(self.gen.integers(65))
+
+    async def flush(self):
+        await FallingEdge(self.dut.clk_i)
+        self.dut.flush_i.value = 1
+        await FallingEdge(self.dut.clk_i)
+        self.dut.flush_i.value = 0
+
+    async def settle(self):
+        """Until the source has sent everything and the last line is written."""
+        await self.source.wait()
+        for _ in range(4):
+            await FallingEdge(self.dut.clk_i)
+        while self.dut.lw_valid_o.value:
+            await FallingEdge(self.dut.clk_i)
+        await FallingEdge(self.dut.clk_i)
+
+    # -- checks ---------------------------------------------------------------------------------------------------
+
+    def check_written(self, idx_base: int, base: int, lines: list[tuple[int, bytes]]) -> int:
+        """Compare with what was written; returns the first unused word."""
+        assert len(self.written) == len(lines)
+        for number, (found, (bitmap, packed)) in enumerate(zip(self.written, lines, strict=True)):
+            words = -(-len(packed) // 8)
+            want = {"idx_addr": idx_base + number, "ptr": base, "bitmap": bitmap, "words": words}
+            assert {key: found[key] for key in want} == want
+            assert found["bytes"] == int.from_bytes(packed, "little"), f"bytes of line {number}"
+            base += words
+        assert self.dut.end_o.value == base
+        return base
+
+    def check_idle(self):
+        dut = self.dut
+        for port in (dut.busy_o, dut.discard_o, dut.s_axis_tready, dut.lw_valid_o, dut.err_info_o):
+            assert port.value == 0
+
+    async def good_load(self, lines: list[tuple[int, bytes]], line_pos: int, spare: int = 0, flush: bool = False):
+        """A load into a section that its lines fill up to `spare` words."""
+        idx_base, base = (int(v) for v in self.gen.integers(2**20, size=2))
+        limit = base + sum(-(-len(packed) // 8) for _, packed in lines) + spare
+        self.clear()
+        await self.command(idx_base, len(lines), base, limit, line_pos, flush)
+        assert self.dut.busy_o.value == 1 and self.dut.discard_o.value == 0
+        self.send(*(self.packet(*line) for line in lines))
+        await self.settle()
+        assert self.check_written(idx_base, base, lines) == limit - spare
+        assert self.done == [len(lines)], "done comes once, with the last write"
+        assert not self.errors
+        self.check_idle()
+
+    async def bad_load(
+        self, good: int, packet: Packet, cause: str, line_pos: int = 64, section: int | None = None, flush_start=False
+    ):
+        """After `good` lines send `packet`: expect `cause`, garbage swallowed, recovery.
+
+        The section has room for the good lines and `section` words; None: plenty.
+        """
+        lines = [self.line(line_pos) for _ in range(good)]
+        idx_base, base = (int(v) for v in self.gen.integers(2**20, size=2))
+        used = sum(-(-len(packed) // 8) for _, packed in lines)
+        self.clear()
+        await self.command(idx_base, good + 3, base, base + used + (100 if section is None else section), line_pos)
+        self.send(*(self.packet(*line) for line in lines), packet)
+        await self.settle()
+        self.send(*(self.packet(*self.line(64)) for _ in range(3)), Packet([3], [0]))
+        await self.settle()
+        self.check_written(idx_base, base, lines)
+        assert self.errors == [cause]
+        assert not self.done
+        dut = self.dut
+        assert dut.err_info_o.value == good
+        assert dut.discard_o.value == 1 and dut.s_axis_tready.value == 1 and dut.busy_o.value == 0
+        if not flush_start:
+            await self.flush()
+            self.check_idle()
+        await self.good_load([self.line(line_pos) for _ in range(3)], line_pos, flush=flush_start)
+
+
+@cocotb.test()
+async def loads(dut):
+    """Random lines of every size in a section that they fill exactly, every stall of the stream with every one of the store."""
+    bench = await Bench(dut).start()
+    for stream in STALLS:
+        for store in STALLS:
+            bench.stall(stream, store)
+            for _ in range(3):
+                line_pos = int(bench.gen.choice([1, 8, 64, bench.gen.integers(1, 65)]))
+                lines = [bench.line(line_pos) for _ in range(int(bench.gen.integers(1, 12)))]
+                await bench.good_load(lines, line_pos, spare=int(bench.gen.integers(3)))
+
+
+@cocotb.test()
+async def every_population(dut):
+    """Lines with 0 to 64 non-zeros, and a load of empty lines into an empty section."""
+    bench = await Bench(dut).start()
+    lines = []
+    for count in range(65):
+        bits = bench.gen.choice(64, count, replace=False).tolist()
+        lines.append((sum(1 << b for b in bits), bench.gen.integers(1, 256, count, "uint8").tobytes()))
+    await bench.good_load(lines, 64)
+    await bench.good_load([(0, b"")] * 5, 3)
+
+
+@cocotb.test()
+async def full_rate(dut):
+    """Without stalls one beat is taken every cycle, full and empty lines alike."""
+    bench = await Bench(dut).start()
+    for density in (0, 1):
+        packets = [bench.packet(*bench.line(64, density)) for _ in range(40)]
+        beats = sum(len(packet.beats) for packet in packets)
+        bench.clear()
+        await bench.command(0, 40, 0, 400, 64)
+        bench.send(*packets)
+        for _ in range(beats + 4):
+            await FallingEdge(dut.clk_i)
+        assert bench.done == [40]
+
+
+@cocotb.test()
+async def idle_takes_nothing(dut):
+    """Beats wait while there is no load; flush without a fault does nothing, in a load either."""
+    bench = await Bench(dut).start()
+    line = bench.line(64, 0.5)
+    bench.send(bench.packet(*line))
+    for _ in range(10):
+        await FallingEdge(dut.clk_i)
+        assert dut.s_axis_tready.value == 0
+    await bench.flush()
+    bench.check_idle()
+    await bench.command(4, 1, 9, 20, 64)
+    await bench.flush()
+    await bench.settle()
+    bench.check_written(4, 9, [line])
+    assert bench.done == [1] and not bench.errors
+
+
+def _cut(packet: Packet, beats: int) -> Packet:
+    return Packet(packet.beats[:beats], packet.keeps[:beats])
+
+
+def _with_keep(packet: Packet, beat: int, change: Callable[[int], int]) -> Packet:
+    keeps = list(packet.keeps)
+    keeps[beat] = change(keeps[beat])
+    return Packet(packet.beats, keeps)
+
+
+@cocotb.test()
+async def malformed(dut):
+    """Each malformed stream after none and after some good lines, stalls of the stream and the store crossed."""
+    bench = await Bench(dut).start()
+    width = bench.width
+    full = (1 << width) - 1
+    for number, (stream, store) in enumerate((a, b) for a in STALLS for b in STALLS):
+        bench.stall(stream, store)
+        good = number % 3
+        flush_start = number % 2 == 1
+        line = bench.packet(*bench.line(64, 1))          # 64 bytes: whole beats
+        odd_count = int(bench.gen.integers(1, width))
+        odd = bench.packet((1 << odd_count) - 1, bytes(range(1, odd_count + 1)))  # one beat, not full
+        empty = bench.packet(0, b"")
+        extra = Packet(empty.beats * 2, [0xFF, full])
+
+        await bench.bad_load(good, _cut(line, 1), "tlast_early")
+        if len(line.beats) > 2:
+            await bench.bad_load(good, _cut(line, len(line.beats) - 1), "tlast_early", flush_start=flush_start)
+        await bench.bad_load(good, extra, "tlast_late")
+        await bench.bad_load(
+            good, Packet(line.beats + [1], line.keeps + [1]), "tlast_late", flush_start=flush_start
+        )
+        for change in (lambda keep: 0x7F, lambda keep: 0, lambda keep: 0xFE, lambda keep: 0x1FF & full if width > 8 else 1):
+            await bench.bad_load(good, _with_keep(line, 0, change), "population")
+        for change in (lambda keep: keep >> 1, lambda keep: 0, lambda keep: keep ^ 1, lambda keep: keep ^ 1 << width // 2):
+            await bench.bad_load(good, _with_keep(line, int(bench.gen.integers(1, len(line.beats))), change), "population")
+        for change in (lambda keep: keep << 1 | 1, lambda keep: keep >> 1, lambda keep: keep << 1):
+            await bench.bad_load(good, _with_keep(odd, 1, change), "population")
+        line_pos = int(bench.gen.integers(1, 64))
+        for bit in {line_pos, 63}:
+            await bench.bad_load(good, bench.packet(1 << bit, b"\1"), "bitmap", line_pos=line_pos)
+        await bench.bad_load(good, bench.packet(1, b"\1"), "overflow", section=0)
+        await bench.bad_load(good, line, "overflow", section=7, flush_start=flush_start)
+
+
+@cocotb.test()
+async def several_faults_in_a_beat(dut):
+    """The first cause in the documented order, alone."""
+    bench = await Bench(dut).start()
+    await bench.bad_load(1, Packet([1 << 40], [0x7F]), "population", line_pos=40, section=0)
+    await bench.bad_load(1, Packet([1 << 40], [0xFF]), "bitmap", line_pos=40, section=0)
+    await bench.bad_load(1, Packet([1], [0xFF]), "overflow", line_pos=40, section=0)
+    line = bench.packet(*bench.line(64, 1))
+    if len(line.beats) > 2:
+        await bench.bad_load(1, _with_keep(_cut(line, 2), 1, lambda keep: 1), "tlast_early")
+    late = Packet(line.beats + [0], line.keeps[:-1] + [1, 1])
+    await bench.bad_load(1, late, "tlast_late")
+
+
+@cocotb.test()
+async def reset_in_a_load(dut):
+    """A reset forgets a half line and discard; the next load is right."""
+    bench = await Bench(dut).start()
+    bench.stall(NO_STALLS, NO_STALLS)
+    for faulty in (False, True):
+        await bench.command(5, 9, 0, 100, 64)
+        packet = bench.packet(*bench.line(64, 1))
+        bench.send(_cut(packet, 1) if faulty else packet)
+        for _ in range(2 if not faulty else 4):
+            await FallingEdge(dut.clk_i)
+        assert dut.discard_o.value == faulty
+        dut.rst_ni.value = 0
+        await FallingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+        await FallingEdge(dut.clk_i)
+        bench.check_idle()
+        await bench.good_load([bench.line(64) for _ in range(4)], 64)
+
+
+@pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
+def test_activation_loader(width, sim):
+    run_block("activation_loader", {"StreamBytes": width}, sim=sim)
+
+
+def test_parameter_check():
+    with pytest.raises(RuntimeError, match="StreamBytes = 12, expected 8, 16, 32 or 64"):
+        run_block("activation_loader", {"StreamBytes": 12})
