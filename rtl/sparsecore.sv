@@ -1,0 +1,591 @@
+// SparseCore: an accelerator for structurally sparse CNNs. The core's top level; docs/architecture.md describes it.
+//
+// Bus ports carry AMBA's names instead of direction suffixes.
+module sparsecore
+  import sparsecore_pkg::*;
+  import front_pkg::*;
+#(
+  parameter int unsigned NumPe         = 64,
+  parameter int unsigned NumLanes      = 16,
+  parameter int unsigned WgtBanks      = 8,
+  parameter int unsigned WgtDepth      = 2730,   // weight vectors per bank
+  parameter int unsigned ActBanks      = 8,
+  parameter int unsigned ActDepth      = 24576,  // words per bank
+  parameter int unsigned IdxBanks      = 8,
+  parameter int unsigned IdxDepth      = 6144,   // index entries per bank
+  parameter int unsigned ParDepth      = 2048,   // output channels
+  parameter int unsigned RegionPos     = 512,    // positions of a region buffer
+  parameter int unsigned NumRegions    = 4,      // region buffers of a PE
+  parameter int unsigned WgtQueueDepth = 4,      // weight vectors that a PE prefetches
+  parameter int unsigned NumSp         = 2,      // streaming processors
+  parameter int unsigned SpLanes       = 32,     // positions of a streaming processor per cycle
+  parameter int unsigned NumStage      = 2,      // staging slots of a streaming processor
+  parameter int unsigned QueueDepth    = 4,      // layer descriptors that wait
+  parameter int unsigned StreamBytes   = 64,     // activation and result streams
+  localparam int unsigned VectorW      = NumLanes * $bits(weight_lane_t),
+  localparam int unsigned WgtTdataW    = 8 * (((VectorW > 72 ? VectorW : 72) + 7) / 8)
+) (
+  input  logic                     clk_i,
+  input  logic                     rst_ni,
+  output logic                     irq_o,
+
+  input  logic [11:0]              s_axil_awaddr,
+  input  logic [2:0]               s_axil_awprot,
+  input  logic                     s_axil_awvalid,
+  output logic                     s_axil_awready,
+  input  logic [31:0]              s_axil_wdata,
+  input  logic [3:0]               s_axil_wstrb,
+  input  logic                     s_axil_wvalid,
+  output logic                     s_axil_wready,
+  output logic [1:0]               s_axil_bresp,
+  output logic                     s_axil_bvalid,
+  input  logic                     s_axil_bready,
+  input  logic [11:0]              s_axil_araddr,
+  input  logic [2:0]               s_axil_arprot,
+  input  logic                     s_axil_arvalid,
+  output logic                     s_axil_arready,
+  output logic [31:0]              s_axil_rdata,
+  output logic [1:0]               s_axil_rresp,
+  output logic                     s_axil_rvalid,
+  input  logic                     s_axil_rready,
+
+  input  logic [WgtTdataW-1:0]     s_axis_wgt_tdata,
+  input  logic                     s_axis_wgt_tvalid,
+  output logic                     s_axis_wgt_tready,
+  input  logic                     s_axis_wgt_tlast,
+
+  input  logic [8*StreamBytes-1:0] s_axis_act_tdata,
+  input  logic [StreamBytes-1:0]   s_axis_act_tkeep,
+  input  logic                     s_axis_act_tvalid,
+  output logic                     s_axis_act_tready,
+  input  logic                     s_axis_act_tlast,
+
+  output logic [8*StreamBytes-1:0] m_axis_res_tdata,
+  output logic [StreamBytes-1:0]   m_axis_res_tkeep,
+  output logic                     m_axis_res_tvalid,
+  input  logic                     m_axis_res_tready,
+  output logic                     m_axis_res_tlast,
+
+  // Occupancy trace: pe_state_e of every PE.
+  output logic [3*NumPe-1:0]       pe_state_o
+);
+
+  localparam int unsigned NumBanks   = 4 * NumLanes;
+  localparam int unsigned MacW       = $clog2(NumLanes + 1);
+  localparam int unsigned HitW       = $clog2(NumPe + 1);
+  localparam int unsigned WgtBankW   = $clog2(WgtBanks);
+  localparam int unsigned WgtAddrW   = $clog2(WgtDepth);
+  localparam int unsigned PeW        = $clog2(NumPe);
+
+  // Everything but the register block is reset by a soft reset as well.
+  logic core_rst_n;
+
+  // -----------------------------------------------------------------------------------------------------------------
+  // Layers: queue, setup, scheduler
+  // -----------------------------------------------------------------------------------------------------------------
+  logic       push_valid, push_ready, queue_valid, queue_ready;
+  layer_t     push_layer, queue_layer, layer;
+  derived_t   derived;
+  logic [$clog2(QueueDepth+1)-1:0] queue_level;
+  logic        tab_we;
+  region_off_t tab_q;
+  pos_t        tab_p;
+  logic        start, running, all_done, setup_busy, layer_done, desc_error;
+  logic [3:0]  desc_error_code;
+
+  fifo #(
+    .Width($bits(layer_t)),
+    .Depth(QueueDepth)
+  ) u_layer_queue (
+    .clk_i,
+    .rst_ni (core_rst_n),
+    .clear_i(1'b0),
+    .valid_i(push_valid),
+    .ready_o(push_ready),
+    .data_i (push_layer),
+    .valid_o(queue_valid),
+    .ready_i(queue_ready),
+    .data_o (queue_layer),
+    .level_o(queue_level)
+  );
+
+  layer_setup #(
+    .NumLanes  (NumLanes),
+    .WgtVectors(WgtBanks * WgtDepth),
+    .ActWords  (ActBanks * ActDepth),
+    .IdxEntries(IdxBanks * IdxDepth),
+    .ParEntries(ParDepth),
+    .RegionPos (RegionPos)
+  ) u_layer_setup (
+    .clk_i,
+    .rst_ni           (core_rst_n),
+    .layer_valid_i    (queue_valid),
+    .layer_ready_o    (queue_ready),
+    .layer_i          (queue_layer),
+    .layer_o          (layer),
+    .derived_o        (derived),
+    .tab_we_o         (tab_we),
+    .tab_q_o          (tab_q),
+    .tab_p_o          (tab_p),
+    .start_o          (start),
+    .all_done_i       (all_done),
+    .busy_o           (setup_busy),
+    .layer_done_o     (layer_done),
+    .desc_error_o     (desc_error),
+    .desc_error_code_o(desc_error_code)
+  );
+
+  unit_t            unit;
+  logic [NumPe-1:0] unit_valid, unit_ready, pe_free;
+  logic [NumSp-1:0] job_done;
+  job_t [NumSp-1:0] job_done_id;
+  job_t             oldest_job;
+
+  scheduler #(
+    .NumPe(NumPe),
+    .NumSp(NumSp)
+  ) u_scheduler (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .start_i      (start),
+    .layer_i      (layer),
+    .derived_i    (derived),
+    .unit_o       (unit),
+    .unit_valid_o (unit_valid),
+    .unit_ready_i (unit_ready),
+    .pe_free_i    (pe_free),
+    .job_done_i   (job_done),
+    .job_done_id_i(job_done_id),
+    .oldest_job_o (oldest_job),
+    .running_o    (running),
+    .all_done_o   (all_done)
+  );
+
+  // -----------------------------------------------------------------------------------------------------------------
+  // Memories
+  // -----------------------------------------------------------------------------------------------------------------
+  logic         [NumPe-1:0]              wgt_req, wgt_urgent, wgt_gnt, wgt_rvalid;
+  addr_t        [NumPe-1:0]              wgt_addr;
+  logic         [NumPe-1:0][VectorW-1:0] wgt_rdata;
+  logic         [NumPe-1:0]              act_req, act_urgent, act_gnt, act_rvalid;
+  addr_t        [NumPe-1:0]              act_addr;
+  logic         [NumPe-1:0][63:0]        act_rdata;
+  logic         [NumPe-1:0]              idx_req, idx_urgent, idx_gnt, idx_rvalid;
+  addr_t        [NumPe-1:0]              idx_addr;
+  index_entry_t [NumPe-1:0]              idx_rdata;
+  logic [$clog2(WgtBanks+1)-1:0]         wgt_reads;
+  logic [$clog2(ActBanks+1)-1:0]         act_reads;
+  logic [$clog2(IdxBanks+1)-1:0]         idx_reads;
+  logic [HitW-1:0]                       wgt_hits, act_hits, idx_hits;
+
+  // Weight Memory; the weight loader writes one vector a cycle.
+  logic                              wgt_we;
+  addr_t                             wgt_waddr;
+  logic [VectorW-1:0]                wgt_wdata;
+  logic [WgtBanks-1:0]               wgt_dir_en;
+  logic [WgtBanks-1:0][WgtAddrW-1:0] wgt_dir_addr;
+  logic [WgtBanks-1:0][VectorW-1:0]  wgt_dir_wdata;
+  logic [WgtBanks-1:0][VectorW-1:0]  wgt_dir_rdata;
+
+  assign wgt_dir_en    = wgt_we ? WgtBanks'(1) << wgt_waddr[WgtBankW-1:0] : '0;
+  assign wgt_dir_addr  = {WgtBanks{wgt_waddr[WgtBankW+:WgtAddrW]}};
+  assign wgt_dir_wdata = {WgtBanks{wgt_wdata}};
+
+  banked_mem #(
+    .NumReq(NumPe),
+    .Banks (WgtBanks),
+    .Depth (WgtDepth),
+    .Width (VectorW)
+  ) u_weight_memory (
+    .clk_i,
+    .rst_ni     (core_rst_n),
+    .req_i      (wgt_req),
+    .urgent_i   (wgt_urgent),
+    .addr_i     (wgt_addr),
+    .gnt_o      (wgt_gnt),
+    .rvalid_o   (wgt_rvalid),
+    .rdata_o    (wgt_rdata),
+    .dir_en_i   (wgt_dir_en),
+    .dir_we_i   (wgt_dir_en),
+    .dir_addr_i (wgt_dir_addr),
+    .dir_wdata_i(wgt_dir_wdata),
+    .dir_rdata_o(wgt_dir_rdata),
+    .reads_o    (wgt_reads),
+    .hits_o     (wgt_hits)
+  );
+
+  // Activation and Index Memory; lines are written by the output stage (0) and the activation loader (1).
+  logic        [1:0] lw_valid, lw_ready;
+  line_write_t [1:0] lw_line;
+  logic              lr_valid, lr_ready, lr_rvalid;
+  addr_t             lr_idx_addr;
+  bitmap_t           lr_bitmap;
+  line_bytes_t       lr_bytes;
+
+  activation_store #(
+    .NumReq  (NumPe),
+    .ActBanks(ActBanks),
+    .ActDepth(ActDepth),
+    .IdxBanks(IdxBanks),
+    .IdxDepth(IdxDepth)
+  ) u_activation_store (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .act_req_i    (act_req),
+    .act_urgent_i (act_urgent),
+    .act_addr_i   (act_addr),
+    .act_gnt_o    (act_gnt),
+    .act_rvalid_o (act_rvalid),
+    .act_rdata_o  (act_rdata),
+    .idx_req_i    (idx_req),
+    .idx_urgent_i (idx_urgent),
+    .idx_addr_i   (idx_addr),
+    .idx_gnt_o    (idx_gnt),
+    .idx_rvalid_o (idx_rvalid),
+    .idx_rdata_o  (idx_rdata),
+    .lw_valid_i   (lw_valid),
+    .lw_ready_o   (lw_ready),
+    .lw_line_i    (lw_line),
+    .lr_valid_i   (lr_valid),
+    .lr_ready_o   (lr_ready),
+    .lr_idx_addr_i(lr_idx_addr),
+    .lr_rvalid_o  (lr_rvalid),
+    .lr_bitmap_o  (lr_bitmap),
+    .lr_bytes_o   (lr_bytes),
+    .act_reads_o  (act_reads),
+    .act_hits_o   (act_hits),
+    .idx_reads_o  (idx_reads),
+    .idx_hits_o   (idx_hits)
+  );
+
+  logic               par_we;
+  addr_t              par_waddr;
+  param_t             par_wdata;
+  logic   [NumSp-1:0] par_re;
+  addr_t  [NumSp-1:0] par_raddr;
+  param_t [NumSp-1:0] par_rdata;
+
+  param_mem #(
+    .Depth  (ParDepth),
+    .NumRead(NumSp)
+  ) u_parameter_memory (
+    .clk_i,
+    .we_i   (par_we),
+    .waddr_i(par_waddr),
+    .wdata_i(par_wdata),
+    .re_i   (par_re),
+    .raddr_i(par_raddr),
+    .rdata_o(par_rdata)
+  );
+
+  // -----------------------------------------------------------------------------------------------------------------
+  // PEs
+  // -----------------------------------------------------------------------------------------------------------------
+  logic        [NumPe-1:0]                         drain_req, drain_gnt, drain_valid, drain_last;
+  drain_info_t [NumPe-1:0]                         drain_info;
+  logic        [NumPe-1:0][AccAddrW-1:0]           drain_row;
+  logic        [NumPe-1:0][NumBanks-1:0][AccW-1:0] drain_data;
+  pe_state_e   [NumPe-1:0]                         pe_state;
+  logic        [NumPe-1:0][MacW-1:0]               pe_macs;
+  pe_counters_t [NumPe-1:0]                        pe_counters;
+
+  for (genvar i = 0; i < NumPe; i++) begin : gen_pe
+    pe #(
+      .NumLanes     (NumLanes),
+      .RegionPos    (RegionPos),
+      .NumRegions   (NumRegions),
+      .WgtQueueDepth(WgtQueueDepth)
+    ) u_pe (
+      .clk_i,
+      .rst_ni             (core_rst_n),
+      .layer_i            (layer),
+      .derived_i          (derived),
+      .tab_we_i           (tab_we),
+      .tab_q_i            (tab_q),
+      .tab_p_i            (tab_p),
+      .unit_valid_i       (unit_valid[i]),
+      .unit_ready_o       (unit_ready[i]),
+      .unit_i             (unit),
+      .free_o             (pe_free[i]),
+      .wgt_req_o          (wgt_req[i]),
+      .wgt_urgent_o       (wgt_urgent[i]),
+      .wgt_addr_o         (wgt_addr[i]),
+      .wgt_gnt_i          (wgt_gnt[i]),
+      .wgt_rvalid_i       (wgt_rvalid[i]),
+      .wgt_rdata_i        (wgt_rdata[i]),
+      .act_req_o          (act_req[i]),
+      .act_urgent_o       (act_urgent[i]),
+      .act_addr_o         (act_addr[i]),
+      .act_gnt_i          (act_gnt[i]),
+      .act_rvalid_i       (act_rvalid[i]),
+      .act_rdata_i        (act_rdata[i]),
+      .idx_req_o          (idx_req[i]),
+      .idx_urgent_o       (idx_urgent[i]),
+      .idx_addr_o         (idx_addr[i]),
+      .idx_gnt_i          (idx_gnt[i]),
+      .idx_rvalid_i       (idx_rvalid[i]),
+      .idx_rdata_i        (idx_rdata[i]),
+      .drain_req_o        (drain_req[i]),
+      .drain_info_o       (drain_info[i]),
+      .drain_gnt_i        (drain_gnt[i]),
+      .drain_valid_o      (drain_valid[i]),
+      .drain_row_o        (drain_row[i]),
+      .drain_last_o       (drain_last[i]),
+      .drain_data_o       (drain_data[i]),
+      .state_o            (pe_state[i]),
+      .macs_o             (pe_macs[i]),
+      .count_i            (running),
+      .count_clear_i      (start),
+      .cnt_busy_o         (pe_counters[i].busy),
+      .cnt_no_weight_o    (pe_counters[i].no_weight),
+      .cnt_no_activation_o(pe_counters[i].no_activation),
+      .cnt_drain_o        (pe_counters[i].drain),
+      .cnt_no_unit_o      (pe_counters[i].no_unit),
+      .cnt_macs_o         (pe_counters[i].macs)
+    );
+  end
+
+  assign pe_state_o = pe_state;
+
+  // -----------------------------------------------------------------------------------------------------------------
+  // Output stage
+  // -----------------------------------------------------------------------------------------------------------------
+  logic  overflow, line_written;
+  npos_t line_bytes;
+
+  output_stage #(
+    .NumPe   (NumPe),
+    .NumLanes(NumLanes),
+    .NumSp   (NumSp),
+    .SpLanes (SpLanes),
+    .NumStage(NumStage)
+  ) u_output_stage (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .layer_i      (layer),
+    .derived_i    (derived),
+    .start_i      (start),
+    .oldest_job_i (oldest_job),
+    .drain_req_i  (drain_req),
+    .drain_info_i (drain_info),
+    .drain_gnt_o  (drain_gnt),
+    .drain_valid_i(drain_valid),
+    .drain_row_i  (drain_row),
+    .drain_last_i (drain_last),
+    .drain_data_i (drain_data),
+    .par_re_o     (par_re),
+    .par_addr_o   (par_raddr),
+    .par_i        (par_rdata),
+    .lw_valid_o   (lw_valid[0]),
+    .lw_ready_i   (lw_ready[0]),
+    .lw_line_o    (lw_line[0]),
+    .job_done_o   (job_done),
+    .job_done_id_o(job_done_id),
+    .overflow_o   (overflow),
+    .line_written_o(line_written),
+    .line_bytes_o (line_bytes)
+  );
+
+  // -----------------------------------------------------------------------------------------------------------------
+  // Counters
+  // -----------------------------------------------------------------------------------------------------------------
+  counters_t    counter_values;
+  logic [15:0]  pe_select;
+  pe_counters_t pe_selected;
+
+  counters #(
+    .NumPe   (NumPe),
+    .NumLanes(NumLanes),
+    .WgtBanks(WgtBanks),
+    .ActBanks(ActBanks),
+    .IdxBanks(IdxBanks)
+  ) u_counters (
+    .clk_i,
+    .rst_ni        (core_rst_n),
+    .clear_i       (start),
+    .count_i       (running),
+    .pe_state_i    (pe_state),
+    .pe_macs_i     (pe_macs),
+    .wgt_reads_i   (wgt_reads),
+    .wgt_hits_i    (wgt_hits),
+    .act_reads_i   (act_reads),
+    .act_hits_i    (act_hits),
+    .idx_reads_i   (idx_reads),
+    .idx_hits_i    (idx_hits),
+    .line_written_i(line_written),
+    .line_bytes_i  (line_bytes),
+    .counters_o    (counter_values)
+  );
+
+  assign pe_selected = pe_select < 16'(NumPe) ? pe_counters[pe_select[PeW-1:0]] : '0;
+
+  // -----------------------------------------------------------------------------------------------------------------
+  // Host side
+  // -----------------------------------------------------------------------------------------------------------------
+  logic       wgt_start, par_start, wgt_flush, wgt_busy, par_busy, wgt_discard, wgt_done, par_done;
+  addr_t      wgt_base, wgt_count, wgt_err_info;
+  logic [1:0] wgt_k_log2;
+  logic [2:0] wgt_m_log2;
+  wgt_err_t   wgt_err;
+  logic       act_start, act_flush, act_busy, act_discard, act_done;
+  addr_t      act_idx_base, act_lines, act_base, act_limit, act_err_info, act_end;
+  npos_t      act_line_pos;
+  act_err_t   act_err;
+  logic       res_start, res_busy, res_done;
+  addr_t      res_idx_base, res_lines;
+
+  command_ctrl #(
+    .NumPe      (NumPe),
+    .NumLanes   (NumLanes),
+    .WgtBanks   (WgtBanks),
+    .WgtDepth   (WgtDepth),
+    .ActBanks   (ActBanks),
+    .ActDepth   (ActDepth),
+    .IdxBanks   (IdxBanks),
+    .IdxDepth   (IdxDepth),
+    .ParDepth   (ParDepth),
+    .RegionPos  (RegionPos),
+    .NumRegions (NumRegions),
+    .NumSp      (NumSp),
+    .SpLanes    (SpLanes),
+    .NumStage   (NumStage),
+    .StreamBytes(StreamBytes)
+  ) u_command_ctrl (
+    .clk_i,
+    .rst_ni,
+    .core_rst_no      (core_rst_n),
+    .irq_o,
+    .s_axil_awaddr, .s_axil_awprot, .s_axil_awvalid, .s_axil_awready,
+    .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
+    .s_axil_bresp, .s_axil_bvalid, .s_axil_bready,
+    .s_axil_araddr, .s_axil_arprot, .s_axil_arvalid, .s_axil_arready,
+    .s_axil_rdata, .s_axil_rresp, .s_axil_rvalid, .s_axil_rready,
+    .wgt_start_o      (wgt_start),
+    .par_start_o      (par_start),
+    .wgt_base_o       (wgt_base),
+    .wgt_count_o      (wgt_count),
+    .wgt_k_log2_o     (wgt_k_log2),
+    .wgt_m_log2_o     (wgt_m_log2),
+    .wgt_flush_o      (wgt_flush),
+    .wgt_busy_i       (wgt_busy),
+    .par_busy_i       (par_busy),
+    .wgt_discard_i    (wgt_discard),
+    .wgt_done_i       (wgt_done),
+    .par_done_i       (par_done),
+    .wgt_err_i        (wgt_err),
+    .wgt_err_info_i   (wgt_err_info),
+    .act_start_o      (act_start),
+    .act_idx_base_o   (act_idx_base),
+    .act_lines_o      (act_lines),
+    .act_base_o       (act_base),
+    .act_limit_o      (act_limit),
+    .act_line_pos_o   (act_line_pos),
+    .act_flush_o      (act_flush),
+    .act_busy_i       (act_busy),
+    .act_discard_i    (act_discard),
+    .act_done_i       (act_done),
+    .act_err_i        (act_err),
+    .act_err_info_i   (act_err_info),
+    .act_end_i        (act_end),
+    .res_start_o      (res_start),
+    .res_idx_base_o   (res_idx_base),
+    .res_lines_o      (res_lines),
+    .res_busy_i       (res_busy),
+    .res_done_i       (res_done),
+    .layer_valid_o    (push_valid),
+    .layer_ready_i    (push_ready),
+    .layer_o          (push_layer),
+    .layer_busy_i     (setup_busy | queue_valid),
+    .layer_done_i     (layer_done),
+    .desc_error_i     (desc_error),
+    .desc_error_code_i(desc_error_code),
+    .out_overflow_i   (overflow),
+    .queue_level_i    (8'(queue_level)),
+    .counters_i       (counter_values),
+    .pe_select_o      (pe_select),
+    .pe_counters_i    (pe_selected)
+  );
+
+  weight_loader #(
+    .NumLanes(NumLanes)
+  ) u_weight_loader (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .wgt_start_i  (wgt_start),
+    .par_start_i  (par_start),
+    .base_i       (wgt_base),
+    .count_i      (wgt_count),
+    .k_log2_i     (wgt_k_log2),
+    .m_log2_i     (wgt_m_log2),
+    .flush_i      (wgt_flush),
+    .wgt_busy_o   (wgt_busy),
+    .par_busy_o   (par_busy),
+    .discard_o    (wgt_discard),
+    .wgt_done_o   (wgt_done),
+    .par_done_o   (par_done),
+    .err_o        (wgt_err),
+    .err_info_o   (wgt_err_info),
+    .s_axis_tdata (s_axis_wgt_tdata),
+    .s_axis_tvalid(s_axis_wgt_tvalid),
+    .s_axis_tready(s_axis_wgt_tready),
+    .s_axis_tlast (s_axis_wgt_tlast),
+    .wgt_we_o     (wgt_we),
+    .wgt_waddr_o  (wgt_waddr),
+    .wgt_wdata_o  (wgt_wdata),
+    .par_we_o     (par_we),
+    .par_waddr_o  (par_waddr),
+    .par_wdata_o  (par_wdata)
+  );
+
+  activation_loader #(
+    .StreamBytes(StreamBytes)
+  ) u_activation_loader (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .start_i      (act_start),
+    .idx_base_i   (act_idx_base),
+    .lines_i      (act_lines),
+    .base_i       (act_base),
+    .limit_i      (act_limit),
+    .line_pos_i   (act_line_pos),
+    .flush_i      (act_flush),
+    .busy_o       (act_busy),
+    .discard_o    (act_discard),
+    .done_o       (act_done),
+    .err_o        (act_err),
+    .err_info_o   (act_err_info),
+    .end_o        (act_end),
+    .s_axis_tdata (s_axis_act_tdata),
+    .s_axis_tkeep (s_axis_act_tkeep),
+    .s_axis_tvalid(s_axis_act_tvalid),
+    .s_axis_tready(s_axis_act_tready),
+    .s_axis_tlast (s_axis_act_tlast),
+    .lw_valid_o   (lw_valid[1]),
+    .lw_ready_i   (lw_ready[1]),
+    .lw_line_o    (lw_line[1])
+  );
+
+  result_streamer #(
+    .StreamBytes(StreamBytes)
+  ) u_result_streamer (
+    .clk_i,
+    .rst_ni       (core_rst_n),
+    .start_i      (res_start),
+    .idx_base_i   (res_idx_base),
+    .lines_i      (res_lines),
+    .busy_o       (res_busy),
+    .done_o       (res_done),
+    .lr_valid_o   (lr_valid),
+    .lr_ready_i   (lr_ready),
+    .lr_idx_addr_o(lr_idx_addr),
+    .lr_rvalid_i  (lr_rvalid),
+    .lr_bitmap_i  (lr_bitmap),
+    .lr_bytes_i   (lr_bytes),
+    .m_axis_tdata (m_axis_res_tdata),
+    .m_axis_tkeep (m_axis_res_tkeep),
+    .m_axis_tvalid(m_axis_res_tvalid),
+    .m_axis_tready(m_axis_res_tready),
+    .m_axis_tlast (m_axis_res_tlast)
+  );
+
+endmodule
