@@ -1,0 +1,391 @@
+"""output_stage: whole layers from accumulators to lines, with Python as the PEs, the memories and the scheduler."""
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from models.reference import requantize
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+LAYER, DERIVED, INFO = struct("layer_t"), struct("derived_t"), struct("drain_info_t")
+PARAM, LINE = struct("param_t"), struct("line_write_t")
+
+
+def parameters() -> dict[str, int]:
+    return {name: int(os.environ[name]) for name in ("NumPe", "NumLanes", "NumSp", "SpLanes", "NumStage")}
+
+
+@dataclass
+class Job:
+    """A (tile, chunk): what its units hand over and the lines that it must become."""
+
+    number: int
+    info: dict
+    rows: list[np.ndarray]  # of each unit, uint32 (rows, banks)
+    lines: dict[int, np.ndarray]  # index address: uint8 (64,), zeros outside the plane
+    open_lines: set[int] = field(default_factory=set)
+
+
+class LayerOfJobs:
+    """A random layer: descriptor, parameters and jobs with random accumulators."""
+
+    def __init__(self, gen, lanes: int, **fixed) -> None:
+        ratio = fixed.get("ratio", int(gen.integers(3)))
+        limit = 32 if ratio == 2 else 64
+        tile_w = fixed.get("tile_w", int(gen.integers(1, limit + 1)))
+        tile_h = fixed.get("tile_h", int(gen.integers(1, limit // tile_w + 1)))
+        tiles_y, tiles_x = fixed.get("tiles", tuple(int(x) for x in gen.integers(1, 4, 2)))
+        chunk_k = lanes << ratio
+        chunks = fixed.get("chunks", int(gen.integers(1, 4)))
+        out_k = fixed.get("out_k", int(gen.integers((chunks - 1) * chunk_k + 1, chunks * chunk_k + 1)))
+        splits = fixed.get("splits", int(gen.choice([1, 2, 5])))
+        signed = bool(gen.integers(2))
+        low, high = (-128, 127) if signed else (0, 255)
+        if gen.random() < 0.5:
+            low, high = sorted(int(x) for x in gen.integers(low, high + 1, 2))
+        out_h = tiles_y * tile_h - int(gen.integers(tile_h))
+        out_w = tiles_x * tile_w - int(gen.integers(tile_w))
+        if fixed.get("full_tiles"):
+            out_h, out_w = tiles_y * tile_h, tiles_x * tile_w
+        self.layer = {
+            "out_signed": signed, "out_k": out_k, "out_h": out_h, "out_w": out_w, "tile_h": tile_h, "tile_w": tile_w,
+            "tiles_y": tiles_y, "tiles_x": tiles_x, "chunks": chunks, "splits": splits,
+            "par_base": int(gen.integers(1000)), "out_idx_base": int(gen.integers(1000)),
+            "out_act_base": int(gen.integers(1000)), "clamp_lo": low, "clamp_hi": high,
+        }  # fmt: skip
+        self.layer["out_act_limit"] = self.layer["out_act_base"] + fixed.get("words", 1 << 20)
+        self.derived = {"ratio": ratio, "chunk_k": chunk_k, "out_lines": tiles_y * tiles_x}
+        self.bias = gen.integers(-(2**31), 2**31, out_k) >> gen.integers(0, 32, out_k)
+        self.multiplier = gen.integers(0, 2**31, out_k)
+        self.shift = gen.integers(1, 63, out_k)
+        sensible = gen.random(out_k) < 0.9  # results that are not all 0 or clamped
+        self.shift[sensible] = gen.integers(50, 60, sensible.sum())
+        self.jobs = [
+            self._job(gen, ty, tx, chunk, number)
+            for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks))
+        ]
+
+    def _job(self, gen, ty: int, tx: int, chunk: int, number: int) -> Job:
+        d, ratio, chunk_k = self.layer, self.derived["ratio"], self.derived["chunk_k"]
+        h, w = min(d["tile_h"], d["out_h"] - ty * d["tile_h"]), min(d["tile_w"], d["out_w"] - tx * d["tile_w"])
+        npos = (h - 1) * d["tile_w"] + w
+        acc = gen.integers(-(2**31), 2**31, (d["splits"], chunk_k, npos))  # of positions outside the plane as well
+        share = 4 >> ratio
+        rows = []
+        for unit in acc:
+            image = gen.integers(-(2**31), 2**31, (-(-npos // share), 4 * len(unit) // (1 << ratio)))
+            for channel, p in np.ndindex(unit.shape):
+                quad_k = 16 // share
+                bank = channel // quad_k * 16 + p % share * quad_k + channel % quad_k
+                image[p // share, bank] = unit[channel, p]
+            rows.append(image.astype(np.int32).view(np.uint32))
+        total = acc.sum(0).astype(np.int32)  # wraps as the adders do
+        first, last = chunk * chunk_k, min((chunk + 1) * chunk_k, d["out_k"])
+        channels = slice(first, last)
+        out = requantize(
+            total[: last - first], self.bias[channels], self.multiplier[channels], self.shift[channels],
+            d["clamp_lo"], d["clamp_hi"],
+        ).view(np.uint8)  # fmt: skip
+        inside = np.arange(npos) % d["tile_w"] < w
+        out_line = ty * d["tiles_x"] + tx
+        lines = {}
+        for channel in range(first, last):
+            line = np.zeros(64, np.uint8)
+            line[:npos] = out[channel - first] * inside
+            lines[d["out_idx_base"] + channel * self.derived["out_lines"] + out_line] = line
+        info = {
+            "job": number, "split": d["splits"] > 1, "chunk": chunk, "out_line": out_line, "tile_h": h, "tile_w": w,
+        }  # fmt: skip
+        return Job(number, info, rows, lines, set(lines))
+
+    def parameter(self, address: int) -> int:
+        channel = address - self.layer["par_base"]
+        assert 0 <= channel < self.layer["out_k"], f"parameters of channel {channel} are read"
+        return PARAM.pack(
+            {"shift": self.shift[channel], "multiplier": self.multiplier[channel], "bias": self.bias[channel]}
+        )
+
+
+class Pe:
+    """A PE as the output stage sees it: computes each of its units for some cycles, asks, hands over its rows."""
+
+    def __init__(self) -> None:
+        self.units: deque[tuple[Job, int, int]] = deque()  # job, unit, cycles until it asks
+        self.rows: deque | None = None
+        self.wait = 0
+
+    def request(self) -> bool:
+        return bool(self.units) and self.units[0][2] <= 0 and self.rows is None
+
+    def step(self, granted: bool) -> tuple[int, int, int] | None:
+        """One cycle; the (row, last, data) that it then drives, if any."""
+        if granted:
+            assert self.request(), "granted without a request"
+            job, unit, _ = self.units[0]
+            self.rows = deque(job.rows[unit])
+            self.wait = 2
+            self.sent = 0
+        elif self.units and self.rows is None:
+            job, unit, left = self.units[0]
+            self.units[0] = job, unit, left - 1
+        if self.rows is None:
+            return None
+        self.wait -= 1
+        if self.wait >= 0:
+            return None
+        data = int.from_bytes(self.rows.popleft().tobytes(), "little")
+        row, self.sent, last = self.sent, self.sent + 1, not self.rows
+        if last:
+            self.rows = None
+            self.units.popleft()
+        return row, int(last), data
+
+
+class Bench:
+    """Runs layers on the DUT and checks every line; counts the cycles from the first grant to the last line."""
+
+    def __init__(self, dut, gen) -> None:
+        self.dut, self.gen, self.p = dut, gen, parameters()
+
+    async def reset(self) -> None:
+        dut = self.dut
+        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+        for port in (dut.start_i, dut.layer_i, dut.derived_i, dut.oldest_job_i, dut.drain_req_i, dut.drain_info_i,
+                     dut.drain_valid_i, dut.drain_row_i, dut.drain_last_i, dut.drain_data_i, dut.par_i, dut.lw_ready_i):  # fmt: skip
+            port.value = 0
+        dut.rst_ni.value = 0
+        await FallingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+
+    async def run(self, work: LayerOfJobs, delay, ready_rate: float = 1.0, per_pe: int = 2, overflow: bool = False) -> int:
+        """`delay(job, unit)`: cycles that a unit computes. Returns the cycles from the first grant to the last line."""
+        dut, p, d = self.dut, self.p, work.layer
+        dut.layer_i.value, dut.derived_i.value = LAYER.pack(d), DERIVED.pack(work.derived)
+        dut.start_i.value = 1
+        await FallingEdge(dut.clk_i)
+        dut.start_i.value = 0
+        pes = [Pe() for _ in range(p["NumPe"])]
+        waiting = deque((job, unit) for job in work.jobs for unit in range(d["splits"]))
+        done: set[int] = set()
+        oldest, oldest_seen = 0, 0
+        next_word, overflowed, written = d["out_act_base"], False, 0
+        par = [0] * p["NumSp"]
+        first = None
+        row_w, bank_bits = 5, 4 * p["NumLanes"] * 32
+        cycle = idle = 0
+        while len(done) < len(work.jobs):
+            for pe in sorted(pes, key=lambda pe: len(pe.units)):
+                if waiting and len(pe.units) < per_pe:
+                    job, unit = waiting.popleft()
+                    pe.units.append((job, unit, delay(job, unit)))
+            dut.drain_req_i.value = sum(pe.request() << i for i, pe in enumerate(pes))
+            dut.drain_info_i.value = sum(
+                INFO.pack(pe.units[0][0].info) << (INFO.width * i) for i, pe in enumerate(pes) if pe.units
+            )
+            dut.lw_ready_i.value = self.gen.random() < ready_rate
+            dut.par_i.value = sum(value << (PARAM.width * i) for i, value in enumerate(par))
+            dut.oldest_job_i.value = oldest_seen
+            await RisingEdge(dut.clk_i)
+            granted = int(dut.drain_gnt_o.value)
+            reads, addresses = int(dut.par_re_o.value), int(dut.par_addr_o.value)
+            job_done, job_ids = int(dut.job_done_o.value), int(dut.job_done_id_o.value)
+            fire = dut.lw_valid_o.value & dut.lw_ready_i.value
+            line = LINE.unpack(dut.lw_line_o.value) if fire else None
+            assert dut.line_written_o.value == fire
+            line_bytes = int(dut.line_bytes_o.value) if fire else 0
+            new_overflow = bool(dut.overflow_o.value)
+            await FallingEdge(dut.clk_i)
+            cycle, idle = cycle + 1, idle + 1
+            if granted:
+                first, idle = first or cycle, 0
+                assert granted.bit_count() == 1
+            for i in range(p["NumSp"]):
+                if reads >> i & 1:
+                    par[i] = work.parameter(addresses >> (24 * i) & 0xFFFFFF)
+            if line:
+                idle = 0
+                written += 1
+                assert not overflowed, "a line after the overflow"
+                self.check_line(work, line, next_word, line_bytes)
+                next_word += line["words"]
+                assert next_word <= d["out_act_limit"]
+            if new_overflow:
+                assert overflow and not overflowed
+                overflowed = True
+            oldest_seen = oldest
+            for i in range(p["NumSp"]):
+                if job_done >> i & 1:
+                    job = work.jobs[job_ids >> (16 * i) & 0xFFFF]
+                    assert job.number not in done
+                    assert overflowed or not job.open_lines, f"job {job.number} is done without lines {job.open_lines}"
+                    done.add(job.number)
+                    while oldest in done:
+                        oldest += 1
+            valid = rows = lasts = data = 0
+            for i, pe in enumerate(pes):
+                out = pe.step(bool(granted >> i & 1))
+                if out is not None:
+                    valid |= 1 << i
+                    rows |= out[0] << (row_w * i)
+                    lasts |= out[1] << i
+                    data |= out[2] << (bank_bits * i)
+            dut.drain_valid_i.value, dut.drain_row_i.value = valid, rows
+            dut.drain_last_i.value, dut.drain_data_i.value = lasts, data
+            assert idle < 3000, f"stuck: {len(done)} of {len(work.jobs)} jobs done, {len(waiting)} units not begun"
+        assert overflowed == overflow
+        if not overflow:
+            assert written == d["out_k"] * work.derived["out_lines"]
+        for _ in range(5):
+            await RisingEdge(dut.clk_i)
+            assert not dut.lw_valid_o.value and not dut.job_done_o.value and not dut.drain_gnt_o.value
+            await FallingEdge(dut.clk_i)
+        return cycle - first
+
+    def check_line(self, work: LayerOfJobs, line: dict, next_word: int, line_bytes: int) -> None:
+        owner = next((job for job in work.jobs if line["idx_addr"] in job.open_lines), None)
+        assert owner, f"line {line['idx_addr']} is not expected (any more)"
+        want = owner.lines[line["idx_addr"]]
+        owner.open_lines.remove(line["idx_addr"])
+        packed = want[want != 0]
+        assert line["ptr"] == next_word, "lines follow one another in the output section"
+        assert line["bitmap"] == sum(1 << int(b) for b in np.flatnonzero(want))
+        assert line["words"] == -(-len(packed) // 8) and line_bytes == len(packed)
+        assert line["bytes"].to_bytes(64, "little") == packed.tobytes().ljust(64, b"\0")
+
+
+@cocotb.test()
+async def random_layers(dut):
+    """Any ratio, tile, K and number of splits; PEs finish in any order; the write port stalls."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.reset()
+    for _ in range(int(os.environ["Layers"])):
+        work = LayerOfJobs(gen, bench.p["NumLanes"])
+        slowest = int(gen.choice([1, 30, 300]))
+        await bench.run(work, lambda job, unit: int(gen.integers(slowest)), float(gen.choice([1.0, 0.5, 0.15])))
+
+
+@cocotb.test()
+async def every_tile_shape(dut):
+    """The largest tile of each ratio as one row, one column and a square, with partial tiles at both borders."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.reset()
+    for ratio, shapes in enumerate([[(1, 64), (64, 1), (8, 8)], [(1, 64), (64, 1), (8, 8)], [(1, 32), (32, 1), (4, 8)]]):
+        for h, w in shapes:
+            work = LayerOfJobs(gen, bench.p["NumLanes"], ratio=ratio, tile_h=h, tile_w=w, tiles=(2, 2), chunks=1)
+            await bench.run(work, lambda job, unit: 0)
+
+
+@cocotb.test()
+async def oldest_job_comes_last(dut):
+    """Each PE waits with a unit of a younger job while the oldest job's units are late: no deadlock for want of slots."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.reset()
+    for splits in (2, 3, 7):
+        work = LayerOfJobs(gen, bench.p["NumLanes"], tile_w=4, tile_h=1, tiles=(2, 6), chunks=2, splits=splits)
+        # Units late in the order of jobs are early, and a job's last unit is later than the younger jobs' first.
+        await bench.run(work, lambda job, unit: 400 * unit + max(0, 300 - 20 * job.number), per_pe=3)
+
+
+@cocotb.test()
+async def overflow(dut):
+    """The section is too small: one overflow, nothing written past the limit or after it, all jobs complete, then recovery."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.reset()
+    for words in (0, 1, 9, 40):
+        work = LayerOfJobs(
+            gen, bench.p["NumLanes"], tile_w=16, tile_h=2, tiles=(2, 2), chunks=2, ratio=1, splits=2, words=words
+        )
+        work.layer |= {"clamp_lo": 1, "clamp_hi": 255}
+        for job in work.jobs:  # all values in the plane are at least 1, so every line needs room
+            redo_lines(work, job)
+        await bench.run(work, lambda job, unit: 0, 0.7, overflow=True)
+        await bench.run(LayerOfJobs(gen, bench.p["NumLanes"], tiles=(1, 2)), lambda job, unit: 0)
+
+
+def redo_lines(work: LayerOfJobs, job: Job) -> None:
+    """Expected lines of a job after the clamp bounds were changed to those of an unsigned output."""
+    d, ratio = work.layer, work.derived["ratio"]
+    share, quad_k = 4 >> ratio, 4 << ratio
+    total = sum(rows.view(np.int32).astype(np.int64) for rows in job.rows).astype(np.int32)
+    for address in job.lines:
+        channel = (address - d["out_idx_base"]) // work.derived["out_lines"]
+        cl = channel - job.info["chunk"] * work.derived["chunk_k"]
+        line = np.zeros(64, np.uint8)
+        for p in range(64):
+            if p // d["tile_w"] < job.info["tile_h"] and p % d["tile_w"] < job.info["tile_w"]:
+                acc = total[p // share, cl // quad_k * 16 + p % share * quad_k + cl % quad_k].reshape(1)
+                c = slice(channel, channel + 1)
+                line[p] = requantize(
+                    acc, work.bias[c], work.multiplier[c], work.shift[c], d["clamp_lo"], d["clamp_hi"]
+                )[0]  # fmt: skip
+        job.lines[address] = line
+
+
+@cocotb.test()
+async def throughput(dut):
+    """Units always ready, no stalls: the streaming processors take SpLanes positions a cycle, all of the time."""
+    gen = rng()
+    bench = Bench(dut, gen)
+    await bench.reset()
+    p = bench.p
+    for ratio, (h, w) in enumerate([(1, 64), (1, 64), (1, 32)]):
+        work = LayerOfJobs(
+            gen, p["NumLanes"], ratio=ratio, tile_h=h, tile_w=w, tiles=(6, 4), chunks=1, out_k=p["NumLanes"] << ratio,
+            splits=1, full_tiles=True,
+        )  # fmt: skip
+        cycles = await bench.run(work, lambda job, unit: 0)
+        beats = max(1, h * w // p["SpLanes"]) * (p["NumLanes"] << ratio)
+        rows = h * w // (4 >> ratio)
+        # A streaming processor's beats, or the drain of a job for each of them, whichever is longer; lines go one a cycle.
+        drain = (rows + 2) * p["NumSp"]
+        lines = (p["NumLanes"] << ratio) * p["NumSp"]
+        ideal = max(beats, drain, lines)
+        per_job = cycles * p["NumSp"] / len(work.jobs)
+        fill = (rows + beats + 20) * p["NumSp"] / len(work.jobs)  # the first job's drain, the last one's lines
+        dut._log.info(f"ratio {1 << ratio}: {per_job:.1f} cycles a job and streaming processor; {beats} beats, drain {drain}")
+        assert ideal <= per_job + 1 and per_job <= ideal * 1.02 + fill
+
+
+@pytest.mark.parametrize(
+    "sim, pes, lanes, sps, sp_lanes, stages, layers",
+    [
+        ("verilator", 4, 4, 2, 8, 2, 25),
+        ("verilator", 4, 4, 1, 16, 2, 15),
+        ("verilator", 8, 8, 2, 16, 1, 10),
+        ("verilator", 4, 16, 2, 32, 2, 5),
+        ("verilator", 4, 16, 3, 64, 3, 5),
+        ("icarus", 4, 4, 2, 8, 2, 3),
+    ],
+)
+def test_output_stage(sim, pes, lanes, sps, sp_lanes, stages, layers):
+    run_block(
+        "output_stage",
+        {"NumPe": pes, "NumLanes": lanes, "NumSp": sps, "SpLanes": sp_lanes, "NumStage": stages},
+        sim=sim, env={"Layers": str(layers)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"NumLanes": 12}, "NumLanes = 12, expected a power of two from 4 to 64"),
+        ({"NumLanes": 4, "SpLanes": 32}, "SpLanes = 32, expected a power of two from 8"),
+        ({"NumSp": 1, "NumStage": 1}, "NumSp . NumStage = 1, expected at least 2"),
+    ],
+)
+def test_parameter_check(parameters, message):
+    with pytest.raises(RuntimeError, match=message):
+        run_block("output_stage", parameters)
