@@ -98,7 +98,7 @@ module result_streamer
     m_axis_tlast = 1'b0;
     if (line_valid && in_bytes_q) begin
       left         = npos_t'($countones(bitmap)) - sent_q;
-      m_axis_tdata = (8*StreamBytes)'(bytes >> {sent_q, 3'b000});
+      m_axis_tdata = bytes[pos_t'(sent_q) +: StreamBytes];
       for (int unsigned b = 0; b < StreamBytes; b++) m_axis_tkeep[b] = npos_t'(b) < left;
       m_axis_tlast = left <= npos_t'(StreamBytes);
     end else if (line_valid) begin

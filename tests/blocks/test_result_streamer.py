@@ -1,0 +1,185 @@
+"""result_streamer: packets against the lines of a model store, stalls on both sides crossed, latencies, throughput."""
+
+import os
+from collections import deque
+
+import cocotb
+import pytest
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from models.stream import line_packet
+from tests.blocks.streams import STALLS, line_sink, reset, set_stalls
+from verif.env.streams import Packet
+from verif.runner import run_block
+from verif.seed import rng
+
+
+class Bench:
+    """A store that answers reads in order after a latency, the sink, and a watch over the stream's handshake."""
+
+    def __init__(self, dut):
+        self.dut, self.gen, self.width = dut, rng(), int(os.environ["StreamBytes"])
+
+    async def start(self):
+        await reset(
+            self.dut, start_i=0, idx_base_i=0, lines_i=0, lr_ready_i=0, lr_rvalid_i=0, lr_bitmap_i=0, lr_bytes_i=0
+        )
+        self.sink = line_sink(self.dut)
+        self.ready, self.latency = None, (1, 1)
+        self.lines: dict[int, tuple[int, bytes]] = {}
+        self.done, self.reads, self.beats = [], [], 0
+        cocotb.start_soon(self._store())
+        cocotb.start_soon(self._watch())
+        return self
+
+    async def _store(self):
+        dut, now, answers = self.dut, 0, deque()
+        while True:
+            await FallingEdge(dut.clk_i)
+            dut.lr_ready_i.value = int(self.ready is None or not next(self.ready))
+            dut.lr_rvalid_i.value = int(bool(answers) and answers[0][0] <= now)
+            if answers and answers[0][0] <= now:
+                bitmap, packed = answers.popleft()[1]
+                dut.lr_bitmap_i.value, dut.lr_bytes_i.value = bitmap, int.from_bytes(packed, "little")
+            else:
+                dut.lr_bitmap_i.value = dut.lr_bytes_i.value = int(self.gen.integers(2**63))
+            await RisingEdge(dut.clk_i)
+            now += 1
+            if not dut.rst_ni.value:
+                answers.clear()
+            elif dut.lr_valid_o.value and dut.lr_ready_i.value:
+                address = int(dut.lr_idx_addr_o.value)
+                self.reads.append(address)
+                due = now + int(self.gen.integers(self.latency[0], self.latency[1] + 1)) - 1
+                answers.append((max(due, answers[-1][0] + 1 if answers else 0), self.lines[address]))
+
+    async def _watch(self):
+        """TVALID stays until TREADY, and the beat with it; counts beats and done pulses."""
+        dut, waiting = self.dut, None
+        while True:
+            await RisingEdge(dut.clk_i)
+            valid = bool(dut.m_axis_tvalid.value)
+            beat = tuple(int(p.value) for p in (dut.m_axis_tdata, dut.m_axis_tkeep, dut.m_axis_tlast)) if valid else None
+            assert waiting is None or waiting == beat
+            taken = valid and bool(dut.m_axis_tready.value)
+            waiting = None if taken or not dut.rst_ni.value else beat
+            self.beats += taken
+            if dut.done_o.value:
+                self.done.append(self.beats)
+
+    def line(self, density: float | None = None) -> tuple[int, bytes]:
+        density = self.gen.choice([0, 0.1, 0.5, 1]) if density is None else density
+        bits = self.gen.random(64) < density
+        return sum(1 << i for i in range(64) if bits[i]), self.gen.integers(1, 256, bits.sum(), "uint8").tobytes()
+
+    def expected(self, line: tuple[int, bytes]) -> Packet:
+        beats = line_packet(*line, self.width)
+        return Packet([beat.data for beat in beats], [beat.keep for beat in beats])
+
+    async def command(self, base: int, lines: int):
+        dut = self.dut
+        await FallingEdge(dut.clk_i)
+        dut.idx_base_i.value, dut.lines_i.value, dut.start_i.value = base, lines, 1
+        await FallingEdge(dut.clk_i)
+        dut.start_i.value = 0
+        dut.idx_base_i.value = dut.lines_i.value = int(self.gen.integers(2**24))
+
+    async def transfer(self, lines: list[tuple[int, bytes]], limit: int = 100_000) -> int:
+        """Send `lines` and check every packet; returns the cycles from the command to done."""
+        base = int(self.gen.integers(2**20))
+        self.lines = {base + i: line for i, line in enumerate(lines)}
+        self.done, self.reads, self.beats = [], [], 0
+        await self.command(base, len(lines))
+        cycles = 0
+        while not self.done:
+            assert self.dut.busy_o.value == 1
+            await FallingEdge(self.dut.clk_i)
+            cycles += 1
+            assert cycles < limit, "the transfer does not end"
+        for _ in range(6):
+            await FallingEdge(self.dut.clk_i)
+            assert self.dut.busy_o.value == 0 and self.dut.m_axis_tvalid.value == 0 and self.dut.lr_valid_o.value == 0
+        assert self.reads == list(range(base, base + len(lines)))
+        assert self.done == [self.beats], "done comes once, with the last beat"
+        assert self.sink.count() == len(lines)
+        for line in lines:
+            found = Packet.of_frame(self.sink.recv_nowait(compact=False))
+            want = self.expected(line)
+            assert (found.beats, found.keeps) == (want.beats, want.keeps)
+        return cycles
+
+
+@cocotb.test()
+async def transfers(dut):
+    """Random lines under every stall of the sink crossed with every one of the store, at several latencies."""
+    bench = await Bench(dut).start()
+    for sink in STALLS:
+        for store in STALLS:
+            set_stalls(bench.sink, sink, bench.gen)
+            bench.ready = store.pauses(bench.gen)
+            for latency in ((1, 1), (3, 3), (1, 9)):
+                bench.latency = latency
+                await bench.transfer([bench.line() for _ in range(int(bench.gen.integers(1, 25)))])
+
+
+@cocotb.test()
+async def every_population(dut):
+    """Lines with 0 to 64 non-zeros; one line alone, empty and full."""
+    bench = await Bench(dut).start()
+    lines = [((1 << count) - 1, bytes(range(1, count + 1))) for count in range(65)]
+    await bench.transfer(lines)
+    await bench.transfer(lines[:1])
+    await bench.transfer(lines[-1:])
+
+
+@cocotb.test()
+async def full_rate(dut):
+    """A beat every cycle at the store's latency of 4, full and empty lines alike."""
+    bench = await Bench(dut).start()
+    bench.latency = (4, 4)
+    for density in (0, 1):
+        cycles = await bench.transfer([bench.line(density) for _ in range(60)])
+        assert cycles <= bench.beats + 8, f"{cycles} cycles for {bench.beats} beats"
+
+
+@cocotb.test()
+async def blocked_sink(dut):
+    """With the sink blocked for long no more lines are read than there is room for, and none is lost."""
+    bench = await Bench(dut).start()
+    bench.sink.pause = True
+    lines = [bench.line(1) for _ in range(40)]
+    running = cocotb.start_soon(bench.transfer(lines))
+    for _ in range(100):
+        await FallingEdge(dut.clk_i)
+    assert 0 < len(bench.reads) < 20 and bench.beats == 0
+    bench.sink.pause = False
+    await running
+
+
+@cocotb.test()
+async def reset_in_a_transfer(dut):
+    """A reset forgets the transfer and the lines read ahead; the next transfer is right."""
+    bench = await Bench(dut).start()
+    bench.lines = {i: bench.line(1) for i in range(50)}
+    await bench.command(0, 50)
+    for _ in range(17):
+        await FallingEdge(dut.clk_i)
+    assert bench.beats > 0
+    dut.rst_ni.value = 0
+    for _ in range(8):
+        await FallingEdge(dut.clk_i)
+    assert dut.busy_o.value == 0 and dut.m_axis_tvalid.value == 0
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+    bench.sink.clear()
+    await bench.transfer([bench.line() for _ in range(9)])
+
+
+@pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
+def test_result_streamer(width, sim):
+    run_block("result_streamer", {"StreamBytes": width}, sim=sim)
+
+
+def test_parameter_check():
+    with pytest.raises(RuntimeError, match="StreamBytes = 128, expected 8, 16, 32 or 64"):
+        run_block("result_streamer", {"StreamBytes": 128})
