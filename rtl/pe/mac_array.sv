@@ -44,24 +44,39 @@ module mac_array
 
   logic [NumLanes-1:0][7:0] weight_q;
   logic [NumLanes-1:0][3:0] channel_q;    // within the quad
-  logic [NumLanes-1:0]      nonzero, nonzero_q;
+  logic [NumLanes-1:0]      nonzero_q;
   logic [CountW-1:0]        count_q;      // of non-zero weights
 
-  always_comb begin
-    nonzero = '0;
-    if (load_i) begin
-      for (int unsigned l = 0; l < NumLanes; l++) nonzero[l] = vector_i[l].value != '0;
+  // Functions, called where their results are stored: simulators evaluate them for new vectors only.
+  function automatic logic [NumLanes-1:0] nonzero_lanes(weight_lane_t [NumLanes-1:0] vector);
+    for (int unsigned l = 0; l < NumLanes; l++) nonzero_lanes[l] = vector[l].value != '0;
+  endfunction
+
+  function automatic logic [NumLanes-1:0][3:0] channels(weight_lane_t [NumLanes-1:0] vector,
+                                                        logic [1:0] k_log2, logic [2:0] m_log2);
+    for (int unsigned l = 0; l < NumLanes; l++) begin
+      channels[l] = vector[l].index | 4'(({2'b00, l[1:0]} >> k_log2) << m_log2);
     end
-  end
+  endfunction
+
+  // Whether lanes of one quad stand for one channel: their products would meet in one bank.
+  function automatic logic collision(logic [NumLanes-1:0] nonzero, logic [NumLanes-1:0][3:0] channel);
+    collision = 1'b0;
+    for (int unsigned l = 0; l < NumLanes; l++) begin
+      for (int unsigned n = l & ~32'd3; n < l; n++) begin
+        if (nonzero[l] && nonzero[n] && channel[l] == channel[n]) collision = 1'b1;
+      end
+    end
+  endfunction
 
   always_ff @(posedge clk_i) begin
     if (load_i) begin
-      nonzero_q <= nonzero;
-      count_q   <= CountW'($countones(nonzero));
-      for (int unsigned l = 0; l < NumLanes; l++) begin
-        weight_q[l]  <= vector_i[l].value;
-        channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> layer_i.k_log2) << layer_i.m_log2);
-      end
+      nonzero_q <= nonzero_lanes(vector_i);
+      count_q   <= CountW'($countones(nonzero_lanes(vector_i)));
+      channel_q <= channels(vector_i, layer_i.k_log2, layer_i.m_log2);
+      for (int unsigned l = 0; l < NumLanes; l++) weight_q[l] <= vector_i[l].value;
+      assert (!collision(nonzero_lanes(vector_i), channels(vector_i, layer_i.k_log2, layer_i.m_log2)))
+        else $error("%m: two lanes of a quad stand for one channel, indices ascend within a group");
     end
   end
 

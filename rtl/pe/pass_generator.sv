@@ -109,7 +109,6 @@ module pass_generator
       build_half_q <= 1'b0;
       build_off_q  <= '0;
       last_base_q  <= '0;
-      for (int unsigned i = 0; i < Words; i++) mask_q[i] <= '0;
     end else if (mask_start) begin
       shape_q      <= shape;
       mask_valid_q <= 1'b0;
@@ -117,15 +116,7 @@ module pass_generator
       build_row_q  <= '0;
       build_half_q <= 1'b0;
       build_off_q  <= '0;
-      for (int unsigned i = 0; i < Words; i++) mask_q[i] <= '0;
     end else if (build_q) begin
-      for (int unsigned i = 0; i < Words; i++) begin
-        if (i == 32'(step_off[RegionW-1:PosW])) begin
-          mask_q[i] <= mask_q[i] | (pattern << step_off[PosW-1:0]);
-        end else if (i == 32'(step_off[RegionW-1:PosW]) + 1) begin
-          mask_q[i] <= mask_q[i] | (pattern >> (npos_t'(LinePos) - npos_t'(step_off[PosW-1:0])));
-        end
-      end
       build_half_q <= ~row_done;
       if (row_done) begin
         build_row_q <= build_row_q + 1'b1;
@@ -135,6 +126,19 @@ module pass_generator
           mask_valid_q <= 1'b1;
           last_base_q  <= step_word;
         end
+      end
+    end
+  end
+
+  // A step's bits lie in at most two words.
+  always_ff @(posedge clk_i) begin
+    if (mask_start) begin
+      for (int unsigned i = 0; i < Words; i++) mask_q[i] <= '0;
+    end else if (build_q) begin
+      mask_q[step_off[PosW+:WordW]] <= mask_q[step_off[PosW+:WordW]] | (pattern << step_off[PosW-1:0]);
+      if (32'(step_off[RegionW:PosW]) < Words - 1) begin
+        mask_q[step_off[PosW+:WordW] + 1'b1] <= mask_q[step_off[PosW+:WordW] + 1'b1]
+                                              | (pattern >> (npos_t'(LinePos) - npos_t'(step_off[PosW-1:0])));
       end
     end
   end
@@ -150,7 +154,7 @@ module pass_generator
   bitmap_t         low, high, bits;
   logic            active, step;
   logic            hit, last_base, last_s, last_step;
-  segment_t        found;
+  logic            release_region, last_of_unit;
 
   assign active    = region_valid_i & (region_i.empty | mask_match);
   assign last_base = base_q == last_base_q;
@@ -172,17 +176,9 @@ module pass_generator
     end
   end
 
-  assign hit = bits != '0;
-  assign found = '{
-    bits:           bits,
-    base:           3'(base_q),
-    offset:         offset,
-    buffer:         region_i.buffer,
-    first_of_pass:  hit & ~pass_open_q,
-    release_region: last_step & ~region_i.empty,
-    last_of_unit:   last_step & region_i.last_of_unit,
-    unit:           region_i.unit
-  };
+  assign hit            = bits != '0;
+  assign release_region = last_step & ~region_i.empty;
+  assign last_of_unit   = last_step & region_i.last_of_unit;
 
   // ---- the held segment ----
 
@@ -209,11 +205,20 @@ module pass_generator
     end else if (step && replace) begin
       held_valid_q <= 1'b1;
       held_final_q <= last_step;
-      held_q       <= found;
+      held_q       <= '{
+        bits:           bits,
+        base:           3'(base_q),
+        offset:         offset,
+        buffer:         region_i.buffer,
+        first_of_pass:  hit & ~pass_open_q,
+        release_region: release_region,
+        last_of_unit:   last_of_unit,
+        unit:           region_i.unit
+      };
     end else if (step && last_step) begin
       held_final_q          <= 1'b1;
-      held_q.release_region <= found.release_region;
-      held_q.last_of_unit   <= found.last_of_unit;
+      held_q.release_region <= release_region;
+      held_q.last_of_unit   <= last_of_unit;
     end else if (push && push_ready) begin
       held_valid_q <= 1'b0;
       held_final_q <= 1'b0;

@@ -87,7 +87,9 @@ module weight_queue
       used_q     <= count(used_q, push, pop);
       requests_q <= count(requests_q, push, grant);
       filled_q   <= count(filled_q, rvalid_i, pop);
-      assert (!rvalid_i || used_q != filled_q + requests_q) else $error("%m: a vector came that was not requested");
+      if (rvalid_i) begin
+        assert (used_q != filled_q + requests_q) else $error("%m: a vector came that was not requested");
+      end
     end
   end
 
