@@ -53,9 +53,7 @@ module line_fetch
   typedef logic [CntW-1:0]  count_t;
   typedef logic [WordW-1:0] word_t;
 
-  function automatic slot_t next_slot(input slot_t slot);
-    return slot == slot_t'(LineDepth - 1) ? '0 : slot + slot_t'(1);
-  endfunction
+  localparam slot_t LastSlot = slot_t'(LineDepth - 1);
 
   logic   fetch_q;      // words of a line are left to request
   logic   fetch_end;    // its last word is granted
@@ -199,8 +197,8 @@ module line_fetch
       last_word_q   <= 1'b0;
       no_word_q     <= 1'b0;
     end else begin
-      if (load) load_slot_q <= next_slot(load_slot_q);
-      if (pop)  read_slot_q <= next_slot(read_slot_q);
+      if (load) load_slot_q <= load_slot_q == LastSlot ? '0 : load_slot_q + slot_t'(1);
+      if (pop)  read_slot_q <= read_slot_q == LastSlot ? '0 : read_slot_q + slot_t'(1);
       held_q        <= held_q + count_t'(load) - count_t'(pop);
       // A line without words completes as late as one with words would, so that completion keeps the order.
       complete_q    <= complete_q + count_t'(last_word_q) + count_t'(no_word_q) - count_t'(pop);

@@ -43,42 +43,11 @@ module line_walk
     logic        last_of_unit;
   } share_t;
 
-  // End of the window's part inside the plane.
-  function automatic rel_t window_end(input npos_t tile, input logic stride2, input logic [2:0] kernel,
-                                      input dim_t plane, input coord_t origin);
-    rel_t               size;
-    logic signed [17:0] left;
-    size = ((rel_t'(tile) - rel_t'(1)) <<< stride2) + rel_t'({1'b0, kernel});
-    left = $signed({2'b00, plane}) - 18'(origin);
-    return left < 18'(size) ? rel_t'(left) : size;
-  endfunction
-
-  // First and past-the-last row (column) inside the window, of a block of `size` that begins at `start`.
-  function automatic npos_t inside_lo(input rel_t start);
-    return start < 0 ? npos_t'(-start) : '0;
-  endfunction
-  function automatic npos_t inside_hi(input rel_t start, input rel_t stop, input npos_t size);
-    return stop - start < rel_t'(size) ? npos_t'(stop - start) : size;
-  endfunction
-
-  function automatic bitmap_t bits_below(input npos_t n);
-    return (bitmap_t'(1) << n) - bitmap_t'(1);
-  endfunction
-
-  // Every row of the rectangle is a run of ones from bit row*line_w + col_lo to before row*line_w + col_hi, the
-  // difference of two powers of two. The runs do not overlap, so one subtraction makes all of them.
-  function automatic bitmap_t window_mask(input bitmap_t starts, input npos_t line_w, input npos_t row_lo,
-                                          input npos_t row_hi, input npos_t col_lo, input npos_t col_hi);
-    bitmap_t rows;
-    rows = starts & bits_below(npos_t'(row_hi * line_w)) & ~bits_below(npos_t'(row_lo * line_w));
-    return (rows << col_hi) - (rows << col_lo);
-  endfunction
-
   // -------------------------------------------------------------------------------------------------------------------
   // The walk
   // -------------------------------------------------------------------------------------------------------------------
   nlines_t lines_y_q, lines_x_q;
-  rel_t    rows_end_q, cols_end_q;
+  rel_t    rows_end_q, cols_end_q;          // past the window's last row and column inside the plane
   rel_t    dy_first_q, dx_first_q;          // first row and column of the channel's first line
   logic    walk_q;                          // entries are left to request
   logic    mark_q;                          // the unit has no lines, its end is still to be handed on
@@ -90,10 +59,16 @@ module line_walk
   addr_t   next_channel_addr, next_row_addr;
   rel_t    unit_dy, unit_dx;
   logic    no_lines, take;
+  rel_t    win_h, win_w;                    // the unit's window, and what of the plane lies behind its origin
+  logic signed [17:0] plane_h, plane_w;
 
   assign no_lines          = unit_i.lines_y == '0 || unit_i.lines_x == '0;
   assign unit_dy           = rel_t'(unit_i.line_y) - rel_t'(unit_i.win_y);
   assign unit_dx           = rel_t'(unit_i.line_x) - rel_t'(unit_i.win_x);
+  assign win_h             = ((rel_t'(unit_i.tile_h) - rel_t'(1)) <<< layer_i.stride_y2) + rel_t'(layer_i.kernel_r);
+  assign win_w             = ((rel_t'(unit_i.tile_w) - rel_t'(1)) <<< layer_i.stride_x2) + rel_t'(layer_i.kernel_s);
+  assign plane_h           = $signed({2'b00, layer_i.in_h}) - 18'(unit_i.win_y);
+  assign plane_w           = $signed({2'b00, layer_i.in_w}) - 18'(unit_i.win_x);
   assign row_end           = lines_x_left_q == nlines_t'(1);
   assign channel_end       = row_end && lines_y_left_q == nlines_t'(1);
   assign walk_end          = channel_end && channels_left_q == dim_t'(1);
@@ -118,8 +93,8 @@ module line_walk
     if (unit_valid_i) begin
       lines_y_q       <= unit_i.lines_y;
       lines_x_q       <= unit_i.lines_x;
-      rows_end_q      <= window_end(unit_i.tile_h, layer_i.stride_y2, layer_i.kernel_r, layer_i.in_h, unit_i.win_y);
-      cols_end_q      <= window_end(unit_i.tile_w, layer_i.stride_x2, layer_i.kernel_s, layer_i.in_w, unit_i.win_x);
+      rows_end_q      <= plane_h < 18'(win_h) ? rel_t'(plane_h) : win_h;
+      cols_end_q      <= plane_w < 18'(win_w) ? rel_t'(plane_w) : win_w;
       dy_first_q      <= unit_dy;
       dx_first_q      <= unit_dx;
       channels_left_q <= unit_i.channels;
@@ -176,12 +151,33 @@ module line_walk
     end
   end
 
+  // Every row of the rectangle inside the window is a run of ones from bit row*line_w + col_lo to before
+  // row*line_w + col_hi, the difference of two powers of two. The runs do not overlap, so one subtraction makes all.
+  // -(2^n) are the bits from n up.
+  rel_t    rows_left, cols_left;                // to the window's end
+  npos_t   row_lo, row_hi, col_lo, col_hi;      // first and past-the-last inside
+  bitmap_t rows, mask;
+
+  always_comb begin
+    rows_left = rows_end_q - dy_q;
+    cols_left = cols_end_q - dx_q;
+    row_lo    = dy_q < 0 ? npos_t'(-dy_q) : '0;
+    col_lo    = dx_q < 0 ? npos_t'(-dx_q) : '0;
+    row_hi    = rows_left < rel_t'(layer_i.line_h) ? npos_t'(rows_left) : layer_i.line_h;
+    col_hi    = cols_left < rel_t'(layer_i.line_w) ? npos_t'(cols_left) : layer_i.line_w;
+    rows      = '0;
+    mask      = '0;
+    if (walk_q) begin
+      rows = derived_i.row_starts & ((bitmap_t'(1) << npos_t'(row_hi * layer_i.line_w)) - bitmap_t'(1))
+                                  & -(bitmap_t'(1) << npos_t'(row_lo * layer_i.line_w));
+      mask = (rows << col_hi) - (rows << col_lo);
+    end
+  end
+
   always_ff @(posedge clk_i) begin
     if (take) begin
       share_q <= '{
-        mask:            window_mask(derived_i.row_starts, layer_i.line_w,
-                                     inside_lo(dy_q), inside_hi(dy_q, rows_end_q, layer_i.line_h),
-                                     inside_lo(dx_q), inside_hi(dx_q, cols_end_q, layer_i.line_w)),
+        mask:            mask,
         origin:          region_off_t'(dy_q) * derived_i.win_w + region_off_t'(dx_q),
         last_of_channel: channel_end,
         last_of_unit:    walk_end

@@ -50,9 +50,7 @@ module region_loader
   localparam int unsigned LevelW     = $clog2(QueueDepth + 1);
   localparam int unsigned HeldW      = $clog2(NumRegions + 1);
 
-  function automatic region_buf_t next_buffer(input region_buf_t buffer);
-    return buffer == region_buf_t'(NumRegions - 1) ? '0 : buffer + region_buf_t'(1);
-  endfunction
+  localparam region_buf_t LastBuffer = region_buf_t'(NumRegions - 1);
 
   // -------------------------------------------------------------------------------------------------------------------
   // Stage 1: choose a group
@@ -119,7 +117,9 @@ module region_loader
         begun_q <= !line_end;
         left_q  <= left_next;
         open_q  <= filled && !channel_end;
-        if (channel_end && filled) write_buf_q <= next_buffer(write_buf_q);
+        if (channel_end && filled) begin
+          write_buf_q <= write_buf_q == LastBuffer ? '0 : write_buf_q + region_buf_t'(1);
+        end
       end
       held_q <= held_q + HeldW'(channel_end && filled) - HeldW'(release_i);
     end
@@ -219,7 +219,7 @@ module region_loader
       end
       if (release_i) begin
         bitmap_q[oldest_buf_q[BufW-1:0]] <= '0;
-        oldest_buf_q <= next_buffer(oldest_buf_q);
+        oldest_buf_q <= oldest_buf_q == LastBuffer ? '0 : oldest_buf_q + region_buf_t'(1);
       end
     end
   end
