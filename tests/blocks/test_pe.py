@@ -116,15 +116,16 @@ class Bench:
     async def run(self, work: Work, offer_rate: float = 1.0) -> None:
         """Compute all units of a layer and compare what each drains."""
         await self.load(work)
-        self.drains, todo, idle = [], list(work.units), 0
+        self.drains, todo, idle, offered = [], list(work.units), 0, False
         while todo or not self.dut.free_o.value or self.granted is not None:
-            if todo and not self.dut.unit_valid_i.value and self.gen.random() < offer_rate:
-                self.dut.unit_valid_i.value, self.dut.unit_i.value = 1, UNIT.pack(todo[0])
+            if todo and not offered and self.gen.random() < offer_rate:
+                offered = True
+                self.dut.unit_i.value = UNIT.pack(todo[0])
+            self.dut.unit_valid_i.value = offered
             before = len(self.drains)
             if await self.cycle():
                 todo.pop(0)
-                self.dut.unit_valid_i.value = 0
-                idle = 0
+                offered, idle = False, 0
             idle = idle + 1 if len(self.drains) == before else 0
             assert idle < 60_000, f"stuck: {len(todo)} units not accepted, {len(self.drains)} drained"
         assert len(self.drains) == len(work.units)
