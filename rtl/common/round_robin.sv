@@ -17,15 +17,17 @@ module round_robin #(
   logic [NumReq-1:0] above_q;  // requests above the last one taken
   logic [NumReq-1:0] pool;
 
-  always_comb begin
-    pool     = (req_i & above_q) != '0 ? req_i & above_q : req_i;
-    choice_o = pool & (~pool + NumReq'(1));
-    index_o  = '0;
-    if (choice_o != '0) begin
-      for (int unsigned i = 0; i < NumReq; i++) begin
-        if (choice_o[i]) index_o = index_o | ReqW'(i);
-      end
-    end
+  // Requests whose number has this bit set.
+  function automatic logic [NumReq-1:0] with_bit(input int unsigned index_bit);
+    for (int unsigned i = 0; i < NumReq; i++) with_bit[i] = 1'(i >> index_bit);
+  endfunction
+
+  assign pool     = (req_i & above_q) != '0 ? req_i & above_q : req_i;
+  assign choice_o = pool & (~pool + NumReq'(1));
+
+  for (genvar i = 0; i < ReqW; i++) begin : gen_index
+    localparam logic [NumReq-1:0] WithBit = with_bit(i);
+    assign index_o[i] = |(choice_o & WithBit);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
