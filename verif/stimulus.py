@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
@@ -132,15 +132,27 @@ def random_stalls(rng: np.random.Generator) -> Stalls:
 class Memories:
     """The first free entry of each memory of the core, to keep several layers apart."""
 
+    config: Config
     weights: int = 0
     parameters: int = 0
     entries: int = 0
     words: int = 0
 
+    def random_layer(self, rng: np.random.Generator, mode: tuple[int, int], work: int) -> tuple[Layer, Plan]:
+        """A random layer, placed; raises ValueError when a hundred of them did not fit."""
+        for _ in range(100):
+            layer, plan = random_layer(rng, self.config, mode, work)
+            try:
+                return layer, self.place(layer, plan)
+            except ValueError as error:
+                problem = error
+        raise problem
+
     def place(self, layer: Layer, plan: Plan, input_from: Plan | None = None) -> Plan:
         """The plan moved to free memory, its output section just large enough.
 
         ``input_from``: the (placed) plan whose output is this layer's input; its tile has to be this plan's line.
+        Raises ValueError when a memory has not enough left.
         """
         d = plan.descriptor
         in_entries = 0 if input_from else d.in_c * plan.in_lines
@@ -148,6 +160,15 @@ class Memories:
         counts = lines.compress(layer.expected, plan.cut.tile).counts
         out_words = int((-(-counts // WORD_BYTES)).sum())
         out_base = self.words + in_words
+        needs = {
+            "WgtBanks*WgtDepth": self.weights + plan.wgt_count, "ParDepth": self.parameters + d.out_k,
+            "IdxBanks*IdxDepth": self.entries + in_entries + d.out_k * plan.out_lines,
+            "ActBanks*ActDepth": out_base + out_words,
+        }  # fmt: skip
+        for size, need in needs.items():
+            available = prod(getattr(self.config, name) for name in size.split("*"))
+            if need > available:
+                raise ValueError(f"the layers together need {need} of {size} = {available}")
         moved = replace(
             plan,
             in_act_base=self.words, in_act_limit=self.words + in_words,

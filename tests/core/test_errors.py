@@ -171,7 +171,7 @@ class OutputOverflow(ErrorTest):
     async def scenario(self):
         for short in (1, 3, None):
             layer, plan = random_layer(self.rng, self.config, (2, 4), work=15_000)
-            plan = Memories().place(layer, plan)
+            plan = Memories(self.config).place(layer, plan)
             d = plan.descriptor
             if d.out_act_limit - d.out_act_base < 4:
                 continue
@@ -265,7 +265,7 @@ class CommandsAtTheWrongTime(ErrorTest):
         await ClockCycles(cocotb.top.clk_i, 20)
 
     async def fill_queue(self, long):
-        plan = Memories().place(long, make_plan(self.config, long, Cut(LineShape(3, 20), LineShape(3, 10))))
+        plan = Memories(self.config).place(long, make_plan(self.config, long, Cut(LineShape(3, 20), LineShape(3, 10))))
         await LoadLayer(long, plan).start(self.core)
         await PushLayer(plan.descriptor).start(self.core)
         await ClockCycles(cocotb.top.clk_i, 200)  # it has left the queue

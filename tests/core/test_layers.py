@@ -38,10 +38,9 @@ class BackToBack(LayersTest):
     """More layers than the queue holds, all loaded first, then pushed as fast as the queue takes them."""
 
     async def scenario(self):
-        memories, plans = Memories(), []
+        memories, plans = Memories(self.config), []
         for number in range(self.config.QueueDepth + 3):
-            layer, plan = random_layer(self.rng, self.config, km.MODES[number % len(km.MODES)], work=15_000)
-            plan = memories.place(layer, plan)
+            layer, plan = memories.random_layer(self.rng, km.MODES[number % len(km.MODES)], work=15_000)
             await LoadLayer(layer, plan).start(self.core)
             plans.append(plan)
         for plan in plans:
@@ -57,7 +56,7 @@ class Chained(LayersTest):
     """Four layers, each one's input section the output section of the one before, queued without the host between."""
 
     async def scenario(self):
-        memories, plans = Memories(), []
+        memories, plans = Memories(self.config), []
         activations, kernel = None, ((3, 3), (1, 1), (2, 3), (3, 2))
         for number in range(4):
             shape = (6, 9, 10) if activations is None else activations.shape
@@ -84,21 +83,20 @@ class Overlapped(LayersTest):
     """While one layer runs, the next one is loaded and the one before is sent out."""
 
     async def scenario(self):
-        previous, memories = None, Memories()
+        memories, ended, running = Memories(self.config), None, None
         for number in range(5):
-            if number == 3:
-                memories = Memories()  # the memories are reused: nothing there is still needed
-            layer, plan = random_layer(self.rng, self.config, km.MODES[(3 * number) % len(km.MODES)], work=40_000)
-            plan = memories.place(layer, plan)
-            fetching = start_soon(self.fetch(previous)) if previous else None
+            layer, plan = memories.random_layer(self.rng, km.MODES[(3 * number) % len(km.MODES)], work=40_000)
+            fetching = start_soon(self.fetch(ended)) if ended else None
             await LoadLayer(layer, plan, random_stalls(self.rng)).start(self.core)
             if fetching:
                 await fetching
-            await self.wait(plan)
+            if running:
+                await self.wait(running)
             await PushLayer(plan.descriptor).start(self.core)
-            previous = plan
-        await self.wait(previous)
-        await self.fetch(previous)
+            ended, running = running, plan
+        await self.fetch(ended)
+        await self.wait(running)
+        await self.fetch(running)
 
 
 @pyuvm.test()
@@ -106,17 +104,15 @@ class AllEnginesAtOnce(LayersTest):
     """A long layer runs while weights, activations and results of others move, with STATUS read all the while."""
 
     async def scenario(self):
-        memories = Memories()
-        first, plan_1 = random_layer(self.rng, self.config, (2, 4), work=10_000)
-        plan_1 = memories.place(first, plan_1)
+        memories = Memories(self.config)
+        first, plan_1 = memories.random_layer(self.rng, (2, 4), work=10_000)
         await LoadLayer(first, plan_1).start(self.core)
         await PushLayer(plan_1.descriptor).start(self.core)
         await self.wait(plan_1)
         long, plan_2 = long_layer(self.rng, self.config)
         plan_2 = memories.place(long, plan_2)
         await LoadLayer(long, plan_2).start(self.core)
-        third, plan_3 = random_layer(self.rng, self.config, (1, 2), work=10_000)
-        plan_3 = memories.place(third, plan_3)
+        third, plan_3 = memories.random_layer(self.rng, (1, 2), work=10_000)
         await PushLayer(plan_2.descriptor).start(self.core)
         tasks = [start_soon(self.fetch(plan_1)), start_soon(LoadLayer(third, plan_3).start(self.core))]
         status = self.env.registers["STATUS"]

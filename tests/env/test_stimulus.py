@@ -35,7 +35,7 @@ def test_outputs_spread_over_the_clamp_range():
 
 
 def test_memories_keep_layers_apart():
-    rng, memories, taken = np.random.default_rng(5), Memories(), []
+    rng, memories, taken = np.random.default_rng(5), Memories(CONFIG), []
     for mode in km.MODES:
         layer, plan = random_layer(rng, CONFIG, mode, work=8_000)
         plan = memories.place(layer, plan)
@@ -56,7 +56,7 @@ def test_memories_keep_layers_apart():
 
 
 def test_a_chained_plan_reads_the_output():
-    rng, memories = np.random.default_rng(6), Memories()
+    rng, memories = np.random.default_rng(6), Memories(CONFIG)
     first = make_layer(rng, (4, 6, 6), 8, (3, 3))
     plan = memories.place(first, make_plan(CONFIG, first, Cut(LineShape(6, 6), LineShape(2, 4))))
     second = replace(make_layer(rng, first.out_shape, 5, (1, 1)), activations=first.expected)
@@ -76,3 +76,11 @@ def test_stalls():
     waiting = np.mean([next(pauses) for _ in range(30_000)])
     assert 0.6 < waiting < 0.73
     assert any(random_stalls(rng).wait == 0 for _ in range(50))
+
+
+def test_memories_say_when_they_are_full():
+    rng, memories = np.random.default_rng(8), Memories(CONFIG)
+    with pytest.raises(ValueError, match="the layers together need"):
+        for _ in range(100):
+            layer = make_layer(rng, (20, 2, 2), 8, (2, 2))
+            memories.place(layer, make_plan(CONFIG, layer, Cut(LineShape(2, 2), LineShape(1, 1))))
