@@ -1,0 +1,492 @@
+"""command_ctrl through its AXI4-Lite port: registers, commands and their checks, interrupts, errors, resets."""
+
+import cocotb
+import pytest
+from cocotb.triggers import FallingEdge, RisingEdge
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+
+from models.config import load_config
+from tests.blocks.streams import STALLS, reset
+from verif.env.core_model import descriptor_field
+from verif.env.register_model import RegisterModel
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+CONFIG = load_config("small")
+PARAMETERS = {
+    name: value for name, value in CONFIG.parameters().items() if name not in ("AccDepth", "WgtQueueDepth", "QueueDepth")
+}
+WGT_SIZE, ACT_SIZE, IDX_SIZE = (
+    getattr(CONFIG, f"{memory}Banks") * getattr(CONFIG, f"{memory}Depth") for memory in ("Wgt", "Act", "Idx")
+)
+MODES = {(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)}  # log2 of k and m
+LAYER, COUNTERS, PE_COUNTERS = struct("layer_t"), struct("counters_t"), struct("pe_counters_t")
+WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
+INPUTS = [
+    "wgt_busy_i", "par_busy_i", "wgt_discard_i", "wgt_done_i", "par_done_i", "wgt_err_i", "wgt_err_info_i", "act_busy_i",
+    "act_discard_i", "act_done_i", "act_err_i", "act_err_info_i", "act_end_i", "res_busy_i", "res_done_i",
+    "layer_ready_i", "layer_busy_i", "layer_done_i", "desc_error_i", "desc_error_code_i", "out_overflow_i",
+    "queue_level_i", "counters_i", "pe_counters_i",
+]  # fmt: skip
+PULSES = {
+    "wgt_start_o": ("wgt_base_o", "wgt_count_o", "wgt_k_log2_o", "wgt_m_log2_o"),
+    "par_start_o": ("wgt_base_o", "wgt_count_o"),
+    "act_start_o": ("act_idx_base_o", "act_lines_o", "act_base_o", "act_limit_o", "act_line_pos_o"),
+    "res_start_o": ("res_idx_base_o", "res_lines_o"),
+    "layer_valid_o": ("layer_o",),
+    "wgt_flush_o": (),
+    "act_flush_o": (),
+}
+
+
+class Bench:
+    """Register access by name, and a record of every pulse to the engines with its arguments."""
+
+    def __init__(self, dut):
+        self.dut, self.gen, self.registers = dut, rng(), RegisterModel()
+
+    async def start(self):
+        dut = self.dut
+        await reset(dut, **dict.fromkeys(INPUTS, 0))
+        self.master = AxiLiteMaster(
+            AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
+        )
+        self.pulses = []
+        cocotb.start_soon(self._watch())
+        while not dut.core_rst_no.value:
+            await FallingEdge(dut.clk_i)
+        return self
+
+    async def _watch(self):
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.clk_i)
+            for name, arguments in PULSES.items():
+                if getattr(dut, name).value:
+                    self.pulses.append((name, *(int(getattr(dut, argument).value) for argument in arguments)))
+
+    def stall(self, stalls):
+        """Idle cycles on every channel of the bus."""
+        ports = self.master.write_if, self.master.read_if
+        for channel in (ports[0].aw_channel, ports[0].w_channel, ports[0].b_channel, ports[1].ar_channel, ports[1].r_channel):
+            channel.clear_pause_generator()
+            channel.pause = False
+            if pauses := stalls.pauses(self.gen):
+                channel.set_pause_generator(pauses)
+
+    async def write_at(self, address: int, data: bytes) -> AxiResp:
+        return (await self.master.write(address, data)).resp
+
+    async def read_at(self, address: int) -> tuple[AxiResp, int]:
+        answer = await self.master.read(address, 4)
+        return answer.resp, int.from_bytes(answer.data, "little")
+
+    async def write(self, name: str, **fields: int):
+        word = self.registers.encode(name, **fields).to_bytes(4, "little")
+        assert await self.write_at(self.registers.address(name), word) == AxiResp.OKAY
+
+    async def read(self, name: str) -> int:
+        answer, word = await self.read_at(self.registers.address(name))
+        assert answer == AxiResp.OKAY
+        return word
+
+    async def fields(self, name: str) -> dict[str, int]:
+        return self.registers.decode(name, await self.read(name))
+
+    async def set_bits(self, name: str) -> set[str]:
+        return {field for field, value in (await self.fields(name)).items() if value}
+
+    async def clear(self):
+        """Clear all sticky bits, forget the pulses."""
+        for name in ("ERROR", "INTR_STATE"):
+            await self.write(name, **dict.fromkeys(self.registers.decode(name, 0), 1))
+            assert await self.read(name) == 0
+        self.pulses.clear()
+
+    async def pulse(self, port: str, value: int = 1):
+        await FallingEdge(self.dut.clk_i)
+        getattr(self.dut, port).value = value
+        await FallingEdge(self.dut.clk_i)
+        getattr(self.dut, port).value = 0
+
+    async def command(self, *commands: str, error: str | None = None, pulses: list[tuple] = ()):
+        """Give commands in one write; expect `pulses` and either no error or exactly `error`."""
+        await self.clear()
+        await self.write("CTRL", **dict.fromkeys(commands, 1))
+        for _ in range(3):
+            await FallingEdge(self.dut.clk_i)
+        assert self.pulses == list(pulses)
+        assert await self.set_bits("ERROR") == ({error} if error else set())
+        assert await self.set_bits("INTR_STATE") == ({"error"} if error else set())
+
+    def free_fields(self, name: str) -> dict[str, int]:
+        """A random value of every field of a register."""
+        return {field: int(self.gen.integers(ones + 1)) for field, ones in self.registers.decode(name, 2**32 - 1).items()}
+
+
+@cocotb.test()
+async def constants_and_reset_values(dut):
+    """Constants show the configuration; every other register reads its reset value."""
+    bench = await Bench(dut).start()
+    built = {
+        "ID": {"product": 0x5343, "major": 1, "minor": 0},
+        "CONFIG_ARRAY": {"num_pe": CONFIG.NumPe, "num_lanes": CONFIG.NumLanes},
+        "CONFIG_REGION": {
+            "region_pos": CONFIG.RegionPos, "num_regions": CONFIG.NumRegions, "stream_bytes": CONFIG.StreamBytes,
+        },
+        "CONFIG_OUTPUT": {"num_sp": CONFIG.NumSp, "sp_lanes": CONFIG.SpLanes, "num_stage": CONFIG.NumStage},
+        "CONFIG_WGT": {"depth": CONFIG.WgtDepth, "banks": CONFIG.WgtBanks},
+        "CONFIG_ACT": {"depth": CONFIG.ActDepth, "banks": CONFIG.ActBanks},
+        "CONFIG_IDX": {"depth": CONFIG.IdxDepth, "banks": CONFIG.IdxBanks},
+        "CONFIG_PAR": {"depth": CONFIG.ParDepth, "banks": 1},
+    }  # fmt: skip
+    for name in bench.registers.names:
+        if name in built:
+            assert await bench.fields(name) == built[name]
+        elif bench.registers.rights(name) != "WO":
+            assert await bench.read(name) == bench.registers.reset_value(name), name
+    assert dut.irq_o.value == 0
+
+
+@cocotb.test()
+async def host_registers(dut):
+    """What the host writes it reads back, byte strobes included; no register disturbs another."""
+    bench = await Bench(dut).start()
+    names = [
+        name for name in bench.registers.names
+        if bench.registers.rights(name) == "RW" and name not in ("ERROR", "INTR_STATE")
+    ]  # fmt: skip
+    assert len(names) > 30
+    held = dict.fromkeys(names, 0)
+    for stalls in STALLS:
+        bench.stall(stalls)
+        for name in bench.gen.permutation(names).tolist():
+            values = bench.free_fields(name)
+            await bench.write(name, **values)
+            held[name] = bench.registers.encode(name, **values)
+            if bench.gen.random() < 0.3:  # some bytes of the word
+                start = int(bench.gen.integers(4))
+                data = bench.gen.bytes(int(bench.gen.integers(1, 5 - start)))
+                assert await bench.write_at(bench.registers.address(name) + start, data) == AxiResp.OKAY
+                implemented = bench.registers.encode(name, **bench.registers.decode(name, 2**32 - 1))
+                old = held[name].to_bytes(4, "little")
+                new = old[:start] + data + old[start + len(data) :]
+                held[name] = int.from_bytes(new, "little") & implemented
+        for name in names:
+            assert await bench.read(name) == held[name], name
+    assert not bench.pulses
+    assert await bench.read("ERROR") == 0
+
+
+@cocotb.test()
+async def illegal_accesses(dut):
+    """Unmapped addresses, writes to read-only registers, reads of CTRL: SLVERR, nothing changes."""
+    bench = await Bench(dut).start()
+    registers = bench.registers
+    mapped = {registers.address(name) for name in registers.names}
+    free = [address for address in range(0, 0x1000, 4) if address not in mapped]
+    before = {name: await bench.read(name) for name in registers.names if registers.rights(name) != "WO"}
+    for address in [*free[:24], *bench.gen.choice(free[24:], 40, replace=False).tolist(), 0xFFC]:
+        assert await bench.write_at(address, bench.gen.bytes(4)) == AxiResp.SLVERR
+        assert await bench.read_at(address) == (AxiResp.SLVERR, 0)
+    for name in registers.names:
+        if registers.rights(name) == "RO":
+            assert await bench.write_at(registers.address(name), b"\xff\xff\xff\xff") == AxiResp.SLVERR, name
+    assert (await bench.read_at(registers.address("CTRL")))[0] == AxiResp.SLVERR
+    assert before == {name: await bench.read(name) for name in before}
+    assert not bench.pulses
+
+
+async def _set_loads(bench, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 10, 64), res=(0, 1)):
+    """Arguments of all loads: (base, count), and for activations (index base, lines, base, limit, positions)."""
+    await bench.write("WGT_BASE", value=wgt[0])
+    await bench.write("WGT_COUNT", value=wgt[1])
+    await bench.write("WGT_MODE", k_log2=mode[0], m_log2=mode[1])
+    await bench.write("PAR_BASE", value=par[0])
+    await bench.write("PAR_COUNT", value=par[1])
+    for name, value in zip(("ACT_IDX_BASE", "ACT_LINES", "ACT_BASE", "ACT_LIMIT", "ACT_LINE_POS"), act, strict=True):
+        await bench.write(name, value=value)
+    await bench.write("RES_IDX_BASE", value=res[0])
+    await bench.write("RES_LINES", value=res[1])
+
+
+@cocotb.test()
+async def commands(dut):
+    """Each command is one pulse with the arguments of its registers; several may share a write."""
+    bench = await Bench(dut).start()
+    for stalls in STALLS:
+        bench.stall(stalls)
+        args = {"wgt": (5, 7), "mode": (2, 4), "par": (9, 3), "act": (11, 12, 100, 200, 49), "res": (21, 22)}
+        await _set_loads(bench, **args)
+        starts = {
+            "wgt_load": ("wgt_start_o", 5, 7, 2, 4),
+            "par_load": ("par_start_o", 9, 3),
+            "act_load": ("act_start_o", 11, 12, 100, 200, 49),
+            "result_send": ("res_start_o", 21, 22),
+        }
+        for name, start in starts.items():
+            await bench.command(name, pulses=[start])
+        await bench.command("wgt_flush", pulses=[("wgt_flush_o",)])
+        await bench.command("act_flush", pulses=[("act_flush_o",)])
+        await bench.command(pulses=[])
+        await bench.command(
+            "wgt_load", "act_load", "result_send",
+            pulses=[starts["wgt_load"], starts["act_load"], starts["result_send"]],
+        )  # fmt: skip
+        await bench.command("wgt_load", "par_load", error="command_busy", pulses=[starts["wgt_load"]])
+
+
+@cocotb.test()
+async def busy(dut):
+    """A command to a busy or discarding engine is ignored; a flush in the same write makes way."""
+    bench = await Bench(dut).start()
+    await _set_loads(bench)
+    wgt, par, act = ("wgt_start_o", 0, 1, 1, 2), ("par_start_o", 0, 1), ("act_start_o", 0, 1, 0, 10, 64)
+    for port, blocked in (
+        ("wgt_busy_i", ("wgt_load", "par_load")), ("par_busy_i", ("wgt_load", "par_load")),
+        ("wgt_discard_i", ("wgt_load", "par_load")), ("act_busy_i", ("act_load",)), ("act_discard_i", ("act_load",)),
+        ("res_busy_i", ("result_send",)),
+    ):  # fmt: skip
+        getattr(dut, port).value = 1
+        for command in blocked:
+            await bench.command(command, error="command_busy")
+        if port == "wgt_discard_i":
+            await bench.command("wgt_flush", "wgt_load", pulses=[wgt, ("wgt_flush_o",)])
+            await bench.command("wgt_flush", "par_load", pulses=[par, ("wgt_flush_o",)])
+            await bench.command("act_load", pulses=[act])
+        elif port == "act_discard_i":
+            await bench.command("act_flush", "act_load", pulses=[act, ("act_flush_o",)])
+            await bench.command("wgt_load", pulses=[wgt])
+        elif port != "res_busy_i":
+            await bench.command("wgt_flush", "act_flush", *blocked, error="command_busy",
+                                pulses=[("wgt_flush_o",), ("act_flush_o",)])  # fmt: skip
+        getattr(dut, port).value = 0
+
+
+@cocotb.test()
+async def ranges(dut):
+    """Loads and transfers at and past the end of each memory, of nothing, in modes and sections that do not exist."""
+    bench = await Bench(dut).start()
+
+    async def check(command: str, good: bool, **arguments):
+        await _set_loads(bench, **arguments)
+        await bench.clear()
+        await bench.write("CTRL", **{command: 1})
+        for _ in range(2):
+            await FallingEdge(dut.clk_i)
+        assert len(bench.pulses) == good, (command, arguments)
+        assert await bench.set_bits("ERROR") == (set() if good else {"command_range"}), (command, arguments)
+
+    top = 2**24 - 1
+    for command, name, size in (
+        ("wgt_load", "wgt", WGT_SIZE), ("par_load", "par", CONFIG.ParDepth), ("result_send", "res", IDX_SIZE),
+    ):  # fmt: skip
+        for base, count, good in (
+            (0, size, True), (size - 1, 1, True), (3, size - 3, True), (0, 0, False), (0, size + 1, False),
+            (size, 1, False), (4, size - 3, False), (top, 1, False), (1, top, False), (top, top, False),
+        ):  # fmt: skip
+            await check(command, good, **{name: (base, count)})
+    for act, good in (
+        ((0, IDX_SIZE, 0, ACT_SIZE, 64), True), ((IDX_SIZE - 1, 1, 7, 7, 1), True), ((IDX_SIZE, 1, 0, 9, 64), False),
+        ((1, IDX_SIZE, 0, 9, 64), False), ((0, 0, 0, 9, 64), False), ((0, 1, 10, 9, 64), False),
+        ((0, 1, 0, ACT_SIZE + 1, 64), False), ((0, 1, top, top, 64), False), ((0, 1, 0, 9, 0), False),
+        ((0, 1, 0, 9, 65), False), ((0, 1, 0, 9, 127), False), ((0, 1, ACT_SIZE, ACT_SIZE, 64), True),
+    ):  # fmt: skip
+        await check("act_load", good, act=act)
+    for k_log2 in range(4):
+        for m_log2 in range(8):
+            await check("wgt_load", (k_log2, m_log2) in MODES, mode=(k_log2, m_log2))
+
+
+@cocotb.test()
+async def layers(dut):
+    """A push hands over every field of the descriptor; a full queue refuses it."""
+    bench = await Bench(dut).start()
+    names = [name for name in bench.registers.names if name.startswith("LAYER_")]
+    dut.layer_ready_i.value = 1
+    for _ in range(6):
+        want = {}
+        for name in names:
+            values = bench.free_fields(name)
+            await bench.write(name, **values)
+            want |= {descriptor_field(name, field): value for field, value in values.items()}
+        assert set(want) == set(LAYER.fields)
+        for name in ("clamp_lo", "clamp_hi"):
+            want[name] -= (want[name] & 0x100) << 1
+        await bench.command("layer_push", pulses=[("layer_valid_o", LAYER.pack(want))])
+    dut.layer_ready_i.value = 0
+    await bench.command("layer_push", error="command_busy", pulses=[("layer_valid_o", LAYER.pack(want))])
+
+
+@cocotb.test()
+async def interrupts(dut):
+    """Each event sets its bit until 1 is written to it; irq_o follows the enabled ones; an event is never lost."""
+    bench = await Bench(dut).start()
+    events = {
+        "wgt_done": "wgt_done_i", "par_done": "par_done_i", "act_done": "act_done_i", "layer_done": "layer_done_i",
+        "result_done": "res_done_i", "error": "out_overflow_i",
+    }  # fmt: skip
+    for name, port in events.items():
+        await bench.clear()
+        others = dict.fromkeys(set(events) - {name}, 1)
+        await bench.write("INTR_ENABLE", **others)
+        await bench.pulse(port)
+        assert await bench.set_bits("INTR_STATE") == {name}
+        assert dut.irq_o.value == 0
+        await bench.write("INTR_ENABLE", **{name: 1})
+        assert dut.irq_o.value == 1
+        await bench.write("INTR_STATE", **others)
+        assert await bench.set_bits("INTR_STATE") == {name} and dut.irq_o.value == 1
+        await bench.write("INTR_STATE", **{name: 1})
+        assert await bench.read("INTR_STATE") == 0 and dut.irq_o.value == 0
+    for port in events.values():
+        await bench.pulse(port)
+    assert await bench.set_bits("INTR_STATE") == set(events)
+    # An event that comes while its bit is cleared stays.
+    getattr(dut, "layer_done_i").value = 1
+    await bench.write("INTR_STATE", **dict.fromkeys(events, 1))
+    getattr(dut, "layer_done_i").value = 0
+    assert await bench.set_bits("INTR_STATE") == {"layer_done"}
+
+
+@cocotb.test()
+async def errors(dut):
+    """Each error pulse sets exactly its cause and the error interrupt; causes are cleared one by one."""
+    bench = await Bench(dut).start()
+    sources = {f"wgt_{name}": ("wgt_err_i", WGT_ERR.pack({name: 1})) for name in WGT_ERR.fields if name != "par_range"}
+    sources |= {f"act_{name}": ("act_err_i", ACT_ERR.pack({name: 1})) for name in ACT_ERR.fields}
+    sources |= {
+        "par_range": ("wgt_err_i", WGT_ERR.pack({"par_range": 1})), "out_overflow": ("out_overflow_i", 1),
+        "descriptor": ("desc_error_i", 1),
+    }  # fmt: skip
+    assert set(sources) | {"command_busy", "command_range"} == set(bench.registers.decode("ERROR", 0))
+    for name, (port, value) in sources.items():
+        await bench.clear()
+        await bench.pulse(port, value)
+        assert await bench.set_bits("ERROR") == {name}
+        assert await bench.set_bits("INTR_STATE") == {"error"}
+    for port, value in sources.values():
+        await bench.pulse(port, value)
+    left = set(sources)
+    for name in bench.gen.permutation(sorted(sources)).tolist():
+        assert await bench.set_bits("ERROR") == left
+        await bench.write("ERROR", **{name: 1})
+        left.remove(name)
+    assert await bench.read("ERROR") == 0
+    dut.desc_error_code_i.value = 9
+    await bench.pulse("desc_error_i")
+    dut.desc_error_code_i.value = 4
+    assert await bench.fields("DESCRIPTOR_ERROR") == {"code": 9}
+
+
+@cocotb.test()
+async def soft_reset(dut):
+    """It resets the core for some cycles and clears what the core sets, not what the host wrote; commands meanwhile are refused."""
+    bench = await Bench(dut).start()
+    await _set_loads(bench, wgt=(5, 7))
+    await bench.write("INTR_ENABLE", layer_done=1)
+    await bench.write("PE_SELECT", value=3)
+    for port in ("desc_error_i", "layer_done_i", "wgt_done_i"):
+        dut.desc_error_code_i.value = 6
+        await bench.pulse(port)
+    assert dut.irq_o.value == 1
+    await bench.write("CTRL", soft_reset=1, wgt_load=1, par_load=1, act_load=1, result_send=1, layer_push=1)
+    low = 0
+    for cycle in range(40):
+        for port in ("layer_done_i", "out_overflow_i", "act_done_i"):  # the last words of what is being reset
+            getattr(dut, port).value = int(not dut.core_rst_no.value)
+        await FallingEdge(dut.clk_i)
+        low += not dut.core_rst_no.value
+        if cycle == 0:
+            assert dut.irq_o.value == 0
+    assert 2 <= low <= 10 and dut.core_rst_no.value == 1
+    assert not bench.pulses
+    for name in ("ERROR", "INTR_STATE", "DESCRIPTOR_ERROR"):
+        assert await bench.read(name) == 0
+    assert await bench.read("WGT_COUNT") == 7
+    assert await bench.set_bits("INTR_ENABLE") == {"layer_done"}
+    assert await bench.read("PE_SELECT") == 3
+    # Commands that follow at once, before the core is out of reset.
+    for _ in range(2):
+        address = bench.registers.address("CTRL")
+        writes = [
+            cocotb.start_soon(bench.write_at(address, bench.registers.encode("CTRL", **{name: 1}).to_bytes(4, "little")))
+            for name in ("soft_reset", "wgt_load")
+        ]
+        for write in writes:
+            assert await write == AxiResp.OKAY
+        assert not bench.pulses
+        assert await bench.set_bits("ERROR") == {"command_busy"}
+        for _ in range(10):
+            await FallingEdge(dut.clk_i)
+    await bench.command("wgt_load", pulses=[("wgt_start_o", 5, 7, 1, 2)])
+
+
+@cocotb.test()
+async def hard_reset(dut):
+    """rst_ni clears the host's registers too and holds the core in reset a little longer than itself."""
+    bench = await Bench(dut).start()
+    await bench.write("WGT_COUNT", value=7)
+    await bench.pulse("out_overflow_i")
+    dut.rst_ni.value = 0
+    await FallingEdge(dut.clk_i)
+    assert dut.core_rst_no.value == 0
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+    assert dut.core_rst_no.value == 0
+    for _ in range(10):
+        await FallingEdge(dut.clk_i)
+    assert dut.core_rst_no.value == 1
+    for name in ("WGT_COUNT", "ERROR", "INTR_STATE"):
+        assert await bench.read(name) == 0
+
+
+@cocotb.test()
+async def status_and_counters(dut):
+    """STATUS, error info, ACT_END and all counters show what comes in."""
+    bench = await Bench(dut).start()
+    gen = bench.gen
+    for stalls in STALLS:
+        bench.stall(stalls)
+        ports = {
+            "wgt_busy": "wgt_busy_i", "par_busy": "par_busy_i", "act_busy": "act_busy_i", "layer_busy": "layer_busy_i",
+            "result_busy": "res_busy_i", "wgt_discard": "wgt_discard_i", "act_discard": "act_discard_i",
+            "queue_level": "queue_level_i",
+        }  # fmt: skip
+        want = {field: int(gen.integers(256 if field == "queue_level" else 2)) for field in ports}
+        for field, port in ports.items():
+            getattr(dut, port).value = want[field]
+        words = {"WGT_ERROR_INFO": "wgt_err_info_i", "ACT_ERROR_INFO": "act_err_info_i", "ACT_END": "act_end_i"}
+        values = {name: int(gen.integers(2**24)) for name in words}
+        for name, port in words.items():
+            getattr(dut, port).value = values[name]
+        totals, shown = (
+            {name: int.from_bytes(gen.bytes(8), "little") >> 64 - field.width for name, field in layout.fields.items()}
+            for layout in (COUNTERS, PE_COUNTERS)
+        )
+        dut.counters_i.value = sum(value << COUNTERS.fields[name].offset for name, value in totals.items())
+        dut.pe_counters_i.value = sum(value << PE_COUNTERS.fields[name].offset for name, value in shown.items())
+        select = int(gen.integers(2**16))
+        await bench.write("PE_SELECT", value=select)
+        assert dut.pe_select_o.value == select
+        assert await bench.fields("STATUS") == want
+        for name, value in values.items():
+            assert await bench.read(name) == value
+        for name, value in totals.items():
+            if COUNTERS.fields[name].width > 32:
+                assert await bench.read(f"{name.upper()}_LO") | await bench.read(f"{name.upper()}_HI") << 32 == value
+            else:
+                assert await bench.read(name.upper()) == value
+        for name, value in shown.items():
+            assert await bench.read(f"PE_{name.upper()}") == value
+
+
+@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+def test_command_ctrl(sim):
+    run_block("command_ctrl", PARAMETERS, sim=sim, public=["command_ctrl.core_rst_no"])
+
+
+def test_parameter_check():
+    with pytest.raises(RuntimeError, match=r"WgtBanks\*WgtDepth = 16777216"):
+        run_block("command_ctrl", PARAMETERS | {"WgtBanks": 16, "WgtDepth": 2**20})
