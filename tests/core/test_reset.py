@@ -32,14 +32,14 @@ class SoftReset(CoreSequence):
 
 @pyuvm.test()
 class ResetDuringLayer(CoreTest):
-    """KIND is rst_ni or soft_reset; the reset comes at random points of layers of all modes."""
+    """KIND is rst_ni or soft_reset; RESETS of them come at random points of layers of all modes."""
 
     async def scenario(self):
-        for _ in range(6):
+        for _ in range(int(os.environ["RESETS"])):
             layer, plan = self.layer()
             await LoadLayer(layer, plan).start(self.core)
             await PushLayer(plan.descriptor).start(self.core)
-            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 1500)))
+            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, int(os.environ["WORK"]) // 20)))
             if os.environ["KIND"] == "rst_ni":
                 await self.reset()
             else:
@@ -49,7 +49,7 @@ class ResetDuringLayer(CoreTest):
             await RunLayer(layer, plan, random_stalls(self.rng)).start(self.core)
 
     def layer(self):
-        return random_layer(self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=30_000)
+        return random_layer(self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=int(os.environ["WORK"]))
 
 
 @pyuvm.test()
@@ -84,7 +84,7 @@ class ResetDuringTransfers(CoreTest):
 
 @pytest.mark.parametrize("kind", ["rst_ni", "soft_reset"])
 def test_reset_during_a_layer(kind):
-    simulate("ResetDuringLayer", KIND=kind)
+    simulate("ResetDuringLayer", KIND=kind, RESETS=6, WORK=30_000)
 
 
 def test_reset_during_transfers():
@@ -92,5 +92,5 @@ def test_reset_during_transfers():
 
 
 def test_reset_on_icarus_as_on_verilator():
-    run = {"KIND": "soft_reset"}
+    run = {"KIND": "soft_reset", "RESETS": 1, "WORK": 5_000}
     assert simulate("ResetDuringLayer", sim="icarus", **run) == simulate("ResetDuringLayer", **run)

@@ -28,7 +28,8 @@ class ClockReset(uvm_component):
 
     def start_of_simulation_phase(self):
         cocotb.top.rst_ni.value = 0
-        Clock(cocotb.top.clk_i, CLOCK_NS, "ns").start()
+        # Low first: at time 0 nothing has a value yet and no bus model may sample.
+        Clock(cocotb.top.clk_i, CLOCK_NS, "ns").start(start_high=False)
 
     async def reset(self):
         """Hold the core in reset for some cycles."""
