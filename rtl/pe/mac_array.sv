@@ -45,40 +45,33 @@ module mac_array
   logic [NumLanes-1:0][7:0] weight_q;
   logic [NumLanes-1:0][3:0] channel_q;    // within the quad
   logic [NumLanes-1:0]      nonzero_q;
-  logic [CountW-1:0]        count_q;      // of non-zero weights
-
-  // Functions, called where their results are stored: simulators evaluate them for new vectors only.
-  function automatic logic [NumLanes-1:0] nonzero_lanes(weight_lane_t [NumLanes-1:0] vector);
-    for (int unsigned l = 0; l < NumLanes; l++) nonzero_lanes[l] = vector[l].value != '0;
-  endfunction
-
-  function automatic logic [NumLanes-1:0][3:0] channels(weight_lane_t [NumLanes-1:0] vector,
-                                                        logic [1:0] k_log2, logic [2:0] m_log2);
-    for (int unsigned l = 0; l < NumLanes; l++) begin
-      channels[l] = vector[l].index | 4'(({2'b00, l[1:0]} >> k_log2) << m_log2);
-    end
-  endfunction
-
-  // Whether lanes of one quad stand for one channel: their products would meet in one bank.
-  function automatic logic collision(logic [NumLanes-1:0] nonzero, logic [NumLanes-1:0][3:0] channel);
-    collision = 1'b0;
-    for (int unsigned l = 0; l < NumLanes; l++) begin
-      for (int unsigned n = l & ~32'd3; n < l; n++) begin
-        if (nonzero[l] && nonzero[n] && channel[l] == channel[n]) collision = 1'b1;
-      end
-    end
-  endfunction
 
   always_ff @(posedge clk_i) begin
     if (load_i) begin
-      nonzero_q <= nonzero_lanes(vector_i);
-      count_q   <= CountW'($countones(nonzero_lanes(vector_i)));
-      channel_q <= channels(vector_i, layer_i.k_log2, layer_i.m_log2);
-      for (int unsigned l = 0; l < NumLanes; l++) weight_q[l] <= vector_i[l].value;
-      assert (!collision(nonzero_lanes(vector_i), channels(vector_i, layer_i.k_log2, layer_i.m_log2)))
-        else $error("%m: two lanes of a quad stand for one channel, indices ascend within a group");
+      for (int unsigned l = 0; l < NumLanes; l++) begin
+        weight_q[l]  <= vector_i[l].value;
+        nonzero_q[l] <= vector_i[l].value != '0;
+        channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> layer_i.k_log2) << layer_i.m_log2);
+      end
     end
   end
+
+`ifndef SYNTHESIS
+  // The products of two lanes of a quad that stand for one channel would meet in one bank.
+  logic loaded_q;
+  always_ff @(posedge clk_i) begin
+    loaded_q <= load_i;
+    if ($time != 0 && loaded_q) begin
+      for (int unsigned l = 0; l < NumLanes; l++) begin
+        for (int unsigned n = l & ~32'd3; n < l; n++) begin
+          if (nonzero_q[l] && nonzero_q[n] && channel_q[l] == channel_q[n]) begin
+            $error("%m: lanes %0d and %0d stand for one channel, expected indices that ascend within a group", n, l);
+          end
+        end
+      end
+    end
+  end
+`endif
 
   // ---- products ----
 
@@ -113,7 +106,7 @@ module mac_array
     end else begin
       valid_o <= fire;
       end_o   <= end_i;
-      macs_o  <= fire ? count_q : '0;
+      macs_o  <= fire ? CountW'($countones(nonzero_q)) : '0;
     end
   end
 

@@ -21,12 +21,13 @@ from verif.runner.verilog import generate_verilog
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
 
+# `-fno-dfg`: that optimisation gives the instances of a module different code, see rtl/speed.vlt.
 # Lint and style are `make lint`'s business; what is left (a failing $error among it) stays fatal.
 _VERILATOR_ARGS = (
-    "-O3", "--timing", "--assert", "-Wno-lint", "-Wno-style",
+    "-O3", "-fno-dfg", "--timing", "-Wno-lint", "-Wno-style",
     "--x-assign", "unique", "--x-initial", "unique",
-    "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O1 OPT_GLOBAL=-O2",
 )  # fmt: skip
+_MAKE_ARGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")  # slow: what runs once
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
 
@@ -77,6 +78,7 @@ class Verilator(_Limited, cocotb_runner.Verilator):
         verilate, make = super()._build_command()
         verilate.remove("--public-flat-rw")
         make[make.index("-j") + 1] = str(os.cpu_count())
+        make += _MAKE_ARGS
         if shutil.which("ccache"):
             make.append("OBJCACHE=ccache")
         return [verilate, make]
@@ -112,27 +114,28 @@ def build(
     *,
     coverage: bool = False,
     waves: bool = False,
+    asserts: bool = True,
     public: Sequence[str] = (),
 ) -> Build:
     """Compile module `top` and return its build, from the cache when nothing changed.
 
     `sources` are in dependency order (see `sources_of`) and may include .vlt files, used by
     Verilator only. On Icarus the design is the Verilog that Yosys generates from them.
-    `public` names signals inside the design as `module.signal` (wildcards allowed) that the
-    test bench reads or writes on Verilator; top-level ports are always reachable.
+    `asserts` False leaves the assertions out on Verilator, for speed. `public` names signals
+    inside the design as `module.signal` (wildcards allowed) that the test bench reads or writes
+    on Verilator; top-level ports are always reachable.
 
     Raises:
         ValueError: unknown simulator, or coverage asked from Icarus.
         RuntimeError: a tool rejected the sources; the message ends with its log.
     """
-    runner_version = "1"
     simulator = simulator_runner(sim)
     if coverage and sim != "verilator":
         raise ValueError(f"code coverage needs verilator, not {sim}")
     waivers = sorted(RTL.glob("*.vlt")) if sim == "verilator" else []
     key = hashlib.sha256(
         json.dumps(
-            [runner_version, top, sim, coverage, waves, sorted(parameters.items()), list(public), _VERILATOR_ARGS]
+            [top, sim, coverage, waves, asserts, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS]
         ).encode()
     )
     for source in [*sources, *waivers]:
@@ -146,7 +149,8 @@ def build(
             shutil.rmtree(result.path, ignore_errors=True)
             result.path.mkdir()
             started = time.monotonic()
-            _compile(simulator, result, [*waivers, *sources], parameters, public)
+            flags = ["--assert" if asserts else "--no-assert", *(_COVERAGE_ARGS if coverage else ())]
+            _compile(simulator, result, [*waivers, *sources], parameters, flags, public)
             facts = {"parameters": dict(parameters), "build_seconds": time.monotonic() - started}
             done.write_text(json.dumps(asdict(result) | facts, default=str))
     return result
@@ -157,6 +161,7 @@ def _compile(
     target: Build,
     sources: Sequence[Path],
     parameters: Mapping[str, int],
+    flags: Sequence[str],
     public: Sequence[str],
 ) -> None:
     """Run the simulator's compiler in `target.path`, its output in build.log."""
@@ -166,7 +171,7 @@ def _compile(
         control = target.path / "public.vlt"
         control.write_text(_public_signals(target.top, public))
         sources = [control, *sources]
-        args = [*_VERILATOR_ARGS, *(_COVERAGE_ARGS if target.coverage else ())]
+        args = [*_VERILATOR_ARGS, *flags]
     else:
         verilog = target.path / f"{target.top}.v"
         generate_verilog(target.top, [s for s in sources if s.suffix != ".vlt"], parameters, verilog)
