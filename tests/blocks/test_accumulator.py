@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from verif.runner import run_block
 from verif.seed import rng
@@ -25,8 +25,9 @@ class Bench:
 
     async def start(self) -> None:
         dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         dut.rst_ni.value = 0
+        await Timer(1, "ns")  # no clock edge before the reset
+        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         for name in ("layer_i", "derived_i", "unit_i", "valid_i", "row_i", "en_i", "bank_i", "product_i", "end_i", "drain_gnt_i"):
             getattr(dut, name).value = 0
         await FallingEdge(dut.clk_i)

@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, Timer
 
 from models.km import MODES
 from verif.runner import run_block
@@ -17,8 +17,9 @@ LAYER, DERIVED = struct("layer_t"), struct("derived_t")
 
 
 async def start(dut) -> None:
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     dut.rst_ni.value = 0
+    await Timer(1, "ns")  # no clock edge before the reset
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     for port in (dut.layer_i, dut.derived_i, dut.load_i, dut.vector_i, dut.valid_i, dut.pos_i, dut.act_i, dut.end_i):
         port.value = 0
     await FallingEdge(dut.clk_i)

@@ -46,6 +46,8 @@ class Bench:
         return getattr(self.dut, name)
 
     async def start(self) -> None:
+        self.dut.rst_ni.value = 0
+        await Timer(1, "ns")  # no clock edge before the reset
         cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
         for name in ("layer_i", "derived_i", "tab_we_i", "tab_q_i", "tab_p_i", "unit_valid_i", "unit_i", "count_i", "drain_gnt_i"):
             self.port(name).value = 0

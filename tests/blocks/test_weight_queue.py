@@ -18,8 +18,9 @@ def vector_at(address: int) -> int:
 
 
 async def start(dut) -> None:
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     dut.rst_ni.value = 0
+    await Timer(1, "ns")  # no clock edge before the reset
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     for port in (dut.addr_valid_i, dut.addr_i, dut.gnt_i, dut.rvalid_i, dut.rdata_i, dut.waiting_i, dut.ready_i):
         port.value = 0
     await FallingEdge(dut.clk_i)
