@@ -23,6 +23,9 @@ CASES = {
     "one row": ((6, 1, 40), 8, (1, 5), {"padding": (0, 0, 2, 2)}, None),
     "one column": ((6, 40, 1), 8, (5, 1), {"padding": (2, 2, 0, 0)}, None),
     "64 wide": ((4, 6, 64), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 64), (1, 64), 1)),
+    "full lines": ((3, 3, 64), 4, (1, 1), {"mask": "full"}, ((1, 64), (1, 64), 1)),
+    "empty rows": ((4, 6, 64), 4, (2, 2), {"mask": "empty_rows"}, ((1, 64), (1, 60), 1)),
+    "one position short of full lines": ((3, 3, 63), 4, (1, 1), {"mask": "full"}, ((1, 63), (1, 63), 1)),
     "wider than a line": ((3, 5, 100), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 64), (1, 50), 1)),
     "wider than two lines": ((2, 3, 150), 4, (1, 3), {}, ((1, 64), (1, 64), 1)),
     "lines are columns": ((3, 70, 3), 4, (3, 1), {}, ((64, 1), (32, 2), 1)),
@@ -32,6 +35,7 @@ CASES = {
     "stride 2 along rows": ((4, 9, 11), 8, (3, 3), {"stride": (2, 1), "padding": (1, 1, 1, 1)}, None),
     "stride 2 along columns": ((4, 9, 11), 8, (3, 3), {"stride": (1, 2), "padding": (1, 1, 1, 1)}, None),
     "stride 2, 1x1 kernel": ((8, 11, 9), 8, (1, 1), {"stride": (2, 2)}, None),
+    "stride 2, even padding": ((4, 9, 11), 8, (3, 3), {"stride": (2, 2), "padding": (1, 1, 1, 1)}, None),
     "stride 2, 7x7 kernel": ((3, 14, 14), 8, (7, 7), {"stride": (2, 2), "padding": (3, 2, 2, 3)}, ((4, 14), (3, 3), 1)),
     "padding alone in a window": ((3, 2, 2), 4, (1, 1), {"padding": (3, 3, 3, 3)}, ((2, 2), (2, 2), 1)),
     "one position a tile": ((4, 4, 5), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 1), (1, 1), 1)),
@@ -104,14 +108,32 @@ class EveryKernel(LayerTest):
 
 @pyuvm.test()
 class EveryMask(LayerTest):
-    """Adversarial activation masks in every mode, whole and split, skipping on and off."""
+    """Adversarial activation masks and extreme densities in every mode, with few weights, whole and split."""
 
     async def scenario(self):
         for mode in km.MODES:
-            for number, mask in enumerate(masks.ADVERSARIAL):
-                skip = mode != (1, 1) or number % 2 == 0
-                layer = make_layer(self.rng, (8, 5, 6), 5, (2, 3), mode=mode, mask=mask, skip=skip)
+            for number, mask in enumerate((*masks.ADVERSARIAL, "bernoulli", "bernoulli")):
+                layer = make_layer(
+                    self.rng, (8, 5, 6), 5, (2, 3), mode=mode, mask=mask, density=(0.05, 0.95)[number % 2],
+                    skip=mode != (1, 1) or number % 2 == 0, zero_weights=(0.1, 0.7)[number % 2],
+                )  # fmt: skip
+                if mask == "single":  # and next to no output
+                    layer = replace(layer, bias=np.full_like(layer.bias, -30))
                 await self.run_layer(layer, Cut(LineShape(2, 6), LineShape(2, 4), 1 + number % 3))
+
+
+@pyuvm.test()
+class EveryPlane(LayerTest):
+    """Each kind of plane in every mode."""
+
+    async def scenario(self):
+        for mode in km.MODES:
+            for height, width in ((1, 1), (1, 9), (9, 1), (5, 6), (2, 64), (2, 70)):
+                kernel = (min(2, height), min(3, width))
+                layer = make_layer(self.rng, (3, height, width), 9, kernel, mode=mode)
+                _, ho, wo = layer.out_shape
+                tile = LineShape(min(2, ho), min(wo, 16 if self.rng.random() < 0.5 else 11))
+                await self.run_layer(layer, Cut(default_shape(height, width), tile))
 
 
 @pyuvm.test()
@@ -138,7 +160,7 @@ def test_directed(case):
     simulate("DirectedLayer", CASE=case)
 
 
-@pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask"])
+@pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane"])
 def test_sweep(testcase):
     simulate(testcase)
 

@@ -6,20 +6,28 @@ import cocotb
 import pytest
 import pyuvm
 from cocotb import start_soon
+from cocotb.triggers import ClockCycles
 from tests.core.simulate import simulate
 
-from models import km
+from models import km, stream
+from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from verif.env.core_model import packet_of
 from verif.env.core_test import CoreTest
 from verif.env.sequences import (
+    CoreSequence,
     FetchLines,
+    LoadActivations,
     LoadLayer,
+    LoadParameters,
     PushLayer,
     ReadCounters,
     RunLayer,
     WaitLayers,
     layer_cycles,
 )
+from verif.env.stream_agent import Transfer
+from verif.env.streams import Packet, Stalls
 from verif.stimulus import Memories, make_layer, random_cut, random_layer, random_stalls
 
 
@@ -133,6 +141,61 @@ def long_layer(rng, config):
 
 
 @pyuvm.test()
+class EarlyStreams(LayersTest):
+    """Packets that are offered before the command that takes them wait at their first beat, for any time."""
+
+    async def scenario(self):
+        # Every line is full, so that no packet is over before its command has been answered.
+        layer = make_layer(self.rng, (6, 2, 64), 9, (1, 3), mask="full")
+        plan = make_plan(self.config, layer, Cut(LineShape(1, 64), LineShape(1, 31)))
+        d = plan.descriptor
+        lines = [packet_of(beats) for beats in stream.activation_packets(plan, layer)]
+        weights = [Packet(stream.weight_beats(self.config, layer), [])]
+        for wait in (0, 1, 2, 3, 6, 30):
+            early = EarlyLoad(
+                (self.core.weights, Transfer(weights)), wait, "wgt_load", WGT_BASE=0, WGT_COUNT=plan.wgt_count,
+            )  # fmt: skip
+            early.mode = {"k_log2": d.k_log2, "m_log2": d.m_log2}
+            await early.start(self.core)
+            await EarlyLoad(
+                (self.core.activations, Transfer(lines, Stalls(5, 1))), wait, "act_load", ACT_IDX_BASE=0,
+                ACT_LINES=len(lines), ACT_BASE=0, ACT_LIMIT=plan.in_act_limit, ACT_LINE_POS=64,
+            ).start(self.core)  # fmt: skip
+        # Parameters and activations load side by side, slowly.
+        parameters = LoadParameters(stream.parameter_beats(layer), 0, Stalls(1, 40))
+        again = LoadActivations(lines, 0, 0, plan.in_act_limit, 64, Stalls(1, 12))
+        tasks = [start_soon(sequence.start(self.core)) for sequence in (parameters, again)]
+        while not all(task.done() for task in tasks):
+            await self.env.registers["STATUS"].read()
+        await PushLayer(d).start(self.core)
+        await self.wait(plan)
+        await self.fetch(plan)
+
+
+class EarlyLoad(CoreSequence):
+    """A load whose packets are offered some cycles before its command."""
+
+    mode = None
+
+    def __init__(self, feed, wait: int, command: str, **registers: int):
+        super().__init__(command)
+        self.feed, self.wait, self.command, self.values = feed, wait, command, registers
+
+    async def body(self):
+        for register, value in self.values.items():
+            await self.write(register, value=value)
+        if self.mode:
+            await self.write("WGT_MODE", **self.mode)
+        since = self.events()
+        feeding = start_soon(self.item(*self.feed))
+        if self.wait:
+            await ClockCycles(cocotb.top.clk_i, self.wait)
+        await self.write("CTRL", **{self.command: 1})
+        await feeding
+        await self.finish(self.command.replace("load", "done"), since, 5000)
+
+
+@pyuvm.test()
 class SameLayerTwice(LayersTest):
     """A layer takes the same cycles the second time: nothing of a layer stays behind."""
 
@@ -147,6 +210,6 @@ class SameLayerTwice(LayersTest):
         assert cocotb.top.irq_o.value == 0
 
 
-@pytest.mark.parametrize("testcase", ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "SameLayerTwice"])
+@pytest.mark.parametrize("testcase", ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "EarlyStreams", "SameLayerTwice"])
 def test_layers(testcase):
     simulate(testcase)

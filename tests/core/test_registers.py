@@ -109,6 +109,23 @@ class IllegalAccesses(RegisterTest):
 
 
 @pyuvm.test()
+class SoftResetWhenIdle(RegisterTest):
+    """It clears what the core holds and leaves what the host wrote."""
+
+    async def scenario(self):
+        registers = self.env.registers
+        await self.raw(registers.address("WGT_BASE"), True, 77)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", wgt_load=1))  # no vectors: refused
+        await ClockCycles(cocotb.top.clk_i, 20)
+        assert (await self.raw(registers.address("ERROR"), False)).data == registers.encode("ERROR", command_range=1)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", soft_reset=1, wgt_load=1))
+        await ClockCycles(cocotb.top.clk_i, 20)
+        for name, expected in {"ERROR": 0, "INTR_STATE": 0, "STATUS": 0, "WGT_BASE": 77}.items():
+            assert (await self.raw(registers.address(name), False)).data == expected, name
+        await self.any_layer()
+
+
+@pyuvm.test()
 class InterruptMasks(RegisterTest):
     """Each cause: no irq_o while it is masked, irq_o as soon as it is enabled, and none after it was cleared."""
 
@@ -153,6 +170,6 @@ class InterruptMasks(RegisterTest):
         assert self.env.interrupts.counts - counts == dict.fromkeys(CAUSES, 1)
 
 
-@pytest.mark.parametrize("testcase", ["ReadAndWrite", "Configuration", "IllegalAccesses", "InterruptMasks"])
+@pytest.mark.parametrize("testcase", ["ReadAndWrite", "Configuration", "IllegalAccesses", "SoftResetWhenIdle", "InterruptMasks"])
 def test_registers(testcase):
     simulate(testcase)

@@ -10,6 +10,8 @@ from cocotb.triggers import ClockCycles
 from tests.core.simulate import simulate
 
 from models import km
+from models.lines import LineShape
+from models.tiling import Cut, make_plan
 from verif.env.core_test import CoreTest
 from verif.env.sequences import (
     CoreSequence,
@@ -22,7 +24,7 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.streams import Stalls
-from verif.stimulus import random_layer, random_stalls
+from verif.stimulus import make_layer, random_layer, random_stalls
 
 
 class SoftReset(CoreSequence):
@@ -57,10 +59,11 @@ class ResetDuringTransfers(CoreTest):
     """rst_ni while loads are under way, then while results are sent."""
 
     async def scenario(self):
-        layer, plan = random_layer(self.rng, self.config, (2, 4), work=30_000)
+        layer = make_layer(self.rng, (6, 8, 9), 12, (3, 3))
+        plan = make_plan(self.config, layer, Cut(LineShape(2, 9), LineShape(2, 7)))
         for _ in range(4):
             loading = start_soon(LoadLayer(layer, plan, Stalls(2, 4)).start(self.core))
-            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(100, 400)))
+            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(60, 300)))
             await self.cut_off(loading)
         await RunLayer(layer, plan).start(self.core)
         for _ in range(4):
@@ -70,7 +73,10 @@ class ResetDuringTransfers(CoreTest):
             d = plan.descriptor
             fetch = FetchLines(d.out_idx_base, d.out_k * plan.out_lines, Stalls(1, 4))
             sending = start_soon(fetch.start(self.core))
-            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(100, 200)))
+            monitor = self.env.result_agent.monitor
+            wanted = monitor.received + int(self.rng.integers(1, d.out_k))
+            while monitor.received < wanted:
+                await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 20)))
             await self.cut_off(sending)
         await RunLayer(layer, plan).start(self.core)
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from verif.coverage.bins import cross, point
 
-STREAMS = ("wgt", "act", "res")
 LENGTHS = ("1 cycle", "2-3 cycles", "4-15 cycles", "16+ cycles")
 HOLDUPS = ("stall at first beat", "stall inside", "stall at last beat", "gap before packet", "gap inside")
+# What each stream can show: the loaders stall between packets alone, the result streamer leaves no gap inside a packet,
+# and a weight packet is a whole load.
+STREAMS = {
+    "wgt": ("stall at first beat", "gap inside"),
+    "act": ("stall at first beat", "gap before packet", "gap inside"),
+    "res": ("stall at first beat", "stall inside", "stall at last beat", "gap before packet"),
+}
 COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send")
 OUTCOMES = ("accepted", "busy", "refused")
 ENGINES = ("wgt_busy", "par_busy", "act_busy", "layer_busy", "result_busy")
@@ -23,7 +31,9 @@ class ProtocolCoverage:
     """Cover points under `protocol`; the lengths of stalls and gaps come from verif/hdl/axis_protocol.sv."""
 
     def __init__(self):
-        self.streams = {name: point(f"protocol.{name}_stream", cross(HOLDUPS, LENGTHS)) for name in STREAMS}
+        self.streams = {
+            name: point(f"protocol.{name}_stream", cross(holdups, LENGTHS)) for name, holdups in STREAMS.items()
+        }
         self.commands = point("protocol.command_x_outcome", cross(COMMANDS, OUTCOMES))
         self.interrupts = point("protocol.interrupt", INTERRUPTS)
         self.errors = point("protocol.error", ERRORS)
@@ -40,9 +50,9 @@ class ProtocolCoverage:
 
     def stream(self, name: str, seen: int) -> None:
         """Sample the `seen_q` vector of a stream's protocol module."""
-        for number, label in enumerate(cross(HOLDUPS, LENGTHS)):
-            if seen >> number & 1:
-                self.streams[name].hit(label)
+        for number, (holdup, length) in enumerate(product(HOLDUPS, LENGTHS)):
+            if seen >> number & 1 and holdup in STREAMS[name]:
+                self.streams[name].hit(f"{holdup}/{length}")
 
     def command(self, name: str, outcome: str) -> None:
         """A command and what became of it."""
