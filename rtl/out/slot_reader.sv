@@ -143,23 +143,32 @@ module slot_reader
     .en_i(pend_q), .by_i(pend_select_q), .words_i(words_i[pend_stage_q]), .words_o(words)
   );
 
-  // The words of position 0 of the beat and channel 0 now lead.
+  // The words of position 0 of the beat and channel 0 now lead; here is where those of the other positions are.
+  typedef bank_t [SpLanes-1:0] places_t;
+
+  function automatic places_t make_places(input ratio_e ratio);
+    places_t places;
+    for (int unsigned i = 0; i < SpLanes; i++) begin
+      places[i] = acc_bank('0, pos_t'(i), ratio) ^ skew(acc_row(pos_t'(i), ratio), BankW);
+    end
+    return places;
+  endfunction
+  localparam places_t PlacesOne  = make_places(RatioOne);
+  localparam places_t PlacesTwo  = make_places(RatioTwo);
+  localparam places_t PlacesFour = make_places(RatioFour);
+
   always_comb begin
     acc_o = '0;
     if (pend_q) begin
       for (int unsigned i = 0; i < SpLanes; i++) begin
         unique case (derived_i.ratio)
-          RatioOne: acc_o[i] = words[BankW'(place(i, RatioOne))];
-          RatioTwo: acc_o[i] = words[BankW'(place(i, RatioTwo))];
-          default:  acc_o[i] = words[BankW'(place(i, RatioFour))];
+          RatioOne: acc_o[i] = words[BankW'(PlacesOne[i])];
+          RatioTwo: acc_o[i] = words[BankW'(PlacesTwo[i])];
+          default:  acc_o[i] = words[BankW'(PlacesFour[i])];
         endcase
       end
     end
   end
-
-  function automatic bank_t place(input int unsigned i, input ratio_e ratio);
-    return acc_bank('0, pos_t'(i), ratio) ^ skew(acc_row(pos_t'(i), ratio), BankW);
-  endfunction
 
   assign valid_o = pend_q;
   assign par_o   = par_i;

@@ -38,6 +38,16 @@ module staging_buffer
   logic                          access;
   row_t                          selected;
 
+  // The row bits that each bank is skewed by.
+  typedef row_t [NumBanks-1:0] skews_t;
+
+  function automatic skews_t make_skews();
+    skews_t skews;
+    for (int unsigned b = 0; b < NumBanks; b++) skews[b] = unskew(bank_t'(b), BankW);
+    return skews;
+  endfunction
+  localparam skews_t Skews = make_skews();
+
   assign access   = read_i | (fill_valid_i & fill_add_i);
   assign selected = unskew(select_i, BankW);
 
@@ -63,18 +73,18 @@ module staging_buffer
     end
   end
 
-  for (genvar b = 0; b < NumBanks; b++) begin : gen_bank
-    logic [AccW-1:0] mem_q [AccDepth];
-    row_t            address;
+  logic [AccW-1:0] mem_q [NumBanks * AccDepth];
 
-    assign address = fill_valid_i ? fill_row_i : row_i | ((unskew(bank_t'(b), BankW) ^ selected) & low_i);
-
-    always_ff @(posedge clk_i) begin
-      if (write_q) mem_q[row_q] <= add_q ? data_q[b] + words_o[b] : data_q[b];
+  always_ff @(posedge clk_i) begin
+    if (access) begin
+      for (int unsigned b = 0; b < NumBanks; b++) begin
+        words_o[b] <= mem_q[{BankW'(b), fill_valid_i ? fill_row_i : row_i | ((Skews[b] ^ selected) & low_i)}];
+      end
     end
-
-    always_ff @(posedge clk_i) begin
-      if (access) words_o[b] <= mem_q[address];
+    if (write_q) begin
+      for (int unsigned b = 0; b < NumBanks; b++) begin
+        mem_q[{BankW'(b), row_q}] <= add_q ? data_q[b] + words_o[b] : data_q[b];
+      end
     end
   end
 
