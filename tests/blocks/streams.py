@@ -11,16 +11,18 @@ from verif.env.streams import NO_STALLS, LineBus, Stalls, VectorBus
 STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))
 
 
-async def reset(dut, **inputs) -> None:
-    """Start the clock, set the given inputs (the rest to 0 by the caller's choice), and reset."""
+async def reset(dut, connect, **inputs):
+    """Start the clock, set the given inputs, and reset; returns what `connect` makes of the device while in reset."""
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     dut.rst_ni.value = 0
     for name, value in inputs.items():
         getattr(dut, name).value = value
     await FallingEdge(dut.clk_i)
+    end = connect(dut)
     await FallingEdge(dut.clk_i)
     dut.rst_ni.value = 1
     await FallingEdge(dut.clk_i)
+    return end
 
 
 def vector_source(dut) -> AxiStreamSource:

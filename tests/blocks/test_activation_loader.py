@@ -25,10 +25,9 @@ class Bench:
         self.dut, self.gen, self.width = dut, rng(), int(os.environ["StreamBytes"])
 
     async def start(self):
-        await reset(
-            self.dut, start_i=0, idx_base_i=0, lines_i=0, base_i=0, limit_i=0, line_pos_i=0, flush_i=0, lw_ready_i=1
+        self.source = await reset(
+            self.dut, line_source, start_i=0, idx_base_i=0, lines_i=0, base_i=0, limit_i=0, line_pos_i=0, flush_i=0, lw_ready_i=1
         )
-        self.source = line_source(self.dut)
         self.ready = None
         self.clear()
         cocotb.start_soon(self._store())

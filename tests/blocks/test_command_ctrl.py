@@ -40,6 +40,10 @@ PULSES = {
 }
 
 
+def _master(dut) -> AxiLiteMaster:
+    return AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
+
+
 class Bench:
     """Register access by name, and a record of every pulse to the engines with its arguments."""
 
@@ -48,10 +52,7 @@ class Bench:
 
     async def start(self):
         dut = self.dut
-        await reset(dut, **dict.fromkeys(INPUTS, 0))
-        self.master = AxiLiteMaster(
-            AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
-        )
+        self.master = await reset(dut, _master, **dict.fromkeys(INPUTS, 0))
         self.pulses = []
         cocotb.start_soon(self._watch())
         while not dut.core_rst_no.value:

@@ -21,10 +21,9 @@ class Bench:
         self.dut, self.gen, self.width = dut, rng(), int(os.environ["StreamBytes"])
 
     async def start(self):
-        await reset(
-            self.dut, start_i=0, idx_base_i=0, lines_i=0, lr_ready_i=0, lr_rvalid_i=0, lr_bitmap_i=0, lr_bytes_i=0
+        self.sink = await reset(
+            self.dut, line_sink, start_i=0, idx_base_i=0, lines_i=0, lr_ready_i=0, lr_rvalid_i=0, lr_bitmap_i=0, lr_bytes_i=0
         )
-        self.sink = line_sink(self.dut)
         self.ready, self.latency = None, (1, 1)
         self.lines: dict[int, tuple[int, bytes]] = {}
         self.done, self.reads, self.beats = [], [], 0

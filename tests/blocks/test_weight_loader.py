@@ -25,10 +25,9 @@ class Bench:
         self.dut, self.gen, self.lanes = dut, rng(), int(os.environ["NumLanes"])
 
     async def start(self):
-        await reset(
-            self.dut, wgt_start_i=0, par_start_i=0, base_i=0, count_i=0, k_log2_i=0, m_log2_i=0, flush_i=0
+        self.source = await reset(
+            self.dut, vector_source, wgt_start_i=0, par_start_i=0, base_i=0, count_i=0, k_log2_i=0, m_log2_i=0, flush_i=0
         )
-        self.source = vector_source(self.dut)
         self.clear()
         cocotb.start_soon(self._watch())
         return self

@@ -38,6 +38,7 @@ def _main(job: str) -> None:
         "hierarchy -check",
         "proc",
         "bwmuxmap",  # Verilog-2005 has no form for $bwmux cells
+        "splitnets -driver",  # a wide struct as one net costs Icarus an update of all of it for every field
         "opt_clean",
         f"write_verilog -noattr {partial}",
     ):
