@@ -15,6 +15,9 @@ _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol",
 # AMBA names have no direction suffix, so the runner's rule for ports does not find them.
 _PUBLIC = (f"{TOP}.s_axi*", f"{TOP}.m_axi*", "axis_protocol.seen_q")
 
+# With assertions every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.
+_CHECKED_PES = 16
+
 
 def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, waves: bool = False) -> Build:
     """The core of a named configuration; on Verilator with the protocol rules bound to it.
@@ -25,7 +28,8 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
     """
     parameters = load_config(config).parameters()
     sources = sources_of(TOP, _HDL if sim == "verilator" else ())
-    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, public=_PUBLIC)
+    asserts = parameters["NumPe"] <= _CHECKED_PES
+    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, asserts=asserts, public=_PUBLIC)
 
 
 def run_core(

@@ -28,6 +28,7 @@ _VERILATOR_ARGS = (
     "--x-assign", "unique", "--x-initial", "unique",
 )  # fmt: skip
 _MAKE_ARGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")  # slow: what runs once
+_ASSERT_ARGS, _NO_ASSERT_ARGS = ("--assert",), ("--no-assert", "-DSYNTHESIS")
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
 
@@ -121,7 +122,7 @@ def build(
 
     `sources` are in dependency order (see `sources_of`) and may include .vlt files, used by
     Verilator only. On Icarus the design is the Verilog that Yosys generates from them.
-    `asserts` False leaves the assertions out on Verilator, for speed. `public` names signals
+    `asserts` False leaves assertions and checks out on Verilator, for speed. `public` names signals
     inside the design as `module.signal` (wildcards allowed) that the test bench reads or writes
     on Verilator; top-level ports are always reachable.
 
@@ -149,7 +150,7 @@ def build(
             shutil.rmtree(result.path, ignore_errors=True)
             result.path.mkdir()
             started = time.monotonic()
-            flags = ["--assert" if asserts else "--no-assert", *(_COVERAGE_ARGS if coverage else ())]
+            flags = [*(_ASSERT_ARGS if asserts else _NO_ASSERT_ARGS), *(_COVERAGE_ARGS if coverage else ())]
             _compile(simulator, result, [*waivers, *sources], parameters, flags, public)
             facts = {"parameters": dict(parameters), "build_seconds": time.monotonic() - started}
             done.write_text(json.dumps(asdict(result) | facts, default=str))
