@@ -66,3 +66,4 @@ def write_documentation(html: Path, markdown: Path) -> None:
     """Write the register map as a directory of HTML and as one Markdown file."""
     _peakrdl("html", html)
     _peakrdl("markdown", markdown)
+    markdown.write_text(markdown.read_text().replace(f"{ROOT}/", ""))
