@@ -11,27 +11,37 @@ from models.tiling import Cut, Plan, make_plan, split_candidates, tile_candidate
 from models.work import Fetch, Work
 
 _FINALISTS = 2
+_STAND_INS = 3  # channels of a unit in the coarse model
 _MAX_LINES = 16  # of a window; each costs an index read a channel
 
 
 def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
-    """The same units, each as one channel with one pass that takes about as long as the unit's channels together."""
+    """The same units, each with one pass that takes about as long as all of its channels together."""
     d, config = plan.descriptor, plan.config
     passes = np.count_nonzero(measured.emissions, axis=2)
-    bounds = [
-        measured.emissions.sum(2),
-        passes * config.NumPe // config.WgtBanks,  # weight vectors, each PE its own
-        (passes > 0) * d.kernel_r * d.kernel_s * measured.segments,
-        measured.load,
-        np.stack([fetch.words.sum(1) for fetch in measured.fetches]) * config.NumPe // config.ActBanks,
-        np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches]) * config.NumPe // config.IdxBanks,
-    ]
-    channel = np.maximum.reduce(bounds)
+    generated = (passes > 0) * d.kernel_r * d.kernel_s * measured.segments
+    words = np.stack([fetch.words.sum(1) for fetch in measured.fetches])
+    entries = np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches])
+    bounds = (
+        np.maximum.reduce([measured.emissions.sum(2), generated, measured.load]),
+        # The share of a PE in the memories' bandwidth, half of the reads served together with another PE's.
+        passes * config.NumPe // (2 * config.WgtBanks),
+        words * config.NumPe // (2 * config.ActBanks),
+        entries * config.NumPe // (2 * config.IdxBanks),
+    )
     starts = np.arange(0, d.in_c, d.split_c)
-    units = np.add.reduceat(channel, starts, axis=1)
-    no_reads = [Fetch([], np.zeros((d.splits, 0), np.int64), np.zeros((d.splits, 0), np.int64))] * len(units)
-    coarse = replace(measured, emissions=units[..., None], load=np.ones_like(units), fetches=no_reads, segments=1)
-    return replace(plan, descriptor=replace(d, in_c=d.splits, split_c=1, kernel_r=1, kernel_s=1)), coarse
+    units = np.maximum.reduce([np.add.reduceat(bound, starts, axis=1) for bound in bounds])
+    # Two short channels follow, and a PE has one region, so that its next unit is bound late, as in the core.
+    channels = np.ones((len(units), d.splits, _STAND_INS), np.int64)
+    channels[:, :, 0] = units
+    emissions = channels.reshape(len(units), -1, 1)
+    nothing = np.zeros((emissions.shape[1], cycle_model.LINES), np.int64)
+    coarse = replace(
+        measured, emissions=emissions, load=np.ones_like(emissions[:, :, 0]), segments=1,
+        fetches=[Fetch([0] * cycle_model.LINES, nothing, nothing)] * len(units),
+    )  # fmt: skip
+    descriptor = replace(d, in_c=emissions.shape[1], split_c=_STAND_INS, kernel_r=1, kernel_s=1)
+    return replace(plan, config=replace(config, NumRegions=1), descriptor=descriptor), coarse
 
 
 def plan(config: Config, layer: Layer) -> Plan:
