@@ -55,5 +55,6 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(
         f"{out}: output {shape} {result.output.dtype}, {result.cycles:,} cycles, {result.counters['MACS']:,} MACs, "
-        f"utilisation {100 * result.utilization:.1f} %"
+        f"utilisation {100 * result.utilization:.1f} %",
+        soft_wrap=True,
     )

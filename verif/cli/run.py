@@ -58,7 +58,9 @@ def run(config: str = "paper", sim: str = "verilator", seed: int = 1) -> None:
         raise typer.Exit(1) from None
     picture = out / "occupancy.png"
     draw_occupancy(results[0].states, f"{FIGURE_3.name} on {config}", picture)
-    console.print(f"{FIGURE_3.name} on {config} ({core.NumPe} PEs x {core.NumLanes} ALUs), {sim}, seed {seed}")
+    console.print(
+        f"{FIGURE_3.name} on {config} ({core.NumPe} PEs x {core.NumLanes} ALUs), {sim}, seed {seed}", soft_wrap=True
+    )
     console.print(report(*results, core.NumPe))
     console.print(f"all {results[0].output.size:,} outputs equal the reference convolution, in both modes")
     console.print(f"occupancy of the PEs over time: {picture.relative_to(ROOT)}")
