@@ -13,7 +13,7 @@ from verif.bench.trace import PORTS, RECORD, Stopwatch
 from verif.env.core_test import CoreTest
 from verif.env.interrupts import CLOCK_NS
 from verif.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, layer_cycles
-from verif.stimulus import make_layer
+from verif.layers.benchmarks import FIGURE_3
 
 STEPS_PER_NS = 1000
 
@@ -29,7 +29,7 @@ class Figure3(CoreTest):
         self.watch.start()
 
     async def scenario(self):
-        layer = make_layer(self.rng, (64, 64, 64), 128, (3, 3), mode=(2, 4), density=0.5, padding=(1, 1, 1, 1))
+        layer = FIGURE_3.layer(cocotb.RANDOM_SEED)
         cut = plan(self.config, layer)
         d = cut.descriptor
         self.watch.mark("begin")
