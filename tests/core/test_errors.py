@@ -15,7 +15,6 @@ from tests.descriptor_cases import CASES, legal_layer
 from models import km, stream
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
-from verif.env.core_model import packet_of
 from verif.env.core_test import CoreTest
 from verif.env.sequences import (
     CoreError,
@@ -32,7 +31,7 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.stream_agent import Transfer
-from verif.env.streams import Packet
+from verif.env.streams import Packet, packet_of
 from verif.stimulus import Memories, make_layer, random_layer, random_stalls
 
 INFO = {"wgt": "WGT_ERROR_INFO", "par": "WGT_ERROR_INFO", "act": "ACT_ERROR_INFO"}

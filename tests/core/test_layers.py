@@ -12,7 +12,6 @@ from tests.core.simulate import simulate
 from models import km, stream
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
-from verif.env.core_model import packet_of
 from verif.env.core_test import CoreTest
 from verif.env.sequences import (
     CoreSequence,
@@ -27,7 +26,7 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.stream_agent import Transfer
-from verif.env.streams import Packet, Stalls
+from verif.env.streams import Packet, Stalls, packet_of
 from verif.stimulus import Memories, make_layer, random_cut, random_layer, random_stalls
 
 

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 from models import stream
 from models.config import load_config
-from verif.env.core_model import packet_of
 from verif.env.register_agent import BusAccess
 from verif.env.register_model import RegisterModel
 from verif.env.scoreboard import Checker
 from verif.env.sequences import layer_registers
-from verif.env.streams import Packet
+from verif.env.streams import Packet, packet_of
 
 CONFIG = load_config("small")
 REGISTERS = RegisterModel()

@@ -10,11 +10,12 @@ from tests.env.feeding import CONFIG, REGISTERS, Feeder
 from models import reference, stream
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
-from verif.env.core_model import UnknownContents, count_macs, descriptor_of, packet_of
+from verif.env.core_model import UnknownContents
 from verif.env.counters import STATES, counter_problems
 from verif.env.descriptor_checks import first_violation
+from verif.env.layer_reference import count_macs, descriptor_of
 from verif.env.sequences import layer_registers
-from verif.env.streams import Packet
+from verif.env.streams import Packet, packet_of
 from verif.stimulus import make_layer, random_layer
 
 GOOD_BEAT = 0x301_101_302_105  # two groups of 2/4 with indices 1, 3 and 1, 3

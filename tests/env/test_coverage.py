@@ -11,7 +11,7 @@ from models.tiling import Cut, make_plan
 from verif.coverage.bins import Ranges, cross, point
 from verif.coverage.geometry import GeometryCoverage, plane_label
 from verif.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
-from verif.env.core_model import pad_plane
+from verif.env.layer_reference import pad_plane
 from verif.stimulus import make_layer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from verif.coverage.bins import Ranges, cross, point
 from verif.coverage.sparsity import MODES
-from verif.env.core_model import LayerDone
+from verif.env.layer_reference import LayerDone
 
 KERNELS = [f"{r}x{s}" for r in range(1, 8) for s in range(1, 8)]
 STRIDES = [f"{y}x{x}" for y in (1, 2) for x in (1, 2)]

@@ -9,7 +9,7 @@ import numpy as np
 from models import km, lines
 from models.lines import LineShape
 from verif.coverage.bins import Ranges, cross, point
-from verif.env.core_model import LayerDone, pad_plane
+from verif.env.layer_reference import LayerDone, pad_plane
 
 MODES = [f"{k}/{m}" for k, m in km.MODES]
 DENSITIES = ("empty", "under 10 %", "10-30 %", "30-50 %", "50-70 %", "70-90 %", "over 90 %", "full")

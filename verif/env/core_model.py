@@ -7,48 +7,22 @@ order of work or of time, so what depends on them is *unknown* to it: reading th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from models import km, lines, reference, stream
+from models import lines, stream
 from models.config import Config
-from models.lines import Lines, LineShape
-from models.tiling import WORD_BYTES, Descriptor, chunk_channels
+from models.lines import LineShape
+from models.tiling import WORD_BYTES, Descriptor
 from verif.env.descriptor_checks import first_violation
-from verif.env.streams import Packet
-
-_DESCRIPTOR_FIELDS = [field.name for field in fields(Descriptor)]
+from verif.env.layer_reference import LayerDone, compute_layer, descriptor_of
+from verif.env.streams import Packet, line_packet, packet_line
 
 
 class UnknownContents(Exception):
     """The stimulus uses memory contents that nothing has defined."""
-
-
-@dataclass(frozen=True)
-class LayerDone:
-    """A layer that the core has taken, with what it has to produce and what its counters have to show."""
-
-    descriptor: Descriptor
-    activations: np.ndarray  # int8 or uint8 (C, H, W)
-    weights: np.ndarray  # int8 (K, C, R, S)
-    output: np.ndarray  # int8 or uint8 (K, Ho, Wo)
-    lanes: tuple[np.ndarray, np.ndarray]  # values and indices, (chunks, C, R, S, L)
-    macs: int
-    bytes_written: int
-    overflow: bool
-
-    @property
-    def padded_k(self) -> int:
-        """Output channels of all chunks together."""
-        return self.lanes[0].shape[0] * self.lanes[0].shape[-1] << self.descriptor.m_log2 - self.descriptor.k_log2
-
-    @property
-    def lines_written(self) -> int:
-        """Output lines."""
-        d = self.descriptor
-        return d.out_k * d.tiles_y * d.tiles_x
 
 
 @dataclass
@@ -57,45 +31,6 @@ class _Load:
     count: int
     done: int = 0
     next_word: int = 0
-
-
-def descriptor_field(register: str, field: str) -> str:
-    """The descriptor's name of a field of a LAYER_* register: the field's own, the register's, or both joined."""
-    stem = register.removeprefix("LAYER_").lower()
-    return next(name for name in (field, stem, f"{stem}_{field}") if name in _DESCRIPTOR_FIELDS)
-
-
-def descriptor_of(registers: dict[str, dict[str, int]]) -> Descriptor:
-    """The layer descriptor that the LAYER_* registers (field values by name) describe; what was not written is 0."""
-    found = dict.fromkeys(_DESCRIPTOR_FIELDS, 0) | {
-        descriptor_field(register, field): value
-        for register, values in registers.items() if register.startswith("LAYER_")
-        for field, value in values.items()
-    }  # fmt: skip
-    for name in ("clamp_lo", "clamp_hi"):
-        found[name] -= (found[name] & 0x100) << 1  # 9 bits, two's complement
-    return Descriptor(**found)
-
-
-def count_macs(activations: np.ndarray, weights: np.ndarray, d: Descriptor) -> int:
-    """Multiplications of a non-zero activation (C, H, W) with a non-zero weight (K, C, R, S)."""
-    sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
-    padded = pad_plane(activations != 0, d)
-    total = 0
-    for r in range(d.kernel_r):
-        for s in range(d.kernel_s):
-            seen = padded[:, r : r + (d.out_h - 1) * sy + 1 : sy, s : s + (d.out_w - 1) * sx + 1 : sx]
-            total += int((weights[:, :, r, s] != 0).sum(0) @ seen.sum((1, 2)))
-    return total
-
-
-def pad_plane(tensor: np.ndarray, d: Descriptor) -> np.ndarray:
-    """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off at the bottom and right."""
-    height = (d.out_h - 1) * (d.stride_y2 + 1) + d.kernel_r
-    width = (d.out_w - 1) * (d.stride_x2 + 1) + d.kernel_s
-    bottom = max(0, height - d.pad_top - d.in_h)
-    right = max(0, width - d.pad_left - d.in_w)
-    return np.pad(tensor, [(0, 0), (d.pad_top, bottom), (d.pad_left, right)])[:, :height, :width]
 
 
 class CoreModel:
@@ -345,62 +280,17 @@ class CoreModel:
             self.packed[here] = [part.tobytes() for part in packed.packed()]
 
     def _compute(self, d: Descriptor) -> LayerDone:
-        """Decode a layer's tensors from the memories and compute what it has to produce."""
-        k, m = 1 << d.k_log2, 1 << d.m_log2
+        """Read a layer's tensors from the memories and compute what it has to produce."""
         count = d.chunks * d.in_c * d.kernel_r * d.kernel_s
-        here = slice(d.wgt_base, d.wgt_base + count)
-        if not self.vectors_known[here].all():
+        vectors = slice(d.wgt_base, d.wgt_base + count)
+        if not self.vectors_known[vectors].all():
             raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + count - 1} are not all loaded")
-        lanes = self.vectors[here].reshape(d.chunks, d.in_c, d.kernel_r, d.kernel_s, -1)
-        values, indices = lanes.astype(np.uint8).view(np.int8), (lanes >> 8).astype(np.uint8)
-        along_k = [np.moveaxis(x, -1, 1).reshape(-1, *lanes.shape[1:4]) for x in (values, indices)]
-        padded_k = d.chunks * chunk_channels(self.config, k, m)
-        weights = km.decompress(*along_k, k, m, 0, padded_k)[: d.out_k]
-
         bitmaps, packed = self._lines(d.in_idx_base, d.in_c * d.lines_y * d.lines_x)
-        dtype = np.int8 if d.act_signed else np.uint8
-        compressed = Lines(
-            np.array(bitmaps, np.uint64).reshape(d.in_c, -1), np.frombuffer(b"".join(packed), np.uint8)
-        )
-        shape = (d.in_c, d.in_h, d.in_w)
-        activations = lines.decompress(compressed, LineShape(d.line_h, d.line_w), shape, dtype)
-
         parameters = self.parameters[d.par_base : d.par_base + d.out_k]
         if None in parameters:
             raise UnknownContents(f"parameters of channel {parameters.index(None)} are not loaded")
-        bias = np.array([p & 0xFFFFFFFF for p in parameters], np.uint32).view(np.int32)
-        multiplier = np.array([p >> 32 & 0x7FFFFFFF for p in parameters], np.int32)
-        shift = np.array([p >> 64 & 0x3F for p in parameters], np.int32)
-        padded = pad_plane(activations, d)
-        acc = reference.convolve(padded, weights, (d.stride_y2 + 1, d.stride_x2 + 1))
-        output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
-        output = output.astype(np.int8 if d.out_signed else np.uint8)
-        counts = lines.compress(output, LineShape(d.tile_h, d.tile_w)).counts
-        return LayerDone(
-            descriptor=d, activations=activations, weights=weights, output=output, lanes=(values, indices),
-            macs=count_macs(activations, weights, d), bytes_written=int(counts.sum()),
-            overflow=int((-(-counts // WORD_BYTES)).sum()) > d.out_act_limit - d.out_act_base,
-        )  # fmt: skip
+        return compute_layer(d, self.vectors[vectors], bitmaps, packed, parameters)
 
     def _send(self, base: int, count: int) -> None:
         for bitmap, packed in zip(*self._lines(base, count), strict=True):
             self.expected.append(line_packet(bitmap, packed, self.config.StreamBytes))
-
-
-def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
-    """The packet of one line in the format of models/stream.py."""
-    return packet_of(stream.line_packet(bitmap, packed, stream_bytes))
-
-
-def packet_of(beats: Iterable[stream.Beat]) -> Packet:
-    """A packet from beats of models/stream.py; TLAST is implied."""
-    beats = list(beats)
-    return Packet([beat.data for beat in beats], [beat.keep for beat in beats])
-
-
-def packet_line(packet: Packet) -> tuple[int, bytes]:
-    """Bitmap and bytes of a line packet, as its TKEEPs say."""
-    data = b"".join(
-        beat.to_bytes(keep.bit_length(), "little") for beat, keep in zip(packet.beats[1:], packet.keeps[1:], strict=True)
-    )
-    return packet.beats[0] & (1 << lines.LINE_BITS) - 1, data

@@ -11,10 +11,10 @@ from pyuvm import uvm_sequence, uvm_sequencer, uvm_status_e
 from models import stream
 from models.layer import Layer
 from models.tiling import Descriptor, Plan
-from verif.env.core_model import descriptor_field, packet_of
+from verif.env.layer_reference import descriptor_field
 from verif.env.counters import PER_PE, TOTALS, combine
 from verif.env.stream_agent import Reception, Transfer
-from verif.env.streams import NO_STALLS, Packet, Stalls
+from verif.env.streams import NO_STALLS, Packet, Stalls, packet_of
 
 # Cycles that a transfer may take per beat when both sides stall as hard as they may, and at the start.
 CYCLES_PER_BEAT, CYCLES_TO_START = 200, 2000

@@ -6,11 +6,13 @@ bus. Here a beat is one element: TDATA is one integer, and TKEEP travels as the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame
+
+from models import lines, stream
 
 
 class VectorBus(AxiStreamBus):
@@ -68,3 +70,22 @@ class Stalls:
 
 
 NO_STALLS = Stalls()
+
+
+def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
+    """The packet of one line in the format of models/stream.py."""
+    return packet_of(stream.line_packet(bitmap, packed, stream_bytes))
+
+
+def packet_of(beats: Iterable[stream.Beat]) -> Packet:
+    """A packet from beats of models/stream.py; TLAST is implied."""
+    beats = list(beats)
+    return Packet([beat.data for beat in beats], [beat.keep for beat in beats])
+
+
+def packet_line(packet: Packet) -> tuple[int, bytes]:
+    """Bitmap and bytes of a line packet, as its TKEEPs say."""
+    data = b"".join(
+        beat.to_bytes(keep.bit_length(), "little") for beat, keep in zip(packet.beats[1:], packet.keeps[1:], strict=True)
+    )
+    return packet.beats[0] & (1 << lines.LINE_BITS) - 1, data
