@@ -179,6 +179,8 @@ async def counters(dut):
     await bench.start()
     for mode in ((2, 4), (1, 1)):
         work = make_work(gen, config(), *random_layer(gen, config(), mode))
+        while sum(work.emissions(unit)[1] for unit in work.units) < 1000:
+            work = make_work(gen, config(), *random_layer(gen, config(), mode))
         dut.count_clear_i.value = 1
         await bench.cycle()
         dut.count_clear_i.value = 0

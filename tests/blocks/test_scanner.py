@@ -11,7 +11,7 @@ from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
-SEGMENT = struct("segment_t")
+SEGMENT, INFO = struct("segment_t"), struct("drain_info_t")
 NO_SEGMENT = {"bits": 0, "first_of_pass": 0}
 
 
@@ -52,6 +52,8 @@ class Bench:
         vectors = iter([int(v) for v in gen.integers(0, 2**48, sum(s["first_of_pass"] for s in segments))])
         # What must come out, in order: emissions (position, byte, vector) and the ends of regions and units.
         want, vector_queue, current = [], [], None
+        release_after: list[int] = []  # emissions up to the end of each region
+        emitted = 0
         for segment in segments:
             if segment["first_of_pass"]:
                 current = next(vectors)
@@ -60,9 +62,12 @@ class Bench:
                 if segment["bits"] >> bit & 1:
                     q = 64 * segment["base"] + bit
                     want.append((self.table[q], byte_at(segment["buffer"], q + segment["offset"]), current))
+                    emitted += 1
+            if segment["release_region"]:
+                release_after.append(emitted)
             if segment["last_of_unit"]:
                 want.append(segment["unit"])
-        releases = sum(s["release_region"] for s in segments)
+        releases, emitted = len(release_after), 0
         found, loaded, wait, idle = [], None, int(gen.integers(0, 5)), 0
         sent = offered = wgt_offered = released = 0
         while len(found) < len(want) or released < releases:
@@ -90,11 +95,14 @@ class Bench:
                 assert not wgt_offered
             if dut.starving_o.value:
                 assert not busy and not offered
-            released += bool(dut.release_o.value)
+            emitted += bool(dut.emit_valid_o.value)
+            if dut.release_o.value:  # the byte that is read now is emitted next
+                assert emitted + 1 >= release_after[released], "a region is released before its last byte is read"
+                released += 1
             if dut.emit_valid_o.value:
                 found.append((int(dut.emit_pos_o.value), int(dut.emit_act_o.value), loaded))
             if dut.emit_end_o.value:
-                found.append(dict(dut_unit(dut)))
+                found.append(INFO.unpack(dut.unit_o.value))
             if dut.emit_load_o.value:
                 loaded = int(dut.emit_vector_o.value)
             if dut.emit_valid_o.value or dut.emit_end_o.value:
@@ -113,10 +121,6 @@ class Bench:
             await FallingEdge(dut.clk_i)
             assert not dut.emit_valid_o.value and not dut.emit_end_o.value and not dut.release_o.value
         assert released == releases and not vector_queue
-
-
-def dut_unit(dut) -> dict:
-    return struct("drain_info_t").unpack(dut.unit_o.value)
 
 
 def random_units(gen, count: int, density: float) -> list[list[dict]]:
