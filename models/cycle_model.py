@@ -3,7 +3,7 @@
 One event a channel fetched, a weight vector asked for, a drain: what a PE does between them follows from recurrences,
 while memories, scheduler, staging slots and streaming processors are shared in order of time. Index and Activation
 Memory reads are reserved a channel at a time, and every bank serves in order of arrival (the core lets starving PEs
-go first): these are the model's approximations.
+go first): these are the model's approximations. tests/core/test_cycle_model.py measures it against the RTL.
 """
 
 import heapq
@@ -21,9 +21,9 @@ REGION = 2  # last group to the pass generator
 SEGMENT = 3  # pass generated to its first emission
 VECTOR = 2  # weight vector granted to its pass's first emission
 FLUSH = 5  # last emission to the drain request
-GRANT = 3  # drain granted to its first row
-AHEAD = 2  # emissions resume so long before the last row is handed over
-LINE = 10  # slot complete to its first line written
+GRANT = 2  # drain granted to its first row
+AHEAD = 3  # emissions resume so long before the last row is handed over
+LINE = 14  # last values of a slot read to its last line written
 
 # Depths of the PE's queues.
 LINES = 3
@@ -89,10 +89,12 @@ class _Memory:
 class _Pe:
     """State of one PE; times are cycles."""
 
-    def __init__(self, regions: int, ahead: int, vectors: int):
+    def __init__(self, number: int, regions: int, ahead: int, vectors: int):
+        self.number = number
         self.unit = None  # the unit whose channels are fetched
         self.channel = 0  # the next one
         self.fetch_time = self.index_time = 0
+        self.bind_after = 0  # lines the loader must take before the last are fetched and a unit can be bound
         self.tokens = deque([0] * ahead)  # when a further live channel may be fetched
         self.stalled = False
         self.fetched = deque()  # (time, unit, channel or None, last of unit)
@@ -111,47 +113,57 @@ class _Pe:
 
 
 class _Output:
-    """Staging slots and streaming processors: who may drain when, and when jobs are done."""
+    """Drain arbiter, staging slots, streaming processors and line writer."""
 
     def __init__(self, plan: Plan, work: Work):
         d, config = plan.descriptor, plan.config
-        self.splits, self.rows = d.splits, work.rows.tolist()
+        ratio = 1 << (d.m_log2 - d.k_log2)
+        positions = work.positions.tolist()
+        self.rows = [-(-n * ratio // 4) for n in positions]  # accumulator rows of a tile
+        chunk_k = config.NumLanes * ratio
+        self.channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
+        self.beats = [-(-n // config.SpLanes) for n in positions]  # of a tile's line
+        self.splits = d.splits
+        self.pes = config.NumPe
+        self.last_pe = 0  # round robin
         self.slots = [config.NumStage] * config.NumSp  # free ones
-        self.port_free = [0] * config.NumSp
-        self.busy_until = [0] * config.NumSp
         self.sp_of_job, self.units_left = {}, {}
+        self.port_free = self.writer_free = 0
+        self.sp_free = [0] * config.NumSp
         self.done, self.oldest = set(), 0
-        per_row = max(1, 4 >> (d.m_log2 - d.k_log2))
-        chunk_k = config.NumLanes << (d.m_log2 - d.k_log2)
-        channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
-        self.cycles = [[-(-rows * per_row // config.SpLanes) * n for n in channels] for rows in self.rows]
 
-    def port(self, time: int, job: int) -> int | None:
-        """The streaming processor that can take rows of a job now, bound to the job if need be."""
-        sp = self.sp_of_job.get(job)
-        if sp is None:
-            free = sum(self.slots)
-            if not free or (self.splits > 1 and free == 1 and job != self.oldest):
-                return None
-            sp = max(range(len(self.slots)), key=lambda i: (self.slots[i] > 0, -self.port_free[i], self.slots[i]))
-            if self.port_free[sp] > time:
-                return None
+    def choose(self, waiting: list[_Pe]) -> _Pe | None:
+        """Who drains next: units of a job with a slot first; the last slot is for the oldest job."""
+        free = sum(self.slots)
+        candidates = [pe for pe in waiting if pe.draining.job in self.sp_of_job]
+        if not candidates and free:
+            anyone = free > 1 or self.splits == 1 or self.oldest in self.sp_of_job
+            candidates = [pe for pe in waiting if anyone or pe.draining.job == self.oldest]
+        return min(candidates, key=lambda pe: (pe.number - self.last_pe - 1) % self.pes, default=None)
+
+    def drain(self, pe: _Pe, time: int) -> tuple[int, int | None]:
+        """End of a unit's drain, and when its slot is read if this was the job's last unit."""
+        unit = pe.draining
+        self.last_pe = pe.number
+        if unit.job not in self.sp_of_job:
+            sp = max(range(len(self.slots)), key=lambda i: self.slots[i])
             self.slots[sp] -= 1
-            self.sp_of_job[job], self.units_left[job] = sp, self.splits
-        return sp if self.port_free[sp] <= time else None
-
-    def drain(self, sp: int, unit: _Unit, time: int) -> tuple[int, int | None]:
-        """End of a unit's drain, and when its job is done if this was its last unit."""
-        end = time + GRANT + self.rows[unit.tile]
-        self.port_free[sp] = end
+            self.sp_of_job[unit.job], self.units_left[unit.job] = sp, self.splits
+        self.port_free = end = time + GRANT + self.rows[unit.tile]
         self.units_left[unit.job] -= 1
         if self.units_left[unit.job]:
             return end, None
-        self.busy_until[sp] = max(self.busy_until[sp], end) + self.cycles[unit.tile][unit.chunk]
-        return end, self.busy_until[sp] + LINE
+        sp = self.sp_of_job[unit.job]
+        lines = self.channels[unit.chunk]
+        start = max(self.sp_free[sp], end)
+        self.writer_free = max(self.writer_free, start) + lines
+        self.sp_free[sp] = max(start + lines * self.beats[unit.tile], self.writer_free)
+        return end, self.sp_free[sp]
+
+    def free(self, job: int) -> None:
+        self.slots[self.sp_of_job.pop(job)] += 1
 
     def finish(self, job: int) -> None:
-        self.slots[self.sp_of_job.pop(job)] += 1
         self.done.add(job)
         while self.oldest in self.done:
             self.oldest += 1
@@ -163,7 +175,7 @@ class _Simulation:
         d, config = plan.descriptor, plan.config
         self.kernel = d.kernel_r * d.kernel_s
         self.lines = max(1, *(len(fetch.lines) for fetch in work.fetches))
-        self.pes = [_Pe(config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth) for _ in range(config.NumPe)]
+        self.pes = [_Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth) for i in range(config.NumPe)]
         self.weights = _Memory(config.WgtBanks)
         self.activations = _Memory(config.ActBanks)
         self.index = _Memory(config.IdxBanks)
@@ -230,13 +242,17 @@ class _Simulation:
                 word_time = self.activations.read(word_time, word) + 1
         pe.index_time, pe.fetch_time = index_time, word_time
         last = channel == unit.last
+        waits = 0  # lines of the channel that do not fit into the line slots
         if self.live[unit.tile][channel]:
+            waits = max(0, len(counts[channel]) - counts[channel].count(0) - LINES)
             pe.fetched.append((word_time - 1 + WORD, unit, channel, last))
         elif last:
             pe.fetched.append((word_time, unit, None, last))
         if last:
             pe.unit = None
-            self._at(word_time, self._bind, pe)
+            pe.bind_after = waits
+            if not waits:
+                self._at(word_time, self._bind, pe)
         else:
             pe.channel += 1
             self._next_fetch(pe)
@@ -254,6 +270,9 @@ class _Simulation:
                 pe.load_time = max(start + groups, ready + groups // self.lines)
                 done = start + groups * (self.lines - LINES + 1) // self.lines if self.lines >= LINES else pe.load_time
                 pe.tokens.append(done)
+                if last and pe.bind_after:
+                    self._at(max(ready, start + groups * pe.bind_after // self.lines), self._bind, pe)
+                    pe.bind_after = 0
                 if pe.stalled:
                     self._next_fetch(pe)
             pe.regions.append((pe.load_time + REGION, unit, channel, last))
@@ -333,29 +352,34 @@ class _Simulation:
         self.waiting.append(pe)
         self._grant(time, None)
 
+    def _free(self, time, job):
+        self.output.free(job)
+        self._grant(time, None)
+
     def _finish(self, time, job):
         self.output.finish(job)
         self.end = max(self.end, time)
         self._grant(time, None)
 
     def _grant(self, time, _):
-        waiting, self.waiting = self.waiting, []
-        for pe in waiting:
-            unit = pe.draining
-            sp = self.output.port(time, unit.job)
-            if sp is None:
-                self.waiting.append(pe)
-                continue
-            end, done = self.output.drain(sp, unit, time)
-            self._at(end, self._grant, None)
-            if done is not None:
-                self._at(done, self._finish, unit.job)
-            self.drained += end - AHEAD - pe.scan_end
-            pe.scan_end = end - AHEAD
-            pe.draining = None
-            while pe.prefetched and not pe.draining:
-                self._scan(pe, *pe.prefetched.popleft())
-            self._next_pass(pe)
+        if time < self.output.port_free or not self.waiting:
+            return
+        pe = self.output.choose(self.waiting)
+        if pe is None:
+            return
+        self.waiting.remove(pe)
+        unit = pe.draining
+        end, read = self.output.drain(pe, time)
+        self._at(end, self._grant, None)
+        if read is not None:
+            self._at(read, self._free, unit.job)
+            self._at(read + LINE, self._finish, unit.job)
+        self.drained += end - AHEAD - pe.scan_end
+        pe.scan_end = end - AHEAD
+        pe.draining = None
+        while pe.prefetched and not pe.draining:
+            self._scan(pe, *pe.prefetched.popleft())
+        self._next_pass(pe)
 
     def run(self) -> Cycles:
         for pe in self.pes:

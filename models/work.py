@@ -30,14 +30,14 @@ class Work:
     """Counts of one layer.
 
     emissions: int64 (tiles, C, R*S), activations that meet each weight vector; load: int64 (tiles, C), cycles of the
-    region loader; fetches: what each tile reads; rows: int64 (tiles,), accumulator rows drained; segments: 64-bit segments of a pass;
-    macs: products of two non-zero operands.
+    region loader; fetches: what each tile reads; positions: int64 (tiles,), from a tile's first to its last, gaps at the
+    right of partial tiles included; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
     """
 
     emissions: np.ndarray
     load: np.ndarray
     fetches: list[Fetch]
-    rows: np.ndarray
+    positions: np.ndarray
     segments: int
     macs: int
 
@@ -134,7 +134,6 @@ def measure(layer: Layer, plan: Plan) -> Work:
     heights = np.minimum(d.tile_h, d.out_h - d.tile_h * np.arange(d.tiles_y))
     widths = np.minimum(d.tile_w, d.out_w - d.tile_w * np.arange(d.tiles_x))
     positions = ((heights[:, None] - 1) * d.tile_w + widths).ravel()
-    per_row = max(1, 4 * layer.k // layer.m)
     emissions = _emissions(mask, layer, plan)
     useful = emissions if layer.skip else _emissions(nonzero, layer, plan)
     weights = np.count_nonzero(layer.weights, axis=0).reshape(d.in_c, -1)
@@ -142,7 +141,7 @@ def measure(layer: Layer, plan: Plan) -> Work:
         emissions=emissions,
         load=_load(mask, plan, y_spans, x_spans),
         fetches=_fetches(nonzero, plan, y_spans, x_spans),
-        rows=-(-positions // per_row),
+        positions=positions,
         segments=((d.tile_h - 1) * sy * win_w + (d.tile_w - 1) * sx) // 64 + 1,
         macs=int((useful.sum(0) * weights).sum()),
     )

@@ -46,7 +46,7 @@ def test_every_cycle_has_its_place(name, k, m, skip, splits, rng):
     assert found.utilization == found.macs / (found.cycles * config.NumPe * config.NumLanes)
     assert found.macs <= found.busy * config.NumLanes
     assert found.cycles >= found.busy / config.NumPe
-    drains = splits * sum(measured.rows) * -(-32 * k // m // config.NumLanes)
+    drains = splits * sum(-(-measured.positions * m // (4 * k))) * -(-32 * k // m // config.NumLanes)
     assert found.drain >= drains
     # Every pass fetches one vector, and every line one entry, alone or with others.
     passes = np.count_nonzero(measured.emissions) * -(-32 * k // m // config.NumLanes)

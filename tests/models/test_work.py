@@ -88,6 +88,5 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
                     assert fetch.words[channel, column] == 0
             assert found.load[tile_number, channel] == load
         heights = min(d.tile_h, d.out_h - ty * d.tile_h), min(d.tile_w, d.out_w - tx * d.tile_w)
-        positions = (heights[0] - 1) * d.tile_w + heights[1]
-        assert found.rows[tile_number] == -(-positions // 2)
+        assert found.positions[tile_number] == (heights[0] - 1) * d.tile_w + heights[1]
     assert found.macs == macs
