@@ -180,12 +180,13 @@ module sparsecore
 
   // Weight Memory; the weight loader writes one vector a cycle.
   logic                              wgt_we;
-  addr_t                             wgt_waddr;
+  // verilator lint_off UNUSEDSIGNAL
+  addr_t                             wgt_waddr;      // only as many bits as there are vectors
+  // verilator lint_on UNUSEDSIGNAL
   logic [VectorW-1:0]                wgt_wdata;
   logic [WgtBanks-1:0]               wgt_dir_en;
   logic [WgtBanks-1:0][WgtAddrW-1:0] wgt_dir_addr;
   logic [WgtBanks-1:0][VectorW-1:0]  wgt_dir_wdata;
-  logic [WgtBanks-1:0][VectorW-1:0]  wgt_dir_rdata;
 
   assign wgt_dir_en    = wgt_we ? WgtBanks'(1) << wgt_waddr[WgtBankW-1:0] : '0;
   assign wgt_dir_addr  = {WgtBanks{wgt_waddr[WgtBankW+:WgtAddrW]}};
@@ -209,7 +210,7 @@ module sparsecore
     .dir_we_i   (wgt_dir_en),
     .dir_addr_i (wgt_dir_addr),
     .dir_wdata_i(wgt_dir_wdata),
-    .dir_rdata_o(wgt_dir_rdata),
+    .dir_rdata_o(),   // weights are read by PEs alone
     .reads_o    (wgt_reads),
     .hits_o     (wgt_hits)
   );
