@@ -315,7 +315,7 @@ module command_ctrl
     // What the host reads
     hw_in.ID.minor.next                   = 8'd0;
     hw_in.ID.major.next                   = 8'd1;
-    hw_in.ID.product.next                 = 16'h5343;
+    hw_in.ID.signature.next               = 16'h5343;
     hw_in.CONFIG_ARRAY.num_pe.next        = 16'(NumPe);
     hw_in.CONFIG_ARRAY.num_lanes.next     = 16'(NumLanes);
     hw_in.CONFIG_REGION.region_pos.next   = 16'(RegionPos);
