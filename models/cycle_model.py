@@ -17,6 +17,7 @@ from models.work import Work
 BIND = 3  # unit bound to its first index read
 ENTRY = 2  # index entry granted to its line's first word request
 WORD = 2  # last word granted to the line's last group in the region loader
+SLOT = 4  # last word of a line granted to the first of the line that takes its slot
 REGION = 2  # last group to the pass generator
 SEGMENT = 3  # pass generated to its first emission
 VECTOR = 2  # weight vector granted to its pass's first emission
@@ -94,6 +95,7 @@ class _Pe:
         self.unit = None  # the unit whose channels are fetched
         self.channel = 0  # the next one
         self.fetch_time = self.index_time = 0
+        self.lines_end = deque([-SLOT] * LINES)  # last words of the lines that may still be held
         self.bind_after = 0  # lines the loader must take before the last are fetched and a unit can be bound
         self.tokens = deque([0] * ahead)  # when a further live channel may be fetched
         self.stalled = False
@@ -238,8 +240,11 @@ class _Simulation:
         for number, first, count in zip(numbers, firsts[channel], counts[channel], strict=True):
             index_time = self.index.read(index_time, entry + number) + 1
             word_time = max(word_time, index_time - 1 + ENTRY)
-            for word in range(first, first + count):
-                word_time = self.activations.read(word_time, word) + 1
+            if count:
+                word_time = max(word_time, pe.lines_end.popleft() + SLOT)
+                for word in range(first, first + count):
+                    word_time = self.activations.read(word_time, word) + 1
+                pe.lines_end.append(word_time - 1)
         pe.index_time, pe.fetch_time = index_time, word_time
         last = channel == unit.last
         waits = 0  # lines of the channel that do not fit into the line slots
