@@ -1,13 +1,13 @@
 // Drives a verilated model through the port trace of a cocotb run (format: trace.py), checks every output
-// change against it and times the stretch between marks. ports.inc is written from the model's header.
+// change against it and measures the processor time between marks. ports.inc is written from the model's header.
 //
 // Usage: replay TRACE; prints one JSON object.
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -21,6 +21,12 @@
 namespace {
 
 uint64_t now_steps = 0;
+
+double processor_seconds() {
+    timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 struct Port {
     bool output;
@@ -115,14 +121,13 @@ int main(int argc, char** argv) {
     std::vector<int> to_check;
     std::string marks;
     size_t next = 0;
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = processor_seconds();
     auto apply_until = [&](uint64_t time, uint64_t cycle) {
         for (; next < records.size() && records[next].time < time; next++) {
             const Record& record = records[next];
             if (record.port < 0) {
-                const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
                 marks += (marks.empty() ? "" : ", ") + ("{\"name\": \"" + record.mark) + "\", \"cycle\": " +
-                         std::to_string(cycle) + ", \"seconds\": " + std::to_string(wall.count()) + "}";
+                         std::to_string(cycle) + ", \"seconds\": " + std::to_string(processor_seconds() - begin) + "}";
                 continue;
             }
             Port& port = ports[record.port];
@@ -157,10 +162,10 @@ int main(int argc, char** argv) {
         }
         to_check.clear();
     }
-    const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+    const double seconds = processor_seconds() - begin;
     top->final();
     std::printf("{\"cycles\": %llu, \"seconds\": %.6f, \"matched\": %llu, \"mismatched\": %llu, \"marks\": [%s]}\n",
-                static_cast<unsigned long long>(cycle), wall.count(), static_cast<unsigned long long>(matched),
+                static_cast<unsigned long long>(cycle), seconds, static_cast<unsigned long long>(matched),
                 static_cast<unsigned long long>(mismatched), marks.c_str());
     return 0;
 }

@@ -20,7 +20,7 @@ CLOCK = "clk_i"
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay measured; `marks` maps a name to (cycle, seconds since the start)."""
+    """What a replay measured; `marks` maps a name to (cycle, processor seconds since the start)."""
 
     cycles: int
     seconds: float

@@ -31,7 +31,7 @@ PORTS, RECORD = "BENCH_PORTS", "BENCH_RECORD"  # environment: JSON list of ports
 
 
 class Stopwatch:
-    """Named points of a run in simulated and in wall-clock time; with `record`, also a port trace.
+    """Named points of a run in simulated and in processor time (what else the machine does is not counted); with `record`, also a port trace.
 
     Recording costs time, so a run is either recorded or timed.
     """
@@ -54,7 +54,7 @@ class Stopwatch:
 
     def mark(self, name: str) -> None:
         """Name this point of the run."""
-        self.marks.append((name, int(get_sim_time("step")), time.perf_counter()))
+        self.marks.append((name, int(get_sim_time("step")), time.process_time()))
         if self.record:
             self._note(MARK, struct.pack("B", len(name)) + name.encode())
 

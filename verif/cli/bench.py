@@ -22,7 +22,7 @@ Marks = dict[str, tuple[int, float]]  # name to (cycle, seconds)
 
 
 def _speed(runs: list[Marks], begin: str, end: str) -> tuple[int, float]:
-    """(cycles, best cycles per second) of a stretch; other load on the machine only slows runs down."""
+    """(cycles, best cycles per second of processor time) of a stretch; other load only slows runs down."""
     cycles = runs[0][end][0] - runs[0][begin][0]
     return cycles, cycles / min(marks[end][1] - marks[begin][1] for marks in runs)
 
