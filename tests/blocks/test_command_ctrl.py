@@ -7,7 +7,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from models.config import load_config
 from tests.blocks.streams import STALLS, reset
-from verif.env.core_model import descriptor_field
+from verif.env.layer_reference import descriptor_field
 from verif.env.register_model import RegisterModel
 from verif.runner import run_block
 from verif.seed import rng
