@@ -156,6 +156,16 @@ async def random_stalls(dut):
 
 
 @cocotb.test()
+async def same_tile_other_layer(dut):
+    """A tile of the shape before, but another window width or stride: the mask changes."""
+    await start(dut)
+    gen = rng()
+    for kernel_s, sy, sx in ((1, 1, 1), (3, 1, 1), (3, 2, 1), (1, 2, 2), (3, 1, 2)):
+        g = {"r": 2, "s": kernel_s, "sy": sy, "sx": sx, "tile_h": 3, "tile_w": 4, "win_w": 3 * sx + kernel_s}
+        await run(dut, gen, g, random_regions(gen, g, 2), 1.0, 1.0, 1.0)
+
+
+@cocotb.test()
 async def full_rate(dut):
     """A segment a cycle, over passes and regions, once the first region has fixed the tile's mask."""
     await start(dut)
