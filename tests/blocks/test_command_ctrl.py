@@ -131,7 +131,7 @@ async def constants_and_reset_values(dut):
     """Constants show the configuration; every other register reads its reset value."""
     bench = await Bench(dut).start()
     built = {
-        "ID": {"product": 0x5343, "major": 1, "minor": 0},
+        "ID": {"signature": 0x5343, "major": 1, "minor": 0},
         "CONFIG_ARRAY": {"num_pe": CONFIG.NumPe, "num_lanes": CONFIG.NumLanes},
         "CONFIG_REGION": {
             "region_pos": CONFIG.RegionPos, "num_regions": CONFIG.NumRegions, "stream_bytes": CONFIG.StreamBytes,
