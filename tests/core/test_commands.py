@@ -1,15 +1,14 @@
 """`make layer` as a user meets it: a layer judged by scipy, and one clear line for each thing that may be wrong with it."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from scipy.signal import correlate
+from typer.testing import CliRunner
 
 from models import km
-from verif.runner.paths import ROOT
+from verif.cli.__main__ import app
 
 
 def arrays(**changes):
@@ -27,17 +26,14 @@ def arrays(**changes):
 
 
 def command(npz, out, config="small"):
-    return subprocess.run(
-        [sys.executable, "-m", "verif.cli", "layer", str(npz), str(out), "--config", config],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return CliRunner().invoke(app, ["layer", str(npz), str(out), "--config", config])
 
 
 def test_a_layer(tmp_path):
     layer = arrays()
     np.savez(tmp_path / "layer.npz", **layer)
     done = command(tmp_path / "layer.npz", tmp_path / "result.npz")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.stdout + done.stderr
     result = np.load(tmp_path / "result.npz")
     padded = np.pad(layer["activations"].astype(np.int64), [(0, 0), (1, 0), (2, 3)])
     acc = np.stack([correlate(padded, kernel.astype(np.int64), "valid")[0][::2] for kernel in layer["weights"]])
@@ -66,7 +62,7 @@ def test_a_layer(tmp_path):
 def test_what_is_wrong_with_a_layer_is_said_in_one_line(changes, message, tmp_path):
     np.savez(tmp_path / "layer.npz", **arrays(**changes))
     done = command(tmp_path / "layer.npz", tmp_path / "result.npz")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert message in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "result.npz").exists()
 
@@ -75,6 +71,6 @@ def test_a_file_that_is_no_layer(tmp_path):
     (tmp_path / "text.npz").write_text("no zip file")
     for name in ("text.npz", "nothing.npz"):
         done = command(tmp_path / name, tmp_path / "result.npz")
-        assert done.returncode == 1 and done.stderr.startswith(str(tmp_path / name)) and done.stderr.count("\n") == 1
+        assert done.exit_code == 1 and done.stderr.startswith(str(tmp_path / name)) and done.stderr.count("\n") == 1
     done = command(tmp_path / "text.npz", tmp_path / "result.npz", config="huge")
-    assert done.returncode == 1 and "configuration 'huge' is unknown" in done.stderr
+    assert done.exit_code == 1 and "configuration 'huge' is unknown" in done.stderr

@@ -17,43 +17,55 @@ from verif.env.sequences import RunLayer, output_of
 from verif.stimulus import make_layer
 
 # name: (C, H, W), K, (R, S), what differs from make_layer's defaults, cut (line, tile, splits) or None for a simple one
+SAME = {"padding": (1, 1, 1, 1)}
+DENSE = {"mode": (1, 1), "skip": False}
 CASES = {
-    "1x1 plane": ((20, 1, 1), 9, (1, 1), {}, None),
-    "1x1 plane, 3x3 kernel": ((5, 1, 1), 8, (3, 3), {"padding": (1, 1, 1, 1)}, None),
-    "one row": ((6, 1, 40), 8, (1, 5), {"padding": (0, 0, 2, 2)}, None),
-    "one column": ((6, 40, 1), 8, (5, 1), {"padding": (2, 2, 0, 0)}, None),
-    "64 wide": ((4, 6, 64), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 64), (1, 64), 1)),
-    "full lines": ((3, 3, 64), 4, (1, 1), {"mask": "full"}, ((1, 64), (1, 64), 1)),
-    "empty rows": ((4, 6, 64), 4, (2, 2), {"mask": "empty_rows"}, ((1, 64), (1, 60), 1)),
-    "one position short of full lines": ((3, 3, 63), 4, (1, 1), {"mask": "full"}, ((1, 63), (1, 63), 1)),
-    "wider than a line": ((3, 5, 100), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 64), (1, 50), 1)),
-    "wider than two lines": ((2, 3, 150), 4, (1, 3), {}, ((1, 64), (1, 64), 1)),
-    "lines are columns": ((3, 70, 3), 4, (3, 1), {}, ((64, 1), (32, 2), 1)),
-    "unequal kernel 2x5": ((4, 9, 11), 8, (2, 5), {}, None),
-    "unequal kernel 7x1": ((4, 9, 11), 8, (7, 1), {"padding": (3, 3, 0, 0)}, None),
-    "kernel 7x7": ((3, 9, 9), 8, (7, 7), {"padding": (3, 3, 3, 3)}, ((4, 9), (3, 3), 1)),
-    "stride 2 along rows": ((4, 9, 11), 8, (3, 3), {"stride": (2, 1), "padding": (1, 1, 1, 1)}, None),
-    "stride 2 along columns": ((4, 9, 11), 8, (3, 3), {"stride": (1, 2), "padding": (1, 1, 1, 1)}, None),
-    "stride 2, 1x1 kernel": ((8, 11, 9), 8, (1, 1), {"stride": (2, 2)}, None),
-    "stride 2, even padding": ((4, 9, 11), 8, (3, 3), {"stride": (2, 2), "padding": (1, 1, 1, 1)}, None),
-    "stride 2, 7x7 kernel": ((3, 14, 14), 8, (7, 7), {"stride": (2, 2), "padding": (3, 2, 2, 3)}, ((4, 14), (3, 3), 1)),
-    "padding alone in a window": ((3, 2, 2), 4, (1, 1), {"padding": (3, 3, 3, 3)}, ((2, 2), (2, 2), 1)),
-    "one position a tile": ((4, 4, 5), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((1, 1), (1, 1), 1)),
-    "a split a channel": ((7, 5, 5), 8, (3, 3), {"padding": (1, 1, 1, 1)}, ((5, 5), (5, 5), 7)),
-    "uneven splits": ((11, 6, 6), 17, (3, 3), {"padding": (1, 1, 1, 1)}, ((6, 6), (3, 6), 4)),
-    "one output channel": ((9, 5, 5), 1, (3, 3), {}, None),
-    "many chunks": ((2, 4, 4), 70, (1, 1), {}, None),
-    "signed in and out": ((6, 6, 6), 8, (3, 3), {"signed": True, "clamp": (-128, 127)}, None),
-    "unsigned in, signed out": ((6, 6, 6), 8, (3, 3), {"clamp": (-100, 100)}, None),
-    "narrow clamp": ((6, 6, 6), 8, (3, 3), {"clamp": (3, 6)}, None),
-    "output all zero": ((6, 6, 6), 8, (3, 3), {"clamp": (0, 0)}, None),
-    "dense baseline": ((6, 8, 8), 8, (3, 3), {"mode": (1, 1), "skip": False, "padding": (1, 1, 1, 1)}, None),
-    "dense baseline, split": ((9, 8, 8), 8, (2, 2), {"mode": (1, 1), "skip": False}, ((4, 8), (4, 7), 3)),
-    "dense baseline, wide": ((3, 4, 90), 5, (1, 2), {"mode": (1, 1), "skip": False, "stride": (1, 2)}, ((1, 64), (1, 45), 1)),
+    "planes": {
+        "1x1": ((20, 1, 1), 9, (1, 1), {}, None),
+        "1x1, 3x3 kernel": ((5, 1, 1), 8, (3, 3), SAME, None),
+        "one row": ((6, 1, 40), 8, (1, 5), {"padding": (0, 0, 2, 2)}, None),
+        "one column": ((6, 40, 1), 8, (5, 1), {"padding": (2, 2, 0, 0)}, None),
+        "64 wide": ((4, 6, 64), 8, (3, 3), SAME, ((1, 64), (1, 64), 1)),
+        "wider than a line": ((3, 5, 100), 8, (3, 3), SAME, ((1, 64), (1, 50), 1)),
+        "wider than two lines": ((2, 3, 150), 4, (1, 3), {}, ((1, 64), (1, 64), 1)),
+        "lines are columns": ((3, 70, 3), 4, (3, 1), {}, ((64, 1), (32, 2), 1)),
+        "full lines": ((3, 3, 64), 4, (1, 1), {"mask": "full"}, ((1, 64), (1, 64), 1)),
+        "one position short of full lines": ((3, 3, 63), 4, (1, 1), {"mask": "full"}, ((1, 63), (1, 63), 1)),
+        "empty rows": ((4, 6, 64), 4, (2, 2), {"mask": "empty_rows"}, ((1, 64), (1, 60), 1)),
+    },
+    "kernels and strides": {
+        "2x5": ((4, 9, 11), 8, (2, 5), {}, None),
+        "7x1": ((4, 9, 11), 8, (7, 1), {"padding": (3, 3, 0, 0)}, None),
+        "7x7": ((3, 9, 9), 8, (7, 7), {"padding": (3, 3, 3, 3)}, ((4, 9), (3, 3), 1)),
+        "stride 2 along rows": ((4, 9, 11), 8, (3, 3), SAME | {"stride": (2, 1)}, None),
+        "stride 2 along columns": ((4, 9, 11), 8, (3, 3), SAME | {"stride": (1, 2)}, None),
+        "stride 2": ((4, 9, 11), 8, (3, 3), SAME | {"stride": (2, 2)}, None),
+        "stride 2, 1x1": ((8, 11, 9), 8, (1, 1), {"stride": (2, 2)}, None),
+        "stride 2, 7x7": ((3, 14, 14), 8, (7, 7), {"stride": (2, 2), "padding": (3, 2, 2, 3)}, ((4, 14), (3, 3), 1)),
+        "padding alone in a window": ((3, 2, 2), 4, (1, 1), {"padding": (3, 3, 3, 3)}, ((2, 2), (2, 2), 1)),
+    },
+    "cuts": {
+        "one position a tile": ((4, 4, 5), 8, (3, 3), SAME, ((1, 1), (1, 1), 1)),
+        "a split a channel": ((7, 5, 5), 8, (3, 3), SAME, ((5, 5), (5, 5), 7)),
+        "uneven splits": ((11, 6, 6), 17, (3, 3), SAME, ((6, 6), (3, 6), 4)),
+        "one output channel": ((9, 5, 5), 1, (3, 3), {}, None),
+        "many chunks": ((2, 4, 4), 70, (1, 1), {}, None),
+    },
+    "number formats": {
+        "signed in and out": ((6, 6, 6), 8, (3, 3), {"signed": True, "clamp": (-128, 127)}, None),
+        "unsigned in, signed out": ((6, 6, 6), 8, (3, 3), {"clamp": (-100, 100)}, None),
+        "narrow clamp": ((6, 6, 6), 8, (3, 3), {"clamp": (3, 6)}, None),
+        "output all zero": ((6, 6, 6), 8, (3, 3), {"clamp": (0, 0)}, None),
+    },
+    "dense baseline": {
+        "whole": ((6, 8, 8), 8, (3, 3), DENSE | SAME, None),
+        "split": ((9, 8, 8), 8, (2, 2), DENSE, ((4, 8), (4, 7), 3)),
+        "wide": ((3, 4, 90), 5, (1, 2), DENSE | {"stride": (1, 2)}, ((1, 64), (1, 45), 1)),
+    },
 }
 
 
-def cut_of(config, layer, shapes):
+def cut_of(layer, shapes):
     """The case's cut, or whole rows for lines and a tile of up to 4x8."""
     if shapes:
         line, tile, splits = shapes
@@ -72,11 +84,12 @@ class LayerTest(CoreTest):
 
 
 @pyuvm.test()
-class DirectedLayer(LayerTest):
+class DirectedLayers(LayerTest):
     async def scenario(self):
-        shape, out_channels, kernel, options, shapes = CASES[os.environ["CASE"]]
-        layer = make_layer(self.rng, shape, out_channels, kernel, **options)
-        await self.run_layer(layer, cut_of(self.config, layer, shapes))
+        for name, (shape, out_channels, kernel, options, shapes) in CASES[os.environ["GROUP"]].items():
+            self.logger.info("case %s", name)
+            layer = make_layer(self.rng, shape, out_channels, kernel, **options)
+            await self.run_layer(layer, cut_of(layer, shapes))
 
 
 @pyuvm.test()
@@ -141,30 +154,26 @@ class EveryIndexPattern(LayerTest):
     """One input channel for each index pattern of a group; each group of the vector starts at another one."""
 
     async def scenario(self):
-        k, m = (int(n) for n in os.environ["MODE"].split("/"))
+        for k, m in km.MODES:
+            await self.run_layer(*self.layer(k, m))
+
+    def layer(self, k, m):
         patterns = list(combinations(range(m), k))
         groups = self.config.NumLanes // k
         layer = make_layer(self.rng, (len(patterns), 1, 2), groups * m, (1, 1), mode=(k, m), mask="full")
         weights = np.zeros_like(layer.weights)
         for group in range(groups):
             for channel in range(len(patterns)):
-                pattern = patterns[(channel + group * 7) % len(patterns)]
-                for index in pattern:
+                for index in patterns[(channel + group * 7) % len(patterns)]:
                     weights[group * m + index, channel] = self.rng.choice([-1, 1]) * self.rng.integers(1, 128)
-        layer = replace(layer, weights=weights)
-        await self.run_layer(layer, Cut(LineShape(1, 2), LineShape(1, 2)))
+        return replace(layer, weights=weights), Cut(LineShape(1, 2), LineShape(1, 2))
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_directed(case):
-    simulate("DirectedLayer", CASE=case)
+@pytest.mark.parametrize("group", CASES)
+def test_directed(group):
+    simulate("DirectedLayers", GROUP=group)
 
 
-@pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane"])
+@pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane", "EveryIndexPattern"])
 def test_sweep(testcase):
     simulate(testcase)
-
-
-@pytest.mark.parametrize("mode", [f"{k}/{m}" for k, m in km.MODES])
-def test_every_index_pattern(mode):
-    simulate("EveryIndexPattern", MODE=mode)
