@@ -71,7 +71,7 @@ class Configuration(RegisterTest):
     async def scenario(self):
         config = self.config
         expected = {
-            "ID": {"product": 0x5343, "major": 1, "minor": 0},
+            "ID": {"signature": 0x5343, "major": 1, "minor": 0},
             "CONFIG_ARRAY": {"num_pe": config.NumPe, "num_lanes": config.NumLanes},
             "CONFIG_REGION": {
                 "region_pos": config.RegionPos, "num_regions": config.NumRegions, "stream_bytes": config.StreamBytes,
