@@ -61,7 +61,7 @@ module mac_array
   logic loaded_q;
   always_ff @(posedge clk_i) begin
     loaded_q <= load_i;
-    if ($time != 0 && loaded_q) begin
+    if (rst_ni && $time != 0 && loaded_q) begin
       for (int unsigned l = 0; l < NumLanes; l++) begin
         for (int unsigned n = l & ~32'd3; n < l; n++) begin
           if (nonzero_q[l] && nonzero_q[n] && channel_q[l] == channel_q[n]) begin

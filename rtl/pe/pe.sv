@@ -248,7 +248,7 @@ module pe
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.
   always_ff @(posedge clk_i) begin
-    if ($time != 0 && unit_in != unit_done && units_q == (unit_in ? '1 : '0)) $error("%m: lost count of the units");
+    if (rst_ni && $time != 0 && unit_in != unit_done && units_q == (unit_in ? '1 : '0)) $error("%m: lost count of the units");
   end
 `endif
 

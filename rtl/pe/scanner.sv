@@ -172,7 +172,7 @@ module scanner
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.
   always_ff @(posedge clk_i) begin
-    if ($time != 0 && unblock_i && !blocked_q) $error("%m: unblocked in the middle of a unit");
+    if (rst_ni && $time != 0 && unblock_i && !blocked_q) $error("%m: unblocked in the middle of a unit");
   end
 `endif
 

@@ -92,7 +92,7 @@ module weight_queue
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.
   always_ff @(posedge clk_i) begin
-    if ($time != 0 && rvalid_i && used_q == filled_q + requests_q) $error("%m: a vector came that was not requested");
+    if (rst_ni && $time != 0 && rvalid_i && used_q == filled_q + requests_q) $error("%m: a vector came that was not requested");
   end
 `endif
 
