@@ -150,7 +150,7 @@ class EarlyStreams(LayersTest):
         d = plan.descriptor
         lines = [packet_of(beats) for beats in stream.activation_packets(plan, layer)]
         weights = [Packet(stream.weight_beats(self.config, layer), [])]
-        for wait in (0, 1, 2, 3, 6, 30):
+        for wait in (-4, -3, -2, -1, 0, 3, 6, 30):
             early = EarlyLoad(
                 (self.core.weights, Transfer(weights)), wait, "wgt_load", WGT_BASE=0, WGT_COUNT=plan.wgt_count,
             )  # fmt: skip
@@ -172,7 +172,7 @@ class EarlyStreams(LayersTest):
 
 
 class EarlyLoad(CoreSequence):
-    """A load whose packets are offered some cycles before its command."""
+    """A load whose packets are offered ``wait`` cycles before its command's register write starts (negative: after)."""
 
     mode = None
 
@@ -186,12 +186,16 @@ class EarlyLoad(CoreSequence):
         if self.mode:
             await self.write("WGT_MODE", **self.mode)
         since = self.events()
-        feeding = start_soon(self.item(*self.feed))
-        if self.wait:
-            await ClockCycles(cocotb.top.clk_i, self.wait)
-        await self.write("CTRL", **{self.command: 1})
+        feeding = start_soon(self.after(-self.wait, self.item(*self.feed)))
+        await self.after(self.wait, self.write("CTRL", **{self.command: 1}))
         await feeding
         await self.finish(self.command.replace("load", "done"), since, 5000)
+
+    async def after(self, cycles: int, action):
+        """Do something after a number of cycles, at once when it is not positive."""
+        if cycles > 0:
+            await ClockCycles(cocotb.top.clk_i, cycles)
+        await action
 
 
 @pyuvm.test()
@@ -209,6 +213,9 @@ class SameLayerTwice(LayersTest):
         assert cocotb.top.irq_o.value == 0
 
 
-@pytest.mark.parametrize("testcase", ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "EarlyStreams", "SameLayerTwice"])
+@pytest.mark.parametrize(
+    "testcase",
+    ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "EarlyStreams", "SameLayerTwice"],
+)
 def test_layers(testcase):
     simulate(testcase)
