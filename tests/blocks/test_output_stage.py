@@ -131,7 +131,7 @@ class Pe:
             assert self.request(), "granted without a request"
             job, unit, _ = self.units[0]
             self.rows = deque(job.rows[unit])
-            self.wait = 2
+            self.wait = 1
             self.sent = 0
         elif self.units and self.rows is None:
             job, unit, left = self.units[0]
@@ -288,14 +288,13 @@ async def every_tile_shape(dut):
 
 @cocotb.test()
 async def oldest_job_comes_last(dut):
-    """Each PE waits with a unit of a younger job while the oldest job's units are late: no deadlock for want of slots."""
+    """Units of younger jobs want slots while the oldest job's are late, and the younger jobs' others wait behind those."""
     gen = rng()
     bench = Bench(dut, gen)
     await bench.reset()
-    for splits in (2, 3, 7):
-        work = LayerOfJobs(gen, bench.p["NumLanes"], tile_w=4, tile_h=1, tiles=(1, 6), chunks=2, splits=splits)
-        # The older a job the later its units, and its last unit is later than the younger jobs' first.
-        await bench.run(work, lambda job, unit: 80 * unit + max(0, 120 - 10 * job.number), per_pe=3)
+    for splits in (2, 3, 5):
+        work = LayerOfJobs(gen, bench.p["NumLanes"], tile_w=4, tile_h=1, tiles=(2, 8), chunks=1, splits=splits)
+        await bench.run(work, lambda job, unit: 300 if job.number % 8 == 0 else 0, per_pe=3)
 
 
 @cocotb.test()
@@ -355,7 +354,7 @@ async def throughput(dut):
         # processors; and a slot, which is filled and read in turn.
         limit = max(beats, (rows + 2) * p["NumSp"], lines * p["NumSp"], (rows + beats + 7) / p["NumStage"])
         dut._log.info(f"ratio {1 << ratio}: {measured:.1f} cycles a job and streaming processor, limit {limit}, {beats} beats")
-        assert 0.93 * limit <= measured <= 1.03 * limit + 1
+        assert 0.9 * limit <= measured <= 1.03 * limit + 1
         if (p["SpLanes"], p["NumSp"], p["NumStage"], lines * h * w) == (32, 2, 2, 2048) and ratio == 1:
             assert 64 <= measured <= 70
 
@@ -376,6 +375,7 @@ def test_output_stage(sim, pes, lanes, sps, sp_lanes, stages, layers):
         "output_stage",
         {"NumPe": pes, "NumLanes": lanes, "NumSp": sps, "SpLanes": sp_lanes, "NumStage": stages},
         sim=sim, env={"Layers": str(layers)},
+        testcase=["random_layers", "overflow"] if sim == "icarus" else None,  # the generated Verilog is slow there
     )  # fmt: skip
 
 
