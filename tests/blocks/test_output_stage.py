@@ -2,7 +2,6 @@
 
 import os
 from collections import deque
-from dataclasses import dataclass, field
 
 import cocotb
 import numpy as np
@@ -10,108 +9,16 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from models.reference import requantize
+from tests.blocks.output_jobs import PARAM, Job, LayerOfJobs
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
-LAYER, DERIVED, INFO = struct("layer_t"), struct("derived_t"), struct("drain_info_t")
-PARAM, LINE = struct("param_t"), struct("line_write_t")
+LAYER, DERIVED, INFO, LINE = struct("layer_t"), struct("derived_t"), struct("drain_info_t"), struct("line_write_t")
 
 
 def parameters() -> dict[str, int]:
     return {name: int(os.environ[name]) for name in ("NumPe", "NumLanes", "NumSp", "SpLanes", "NumStage")}
-
-
-@dataclass
-class Job:
-    """A (tile, chunk): what its units hand over and the lines that it must become."""
-
-    number: int
-    info: dict
-    rows: list[np.ndarray]  # of each unit, uint32 (rows, banks)
-    lines: dict[int, np.ndarray]  # index address: uint8 (64,), zeros outside the plane
-    open_lines: set[int] = field(default_factory=set)
-
-
-class LayerOfJobs:
-    """A random layer: descriptor, parameters and jobs with random accumulators."""
-
-    def __init__(self, gen, lanes: int, **fixed) -> None:
-        ratio = fixed.get("ratio", int(gen.integers(3)))
-        limit = 32 if ratio == 2 else 64
-        tile_w = fixed.get("tile_w", int(gen.integers(1, limit + 1)))
-        tile_h = fixed.get("tile_h", int(gen.integers(1, limit // tile_w + 1)))
-        tiles_y, tiles_x = fixed.get("tiles", tuple(int(x) for x in gen.integers(1, 4, 2)))
-        chunk_k = lanes << ratio
-        chunks = fixed.get("chunks", int(gen.integers(1, 4)))
-        out_k = fixed.get("out_k", int(gen.integers((chunks - 1) * chunk_k + 1, chunks * chunk_k + 1)))
-        splits = fixed.get("splits", int(gen.choice([1, 2, 5])))
-        signed = bool(gen.integers(2))
-        low, high = (-128, 127) if signed else (0, 255)
-        if gen.random() < 0.5:
-            low, high = sorted(int(x) for x in gen.integers(low, high + 1, 2))
-        out_h = tiles_y * tile_h - int(gen.integers(tile_h))
-        out_w = tiles_x * tile_w - int(gen.integers(tile_w))
-        if fixed.get("full_tiles"):
-            out_h, out_w = tiles_y * tile_h, tiles_x * tile_w
-        self.layer = {
-            "out_signed": signed, "out_k": out_k, "out_h": out_h, "out_w": out_w, "tile_h": tile_h, "tile_w": tile_w,
-            "tiles_y": tiles_y, "tiles_x": tiles_x, "chunks": chunks, "splits": splits,
-            "par_base": int(gen.integers(1000)), "out_idx_base": int(gen.integers(1000)),
-            "out_act_base": int(gen.integers(1000)), "clamp_lo": low, "clamp_hi": high,
-        }  # fmt: skip
-        self.layer["out_act_limit"] = self.layer["out_act_base"] + fixed.get("words", 1 << 20)
-        self.derived = {"ratio": ratio, "chunk_k": chunk_k, "out_lines": tiles_y * tiles_x}
-        self.bias = gen.integers(-(2**31), 2**31, out_k) >> gen.integers(0, 32, out_k)
-        self.multiplier = gen.integers(0, 2**31, out_k)
-        self.shift = gen.integers(1, 63, out_k)
-        sensible = gen.random(out_k) < 0.9  # results that are not all 0 or clamped
-        self.shift[sensible] = gen.integers(50, 60, sensible.sum())
-        self.jobs = [
-            self._job(gen, ty, tx, chunk, number)
-            for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks))
-        ]
-
-    def _job(self, gen, ty: int, tx: int, chunk: int, number: int) -> Job:
-        d, ratio, chunk_k = self.layer, self.derived["ratio"], self.derived["chunk_k"]
-        h, w = min(d["tile_h"], d["out_h"] - ty * d["tile_h"]), min(d["tile_w"], d["out_w"] - tx * d["tile_w"])
-        npos = (h - 1) * d["tile_w"] + w
-        acc = gen.integers(-(2**31), 2**31, (d["splits"], chunk_k, npos))  # of positions outside the plane as well
-        share = 4 >> ratio
-        rows = []
-        for unit in acc:
-            image = gen.integers(-(2**31), 2**31, (-(-npos // share), 4 * len(unit) // (1 << ratio)))
-            for channel, p in np.ndindex(unit.shape):
-                quad_k = 16 // share
-                bank = channel // quad_k * 16 + p % share * quad_k + channel % quad_k
-                image[p // share, bank] = unit[channel, p]
-            rows.append(image.astype(np.int32).view(np.uint32))
-        total = acc.sum(0).astype(np.int32)  # wraps as the adders do
-        first, last = chunk * chunk_k, min((chunk + 1) * chunk_k, d["out_k"])
-        channels = slice(first, last)
-        out = requantize(
-            total[: last - first], self.bias[channels], self.multiplier[channels], self.shift[channels],
-            d["clamp_lo"], d["clamp_hi"],
-        ).view(np.uint8)  # fmt: skip
-        inside = np.arange(npos) % d["tile_w"] < w
-        out_line = ty * d["tiles_x"] + tx
-        lines = {}
-        for channel in range(first, last):
-            line = np.zeros(64, np.uint8)
-            line[:npos] = out[channel - first] * inside
-            lines[d["out_idx_base"] + channel * self.derived["out_lines"] + out_line] = line
-        info = {
-            "job": number, "split": d["splits"] > 1, "chunk": chunk, "out_line": out_line, "tile_h": h, "tile_w": w,
-        }  # fmt: skip
-        return Job(number, info, rows, lines, set(lines))
-
-    def parameter(self, address: int) -> int:
-        channel = address - self.layer["par_base"]
-        assert 0 <= channel < self.layer["out_k"], f"parameters of channel {channel} are read"
-        return PARAM.pack(
-            {"shift": self.shift[channel], "multiplier": self.multiplier[channel], "bias": self.bias[channel]}
-        )
 
 
 class Pe:
@@ -305,32 +212,11 @@ async def overflow(dut):
     await bench.reset()
     for words in (0, 1, 9, 40):
         work = LayerOfJobs(
-            gen, bench.p["NumLanes"], tile_w=16, tile_h=2, tiles=(2, 2), chunks=2, ratio=1, splits=2, words=words
-        )
-        work.layer |= {"clamp_lo": 1, "clamp_hi": 255}
-        for job in work.jobs:  # all values in the plane are at least 1, so every line needs room
-            redo_lines(work, job)
+            gen, bench.p["NumLanes"], tile_w=16, tile_h=2, tiles=(2, 2), chunks=2, ratio=1, splits=2, words=words,
+            clamp=(1, 255),  # no value is 0, so every line needs room
+        )  # fmt: skip
         await bench.run(work, lambda job, unit: 0, 0.7, overflow=True)
         await bench.run(LayerOfJobs(gen, bench.p["NumLanes"], tiles=(1, 2)), lambda job, unit: 0)
-
-
-def redo_lines(work: LayerOfJobs, job: Job) -> None:
-    """Expected lines of a job after the clamp bounds were changed to those of an unsigned output."""
-    d, ratio = work.layer, work.derived["ratio"]
-    share, quad_k = 4 >> ratio, 4 << ratio
-    total = sum(rows.view(np.int32).astype(np.int64) for rows in job.rows).astype(np.int32)
-    for address in job.lines:
-        channel = (address - d["out_idx_base"]) // work.derived["out_lines"]
-        cl = channel - job.info["chunk"] * work.derived["chunk_k"]
-        line = np.zeros(64, np.uint8)
-        for p in range(64):
-            if p // d["tile_w"] < job.info["tile_h"] and p % d["tile_w"] < job.info["tile_w"]:
-                acc = total[p // share, cl // quad_k * 16 + p % share * quad_k + cl % quad_k].reshape(1)
-                c = slice(channel, channel + 1)
-                line[p] = requantize(
-                    acc, work.bias[c], work.multiplier[c], work.shift[c], d["clamp_lo"], d["clamp_hi"]
-                )[0]  # fmt: skip
-        job.lines[address] = line
 
 
 @cocotb.test()

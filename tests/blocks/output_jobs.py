@@ -1,0 +1,134 @@
+"""Layers and jobs for the tests of the output stage: accumulators, where they lie in PEs and slots, and their lines.
+
+Places follow docs/architecture.md section 7.6 and the description of a slot in rtl/out/out_pkg.sv.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.reference import requantize
+from verif.structs import struct
+
+PARAM = struct("param_t")
+ROWS = 32  # of an accumulator bank
+
+
+def to_flat(words: np.ndarray) -> int:
+    """32-bit words as one vector, the first in its low bits."""
+    return int.from_bytes(words.astype("<u4").tobytes(), "little")
+
+
+def from_flat(flat: int, count: int) -> np.ndarray:
+    """Inverse of to_flat, uint32 (count,)."""
+    return np.frombuffer(int(flat).to_bytes(4 * count, "little"), "<u4")
+
+
+def place(channel, position, ratio: int):
+    """Row and bank of a PE's accumulators, by channel of the chunk and position; `ratio` is log2 of m/k."""
+    share, quad_k = 4 >> ratio, 4 << ratio  # positions in a row, channels of a quad
+    return position // share, channel // quad_k * 16 + position % share * quad_k + channel % quad_k
+
+
+def _skew_bits(banks: int) -> list[int]:
+    """The bank bit that each bit of a row number is sent to, where there are enough."""
+    return [0, 1, *range(4, banks.bit_length() - 1), 2, 3][:5]
+
+
+def skew(row: int, banks: int) -> int:
+    """What the bank number of a row's accumulators is exclusive-ored with in a slot."""
+    return sum((row >> i & 1) << bit for i, bit in enumerate(_skew_bits(banks)))
+
+
+def unskew(bank, banks: int):
+    """The row bits that `bank` (a number or an array) stands for: the inverse of skew."""
+    return sum((bank >> bit & 1) << i for i, bit in enumerate(_skew_bits(banks)))
+
+
+@dataclass
+class Job:
+    """A (tile, chunk): what its units hand over and the lines that it must become."""
+
+    number: int
+    info: dict  # drain_info_t
+    acc: np.ndarray  # the units' sum, int32 (channels below K, positions up to the tile's last)
+    rows: list[np.ndarray]  # of each unit, uint32 (rows, banks)
+    lines: dict[int, np.ndarray]  # index address: uint8 (64,), zeros outside the plane; in order of channels
+    open_lines: set[int] = field(default_factory=set)
+
+
+class LayerOfJobs:
+    """A random layer: descriptor, parameters and jobs with random accumulators."""
+
+    def __init__(self, gen, lanes: int, **fixed) -> None:
+        ratio = fixed.get("ratio", int(gen.integers(3)))
+        limit = 32 if ratio == 2 else 64
+        tile_w = fixed.get("tile_w", int(gen.integers(1, limit + 1)))
+        tile_h = fixed.get("tile_h", int(gen.integers(1, limit // tile_w + 1)))
+        tiles_y, tiles_x = fixed.get("tiles", tuple(int(x) for x in gen.integers(1, 4, 2)))
+        chunk_k = lanes << ratio
+        chunks = fixed.get("chunks", int(gen.integers(1, 4)))
+        out_k = fixed.get("out_k", int(gen.integers((chunks - 1) * chunk_k + 1, chunks * chunk_k + 1)))
+        splits = fixed.get("splits", int(gen.choice([1, 2, 5])))
+        signed = bool(gen.integers(2))
+        low, high = (-128, 127) if signed else (0, 255)
+        if gen.random() < 0.5:
+            low, high = sorted(int(x) for x in gen.integers(low, high + 1, 2))
+        low, high = fixed.get("clamp", (low, high))
+        out_h = tiles_y * tile_h - int(gen.integers(tile_h))
+        out_w = tiles_x * tile_w - int(gen.integers(tile_w))
+        if fixed.get("full_tiles"):
+            out_h, out_w = tiles_y * tile_h, tiles_x * tile_w
+        self.layer = {
+            "out_signed": signed, "out_k": out_k, "out_h": out_h, "out_w": out_w, "tile_h": tile_h, "tile_w": tile_w,
+            "tiles_y": tiles_y, "tiles_x": tiles_x, "chunks": chunks, "splits": splits,
+            "par_base": int(gen.integers(1000)), "out_idx_base": int(gen.integers(1000)),
+            "out_act_base": int(gen.integers(1000)), "clamp_lo": low, "clamp_hi": high,
+        }  # fmt: skip
+        self.layer["out_act_limit"] = self.layer["out_act_base"] + fixed.get("words", 1 << 20)
+        self.derived = {"ratio": ratio, "chunk_k": chunk_k, "out_lines": tiles_y * tiles_x}
+        self.bias = gen.integers(-(2**31), 2**31, out_k) >> gen.integers(0, 32, out_k)
+        self.multiplier = gen.integers(0, 2**31, out_k)
+        self.shift = gen.integers(1, 63, out_k)
+        sensible = gen.random(out_k) < 0.9  # results that are not all 0 or clamped
+        self.shift[sensible] = gen.integers(50, 60, sensible.sum())
+        self.jobs = [
+            self._job(gen, ty, tx, chunk, number)
+            for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks))
+        ]
+
+    def _job(self, gen, ty: int, tx: int, chunk: int, number: int) -> Job:
+        d, ratio, chunk_k = self.layer, self.derived["ratio"], self.derived["chunk_k"]
+        h, w = min(d["tile_h"], d["out_h"] - ty * d["tile_h"]), min(d["tile_w"], d["out_w"] - tx * d["tile_w"])
+        npos = (h - 1) * d["tile_w"] + w
+        acc = gen.integers(-(2**31), 2**31, (d["splits"], chunk_k, npos))  # of positions outside the plane as well
+        rows, banks = place(*np.indices((chunk_k, npos)), ratio)
+        images = []
+        for unit in acc:
+            image = gen.integers(-(2**31), 2**31, (rows.max() + 1, 4 * chunk_k >> ratio))
+            image[rows, banks] = unit
+            images.append(image.astype(np.uint32))
+        first, last = chunk * chunk_k, min((chunk + 1) * chunk_k, d["out_k"])
+        total = acc.sum(0).astype(np.int32)[: last - first]  # wraps as the adders do
+        channels = slice(first, last)
+        out = requantize(
+            total, self.bias[channels], self.multiplier[channels], self.shift[channels], d["clamp_lo"], d["clamp_hi"]
+        ).view(np.uint8)
+        inside = np.arange(npos) % d["tile_w"] < w
+        out_line = ty * d["tiles_x"] + tx
+        lines = {}
+        for channel in range(first, last):
+            line = np.zeros(64, np.uint8)
+            line[:npos] = out[channel - first] * inside
+            lines[d["out_idx_base"] + channel * self.derived["out_lines"] + out_line] = line
+        info = {
+            "job": number, "split": d["splits"] > 1, "chunk": chunk, "out_line": out_line, "tile_h": h, "tile_w": w,
+        }  # fmt: skip
+        return Job(number, info, total, images, lines, set(lines))
+
+    def parameter(self, address: int) -> int:
+        channel = address - self.layer["par_base"]
+        assert 0 <= channel < self.layer["out_k"], f"parameters of channel {channel} are read"
+        return PARAM.pack(
+            {"shift": self.shift[channel], "multiplier": self.multiplier[channel], "bias": self.bias[channel]}
+        )
