@@ -1,0 +1,98 @@
+"""What surrounds a streaming processor, for tests of it and of its reader: staging slots and the Parameter Memory."""
+
+import os
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from tests.blocks.output_jobs import ROWS, Job, LayerOfJobs, skew, to_flat, unskew
+from verif.structs import struct
+
+LAYER, DERIVED, SLOT = struct("layer_t"), struct("derived_t"), struct("slot_info_t")
+
+
+def slot_info(work: LayerOfJobs, job: Job) -> dict:
+    """The fields of slot_info_t."""
+    h, w, pitch = job.info["tile_h"], job.info["tile_w"], work.layer["tile_w"]
+    mask = sum(1 << y * pitch + x for y in range(h) for x in range(w))
+    carried = {name: job.info[name] for name in ("job", "chunk", "out_line")}
+    return carried | {"npos": (h - 1) * pitch + w, "mask": mask}
+
+
+class SlotBench:
+    """Slots that hold jobs from `fill` until they are freed; `drive` and `observe` are called in every cycle."""
+
+    def __init__(self, dut, gen) -> None:
+        self.dut, self.gen = dut, gen
+        self.stages = int(os.environ["NumStage"])
+        self.banks = 4 * int(os.environ["NumLanes"])
+        self.jobs: list[Job | None] = [None] * self.stages
+        self.taken = [False] * self.stages
+        self.infos = [0] * self.stages
+        self.memory = gen.integers(0, 2**32, (self.stages, self.banks, ROWS), dtype=np.uint32)
+        self.words = self.memory[:, :, 0].copy()  # read last
+        self.par = 0
+
+    async def start(self) -> None:
+        dut = self.dut
+        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+        dut.rst_ni.value = 0
+        self.drive()
+        dut.layer_i.value = dut.derived_i.value = 0
+        await FallingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+
+    def set_layer(self, work: LayerOfJobs) -> None:
+        self.work = work
+        self.dut.layer_i.value, self.dut.derived_i.value = LAYER.pack(work.layer), DERIVED.pack(work.derived)
+
+    @property
+    def vacant(self) -> list[int]:
+        return [stage for stage, job in enumerate(self.jobs) if job is None]
+
+    @property
+    def full(self) -> list[int]:
+        return [stage for stage, job in enumerate(self.jobs) if job and not self.taken[stage]]
+
+    def fill(self, stage: int, job: Job) -> None:
+        """Put a job, the sum of its units, into a vacant slot."""
+        self.jobs[stage], self.taken[stage] = job, False
+        self.infos[stage] = SLOT.pack(slot_info(self.work, job))
+        for row, words in enumerate(sum(job.rows)):
+            self.memory[stage, np.arange(self.banks) ^ skew(row, self.banks), row] = words
+
+    def drive(self) -> None:
+        dut = self.dut
+        dut.full_i.value = sum(1 << stage for stage in self.full)
+        dut.info_i.value = sum(info << (SLOT.width * stage) for stage, info in enumerate(self.infos))
+        dut.words_i.value, dut.par_i.value = to_flat(self.words), self.par
+
+    def observe(self) -> tuple[int | None, int | None, int | None]:
+        """What the DUT does in this cycle: the slot that it takes, reads and frees, if any."""
+        dut = self.dut
+        took, read, freed = (self._one(port) for port in (dut.take_o, dut.read_o, dut.free_o))
+        assert took is None or took in self.full
+        for stage in {read, freed} - {None}:
+            assert self.jobs[stage] and self.taken[stage], f"slot {stage} is read or freed, but not taken"
+        assert dut.par_re_o.value == (read is not None)
+        if read is not None:
+            select, row, low = (int(port.value) for port in (dut.select_o, dut.row_o, dut.low_o))
+            rows = row | unskew(np.arange(self.banks) ^ select, self.banks) & low
+            self.words[read] = self.memory[read, np.arange(self.banks), rows]
+            self.par = self.work.parameter(int(dut.par_addr_o.value))
+        if took is not None:
+            self.taken[took] = True
+        if freed is not None:  # what it held may change from now on
+            self.jobs[freed] = None
+            self.infos[freed] = int.from_bytes(self.gen.bytes(32), "little") % (1 << SLOT.width)
+            self.memory[freed] = self.gen.integers(0, 2**32, self.memory[freed].shape, dtype=np.uint32)
+        return took, read, freed
+
+    @staticmethod
+    def _one(port) -> int | None:
+        flags = int(port.value)
+        assert flags.bit_count() <= 1, f"{port._name} = {flags:b}"
+        return flags.bit_length() - 1 if flags else None
