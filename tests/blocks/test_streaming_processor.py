@@ -1,0 +1,99 @@
+"""streaming_processor: slots in, compressed lines out, against the reference requantisation and lines, with stalls."""
+
+import os
+from collections import deque
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.triggers import FallingEdge, RisingEdge
+
+from models.lines import LineShape, compress
+from tests.blocks.output_jobs import Job, LayerOfJobs
+from tests.blocks.slot_bench import SlotBench
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+LINE = struct("packed_line_t")
+
+
+def packed_lines(work: LayerOfJobs, job: Job) -> list[dict]:
+    """The lines of a job, fields of packed_line_t."""
+    lines = compress(np.stack(list(job.lines.values()))[:, None], LineShape(1, 64))
+    first = job.info["chunk"] * work.derived["chunk_k"]
+    return [
+        {
+            "job": job.number, "channel": first + i, "out_line": job.info["out_line"],
+            "job_end": i + 1 == len(job.lines), "bitmap": int(lines.bitmaps[i, 0]), "count": len(packed),
+            "bytes": int.from_bytes(packed.tobytes(), "little"),
+        }
+        for i, packed in enumerate(lines.packed())
+    ]  # fmt: skip
+
+
+async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_rate: float = 1) -> int:
+    """All jobs of a layer; returns the cycles from the first slot taken to the last line."""
+    dut, gen = bench.dut, bench.gen
+    bench.set_layer(work)
+    waiting, due = deque(work.jobs), deque()
+    cycles = idle = 0
+    while waiting or due or len(bench.vacant) < bench.stages:
+        for stage in bench.vacant:
+            if waiting and gen.random() < fill_rate:
+                bench.fill(stage, waiting.popleft())
+        bench.drive()
+        dut.line_ready_i.value = gen.random() < ready_rate
+        await RisingEdge(dut.clk_i)
+        took, _, _ = bench.observe()
+        if took is not None:
+            due += packed_lines(work, bench.jobs[took])
+        idle += 1
+        if dut.line_valid_o.value:
+            assert due and LINE.unpack(dut.line_o.value) == due[0]
+            if dut.line_ready_i.value:
+                due.popleft()
+                idle = 0
+        assert idle < 1000, f"stuck: {len(waiting)} jobs wait, {len(due)} lines are due"
+        cycles += bool(cycles) or took is not None
+        await FallingEdge(dut.clk_i)
+    return cycles
+
+
+async def start(dut) -> SlotBench:
+    dut.line_ready_i.value = 0
+    bench = SlotBench(dut, rng())
+    await bench.start()
+    return bench
+
+
+@cocotb.test()
+async def random_layers(dut):
+    """Any ratio, tile, K, parameters and clamp bounds; slots become full at any time, the sink stalls."""
+    bench = await start(dut)
+    for number in range(int(os.environ["Layers"])):
+        work = LayerOfJobs(bench.gen, int(os.environ["NumLanes"]), ratio=(number + 1) % 3, splits=1)
+        await run(bench, work, *bench.gen.choice([0.1, 0.5, 1], 2).tolist())
+
+
+@cocotb.test()
+async def throughput(dut):
+    """Full slots and a willing sink: SpLanes positions a cycle, all of the time."""
+    bench = await start(dut)
+    lanes, width = int(os.environ["NumLanes"]), int(os.environ["SpLanes"])
+    for ratio, shape in enumerate([(8, 8), (1, 64), (4, 8)]):
+        work = LayerOfJobs(
+            bench.gen, lanes, ratio=ratio, tile_h=shape[0], tile_w=shape[1], tiles=(2, 2), chunks=1,
+            out_k=lanes << ratio, splits=1, full_tiles=True,
+        )  # fmt: skip
+        beats = len(work.jobs) * (lanes << ratio) * max(1, shape[0] * shape[1] // width)
+        latency = 2 + 3 + 2  # of slot_reader, requantize and line_compressor
+        assert await run(bench, work) == beats + latency
+
+
+@pytest.mark.parametrize("sim, lanes, sp_lanes, stages, layers", [("verilator", 4, 8, 3, 5), ("icarus", 4, 16, 2, 1)])
+def test_streaming_processor(sim, lanes, sp_lanes, stages, layers):
+    run_block(
+        "streaming_processor", {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages},
+        sim=sim, env={"Layers": str(layers)},
+    )  # fmt: skip
