@@ -4,6 +4,7 @@ Everything is derived position by position from the definitions in docs/architec
 """
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -166,48 +167,57 @@ def carried_unit(unit: dict) -> dict:
     return {key: unit[key] for key in ("job", "split", "chunk", "out_line", "tile_h", "tile_w")}
 
 
-def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[int]]:
-    """What line_fetch does for a unit: the lines it hands on, and the index and word addresses it requests.
-
-    A line is the fields of fetched_line_t and "bytes", the bytes that its positions need, by rank.
-    """
+def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
+    """What line_walk does for a unit: the index addresses it requests and the fields of line_entry_t it hands on."""
     layer, derived = case.layer, case.derived
-    carried = carried_unit(unit)
     need_of: dict[tuple[int, int], int] = {}
     for y, x in window(case, unit):
         line = (y // layer["line_h"], x // layer["line_w"])
         need_of[line] = need_of.get(line, 0) | 1 << (y % layer["line_h"] * layer["line_w"] + x % layer["line_w"])
     if not need_of:
-        mark = {"bitmap": 0, "need": 0, "origin": 0, "last_of_channel": 1, "last_of_unit": 1, "bytes": {}}
-        return [mark | {"wgt_addr": unit["wgt_addr"], "unit": carried}], [], []
+        return [], [{"bitmap": 0, "need": 0, "ptr": 0, "origin": 0, "last_of_channel": 1, "last_of_unit": 1}]
 
     first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // derived["rs"]
-    handed_on, entries, words = [], [], []
+    addresses, entries = [], []
     for channel in range(unit["channels"]):
-        open_channel = False
         for line_y, line_x in sorted(need_of):
             address = layer["in_idx_base"] + (first_channel + channel) * derived["in_lines"] + line_y * layer["lines_x"] + line_x
-            entries.append(address)
             stored = case.lines[address]
-            need = need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1)
-            last_of_channel = (line_y, line_x) == max(need_of)
-            last_of_unit = last_of_channel and channel == unit["channels"] - 1
-            if not need and not (last_of_channel and open_channel) and not last_of_unit:
-                continue
-            open_channel = bool(need) or open_channel
-            ranks = [
-                (stored.bitmap & ((1 << bit) - 1)).bit_count() for bit in range(64) if need & stored.bitmap & 1 << bit
-            ]
-            if ranks:
-                words += range(stored.ptr + ranks[0] // 8, stored.ptr + ranks[-1] // 8 + 1)
             offset = (line_y * layer["line_h"] - unit["win_y"]) * derived["win_w"] + line_x * layer["line_w"] - unit["win_x"]
-            handed_on.append({
-                "bitmap": stored.bitmap, "need": need, "origin": offset % 512,
-                "last_of_channel": int(last_of_channel), "last_of_unit": int(last_of_unit),
-                "wgt_addr": unit["wgt_addr"] + channel * derived["rs"], "unit": carried,
-                "bytes": {rank: stored.data[rank] for rank in ranks},
+            last_of_channel = (line_y, line_x) == max(need_of)
+            addresses.append(address)
+            entries.append({
+                "bitmap": stored.bitmap, "need": need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1),
+                "ptr": stored.ptr, "origin": offset % 512, "last_of_channel": int(last_of_channel),
+                "last_of_unit": int(last_of_channel and channel == unit["channels"] - 1),
             })  # fmt: skip
-    return handed_on, entries, words
+    return addresses, entries
+
+
+def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[int]]:
+    """What line_fetch does for a unit: the lines it hands on, and the index and word addresses it requests.
+
+    A line is the fields of fetched_line_t and "bytes", the bytes that its positions need, by rank.
+    """
+    addresses, entries = expected_entries(case, unit)
+    handed_on, words = [], []
+    wgt_addr, open_channel = unit["wgt_addr"], False
+    for address, entry in zip_longest(addresses, entries):  # a mark has no address
+        bitmap, need, ptr = entry["bitmap"], entry["need"], entry["ptr"]
+        if need or entry["last_of_channel"] and open_channel or entry["last_of_unit"]:
+            open_channel = True
+            ranks = [(bitmap & ((1 << bit) - 1)).bit_count() for bit in range(64) if need & bitmap & 1 << bit]
+            if ranks:
+                words += range(ptr + ranks[0] // 8, ptr + ranks[-1] // 8 + 1)
+            handed_on.append({
+                "bitmap": bitmap, "need": need, "origin": entry["origin"],
+                "last_of_channel": entry["last_of_channel"], "last_of_unit": entry["last_of_unit"],
+                "wgt_addr": wgt_addr, "unit": carried_unit(unit),
+                "bytes": {rank: case.lines[address].data[rank] for rank in ranks},
+            })  # fmt: skip
+        if entry["last_of_channel"]:
+            wgt_addr, open_channel = wgt_addr + case.derived["rs"], False
+    return handed_on, addresses, words
 
 
 def expected_regions(case: Case, unit: dict) -> list[dict]:
