@@ -200,6 +200,7 @@ module sparsecore
   ) u_weight_memory (
     .clk_i,
     .rst_ni     (core_rst_n),
+    .start_i    (start),
     .req_i      (wgt_req),
     .urgent_i   (wgt_urgent),
     .addr_i     (wgt_addr),
@@ -232,6 +233,7 @@ module sparsecore
   ) u_activation_store (
     .clk_i,
     .rst_ni       (core_rst_n),
+    .start_i      (start),
     .act_req_i    (act_req),
     .act_urgent_i (act_urgent),
     .act_addr_i   (act_addr),

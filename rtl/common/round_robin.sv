@@ -1,6 +1,6 @@
 // Round-robin choice: the lowest-numbered request above the last one taken, else the lowest-numbered request.
 //
-// The choice is combinational; take_i says that it was used and moves the start past it.
+// The choice is combinational; take_i says that it was used and moves the start past it, clear_i moves it to request 0.
 
 module round_robin #(
   parameter int unsigned NumReq = 4,  // at least 2
@@ -8,6 +8,7 @@ module round_robin #(
 ) (
   input  logic              clk_i,
   input  logic              rst_ni,
+  input  logic              clear_i,
   input  logic [NumReq-1:0] req_i,
   input  logic              take_i,
   output logic [NumReq-1:0] choice_o,  // one-hot; 0 without a request
@@ -31,8 +32,9 @@ module round_robin #(
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni)     above_q <= '1;
-    else if (take_i) above_q <= ~(choice_o | (choice_o - NumReq'(1)));
+    if (!rst_ni)      above_q <= '1;
+    else if (clear_i) above_q <= '1;
+    else if (take_i)  above_q <= ~(choice_o | (choice_o - NumReq'(1)));
   end
 
   if (NumReq < 2) begin : gen_check_num_req

@@ -18,6 +18,7 @@ module activation_store
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
+  input  logic                          start_i,   // of a layer
 
   input  logic         [NumReq-1:0]     act_req_i,
   input  logic         [NumReq-1:0]     act_urgent_i,
@@ -181,6 +182,7 @@ module activation_store
   ) u_activation_memory (
     .clk_i,
     .rst_ni,
+    .start_i,
     .req_i      (act_req_i),
     .urgent_i   (act_urgent_i),
     .addr_i     (act_addr_i),
@@ -204,6 +206,7 @@ module activation_store
   ) u_index_memory (
     .clk_i,
     .rst_ni,
+    .start_i,
     .req_i      (idx_req_i),
     .urgent_i   (idx_urgent_i),
     .addr_i     (idx_addr_i),

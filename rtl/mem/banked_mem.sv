@@ -2,7 +2,8 @@
 // serves one address a cycle to everyone who asks for it, and data follow the grant by a cycle.
 //
 // Order within a bank: the direct port, then urgent requests, then all others; among equals round robin. Requesters whose
-// address equals the winner's are granted along with it.
+// address equals the winner's are granted along with it. start_i takes the round robin to its beginning, so that a layer's
+// cycles do not depend on those before it.
 module banked_mem
   import sparsecore_pkg::addr_t;
 #(
@@ -18,6 +19,7 @@ module banked_mem
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
+  input  logic                          start_i,   // of a layer
 
   input  logic  [NumReq-1:0]            req_i,
   input  logic  [NumReq-1:0]            urgent_i,
@@ -70,7 +72,7 @@ module banked_mem
     round_robin #(
       .NumReq(NumReq)
     ) u_round_robin (
-      .clk_i, .rst_ni, .req_i(candidates), .take_i(serves[b]), .choice_o(), .index_o(winner)
+      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(serves[b]), .choice_o(), .index_o(winner)
     );
 
     assign serves[b]     = candidates != '0;

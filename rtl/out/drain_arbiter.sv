@@ -19,6 +19,7 @@ module drain_arbiter
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,
+  input  logic                      start_i,       // of a layer
   input  npos_t                     tile_w_i,      // columns of a full tile
   input  dim_t                      splits_i,      // units of a job
   input  job_t                      oldest_job_i,
@@ -81,7 +82,7 @@ module drain_arbiter
   round_robin #(
     .NumReq(NumPe)
   ) u_round_robin (
-    .clk_i, .rst_ni, .req_i(candidates), .take_i(take), .choice_o(choice), .index_o(pe)
+    .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(take), .choice_o(choice), .index_o(pe)
   );
 
   // ---- which slot: the job's, else one of the streaming processor with most free slots ----

@@ -41,7 +41,8 @@ module line_writer
     round_robin #(
       .NumReq(NumSp)
     ) u_round_robin (
-      .clk_i, .rst_ni, .req_i(line_valid_i), .take_i(ready & |line_valid_i), .choice_o(choice), .index_o(index)
+      .clk_i, .rst_ni, .clear_i(start_i),
+      .req_i(line_valid_i), .take_i(ready & |line_valid_i), .choice_o(choice), .index_o(index)
     );
 
     assign line = line_i[index];

@@ -64,7 +64,7 @@ module output_stage
   drain_arbiter #(
     .NumPe(NumPe), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
-    .clk_i, .rst_ni, .tile_w_i(layer_i.tile_w), .splits_i(layer_i.splits), .oldest_job_i,
+    .clk_i, .rst_ni, .start_i, .tile_w_i(layer_i.tile_w), .splits_i(layer_i.splits), .oldest_job_i,
     .req_i(drain_req_i), .info_i(drain_info_i), .gnt_o(drain_gnt_o),
     .pe_o(pe), .slot_o(slot), .add_o(add), .complete_o(complete), .last_i(row_last),
     .slot_info_o(slot_info), .slot_free_i(slot_free)

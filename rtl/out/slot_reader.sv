@@ -97,6 +97,8 @@ module slot_reader
         par_addr_q <= par_addr_q + 1'b1;
       end
       if (job_end) active_q <= 1'b0;
+    end else if (!active_q) begin
+      stage_q <= '0;  // a layer's cycles do not depend on those before it
     end
   end
 

@@ -19,7 +19,6 @@ module line_fetch
   input  logic          unit_valid_i,
   output logic          unit_ready_o,
   input  unit_t         unit_i,
-  output logic          idle_o,       // no unit, no line
   // Index Memory: the grant in the cycle of the request, the entry in the next
   output logic          idx_req_o,
   output logic          idx_urgent_o,
@@ -226,7 +225,6 @@ module line_fetch
 
   assign line_valid_o = complete_q != '0;
   assign line_o       = line_q[read_slot_q];
-  assign idle_o       = unit_ready_o && held_q == '0;
 
   // Bytes that begin in one word and may end in the next.
   logic [63:0] low_word, high_word;

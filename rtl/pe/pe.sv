@@ -86,7 +86,6 @@ module pe
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .starving_i(starving),
     .unit_valid_i, .unit_ready_o, .unit_i,
-    .idle_o(),  // units_q tells
     .idx_req_o, .idx_urgent_o, .idx_addr_o, .idx_gnt_i, .idx_rvalid_i, .idx_rdata_i,
     .act_req_o, .act_urgent_o, .act_addr_o, .act_gnt_i, .act_rvalid_i, .act_rdata_i,
     .line_valid_o(line_valid), .line_ready_i(line_ready), .line_o(line),

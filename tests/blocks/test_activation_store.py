@@ -44,7 +44,7 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.act_req_i, dut.act_urgent_i, dut.act_addr_i, dut.idx_req_i, dut.idx_urgent_i, dut.idx_addr_i,
+        for port in (dut.start_i, dut.act_req_i, dut.act_urgent_i, dut.act_addr_i, dut.idx_req_i, dut.idx_urgent_i, dut.idx_addr_i,
                      dut.lw_valid_i, dut.lw_line_i, dut.lr_valid_i, dut.lr_idx_addr_i):  # fmt: skip
             port.value = 0
         dut.rst_ni.value = 0

@@ -30,19 +30,22 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.req_i, dut.urgent_i, dut.addr_i, dut.dir_en_i, dut.dir_we_i, dut.dir_addr_i, dut.dir_wdata_i):
+        for port in (dut.start_i, dut.req_i, dut.urgent_i, dut.addr_i, dut.dir_en_i, dut.dir_we_i, dut.dir_addr_i, dut.dir_wdata_i):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
         dut.rst_ni.value = 1
 
-    async def cycle(self, requests: dict[int, tuple[int, bool]], direct: dict[int, tuple[int, int | None]]) -> set[int]:
+    async def cycle(
+        self, requests: dict[int, tuple[int, bool]], direct: dict[int, tuple[int, int | None]], start: bool = False
+    ) -> set[int]:
         """`requests`: requester -> (address, urgent); `direct`: bank -> (row, word to write or None to read).
 
         Returns who was granted.
         """
         dut = self.dut
+        dut.start_i.value = start
         dut.req_i.value = sum(1 << i for i in requests)
         dut.urgent_i.value = sum(urgent << i for i, (_, urgent) in requests.items())
         dut.addr_i.value = sum(address << (ADDR_W * i) for i, (address, _) in requests.items())
@@ -57,6 +60,8 @@ class Bench:
         self.check_data()
         await FallingEdge(dut.clk_i)
         winners = self.winners(requests, direct)
+        if start:
+            self.last = [self.requesters - 1] * self.banks
         want = {i for i, (address, _) in requests.items() if winners.get(address % self.banks) == address}
         assert grants == sum(1 << i for i in want)
         assert reads == len(winners) and hits == len(want) - len(winners)
@@ -100,7 +105,7 @@ class Bench:
 
 @cocotb.test()
 async def random_traffic(dut):
-    """Requests that stand until granted, few and many, spread or on few addresses, with direct accesses between."""
+    """Requests that stand until granted, few and many, spread or on few addresses, direct accesses and starts between."""
     bench, gen = Bench(dut), rng()
     await bench.start()
     await bench.fill(gen)
@@ -118,7 +123,7 @@ async def random_traffic(dut):
                         if gen.random() < direct_rate:
                             word = int(gen.integers(2 ** min(32, bench.width)))
                             direct[b] = int(gen.integers(bench.depth)), word if gen.random() < 0.5 else None
-                    for i in await bench.cycle(pending, direct):
+                    for i in await bench.cycle(pending, direct, gen.random() < 0.05):
                         del pending[i]
 
 

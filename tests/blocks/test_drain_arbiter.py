@@ -27,12 +27,12 @@ class Bench:
         self.oldest = 0
         self.draining: tuple[int, int, dict] | None = None  # PE, slot, info
         self.rows = 0  # left of it
-        self.waited = [0] * self.pes
+        self.last = self.pes - 1  # granted last
 
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.tile_w_i, dut.splits_i, dut.oldest_job_i, dut.req_i, dut.info_i, dut.last_i, dut.slot_free_i):
+        for port in (dut.start_i, dut.tile_w_i, dut.splits_i, dut.oldest_job_i, dut.req_i, dut.info_i, dut.last_i, dut.slot_free_i):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
@@ -62,6 +62,8 @@ class Bench:
         dut.req_i.value = sum(1 << pe for pe in self.requests)
         dut.info_i.value = sum(INFO.pack(info) << (INFO.width * pe) for pe, info in self.requests.items())
         dut.oldest_job_i.value, dut.last_i.value = self.oldest, last
+        start = gen.random() < 0.05
+        dut.start_i.value = start
         dut.slot_free_i.value = sum(1 << slot for slot in freed)
         known = {pe for pe, info in self.requests.items() if any(info["job"] == s[0] for s in self.slots.values())}
         can = known or {pe for pe, info in self.requests.items() if self.may_bind(info["job"])}
@@ -84,11 +86,13 @@ class Bench:
             self.done.add(self.slots.pop(slot)[0])
         while self.oldest in self.done:
             self.oldest += 1
+        turn = min(can, key=lambda pe: (pe - self.last - 1) % self.pes, default=self.last)
+        self.last = self.pes - 1 if start else turn
         if not can:
             assert grants == 0
             self.rows -= 1
             return
-        assert grants.bit_count() == 1 and grants.bit_length() - 1 in can, f"{grants:b} of {can}"
+        assert grants == 1 << turn, f"{grants:b}, expected PE {turn} of {can}"
         pe, slot = grants.bit_length() - 1, int(dut.slot_o.value)
         assert dut.pe_o.value == pe
         info = self.requests.pop(pe)

@@ -97,7 +97,6 @@ class Bench:
                 lines.popleft()
             if dut.unit_ready_o.value:
                 assert not entries and not words, "ready for a unit before the last request of the previous one"
-            assert not dut.idle_o.value or not (lines or entries or words), "idle with work at hand"
             if dut.unit_valid_i.value and dut.unit_ready_o.value:
                 more_lines, more_entries, more_words = expected_lines(case, waiting.popleft())
                 lines += more_lines
@@ -107,7 +106,7 @@ class Bench:
             idle_cycles += 1
             assert idle_cycles < 40_000, "no progress"
             await FallingEdge(dut.clk_i)
-        assert dut.idle_o.value and dut.unit_ready_o.value and not dut.line_valid_o.value
+        assert dut.unit_ready_o.value and not dut.line_valid_o.value
         return self.cycles - (started or begun)
 
 

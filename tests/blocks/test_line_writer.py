@@ -48,7 +48,7 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
     queues = [deque(random_line(gen, i) for i in range(sp, lines, sps)) for sp in range(sps)]
     accepted: deque[tuple[int, dict]] = deque()  # (streaming processor, line), in the order of acceptance
     valid = [False] * sps
-    next_word, overflowed, overflows, cycles, turn = layer["out_act_base"], False, 0, 0, None
+    next_word, overflowed, overflows, cycles, turn = layer["out_act_base"], False, 0, 0, sps - 1
     while any(queues) or accepted:
         for sp in range(sps):
             valid[sp] = valid[sp] or (bool(queues[sp]) and gen.random() < valid_rate)
@@ -91,8 +91,7 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
         takers = [sp for sp in range(sps) if valid[sp] and ready >> sp & 1]
         assert len(takers) <= 1
         for sp in takers:
-            if turn is not None:
-                assert sp == min((i for i in range(sps) if valid[i]), key=lambda i: (i - turn - 1) % sps)
+            assert sp == min((i for i in range(sps) if valid[i]), key=lambda i: (i - turn - 1) % sps)
             turn = sp
             accepted.append((sp, queues[sp].popleft()))
             valid[sp] = False

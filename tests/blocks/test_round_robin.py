@@ -13,7 +13,7 @@ from verif.seed import rng
 
 async def start(dut) -> int:
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.req_i.value = dut.take_i.value = 0
+    dut.clear_i.value = dut.req_i.value = dut.take_i.value = 0
     dut.rst_ni.value = 0
     await FallingEdge(dut.clk_i)
     await FallingEdge(dut.clk_i)
@@ -33,6 +33,8 @@ async def random_requests(dut):
             dut.req_i.value = sum(1 << i for i in requests)
             take = bool(requests) and gen.random() < 0.7
             dut.take_i.value = take
+            clear = gen.random() < 0.05
+            dut.clear_i.value = clear
             await Timer(1, "ns")
             if requests:
                 want = min(requests, key=lambda i: (i - last - 1) % n)
@@ -40,6 +42,7 @@ async def random_requests(dut):
                 last = want if take else last
             else:
                 assert dut.choice_o.value == 0
+            last = n - 1 if clear else last
             await FallingEdge(dut.clk_i)
 
 

@@ -26,7 +26,7 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.stream_agent import Transfer
-from verif.env.streams import Packet, Stalls, packet_of
+from verif.env.streams import NO_STALLS, Packet, Stalls, line_packet, packet_of
 from verif.stimulus import Memories, make_layer, random_cut, random_layer, random_stalls
 
 
@@ -199,23 +199,39 @@ class EarlyLoad(CoreSequence):
 
 
 @pyuvm.test()
-class SameLayerTwice(LayersTest):
-    """A layer takes the same cycles the second time: nothing of a layer stays behind."""
+class LinesInAndOut(LayersTest):
+    """Lines come in and go out at once; empty ones take a beat, so both ask for the Index Memory in every cycle."""
 
     async def scenario(self):
-        layer, plan = random_layer(self.rng, self.config, (2, 4), work=40_000)
+        count = 300
+        lines = [line_packet(0, b"", self.config.StreamBytes)] * count
+        await LoadActivations(lines, 0, 0, 0, 64).start(self.core)
+        for stalls in (NO_STALLS, Stalls(1, 1), Stalls(2, 1), Stalls(3, 2), Stalls(8, 2)):
+            loading = start_soon(LoadActivations(lines, count, 0, 0, 64, stalls).start(self.core))
+            await FetchLines(0, count).start(self.core)
+            await loading
+        await FetchLines(count, count, Stalls(2, 2)).start(self.core)
+
+
+@pyuvm.test()
+class SameLayerTwice(LayersTest):
+    """A layer takes the same cycles the second time, whatever ran between: nothing of a layer stays behind."""
+
+    async def scenario(self):
+        planned = random_layer(self.rng, self.config, (2, 4), work=40_000)
+        between = random_layer(self.rng, self.config, (1, 2), work=40_000)
         counters = []
-        for _ in range(2):
+        for layer, plan in (planned, between, planned):
             run = RunLayer(layer, plan)
             await run.start(self.core)
             counters.append(run.counters)
-        assert counters[0] == counters[1]
+        assert counters[0] == counters[2]
         assert cocotb.top.irq_o.value == 0
 
 
 @pytest.mark.parametrize(
     "testcase",
-    ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "EarlyStreams", "SameLayerTwice"],
+    ["BackToBack", "Chained", "Overlapped", "AllEnginesAtOnce", "EarlyStreams", "LinesInAndOut", "SameLayerTwice"],
 )
 def test_layers(testcase):
     simulate(testcase)
