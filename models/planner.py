@@ -24,10 +24,10 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     entries = np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches])
     bounds = (
         np.maximum.reduce([measured.emissions.sum(2), generated, measured.load]),
-        # The share of a PE in the memories' bandwidth, half of the reads served together with another PE's.
-        passes * config.NumPe // (2 * config.WgtBanks),
-        words * config.NumPe // (2 * config.ActBanks),
-        entries * config.NumPe // (2 * config.IdxBanks),
+        # A PE's share of the memories' bandwidth; few reads serve a second PE.
+        passes * config.NumPe // config.WgtBanks,
+        words * config.NumPe // config.ActBanks,
+        entries * config.NumPe // config.IdxBanks,
     )
     starts = np.arange(0, d.in_c, d.split_c)
     units = np.maximum.reduce([np.add.reduceat(bound, starts, axis=1) for bound in bounds])

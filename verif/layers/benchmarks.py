@@ -42,8 +42,9 @@ class Benchmark:
 _F3 = {"shape": (64, 64, 64), "out_channels": 128}
 FIGURE_3 = Benchmark("64x64x64, 3x3x128, 2/4, half zero", **_F3, utilization=0.95, speedup=3.8)
 DENSE = Benchmark(
-    "same, dense mode, density 1.0", **_F3, mode=(1, 1), mask="full", skip=False, cycles=int(1.03 * FIGURE_3_DENSE_CYCLES)
-)
+    "64x64x64, 3x3x128, dense mode, density 1.0", **_F3, mode=(1, 1), mask="full", skip=False,
+    cycles=int(1.03 * FIGURE_3_DENSE_CYCLES),
+)  # fmt: skip
 BENCHMARKS = (
     DENSE,  # first: the others' speed-up is over its cycles
     FIGURE_3,

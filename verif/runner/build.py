@@ -15,8 +15,8 @@ from pathlib import Path
 import cocotb_tools.runner as cocotb_runner
 from filelock import FileLock
 
+from verif.runner import verilog
 from verif.runner.paths import BUILD, RTL, tool_env, verilator_home
-from verif.runner.verilog import generate_verilog
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
@@ -97,10 +97,10 @@ def simulator_runner(sim: str) -> _Limited:
 def _public_signals(top: str, public: Sequence[str]) -> str:
     """Verilator control file that lets the test bench reach the ports of `top` and `public` signals.
 
-    Ports are found by the naming rule (*_i, *_o, *_ni, AXI's s_ax*, m_ax*); `public` holds
+    Ports are found by the naming rule (*_i, *_o, *_ni, *_no, AXI's s_ax*, m_ax*); `public` holds
     `module.signal` patterns.
     """
-    signals = [f"{top}.{port}" for port in ("*_i", "*_o", "*_ni", "s_ax*", "m_ax*")] + list(public)
+    signals = [f"{top}.{port}" for port in ("*_i", "*_o", "*_ni", "*_no", "s_ax*", "m_ax*")] + list(public)
     rules = [
         'public_flat_rw -module "{}" -var "{}"'.format(*signal.split(".", 1)) for signal in signals
     ]
@@ -134,12 +134,13 @@ def build(
     if coverage and sim != "verilator":
         raise ValueError(f"code coverage needs verilator, not {sim}")
     waivers = sorted(RTL.glob("*.vlt")) if sim == "verilator" else []
+    generator = [] if sim == "verilator" else [Path(verilog.__file__)]
     key = hashlib.sha256(
         json.dumps(
             [top, sim, coverage, waves, asserts, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS]
         ).encode()
     )
-    for source in [*sources, *waivers]:
+    for source in [*sources, *waivers, *generator]:
         key.update(source.name.encode() + source.read_bytes())
     result = Build(BUILD / "sim" / f"{top}-{sim}-{key.hexdigest()[:16]}", top, sim, coverage, waves)
 
@@ -174,9 +175,9 @@ def _compile(
         sources = [control, *sources]
         args = [*_VERILATOR_ARGS, *flags]
     else:
-        verilog = target.path / f"{target.top}.v"
-        generate_verilog(target.top, [s for s in sources if s.suffix != ".vlt"], parameters, verilog)
-        sources, parameters = [verilog], {}  # the generated file has them built in
+        generated = target.path / f"{target.top}.v"
+        verilog.generate_verilog(target.top, [s for s in sources if s.suffix != ".vlt"], parameters, generated)
+        sources, parameters = [generated], {}  # the generated file has them built in
     try:
         simulator.build(
             sources=list(sources),
