@@ -29,7 +29,7 @@ module requantize
   localparam int unsigned SumW = AccW + 1;
 
   logic      [2:1]               valid_q;
-  logic      [2:1]               ready;
+  logic                          ready_1, ready_2;
   logic [SpLanes-1:0][SumW-1:0]  sum_q;
   logic [30:0]                   multiplier_q;
   logic [2:1][5:0]               shift_q;
@@ -46,18 +46,18 @@ module requantize
     return rounded[7:0];
   endfunction
 
-  assign ready[2] = ~valid_o | ready_i;
-  assign ready[1] = ~valid_q[2] | ready[2];
-  assign ready_o  = ~valid_q[1] | ready[1];
+  assign ready_2 = ~valid_o | ready_i;
+  assign ready_1 = ~valid_q[2] | ready_2;
+  assign ready_o = ~valid_q[1] | ready_1;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       valid_q <= '0;
       valid_o <= 1'b0;
     end else begin
-      if (ready_o)  valid_q[1] <= valid_i;
-      if (ready[1]) valid_q[2] <= valid_q[1];
-      if (ready[2]) valid_o    <= valid_q[2];
+      if (ready_o) valid_q[1] <= valid_i;
+      if (ready_1) valid_q[2] <= valid_q[1];
+      if (ready_2) valid_o    <= valid_q[2];
     end
   end
 
@@ -68,12 +68,12 @@ module requantize
       shift_q[1]   <= par_i.shift;
       tag_q[1]     <= tag_i;
     end
-    if (valid_q[1] && ready[1]) begin
+    if (valid_q[1] && ready_1) begin
       for (int unsigned i = 0; i < SpLanes; i++) product_q[i] <= $signed(sum_q[i]) * $signed({33'd0, multiplier_q});
       shift_q[2] <= shift_q[1];
       tag_q[2]   <= tag_q[1];
     end
-    if (valid_q[2] && ready[2]) begin
+    if (valid_q[2] && ready_2) begin
       for (int unsigned i = 0; i < SpLanes; i++) data_o[i] <= scale(product_q[i], shift_q[2]);
       tag_o <= tag_q[2];
     end

@@ -23,7 +23,7 @@ class Bench(SlotBench):
     def __init__(self, dut, gen) -> None:
         super().__init__(dut, gen)
         self.lanes = int(os.environ["SpLanes"])
-        self.stage = 0  # of the present job, or the last
+        self.stage = 0  # of the present job, 0 without one
         self.beats: deque[dict] = deque()  # of it, still to be read
         self.held: dict | None = None  # the beat at the output
 
@@ -64,6 +64,8 @@ class Bench(SlotBench):
         assert freed == (held["stage"] if held and ready and held["tag"]["job_end"] else None)
         assert took == (min(full, key=lambda s: (s - self.stage - 1) % self.stages) if will_take else None)
 
+        if not self.beats:
+            self.stage = 0
         if present:
             self.beats.popleft()
         if ready or not held:

@@ -8,8 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models import energy, work
 from models.config import load_config
+from models.layer import Layer
 from models.planner import plan
+from models.tiling import Plan
 from verif.cli.occupancy import draw_occupancy
 from verif.core import build_core
 from verif.layers import LayerResult, run_layers
@@ -25,8 +28,14 @@ CAUSES = {
 }  # fmt: skip
 
 
-def report(sparse: LayerResult, dense: LayerResult, pes: int) -> Table:
-    """The measured figures beside the paper's."""
+def microjoules(layer: Layer, cut: Plan, result: LayerResult) -> float:
+    """Dynamic energy by models/energy.py from the core's counters."""
+    counts = {name.lower(): value for name, value in result.counters.items()}
+    return energy.estimate(cut, work.measure(layer, cut), counts).total / 1e6
+
+
+def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[float]) -> Table:
+    """The measured figures beside the paper's; ``energies``: sparse and dense, in microjoules."""
     table = Table("", "measured", "paper")
     table.add_row("cycles", f"{sparse.cycles:,}", "")
     table.add_row("cycles in dense mode", f"{dense.cycles:,}", "")
@@ -35,6 +44,7 @@ def report(sparse: LayerResult, dense: LayerResult, pes: int) -> Table:
     for state, label in CAUSES.items():
         share = sparse.counters[state] / (pes * sparse.cycles)
         table.add_row(f"PE-cycles {label}", f"{sparse.counters[state]:,} ({100 * share:.2f} %)", "")
+    table.add_row("energy, rough model", f"{energies[0]:,.0f} uJ, dense {energies[1]:,.0f} uJ", "")
     table.add_row("simulated cycles per second", f"{sparse.cycles / sparse.seconds:,.0f}", "")
     return table
 
@@ -61,6 +71,7 @@ def run(config: str = "paper", sim: str = "verilator", seed: int = 1) -> None:
     console.print(
         f"{FIGURE_3.name} on {config} ({core.NumPe} PEs x {core.NumLanes} ALUs), {sim}, seed {seed}", soft_wrap=True
     )
-    console.print(report(*results, core.NumPe))
+    energies = [microjoules(*planned, result) for planned, result in zip(layers, results, strict=True)]
+    console.print(report(*results, core.NumPe, energies))
     console.print(f"all {results[0].output.size:,} outputs equal the reference convolution, in both modes")
     console.print(f"occupancy of the PEs over time: {picture.relative_to(ROOT)}")
