@@ -19,7 +19,7 @@ module command_ctrl
   parameter int unsigned NumRegions  = 4,
   parameter int unsigned NumSp       = 2,
   parameter int unsigned SpLanes     = 32,
-  parameter int unsigned NumStage    = 2,
+  parameter int unsigned NumStage    = 4,
   parameter int unsigned StreamBytes = 64
 ) (
   input  logic         clk_i,

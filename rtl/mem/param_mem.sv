@@ -9,14 +9,13 @@ module param_mem
 ) (
   input  logic                 clk_i,
   input  logic                 we_i,
+  // Only as many bits of the addresses as there are entries.
   // verilator lint_off UNUSEDSIGNAL
-  input  addr_t                waddr_i,   // only as many bits as there are entries
+  input  addr_t                waddr_i,
+  input  addr_t  [NumRead-1:0] raddr_i,
   // verilator lint_on UNUSEDSIGNAL
   input  param_t               wdata_i,
   input  logic   [NumRead-1:0] re_i,
-  // verilator lint_off UNUSEDSIGNAL
-  input  addr_t  [NumRead-1:0] raddr_i,
-  // verilator lint_on UNUSEDSIGNAL
   output param_t [NumRead-1:0] rdata_o
 );
 

@@ -11,7 +11,7 @@ module drain_arbiter
 #(
   parameter int unsigned NumPe    = 64,
   parameter int unsigned NumSp    = 2,
-  parameter int unsigned NumStage = 2,  // slots of a streaming processor
+  parameter int unsigned NumStage = 4,  // slots of a streaming processor
   localparam int unsigned NumSlots = NumSp * NumStage,
   localparam int unsigned PeW      = $clog2(NumPe),
   localparam int unsigned SlotW    = $clog2(NumSlots),

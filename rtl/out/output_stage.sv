@@ -14,7 +14,7 @@ module output_stage
   parameter int unsigned NumLanes = 16,
   parameter int unsigned NumSp    = 2,
   parameter int unsigned SpLanes  = 32,
-  parameter int unsigned NumStage = 2,
+  parameter int unsigned NumStage = 4,
   localparam int unsigned NumBanks = 4 * NumLanes
 ) (
   input  logic                                        clk_i,

@@ -8,7 +8,7 @@ module slot_reader
 #(
   parameter int unsigned NumLanes = 16,
   parameter int unsigned SpLanes  = 32,
-  parameter int unsigned NumStage = 2,
+  parameter int unsigned NumStage = 4,
   localparam int unsigned NumBanks = 4 * NumLanes,
   localparam int unsigned BankW    = $clog2(NumBanks)
 ) (

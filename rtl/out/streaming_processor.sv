@@ -11,7 +11,7 @@ module streaming_processor
 #(
   parameter int unsigned NumLanes = 16,
   parameter int unsigned SpLanes  = 32,
-  parameter int unsigned NumStage = 2,
+  parameter int unsigned NumStage = 4,
   localparam int unsigned NumBanks = 4 * NumLanes
 ) (
   input  logic                                        clk_i,

@@ -42,7 +42,7 @@ module line_fetch
 );
 
   if (LineDepth < 2) begin : gen_check_line_depth
-    $error("%m: LineDepth is %0d, expected at least 2", LineDepth);
+    $error("%m: LineDepth = %0d, expected at least 2", LineDepth);
   end
 
   localparam int unsigned SlotW = $clog2(LineDepth);

@@ -29,7 +29,7 @@ module line_walk
 );
 
   if (IdxDepth < 2) begin : gen_check_depth
-    $error("%m: IdxDepth is %0d, expected at least 2", IdxDepth);
+    $error("%m: IdxDepth = %0d, expected at least 2", IdxDepth);
   end
 
   // Row or column relative to the window: a window has at most (64-1)*2 + 7 rows, its first line begins up to 63 before

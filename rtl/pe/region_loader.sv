@@ -35,10 +35,10 @@ module region_loader
 );
 
   if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_pos
-    $error("%m: RegionPos is %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
+    $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end
   if (NumRegions < 2 || NumRegions > MaxRegions) begin : gen_check_regions
-    $error("%m: NumRegions is %0d, expected 2 to %0d", NumRegions, MaxRegions);
+    $error("%m: NumRegions = %0d, expected 2 to %0d", NumRegions, MaxRegions);
   end
 
   localparam int unsigned Rows = RegionPos / 8;

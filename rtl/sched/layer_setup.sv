@@ -256,7 +256,6 @@ module layer_setup
           derived_q.ratio   <= ratio_e'(ratio_log2[1:0]);
           derived_q.chunk_k <= dim_t'(NumLanes) << ratio_log2[1:0];
           derived_q.win_w   <= region_off_t'(win_w);
-          derived_q.row_starts <= row_starts(layer_q.line_w);
           if (step_q == MulKernel) derived_q.row_starts <= row_starts(layer_q.line_w);
           unique case (step_q)
             MulKernel:     derived_q.rs            <= prod[5:0];
@@ -295,8 +294,8 @@ module layer_setup
   assign desc_error_o      = state_q == StJudge && fail_code != '0;
   assign desc_error_code_o = state_q == StJudge ? fail_code : code_q;
 
-  if (RegionPos > (1 << RegionW)) begin : gen_region_check
-    $error("%m: RegionPos is %0d, expected at most %0d", RegionPos, 1 << RegionW);
+  if (RegionPos > (1 << RegionW)) begin : gen_check_region_pos
+    $error("%m: RegionPos = %0d, expected at most %0d", RegionPos, 1 << RegionW);
   end
 
 endmodule

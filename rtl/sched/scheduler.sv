@@ -194,8 +194,8 @@ module scheduler
   assign running_o  = running_q;
   assign all_done_o = running_q && !issuing_q && open_q == '0;
 
-  if ((NumPe & (NumPe - 1)) != 0) begin : gen_num_pe_check
-    $error("%m: NumPe is %0d, expected a power of two", NumPe);
+  if ((NumPe & (NumPe - 1)) != 0) begin : gen_check_num_pe
+    $error("%m: NumPe = %0d, expected a power of two", NumPe);
   end
 
 endmodule

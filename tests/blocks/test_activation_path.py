@@ -5,7 +5,6 @@ from collections import deque
 from pathlib import Path
 
 import cocotb
-import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer

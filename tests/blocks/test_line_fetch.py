@@ -213,5 +213,5 @@ def test_line_fetch(sim, depth):
 
 
 def test_parameter_check():
-    with pytest.raises(RuntimeError, match="LineDepth is 1, expected at least 2"):
+    with pytest.raises(RuntimeError, match="LineDepth = 1, expected at least 2"):
         run_block("line_fetch", {"LineDepth": 1})

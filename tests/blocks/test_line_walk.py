@@ -126,5 +126,5 @@ def test_line_walk(sim, depth, cases):
 
 
 def test_parameter_check():
-    with pytest.raises(RuntimeError, match="IdxDepth is 1, expected at least 2"):
+    with pytest.raises(RuntimeError, match="IdxDepth = 1, expected at least 2"):
         run_block("line_walk", {"IdxDepth": 1})

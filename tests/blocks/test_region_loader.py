@@ -227,8 +227,8 @@ def test_region_loader(region_pos, regions, sim):
 @pytest.mark.parametrize(
     "parameters, message",
     [
-        ({"RegionPos": 96}, "RegionPos is 96, expected a power of two from 64 to 512"),
-        ({"NumRegions": 5}, "NumRegions is 5, expected 2 to 4"),
+        ({"RegionPos": 96}, "RegionPos = 96, expected a power of two from 64 to 512"),
+        ({"NumRegions": 5}, "NumRegions = 5, expected 2 to 4"),
     ],
 )
 def test_parameter_check(parameters, message):
