@@ -1,8 +1,10 @@
 """A convolution layer as the core runs it: tensors, geometry, sparsity mode and requantisation."""
 
+import zlib
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -110,10 +112,18 @@ class Layer:
     def load(cls, path: str | Path) -> "Layer":
         """Read a layer from NPZ; ``stride`` and ``padding`` may be scalars, ``skip`` may be left out.
 
-        Raises ValueError for a missing, unknown or non-integer array and for what construction rejects.
+        Raises ValueError for a file that is not NPZ, for a missing, unknown or non-integer array and for what
+        construction rejects, and OSError for a file that cannot be read.
         """
-        with np.load(path, allow_pickle=False) as npz:
-            arrays = dict(npz)
+        with open(path, "rb") as file:
+            # numpy would take other files for single arrays or pickles.
+            if not is_zipfile(file):
+                raise ValueError("not an NPZ file")
+            try:
+                with np.load(path, allow_pickle=False) as npz:
+                    arrays = {name: np.asarray(value) for name, value in npz.items()}
+            except (BadZipFile, EOFError, ValueError, zlib.error) as error:
+                raise ValueError(f"not a sound NPZ file: {error}") from None
         names = [f.name for f in fields(cls)]
         for name in names[:-1]:
             _require(name in arrays, name, "missing", f"the arrays {', '.join(names[:-1])} and optionally skip")

@@ -12,6 +12,7 @@ from models.layer import Layer
 from models.lines import LineShape
 
 WORD_BYTES = 8
+MAX_DIM = 2**16 - 1  # of the descriptor's dimensions and counts
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     c, h, w = layer.activations.shape
     k, ho, wo = layer.out_shape
     r, s = layer.weights.shape[2:]
+    # No count of lines, tiles, chunks or splits exceeds its dimension.
+    for name, size in {"in_c": c, "in_h": h, "in_w": w, "out_k": k, "out_h": ho, "out_w": wo}.items():
+        _require(size, MAX_DIM, f"as {name}", "the descriptor holds")
     positions = cut.tile.line_h * cut.tile.line_w
     _require(positions, max_tile(config, layer.k, layer.m), "positions of a tile", f"the accumulators hold at {layer.k}/{layer.m}")
     _require(region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds")

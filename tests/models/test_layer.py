@@ -1,4 +1,7 @@
 import dataclasses
+import pickle
+from io import BytesIO
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -80,6 +83,42 @@ def test_scalars_and_default_skip(layer, tmp_path):
 def test_violations(layer, changes, message):
     with pytest.raises(ValueError, match=message) as error:
         dataclasses.replace(layer, **changes)
+    assert "\n" not in str(error.value)
+
+
+def written(write, *args, **kwargs):
+    """What ``write(file, ...)`` writes, as bytes."""
+    file = BytesIO()
+    write(file, *args, **kwargs)
+    return file.getvalue()
+
+
+def write_text(file):
+    with ZipFile(file, "w") as archive:
+        archive.writestr("activations", "no array")
+
+
+WHOLE = written(np.savez_compressed, activations=np.arange(1000))
+
+
+@pytest.mark.parametrize(
+    "content,message",
+    [
+        (b"", "not an NPZ file"),
+        (b"text", "not an NPZ file"),
+        (pickle.dumps({"activations": 1}), "not an NPZ file"),
+        (written(np.save, np.arange(3)), "not an NPZ file"),
+        (written(np.savez, activations=np.array([None])), "not a sound NPZ file"),
+        (WHOLE[:200] + bytes(200) + WHOLE[400:], "not a sound NPZ file"),
+        (written(write_text), "weights: missing"),
+    ],
+    ids=["empty", "text", "pickle", "array", "object", "damaged", "no array"],
+)
+def test_files_of_another_kind(tmp_path, content, message):
+    path = tmp_path / "layer.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{message}") as error:
+        Layer.load(path)
     assert "\n" not in str(error.value)
 
 

@@ -60,6 +60,14 @@ def test_does_not_fit(change, layer, message):
         tiling.make_plan(config, make_layer(**layer), Cut(LineShape(4, 11), tile))
 
 
+@pytest.mark.parametrize("plane,name", [((65536, 1), "in_h"), ((1, 65536), "in_w")])
+def test_dimensions_of_the_descriptor(plane, name):
+    config = dataclasses.replace(load_config("small"), IdxDepth=2**20)
+    layer = make_layer((1, *plane), (1, 1, 1), padding=(0, 0, 0, 0))
+    with pytest.raises(ValueError, match=f"^layer does not fit: 65536 as {name}, the descriptor holds at most 65535"):
+        tiling.make_plan(config, layer, Cut(LineShape(1, 1), LineShape(1, 1)))
+
+
 def test_bad_splits():
     with pytest.raises(ValueError, match="splits: 6, expected 1 to C = 5"):
         tiling.make_plan(load_config("small"), make_layer(), Cut(LineShape(4, 11), LineShape(3, 5), 6))
