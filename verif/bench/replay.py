@@ -23,7 +23,6 @@ class Replay:
     """What a replay measured; `marks` maps a name to (cycle, processor seconds since the start)."""
 
     cycles: int
-    seconds: float
     matched: int
     mismatched: int
     marks: dict[str, tuple[int, float]]
@@ -76,4 +75,4 @@ def replay(design: Build, trace: Path) -> Replay:
         raise RuntimeError(done.stderr.strip() or f"replay ended with code {done.returncode}")
     result = json.loads(done.stdout.splitlines()[-1])
     marks = {mark["name"]: (mark["cycle"], mark["seconds"]) for mark in result["marks"]}
-    return Replay(result["cycles"], result["seconds"], result["matched"], result["mismatched"], marks)
+    return Replay(result["cycles"], result["matched"], result["mismatched"], marks)
