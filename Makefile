@@ -5,6 +5,8 @@ CONFIG  ?= paper
 SIM     ?= verilator
 SEEDS   ?= 20
 SEED    ?= 1
+# By the environment: test ids and paths may hold characters that the shell takes for its own.
+export SEED TEST NPZ OUT
 
 VENV  := .venv
 PY    := $(VENV)/bin/python
@@ -38,35 +40,35 @@ $(STAMP): requirements.txt
 	@touch $@
 
 test: $(STAMP) ## all tests, or one: TEST=<path, node id or keyword> SEED=n
-	@SEED=$(SEED) $(PY) -m pytest -q -n 2 $(if $(TEST),$(if $(or $(findstring /,$(TEST)),$(findstring ::,$(TEST))),"$(TEST)",-k "$(TEST)"))
+	@$(PY) -m pytest -q -n 2 $(if $(TEST),$(if $(or $(findstring /,$(TEST)),$(findstring ::,$(TEST))),,-k) "$$TEST")
 
-run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=
-	@$(CLI) run --config $(CONFIG) --sim $(SIM) --seed $(SEED)
+run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down where it would not fit
+	@$(CLI) run --config "$(CONFIG)" --sim "$(SIM)"
 
 layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
-	@$(CLI) layer "$(NPZ)" "$(OUT)" --config $(CONFIG) --sim $(SIM)
+	@$(CLI) layer "$$NPZ" "$$OUT" --config "$(CONFIG)" --sim "$(SIM)"
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table
-	@$(CLI) figures --seed $(SEED)
+	@$(CLI) figures
 
 regress: $(STAMP) ## random layers over SEEDS=n seeds from SEED=, in parallel; TEST= chooses the test
-	@$(CLI) regress --seeds $(SEEDS) --first $(SEED) $(if $(TEST),--test "$(TEST)")
+	@$(CLI) regress --seeds "$(SEEDS)" $(if $(TEST),--test "$$TEST")
 
 coverage: $(STAMP) ## functional and code coverage of all tests (or TEST=), merged
 	@command -v genhtml >/dev/null || .ci/packages lcov
-	@$(CLI) coverage --seed $(SEED) $(if $(TEST),--test "$(TEST)")
+	@$(CLI) coverage $(if $(TEST),--test "$$TEST")
 
 waves: $(STAMP) ## run one test with wave dumps: TEST= SEED=
-	@$(CLI) waves "$(TEST)" --seed $(SEED)
+	@$(CLI) waves "$$TEST"
 
 bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++
-	@SEED=$(SEED) $(CLI) bench --config $(CONFIG)
+	@$(CLI) bench --config "$(CONFIG)"
 
 lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)
-	@$(CLI) lint $(if $(TOP),--top $(TOP))
+	@$(CLI) lint $(if $(TOP),--top "$(TOP)")
 
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file
-	@$(CLI) verilog --config $(CONFIG)
+	@$(CLI) verilog --config "$(CONFIG)"
 
 docs: $(STAMP) ## docs/registers.md and build/docs/registers from the register description
 	@$(CLI) docs

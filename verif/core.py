@@ -8,12 +8,12 @@ from pathlib import Path
 from models.config import load_config
 from verif.runner import Build, RunResult, build, run, sources_of
 from verif.runner.paths import ROOT
+from verif.runner.run import LIMIT_S
 
 TOP = "sparsecore"
 CONFIG_VARIABLE = "SPARSECORE_CONFIG"  # tells the simulation which configuration it runs
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
-# AMBA names have no direction suffix, so the runner's rule for ports does not find them.
-_PUBLIC = (f"{TOP}.s_axi*", f"{TOP}.m_axi*", "axis_protocol.seen_q")
+_PUBLIC = ("axis_protocol.seen_q",)
 
 # With assertions every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.
 _CHECKED_PES = 16
@@ -34,9 +34,9 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
 
 def run_core(
     config: str, design: Build, test_module: str, testcase: str | Sequence[str] | None = None, *,
-    env: Mapping[str, str] | None = None, seed: int | None = None, results_dir: Path | None = None,
-    rerun: str | None = None,
+    env: Mapping[str, str] | None = None, results_dir: Path | None = None, rerun: str | None = None,
+    limit_s: int = LIMIT_S,
 ) -> RunResult:  # fmt: skip
     """Run tests of a module on a build of `build_core`; arguments and errors are those of the runner's `run`."""
     env = {CONFIG_VARIABLE: config} | dict(env or {})
-    return run(design, test_module, testcase, env=env, seed=seed, results_dir=results_dir, rerun=rerun)
+    return run(design, test_module, testcase, env=env, results_dir=results_dir, rerun=rerun, limit_s=limit_s)

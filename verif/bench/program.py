@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import cocotb
 import pyuvm
 
-from models.planner import plan
 from verif.bench.trace import PORTS, RECORD, Stopwatch
 from verif.env.core_test import CoreTest
 from verif.env.interrupts import CLOCK_NS
 from verif.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, layer_cycles
-from verif.layers.benchmarks import FIGURE_3
+from verif.layers import load_layers
 
 STEPS_PER_NS = 1000
 
@@ -29,8 +29,7 @@ class Figure3(CoreTest):
         self.watch.start()
 
     async def scenario(self):
-        layer = FIGURE_3.layer(cocotb.RANDOM_SEED)
-        cut = plan(self.config, layer)
+        ((layer, cut),) = load_layers(Path(os.environ["LAYERS"]), self.config)
         d = cut.descriptor
         self.watch.mark("begin")
         await LoadLayer(layer, cut).start(self.core)

@@ -1,6 +1,10 @@
 """`python -m verif.cli COMMAND`: one command per Makefile target."""
 
+from collections.abc import Callable
+from functools import wraps
+
 import typer
+from rich.console import Console
 
 from verif.cli.bench import bench
 from verif.cli.coverage import coverage
@@ -12,10 +16,31 @@ from verif.cli.regress import regress
 from verif.cli.run import run
 from verif.cli.verilog import verilog
 from verif.cli.waves import waves
+from verif.runner import SimulationFailure
+from verif.runner.run import default_seed
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its errors as text on stderr and exit code 1."""
+
+    @wraps(command)
+    def checked(*args, **kwargs):
+        try:
+            default_seed()
+            command(*args, **kwargs)
+        except typer.Exit:  # a RuntimeError
+            raise
+        except (ValueError, RuntimeError, SimulationFailure) as error:
+            Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+    return checked
+
+
 for command in (run, layer, figures, regress, coverage, waves, bench, lint, verilog, docs):
-    app.command()(command)
+    app.command()(_reporting(command))
 
 if __name__ == "__main__":
     app()

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from verif.cli.code_coverage import KINDS, FileCoverage, read_coverage, write_lcov_report
-from verif.cli.functional_coverage import EXPORT, CoverPoint, merge_functional
+from verif.cli.functional_coverage import CoverPoint, merge_functional
+from verif.cli.phase import phase
 from verif.cli.pytest_run import pytest_run, selection
+from verif.env.coverage_collector import EXPORT
 from verif.runner.paths import BUILD, ROOT
 
 OUT = BUILD / "coverage"
@@ -56,22 +58,22 @@ def _functional_table(functional: dict[str, CoverPoint]) -> Table:
     return table
 
 
-def coverage(seed: int = 1, test: str = "tests") -> None:
+def coverage(test: str = "tests") -> None:
     """Run TEST (default: everything that simulates) with coverage on, then merge and report."""
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     tests = pytest_run(
         ["-n", "2", "--ignore=tests/models", *selection(test + "/" if test == "tests" else test)],
-        {"SEED": str(seed), "CODE_COVERAGE": "1"},
+        {"CODE_COVERAGE": "1"},
     )
     dats = sorted((OUT / "runs").rglob("coverage.dat"))
     exports = sorted((OUT / "runs").rglob(EXPORT))
     if not dats:
-        raise typer.BadParameter(f"test {test!r} produced no coverage: nothing was simulated")
-    code, functional = read_coverage(dats), merge_functional(exports)
-    lcov = write_lcov_report(dats, OUT)
+        raise RuntimeError(f"test {test!r} produced no coverage: nothing was simulated")
+    with phase(Console(highlight=False), f"merging {len(dats)} code and {len(exports)} functional databases"):
+        code, functional = read_coverage(dats), merge_functional(exports)
+        lcov = write_lcov_report(dats, OUT)
     _report(code, functional, lcov)
-    Console(highlight=False).print(f"merged {len(dats)} code and {len(exports)} functional databases")
     raise typer.Exit(tests.returncode)
 
 

@@ -10,11 +10,12 @@ from rich.console import Console
 from models import cycle_model, work
 from models.config import load_config
 from models.planner import plan
+from verif.cli.phase import phase
 from verif.core import build_core
 from verif.layers import LayerResult, run_layers
 from verif.layers.benchmarks import BENCHMARKS, DENSE, Benchmark
-from verif.runner import SimulationFailure
 from verif.runner.paths import BUILD, ROOT
+from verif.runner.run import default_seed
 
 HEADER = (
     "| layer | cycles | cycle model | ALU utilisation | over dense | asked |\n"
@@ -54,31 +55,25 @@ def row(benchmark: Benchmark, result: LayerResult, predicted: int, dense: int | 
     )
 
 
-def figures(seed: int = 1) -> None:
+def figures() -> None:
     """Run all benchmark layers, check every output, print the table and write it to build/figures/table.md."""
-    console, lines, missed = Console(highlight=False), [HEADER], 0
+    console, lines, missed, seed = Console(highlight=False), [HEADER], 0, default_seed()
     dense = None
-    try:
-        for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
-            rows, core = list(group), load_config(config)
-            with console.status(f"planning {len(rows)} layers"):
-                layers = [(layer, plan(core, layer)) for layer in (benchmark.layer(seed) for benchmark in rows)]
-                predicted = [cycle_model.predict(p, work.measure(layer, p)).cycles for layer, p in layers]
-            with console.status(f"building {config}"):
-                design = build_core(config)
-            with console.status(f"simulating {len(rows)} layers on {config}"):
-                results = run_layers(
-                    design, config, layers, BUILD / "figures" / config, f"make figures SEED={seed}", seed
-                )
-            for benchmark, result, cycles in zip(rows, results, predicted, strict=True):
-                if benchmark is DENSE:
-                    dense = result.cycles
-                own = dense if benchmark.shape == DENSE.shape and benchmark.out_channels == DENSE.out_channels else None
-                lines.append(row(benchmark, result, cycles, own))
-                missed += not meets(benchmark, result, own)
-    except (ValueError, RuntimeError, SimulationFailure) as error:
-        console.print(str(error), markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+    for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
+        rows, core = list(group), load_config(config)
+        with phase(console, f"planning {len(rows)} layers"):
+            layers = [(layer, plan(core, layer)) for layer in (benchmark.layer(seed) for benchmark in rows)]
+            predicted = [cycle_model.predict(p, work.measure(layer, p)).cycles for layer, p in layers]
+        with phase(console, f"building {config}"):
+            design = build_core(config)
+        with phase(console, f"simulating {len(rows)} layers on {config}"):
+            results = run_layers(design, config, layers, BUILD / "figures" / config, f"make figures SEED={seed}")
+        for benchmark, result, cycles in zip(rows, results, predicted, strict=True):
+            if benchmark is DENSE:
+                dense = result.cycles
+            own = dense if benchmark.shape == DENSE.shape and benchmark.out_channels == DENSE.out_channels else None
+            lines.append(row(benchmark, result, cycles, own))
+            missed += not meets(benchmark, result, own)
     table = BUILD / "figures" / "table.md"
     table.write_text("\n".join([*lines, ""]))
     console.print("\n".join(lines), markup=False, soft_wrap=True)

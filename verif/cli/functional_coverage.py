@@ -12,8 +12,6 @@ from pathlib import Path
 
 import yaml
 
-EXPORT = "functional.yml"  # a simulation writes this file in its run directory
-
 
 @dataclass
 class CoverPoint:

@@ -3,58 +3,71 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
-import typer
 from rich.console import Console
 
-from models.config import load_config
+from models.config import Config, load_config
 from models.layer import Layer
 from models.planner import plan
+from models.tiling import Plan
+from verif.cli.phase import phase
 from verif.core import build_core
 from verif.layers import run_layers
-from verif.runner import SimulationFailure
-from verif.runner.build import SIMULATORS
+from verif.runner.build import check_simulator
 from verif.runner.paths import BUILD
+from verif.runner.run import default_seed
+
+
+def _check_files(npz: str, out: str) -> None:
+    """Raises ValueError when a name is missing or OUT cannot be written."""
+    for name, value in (("NPZ", npz), ("OUT", out)):
+        if not value:
+            raise ValueError(f"{name} is empty, expected a file: make layer NPZ=layer.npz OUT=result.npz")
+    target = Path(out)
+    if target.is_dir():
+        raise ValueError(f"{out}: a directory, expected a file")
+    if not target.parent.is_dir():
+        raise ValueError(f"{out}: directory {target.parent} does not exist")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise ValueError(f"{out}: not writable")
+
+
+def _planned(core: Config, npz: str) -> tuple[Layer, Plan]:
+    """The layer in a file and its plan; raises ValueError, which names the file, when there is none."""
+    try:
+        found = Layer.load(npz)
+        return found, plan(core, found)
+    except OSError as error:
+        raise ValueError(f"{npz}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{npz}: {error}") from None
 
 
 def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> None:
     """Run the layer in NPZ on CONFIG with SIM and write output, cycles, macs, utilization and counters to OUT."""
-    console, errors = Console(highlight=False), Console(stderr=True, highlight=False)
-    for name, value in (("NPZ", npz), ("OUT", out)):
-        if not value:
-            errors.print(f"{name} is empty, expected a file: make layer NPZ=layer.npz OUT=result.npz")
-            raise typer.Exit(1)
-    try:
-        if sim not in SIMULATORS:
-            raise ValueError(f"simulator {sim!r} is unknown, expected one of {', '.join(SIMULATORS)}")
-        core = load_config(config)
-        found = Layer.load(npz)
-        with console.status("planning the layer"):
-            layers = [(found, plan(core, found))]
-    except (ValueError, OSError, BadZipFile) as error:
-        errors.print(f"{npz}: {getattr(error, 'strerror', None) or error}", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    try:
-        with console.status(f"building {config} with {sim}"):
-            design = build_core(config, sim)
-        with console.status(f"simulating on {config} with {sim}"):
-            (result,) = run_layers(
-                design, config, layers, BUILD / "layer" / f"{config}-{sim}",
-                f"make layer NPZ={npz} OUT={out} CONFIG={config} SIM={sim}",
-            )  # fmt: skip
-    except (RuntimeError, SimulationFailure) as error:
-        errors.print(str(error), markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    np.savez(
-        Path(out), output=result.output, cycles=result.cycles, macs=result.counters["MACS"],
-        utilization=result.utilization, counters=json.dumps(result.counters),
-    )  # fmt: skip
+    console = Console(highlight=False)
+    _check_files(npz, out)
+    core = load_config(config)
+    check_simulator(sim)
+    with phase(console, "planning the layer"):
+        planned = _planned(core, npz)
+    with phase(console, f"building {config} with {sim}"):
+        design = build_core(config, sim)
+    again = ["make", "layer", f"NPZ={npz}", f"OUT={out}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]
+    with phase(console, f"simulating on {config} with {sim}"):
+        (result,) = run_layers(design, config, [planned], BUILD / "layer" / f"{config}-{sim}", shlex.join(again))
+    with open(out, "wb") as file:  # numpy would add .npz to a name without it
+        np.savez(
+            file, output=result.output, cycles=result.cycles, macs=result.counters["MACS"],
+            utilization=result.utilization, counters=json.dumps(result.counters),
+        )  # fmt: skip
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(
         f"{out}: output {shape} {result.output.dtype}, {result.cycles:,} cycles, {result.counters['MACS']:,} MACs, "
         f"utilisation {100 * result.utilization:.1f} %",
-        soft_wrap=True,
-    )
+        markup=False, soft_wrap=True,
+    )  # fmt: skip

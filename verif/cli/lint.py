@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 
 from models.config import config_names, load_config
+from verif.core import TOP
 from verif.runner.paths import BUILD, ROOT, RTL, tool_env, verilator_home
 from verif.runner.sources import root_modules, sources_of
-
-TOP = "sparsecore"
 
 _SLANG_WARNINGS = (
     "-Wextra",

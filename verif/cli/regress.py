@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from verif.cli.pytest_run import pytest_run, selection
 from verif.runner.paths import BUILD
-from verif.runner.run import MAX_SEED
+from verif.runner.run import MAX_SEED, default_seed, rerun_test
 
 RANDOM_TEST = "tests/core/test_random.py"
 
@@ -56,18 +56,19 @@ def run_seed(test: str, seed: int) -> tuple[int, list[Failure]]:
                 text = bad.get("message") or bad.text or ""
                 text = re.sub(r"^[\w.]*SimulationFailure: ", "", text)
                 rerun = re.search(r"rerun with: (make .*)", bad.text or "")
-                line = rerun.group(1) if rerun else f'make test TEST="{test}" SEED={seed}'
+                line = rerun.group(1) if rerun else rerun_test(test, seed)
                 failures.append(Failure(signature(text), line))
     if done.returncode and not failures:
         last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "no output")
-        failures.append(Failure(f"pytest: {signature(last)}", f'make test TEST="{test}" SEED={seed}'))
+        failures.append(Failure(f"pytest: {signature(last)}", rerun_test(test, seed)))
     return ran, failures
 
 
-def regress(seeds: int = 20, first: int = 1, test: str = RANDOM_TEST) -> None:
-    """Run TEST with SEEDS seeds starting at FIRST; exit 1 when anything failed."""
-    if seeds < 1 or not 1 <= first <= MAX_SEED - seeds:
-        raise typer.BadParameter(f"seeds {first} to {first + seeds - 1} are not within 1 to {MAX_SEED}")
+def regress(seeds: int = 20, test: str = RANDOM_TEST) -> None:
+    """Run TEST with SEEDS seeds, the first of them $SEED; exit 1 when anything failed."""
+    first = default_seed()
+    if not 1 <= seeds <= MAX_SEED - first + 1:
+        raise ValueError(f"SEEDS: {seeds}, expected 1 to {MAX_SEED - first + 1} from SEED={first} on")
     (BUILD / "regress").mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
     ran, failures = 0, list[Failure]()

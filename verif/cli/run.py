@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from models import energy, work
-from models.config import load_config
+from models.config import Config, load_config
 from models.layer import Layer
 from models.planner import plan
 from models.tiling import Plan
 from verif.cli.occupancy import draw_occupancy
+from verif.cli.phase import phase
 from verif.core import build_core
 from verif.layers import LayerResult, run_layers
-from verif.layers.benchmarks import FIGURE_3
-from verif.runner import SimulationFailure
+from verif.layers.benchmarks import FIGURE_3, Benchmark
+from verif.runner.build import check_simulator
 from verif.runner.paths import BUILD, ROOT
+from verif.runner.run import default_seed
+
+ICARUS_FACTOR = 8  # makes the layer one of a minute or two on small
 
 # SparseCore, SysML 2018: about 90 % of the ALUs busy, 3.1 times the performance of dense execution.
 PAPER = {"utilization": "near 90 %", "speedup": "3.1x"}
@@ -49,27 +52,47 @@ def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[flo
     return table
 
 
-def run(config: str = "paper", sim: str = "verilator", seed: int = 1) -> None:
-    """Run the Figure 3 layer on CONFIG with SIM, sparse and in dense mode, and check every output."""
-    console = Console(highlight=False)
-    try:
-        core = load_config(config)
-        layer = FIGURE_3.layer(seed)
+def fitting(config: Config, sim: str, seed: int) -> tuple[Benchmark, str, list[tuple[Layer, Plan]]]:
+    """The Figure 3 layer, halved in each dimension until it fits sparse and in dense mode.
+
+    Returns it, why it was halved (or ""), and the layer and its dense mode with their plans.
+    Raises ValueError when even a layer of two input channels does not fit.
+    """
+    factor, why = (ICARUS_FACTOR, "Icarus simulates some hundred cycles of small a second") if sim == "icarus" else (1, "")
+    while True:
+        benchmark = FIGURE_3.smaller(factor) if factor > 1 else FIGURE_3
+        layer = benchmark.layer(seed)
         dense = replace(layer, k=1, m=1, skip=False)
-        with console.status("planning the layer"):
-            layers = [(one, plan(core, one)) for one in (layer, dense)]
-        with console.status(f"building {config} with {sim}"):
-            design = build_core(config, sim)
-        out = BUILD / "run" / f"{config}-{sim}"
-        with console.status(f"simulating {FIGURE_3.name} on {config} with {sim}, sparse and in dense mode"):
-            results = run_layers(design, config, layers, out, f"make run CONFIG={config} SIM={sim} SEED={seed}", seed)
-    except (ValueError, RuntimeError, SimulationFailure) as error:
-        console.print(str(error), markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        try:
+            dense_plan = plan(config, dense)  # first: its weights are twice those of 2/4
+            return benchmark, why, [(layer, plan(config, layer)), (dense, dense_plan)]
+        except ValueError as error:
+            if benchmark.shape[0] <= 2:
+                raise
+            factor, why = 2 * factor, why or str(error)
+
+
+def run(config: str = "paper", sim: str = "verilator") -> None:
+    """Run the Figure 3 layer on CONFIG with SIM, sparse and in dense mode, and check every output.
+
+    Where it does not fit, or would take long on Icarus, a smaller layer of the same kind.
+    """
+    console, seed = Console(highlight=False), default_seed()
+    core = load_config(config)
+    check_simulator(sim)
+    with phase(console, "planning the layer"):
+        benchmark, why, layers = fitting(core, sim, seed)
+    if why:
+        console.print(f"{benchmark.name} in place of {FIGURE_3.name}: {why}", soft_wrap=True)
+    with phase(console, f"building {config} with {sim}"):
+        design = build_core(config, sim)
+    out = BUILD / "run" / f"{config}-{sim}"
+    with phase(console, f"simulating {benchmark.name} on {config} with {sim}, sparse and in dense mode"):
+        results = run_layers(design, config, layers, out, f"make run CONFIG={config} SIM={sim} SEED={seed}")
     picture = out / "occupancy.png"
-    draw_occupancy(results[0].states, f"{FIGURE_3.name} on {config}", picture)
+    draw_occupancy(results[0].states, f"{benchmark.name} on {config}", picture)
     console.print(
-        f"{FIGURE_3.name} on {config} ({core.NumPe} PEs x {core.NumLanes} ALUs), {sim}, seed {seed}", soft_wrap=True
+        f"{benchmark.name} on {config} ({core.NumPe} PEs x {core.NumLanes} ALUs), {sim}, seed {seed}", soft_wrap=True
     )
     energies = [microjoules(*planned, result) for planned, result in zip(layers, results, strict=True)]
     console.print(report(*results, core.NumPe, energies))

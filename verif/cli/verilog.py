@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from models.config import load_config
+from verif.cli.phase import phase
+from verif.core import TOP
 from verif.runner.paths import BUILD, ROOT
 from verif.runner.sources import sources_of
 from verif.runner.verilog import generate_verilog
-
-TOP = "sparsecore"
 
 
 def verilog(config: str = "paper") -> None:
@@ -20,7 +20,7 @@ def verilog(config: str = "paper") -> None:
     out: Path = BUILD / "verilog" / f"{TOP}_{config}.v"
     out.parent.mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
-    with console.status(f"generating Verilog of {TOP}, configuration {config}"):
+    with phase(console, f"generating Verilog of {TOP}, configuration {config}"):
         generate_verilog(TOP, sources_of(TOP), parameters, out)
     lines = sum(1 for _ in out.open())
     console.print(f"{out.relative_to(ROOT)}: {lines} lines, {out.stat().st_size / 1e6:.1f} MB")

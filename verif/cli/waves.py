@@ -11,12 +11,12 @@ from verif.cli.pytest_run import pytest_run, selection
 from verif.runner.paths import BUILD, ROOT
 
 
-def waves(test: str, seed: int = 1) -> None:
-    """Run TEST with SEED, wave dumps on, and name the files; the exit code is the test's."""
+def waves(test: str) -> None:
+    """Run TEST, wave dumps on, and name the files; the exit code is the test's."""
     if not test:
-        raise typer.BadParameter("TEST is empty: name the test to run, such as TEST=tests/blocks/test_fifo.py")
+        raise ValueError("TEST is empty: name the test to run, such as TEST=tests/blocks/test_fifo.py")
     started = time.time()
-    done = pytest_run(selection(test), {"SEED": str(seed), "WAVES": "1"})
+    done = pytest_run(selection(test), {"WAVES": "1"})
     dumps = [
         path
         for pattern in ("*.vcd", "*.fst")

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from models.layer import Layer
 from models.lines import LineShape
 from models.tiling import Cut, Plan, make_plan
 from verif.core import run_core
 from verif.runner import Build
+from verif.runner.run import LIMIT_S
 
 INPUT = "layer{}.npz"
 CUTS = "cuts.json"
 OUTPUT = "result{}.npz"
 SAMPLE_CYCLES = 64
+BEATS_PER_LINE = 9  # at most: the bitmap and 64 bytes by eights
 
 
 @dataclass(frozen=True)
@@ -65,28 +68,47 @@ def load_layers(directory: Path, config) -> list[tuple[Layer, Plan]]:
     return found
 
 
+def time_limit(sim: str, plans: list[Plan]) -> int:
+    """Seconds that a simulation of layers takes at most, also on a busy machine: from their cycles were they dense."""
+    cycles = 0
+    for plan in plans:
+        d = plan.descriptor
+        jobs = d.tiles_y * d.tiles_x * d.chunks
+        passes = jobs * d.in_c * d.kernel_r * d.kernel_s // min(jobs * d.splits, plan.config.NumPe)
+        lines = d.in_c * plan.in_lines + d.out_k * plan.out_lines
+        cycles += passes * d.tile_h * d.tile_w + plan.wgt_count + BEATS_PER_LINE * lines
+    # Icarus' speed is that of small (4 PEs), some 80 cycles a second, divided by the size.
+    speed = 1000 if sim == "verilator" else 80 / plans[0].config.NumPe
+    return LIMIT_S + int(cycles / speed)
+
+
 def run_layers(
-    design: Build, config: str, layers: list[tuple[Layer, Plan]], directory: Path, rerun: str, seed: int = 1
+    design: Build, config: str, layers: list[tuple[Layer, Plan]], directory: Path, rerun: str
 ) -> list[LayerResult]:
     """Run layers one after another in one simulation, every output checked by the scoreboard.
 
+    ``directory`` takes what goes in and comes out, from one run at a time: others wait.
     Raises SimulationFailure when the core's results are wrong or the simulation fails; ``rerun`` is the command it shows.
     """
-    save_layers(directory, layers)
-    done = run_core(
-        config, design, "verif.layers.program", "GivenLayers", env={"LAYERS": str(directory.resolve())},
-        results_dir=directory / "simulation", rerun=rerun, seed=seed,
-    )  # fmt: skip
-    found = []
-    for number in range(len(layers)):
-        with np.load(done.path / OUTPUT.format(number)) as npz:
-            found.append(
-                LayerResult(
-                    output=npz["output"], counters=json.loads(str(npz["counters"])), seconds=float(npz["seconds"]),
-                    states=npz["states"], lanes=layers[number][1].config.NumLanes,
-                )  # fmt: skip
-            )
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    with FileLock(directory / ".lock"):
+        save_layers(directory, layers)
+        done = run_core(
+            config, design, "verif.layers.program", "GivenLayers", env={"LAYERS": str(directory)},
+            results_dir=directory / "simulation", rerun=rerun,
+            limit_s=time_limit(design.sim, [plan for _, plan in layers]),
+        )  # fmt: skip
+        found = []
+        for number in range(len(layers)):
+            with np.load(done.path / OUTPUT.format(number)) as npz:
+                found.append(
+                    LayerResult(
+                        output=npz["output"], counters=json.loads(str(npz["counters"])), seconds=float(npz["seconds"]),
+                        states=npz["states"], lanes=layers[number][1].config.NumLanes,
+                    )  # fmt: skip
+                )
     return found
 
 
-__all__ = ["LayerResult", "load_layers", "run_layers"]
+__all__ = ["LayerResult", "load_layers", "run_layers", "save_layers"]

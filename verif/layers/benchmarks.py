@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,15 @@ class Benchmark:
         return make_layer(
             np.random.default_rng(seed), self.shape, self.out_channels, (3, 3), mode=self.mode, mask=self.mask,
             density=self.density, padding=(1, 1, 1, 1), skip=self.skip, zero_weights=0,
+        )  # fmt: skip
+
+    def smaller(self, factor: int) -> Benchmark:
+        """The layer with rows, columns and channels divided by ``factor``; nothing is asked of it."""
+        c, h, w = (size // factor for size in self.shape)
+        k = self.out_channels // factor
+        return replace(
+            self, name=f"{c}x{h}x{w}, 3x3x{k}, {self.name.split(', ', 2)[2]}", shape=(c, h, w), out_channels=k,
+            utilization=None, speedup=None, cycles=None,
         )  # fmt: skip
 
 

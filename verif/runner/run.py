@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from verif.runner.paths import BUILD, ROOT
 from verif.runner.sources import sources_of
 
 MAX_SEED = 2**31 - 1
+LIMIT_S = 600  # enough for every test
 
 
 @dataclass
@@ -25,8 +27,6 @@ class TestOutcome:
     name: str
     status: str  # "passed", "failed" or "skipped"
     message: str
-    sim_time_ns: float
-    wall_s: float
 
 
 @dataclass
@@ -34,7 +34,6 @@ class RunResult:
     """A finished run: its directory (results.xml, sim.log, coverage.dat) and its tests."""
 
     path: Path
-    seed: int
     tests: list[TestOutcome] = field(default_factory=list)
 
     @property
@@ -43,12 +42,20 @@ class RunResult:
 
 
 class SimulationFailure(AssertionError):
-    """A run whose tests failed, crashed or never ran; the text ends with the rerun command."""
+    """A run whose tests failed, crashed or never ran; outside pytest the text ends with the rerun command."""
 
 
 def default_seed() -> int:
-    """The seed of this session: $SEED, else 1."""
-    return int(os.environ.get("SEED") or 1)
+    """The seed of everything that this process runs: $SEED, else 1. Raises ValueError outside 1 to 2**31 - 1."""
+    text = os.environ.get("SEED") or "1"
+    if not re.fullmatch("[0-9]{1,10}", text) or not 1 <= int(text) <= MAX_SEED:
+        raise ValueError(f"SEED: {text!r}, expected a whole number from 1 to {MAX_SEED}")
+    return int(text)
+
+
+def rerun_test(test: str, seed: int) -> str:
+    """The shell command that runs a test again; ``test``: path, node id or keyword."""
+    return f"make test TEST={shlex.quote(test)} SEED={seed}"
 
 
 def run(
@@ -56,41 +63,34 @@ def run(
     test_module: str,
     testcase: str | Sequence[str] | None = None,
     *,
-    seed: int | None = None,
-    plusargs: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     results_dir: Path | None = None,
     rerun: str | None = None,
-    limit_s: int = 600,
+    limit_s: int = LIMIT_S,
 ) -> RunResult:
     """Run `test_module` (dotted name) and return its results.
 
-    One seed reaches `random`, `verif.seed.rng()` and the simulator's unknown values. The run
+    The session's seed reaches `random`, `verif.seed.rng()` and the simulator's unknown values. The run
     happens in `results_dir`, which is emptied first; by default it is named after the test
     and the seed. A test bench may leave files there, such as `functional.yml`, the functional
-    coverage that `make coverage` merges. `rerun` is the command shown on failure; under pytest it is known.
+    coverage that `make coverage` merges. `rerun` is the command shown on failure; under pytest tests/conftest.py shows it.
     A simulation that takes longer than `limit_s` seconds is stopped and counts as failed.
 
     Raises:
-        ValueError: a seed outside 1 to 2**31 - 1.
+        ValueError: $SEED is no seed.
         SimulationFailure: any test failed, or the simulation ended without results.
     """
     __tracebackhide__ = True
-    seed = default_seed() if seed is None else seed
-    if not 1 <= seed <= MAX_SEED:
-        raise ValueError(f"seed {seed} is out of range, expected 1 to {MAX_SEED}")
-    pytest_id = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
-    if rerun is None:
-        rerun = f'make test TEST="{pytest_id}" SEED={seed}' if pytest_id else "(not started by make)"
+    seed = default_seed()
     if results_dir is None:
+        pytest_id = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
         label = re.sub(r"[^\w.=-]+", "_", pytest_id.removeprefix("tests/") or f"{test_module}.{testcase or 'all'}")
         root = BUILD / "coverage" / "runs" if design.coverage else BUILD / "runs"
         results_dir = root / f"{label}-{design.path.name[-6:]}-{seed}"
     shutil.rmtree(results_dir, ignore_errors=True)
     results_dir.mkdir(parents=True)
 
-    test_args: list[str] = []
-    plusargs = list(plusargs)
+    plusargs: list[str] = []
     if design.sim == "verilator":
         plusargs += [f"+verilator+seed+{seed}", "+verilator+rand+reset+2"]
         if design.coverage:
@@ -110,7 +110,6 @@ def run(
             hdl_toplevel_lang="verilog",
             testcase=testcase,
             seed=seed,
-            test_args=test_args,
             plusargs=plusargs,
             extra_env={"COCOTB_ANSI_OUTPUT": "0"} | dict(env or {}),
             waves=design.waves,
@@ -123,7 +122,7 @@ def run(
     except (RuntimeError, SystemExit) as error:
         ended = f"stopped after {limit_s} s" if str(error).endswith(": 124") else str(error)
 
-    result = RunResult(results_dir, seed, _parse(results_xml) if results_xml.exists() else [])
+    result = RunResult(results_dir, _parse(results_xml) if results_xml.exists() else [])
     if ended or result.failed or not result.tests:
         raise SimulationFailure(_report(result, ended, log, rerun))
     return result
@@ -135,20 +134,19 @@ def _parse(results_xml: Path) -> list[TestOutcome]:
         bad = [*case.findall("failure"), *case.findall("error")]
         status = "failed" if bad else "skipped" if case.find("skipped") is not None else "passed"
         message = "\n".join(f"{item.get('type', 'error')}: {item.get('message') or item.text}" for item in bad)
-        duration = case.find("./properties/property[@name='sim_time_duration']")
-        sim_time = float(duration.get("value", 0)) if duration is not None else 0.0
-        outcomes.append(TestOutcome(case.get("name", "?"), status, message, sim_time, float(case.get("time", 0))))
+        outcomes.append(TestOutcome(case.get("name", "?"), status, message))
     return outcomes
 
 
-def _report(result: RunResult, ended: str, log: Path, rerun: str) -> str:
+def _report(result: RunResult, ended: str, log: Path, rerun: str | None) -> str:
     tail = log.read_text(errors="replace").splitlines()[-40:] if log.exists() else []
     lines = [f"{test.name} failed: {test.message}" for test in result.failed]
     if not result.tests:
         lines.append(f"the simulation ended without results: {ended or 'no test matched'}")
     elif ended:
         lines.append(f"the simulator reported an error: {ended}")
-    return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", f"rerun with: {rerun}"])
+    again = [f"rerun with: {rerun}"] if rerun and "PYTEST_CURRENT_TEST" not in os.environ else []
+    return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", *again])
 
 
 def skip_without_icarus() -> None:
