@@ -61,7 +61,7 @@ coverage: $(STAMP) ## functional and code coverage of all tests (or TEST=), merg
 waves: $(STAMP) ## run one test with wave dumps: TEST= SEED=
 	@$(CLI) waves "$$TEST"
 
-bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++
+bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++; fails below the ratio asked
 	@$(CLI) bench --config "$(CONFIG)"
 
 lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)

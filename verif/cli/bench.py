@@ -80,6 +80,7 @@ def bench(config: str = "paper") -> None:
     _, cpp_speed = _speed(cpp_runs, *STRETCHES["layer"])
     ratio = pyuvm_speed / cpp_speed
     console.print(f"pyuvm / C++ on the Figure 3 layer: {ratio:.2f} (asked: at least {ASKED_RATIO})")
-    missed = [what for what, bad in (("ratio", ratio < ASKED_RATIO), ("build time", design.seconds > ASKED_BUILD_S)) if bad]
+    missed = [f"ratio {ratio:.2f}"] if ratio < ASKED_RATIO else []
+    missed += [f"build in {design.seconds:.0f} s"] if design.seconds > ASKED_BUILD_S else []
     if missed:
-        raise RuntimeError(f"missed: {', '.join(missed)}")
+        raise RuntimeError(f"not what is asked: {', '.join(missed)}")

@@ -47,7 +47,7 @@ def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[flo
     for state, label in CAUSES.items():
         share = sparse.counters[state] / (pes * sparse.cycles)
         table.add_row(f"PE-cycles {label}", f"{sparse.counters[state]:,} ({100 * share:.2f} %)", "")
-    table.add_row("energy, rough model", f"{energies[0]:,.0f} uJ, dense {energies[1]:,.0f} uJ", "")
+    table.add_row("energy, rough model", f"{energies[0]:,.1f} uJ, dense {energies[1]:,.1f} uJ", "")
     table.add_row("simulated cycles per second", f"{sparse.cycles / sparse.seconds:,.0f}", "")
     return table
 
