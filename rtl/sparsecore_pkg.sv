@@ -17,7 +17,7 @@ package sparsecore_pkg;
 
   typedef logic [AddrW-1:0]          addr_t;   // vectors, words or index entries, by memory
   typedef logic [15:0]               dim_t;    // C H W K and counts of them
-  typedef logic signed [16:0]        coord_t;  // input row or column; negative in the padding
+  typedef logic signed [17:0]        coord_t;  // input row or column; negative in the padding
   typedef logic [PosW-1:0]           pos_t;    // position in a tile or line: 0..63
   typedef logic [PosW:0]             npos_t;   // number of positions: 0..64
   typedef logic [7:0]                nlines_t; // lines along one axis of a window: 0..133

@@ -15,7 +15,7 @@ CONFIG_VARIABLE = "SPARSECORE_CONFIG"  # tells the simulation which configuratio
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
 _PUBLIC = ("axis_protocol.seen_q",)
 
-# With assertions every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.
+# With the PEs' own checks every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.
 _CHECKED_PES = 16
 
 
@@ -28,8 +28,8 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
     """
     parameters = load_config(config).parameters()
     sources = sources_of(TOP, _HDL if sim == "verilator" else ())
-    asserts = parameters["NumPe"] <= _CHECKED_PES
-    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, asserts=asserts, public=_PUBLIC)
+    checks = parameters["NumPe"] <= _CHECKED_PES
+    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, checks=checks, public=_PUBLIC)
 
 
 def run_core(

@@ -57,9 +57,9 @@ module tile_walk
     s.size   = left < 23'(tile_size) ? npos_t'(left) : tile_size;
     s.origin = coord_t'((18'(start) << stride2) - 18'(pad));
     last     = s.origin + coord_t'(((17'(s.size) - 17'd1) << stride2) + 17'(kernel) - 17'd1);
-    s.none   = last < 0 || s.origin >= coord_t'({1'b0, in_size});
+    s.none   = last < 0 || s.origin >= coord_t'({2'b00, in_size});
     s.first  = s.origin < 0 ? dim_t'(0) : dim_t'(s.origin);
-    s.last   = last >= coord_t'({1'b0, in_size}) ? in_size - dim_t'(1) : dim_t'(last);
+    s.last   = last >= coord_t'({2'b00, in_size}) ? in_size - dim_t'(1) : dim_t'(last);
     return s;
   endfunction
 

@@ -131,6 +131,8 @@ async def directed(dut):
         geometry(1, 200, 1, 7, 1, 2, (3, 3, 3, 3), (1, 64), (1, 16)),  # rows 0-2 lie in the padding alone
         geometry(130, 1, 7, 1, 2, 1, (3, 3, 0, 0), (1, 1), (64, 1)),  # a window of 133 rows
         geometry(60000, 1, 1, 1, 1, 1, (0, 0, 0, 0), (61, 1), (61, 1)),  # reciprocals far out
+        geometry(1, 65535, 1, 7, 1, 1, (0, 0, 3, 3), (1, 64), (1, 64)),  # the last window ends behind 2^16
+        geometry(65535, 1, 7, 1, 1, 1, (3, 3, 0, 0), (64, 1), (64, 1)),
     ):
         cycles = await walk(dut, layer, 1.0, gen)
         assert cycles == layer["tiles_y"] * layer["tiles_x"] - 1, "expected a tile every cycle"

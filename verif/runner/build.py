@@ -30,7 +30,7 @@ _VERILATOR_ARGS = (
     "--x-assign", "unique", "--x-initial", "unique",
 )  # fmt: skip
 _MAKE_ARGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")  # slow: what runs once
-_ASSERT_ARGS, _NO_ASSERT_ARGS = ("--assert",), ("--no-assert", "-DSYNTHESIS")
+_CHECKED_ARGS, _LEAN_ARGS = ("--assert",), ("--assert", "--no-assert-case", "-DSYNTHESIS")
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
 
@@ -131,14 +131,14 @@ def build(
     *,
     coverage: bool = False,
     waves: bool = False,
-    asserts: bool = True,
+    checks: bool = True,
     public: Sequence[str] = (),
 ) -> Build:
     """Compile module `top` and return its build, from the cache when nothing changed.
 
     `sources` are in dependency order (see `sources_of`) and may include .vlt files, used by
     Verilator only. On Icarus the design is the Verilog that Yosys generates from them.
-    `asserts` False leaves assertions and checks out on Verilator, for speed. `public` names signals
+    `checks` False leaves out on Verilator what the RTL has under `ifndef SYNTHESIS`, and checks of unique cases. `public` names signals
     inside the design as `module.signal` (wildcards allowed) that the test bench reads or writes
     on Verilator; top-level ports are always reachable.
 
@@ -152,10 +152,10 @@ def build(
         raise ValueError(f"code coverage needs verilator, not {sim}")
     waivers = sorted(RTL.glob("*.vlt")) if sim == "verilator" else []
     generator = [] if sim == "verilator" else [Path(verilog.__file__)]
+    flags = [*(_CHECKED_ARGS if checks else _LEAN_ARGS), *(_COVERAGE_ARGS if coverage else ())]
     key = hashlib.sha256(
         json.dumps(
-            [top, sim, coverage, waves, asserts, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS,
-             _tool_versions(sim)]
+            [top, sim, flags, waves, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS, _tool_versions(sim)]
         ).encode()
     )
     for source in [*sources, *waivers, *generator]:
@@ -169,7 +169,6 @@ def build(
             shutil.rmtree(result.path, ignore_errors=True)
             result.path.mkdir()
             started = time.monotonic()
-            flags = [*(_ASSERT_ARGS if asserts else _NO_ASSERT_ARGS), *(_COVERAGE_ARGS if coverage else ())]
             _compile(simulator, result, [*waivers, *sources], parameters, flags, public)
             facts = {"parameters": dict(parameters), "build_seconds": time.monotonic() - started}
             done.write_text(json.dumps(asdict(result) | facts, default=str))
