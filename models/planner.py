@@ -22,15 +22,20 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     generated = (passes > 0) * d.kernel_r * d.kernel_s * measured.segments
     words = np.stack([fetch.words.sum(1) for fetch in measured.fetches])
     entries = np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches])
-    bounds = (
-        np.maximum.reduce([measured.emissions.sum(2), generated, measured.load]),
-        # A PE's share of the memories' bandwidth; few reads serve a second PE.
-        passes * config.NumPe // config.WgtBanks,
-        words * config.NumPe // config.ActBanks,
-        entries * config.NumPe // config.IdxBanks,
-    )
     starts = np.arange(0, d.in_c, d.split_c)
-    units = np.maximum.reduce([np.add.reduceat(bound, starts, axis=1) for bound in bounds])
+    compute, *shares = (
+        np.add.reduceat(cycles, starts, axis=1)
+        for cycles in (
+            np.maximum.reduce([measured.emissions.sum(2), generated, measured.load]),
+            # If each PE had its share of the memories' bandwidth; few reads serve a second PE.
+            passes * config.NumPe // config.WgtBanks,
+            words * config.NumPe // config.ActBanks,
+            entries * config.NumPe // config.IdxBanks,
+        )
+    )
+    # The bandwidth limits all PEs together; one of them may have twice its share for a while.
+    scarce = max(1.0, *(share.sum() / compute.sum() for share in shares))
+    units = np.maximum.reduce([(compute * scarce).astype(np.int64), *(share // 2 for share in shares)])
     # Two short channels follow, and a PE has one region, so that its next unit is bound late, as in the core.
     channels = np.ones((len(units), d.splits, _STAND_INS), np.int64)
     channels[:, :, 0] = units
