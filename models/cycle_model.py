@@ -26,6 +26,9 @@ GRANT = 2  # drain granted to its first row
 AHEAD = 3  # emissions resume so long before the last row is handed over
 LINE = 14  # last values of a slot read to its last line written
 
+# What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
+LONG, LONG_ERROR = 20_000, 0.03
+
 # Depths of the PE's queues.
 LINES = 3
 ENTRIES = 4

@@ -34,7 +34,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
         )
     )
     # The bandwidth limits all PEs together; one of them may have twice its share for a while.
-    scarce = max(1.0, *(share.sum() / compute.sum() for share in shares))
+    scarce = max(1.0, *(share.sum() / max(1, compute.sum()) for share in shares))
     units = np.maximum.reduce([(compute * scarce).astype(np.int64), *(share // 2 for share in shares)])
     # Two short channels follow, and a PE has one region, so that its next unit is bound late, as in the core.
     channels = np.ones((len(units), d.splits, _STAND_INS), np.int64)

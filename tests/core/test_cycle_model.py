@@ -7,6 +7,7 @@ import numpy as np
 
 from models import cycle_model, km, work
 from models.config import load_config
+from models.cycle_model import LONG, LONG_ERROR
 from models.planner import plan
 from verif.core import build_core
 from verif.layers import run_layers
@@ -14,7 +15,6 @@ from verif.runner.paths import BUILD
 from verif.stimulus import make_layer, random_layer
 
 CONFIG = "small"
-LONG, LONG_ERROR = 20_000, 0.03  # layers above so many cycles are predicted as well as that
 SHORT_ERROR, SHORT_MEDIAN = 0.15, 0.02  # random cuts may leave a PE to nothing but reading lines
 RANDOM_LAYERS = 18
 
