@@ -240,11 +240,11 @@ class CommandsAtTheWrongTime(ErrorTest):
         await self.feed("activations", [0], [0xFF])
 
         # With the result stream held up, its engine stays busy.
-        self.env.result_agent.monitor.sink.pause = True
+        self.env.result_agent.driver.sink.pause = True
         await ClockCycles(cocotb.top.clk_i, 3)
         await Command("result_send", RES_IDX_BASE=d.out_idx_base, RES_LINES=1).start(self.core)
         await self.refuse("result_send", "command_busy", {})
-        self.env.result_agent.monitor.sink.pause = False
+        self.env.result_agent.driver.sink.pause = False
 
         # A full queue: one layer runs, QueueDepth wait.
         long = make_layer(self.rng, (16, 20, 20), 16, (3, 3), mode=(1, 1), density=0.9, padding=(1, 1, 1, 1))

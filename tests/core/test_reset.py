@@ -73,9 +73,9 @@ class ResetDuringTransfers(CoreTest):
             d = plan.descriptor
             fetch = FetchLines(d.out_idx_base, d.out_k * plan.out_lines, Stalls(1, 4))
             sending = start_soon(fetch.start(self.core))
-            monitor = self.env.result_agent.monitor
-            wanted = monitor.received + int(self.rng.integers(1, d.out_k))
-            while monitor.received < wanted:
+            checker = self.env.scoreboard.checker
+            wanted = checker.compared + int(self.rng.integers(1, d.out_k))
+            while checker.compared < wanted:
                 await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 20)))
             await self.cut_off(sending)
         await RunLayer(layer, plan).start(self.core)

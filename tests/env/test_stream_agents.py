@@ -35,6 +35,10 @@ class WireEnv(uvm_env):
         self.source.ap.connect(self.sent)
         self.sink.ap.connect(self.received)
 
+    def clear(self):
+        self.sent.packets.clear()
+        self.received.packets.clear()
+
 
 class Send(uvm_sequence):
     def __init__(self, item):
@@ -98,19 +102,26 @@ class EveryPacketArrives(WireTest):
 
 @pyuvm.test()
 class ResetDropsATransfer(WireTest):
+    """At each kind of place: inside a packet, in a stall and in a gap; nothing of the packet under way may be left."""
+
     async def scenario(self):
         rng, dut = seed.rng(0), cocotb.top
-        lost = cocotb.start_soon(self.exchange(packets(rng, 50), NO_STALLS, Stalls(1, 8)))
-        await ClockCycles(dut.clk_i, 100)
-        dut.rst_ni.value = 0
-        await ClockCycles(dut.clk_i, 2)
-        dut.rst_ni.value = 1
-        await lost
-        before = len(self.env.received.packets)
-        assert 0 < before < 50
-        sent = packets(rng, 5)
-        await self.exchange(sent, NO_STALLS, NO_STALLS)
-        assert self.env.received.packets[before:] == sent
+        for stalls in ((NO_STALLS, NO_STALLS), (NO_STALLS, Stalls(1, 8)), (Stalls(1, 8), NO_STALLS)):
+            before = len(self.env.received.packets)
+            lost = cocotb.start_soon(self.exchange(packets(rng, 50), *stalls))
+            await ClockCycles(dut.clk_i, 100)
+            while self.env.source.monitor.idle or self.env.sink.monitor.idle:
+                await ClockCycles(dut.clk_i, 1)
+            dut.rst_ni.value = 0
+            await ClockCycles(dut.clk_i, 2)
+            dut.rst_ni.value = 1
+            await lost
+            assert 0 < len(self.env.received.packets) < 50
+            self.env.clear()
+            sent = packets(rng, 5)
+            await self.exchange(sent, NO_STALLS, NO_STALLS)
+            assert self.env.received.packets == self.env.sent.packets == sent
+            self.env.clear()
 
 
 @pyuvm.test()

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import cocotb
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
-from cocotbext.axi.axil_channels import (
-    AxiLiteARMonitor,
-    AxiLiteAWMonitor,
-    AxiLiteBMonitor,
-    AxiLiteRMonitor,
-    AxiLiteWMonitor,
-)
 from pyuvm import (
     uvm_access_e,
     uvm_agent,
@@ -27,6 +21,7 @@ from pyuvm import (
     uvm_status_e,
 )
 
+from verif.env.bus_monitor import HandshakeMonitor
 from verif.env.stream_agent import quiet
 
 PREFIX = "s_axil"
@@ -89,39 +84,28 @@ class RegisterMonitor(uvm_component):
 
     def build_phase(self):
         self.ap = uvm_analysis_port("ap", self)
+        self._aw, self._w, self._ar = deque(), deque(), deque()  # requests without an answer
 
     def start_of_simulation_phase(self):
-        dut = cocotb.top
-        bus = AxiLiteBus.from_prefix(dut, PREFIX)
-        where = {"clock": dut.clk_i, "reset": dut.rst_ni, "reset_active_level": False}
-        self.aw, self.w, self.b = (
-            AxiLiteAWMonitor(bus.write.aw, **where),
-            AxiLiteWMonitor(bus.write.w, **where),
-            AxiLiteBMonitor(bus.write.b, **where),
-        )
-        self.ar, self.r = AxiLiteARMonitor(bus.read.ar, **where), AxiLiteRMonitor(bus.read.r, **where)
+        for channel, payload, function in (
+            ("aw", ["awaddr"], self._aw.append), ("w", ["wdata"], self._w.append), ("b", ["bresp"], self._written),
+            ("ar", ["araddr"], self._ar.append), ("r", ["rdata", "rresp"], self._read),
+        ):  # fmt: skip
+            HandshakeMonitor(PREFIX, channel, payload, function)
 
     async def run_phase(self):
-        cocotb.start_soon(self._writes())
-        cocotb.start_soon(self._reads())
         while True:
             await FallingEdge(cocotb.top.rst_ni)
-            for channel in (self.aw, self.w, self.b, self.ar, self.r):
-                channel.clear()
+            for requests in (self._aw, self._w, self._ar):
+                requests.clear()
 
-    async def _writes(self):
-        while True:
-            response = await self.b.recv()
-            address, data = self.aw.recv_nowait(), self.w.recv_nowait()
-            self._publish(int(address.awaddr), True, int(data.wdata), int(response.bresp))
+    def _written(self, transfer: list[int]):
+        (address,), (data,), (response,) = self._aw.popleft(), self._w.popleft(), transfer
+        self.ap.write(BusAccess(address, True, data, response == AxiResp.OKAY))
 
-    async def _reads(self):
-        while True:
-            response = await self.r.recv()
-            self._publish(int(self.ar.recv_nowait().araddr), False, int(response.rdata), int(response.rresp))
-
-    def _publish(self, address: int, write: bool, data: int, response: int):
-        self.ap.write(BusAccess(address, write, data, response == AxiResp.OKAY))
+    def _read(self, transfer: list[int]):
+        (address,), (data, response) = self._ar.popleft(), transfer
+        self.ap.write(BusAccess(address, False, data, response == AxiResp.OKAY))
 
 
 class RegisterAgent(uvm_agent):

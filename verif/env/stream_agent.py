@@ -6,8 +6,9 @@ import logging
 from dataclasses import dataclass
 
 import cocotb
-from cocotb.triggers import Event, FallingEdge, First
-from cocotbext.axi import AxiStreamMonitor, AxiStreamSink, AxiStreamSource
+from cocotb.task import Task
+from cocotb.triggers import FallingEdge
+from cocotbext.axi import AxiStreamSink, AxiStreamSource
 from pyuvm import (
     uvm_agent,
     uvm_analysis_port,
@@ -18,6 +19,7 @@ from pyuvm import (
 )
 
 from verif import seed
+from verif.env.bus_monitor import HandshakeMonitor
 from verif.env.streams import NO_STALLS, Packet, Stalls
 
 
@@ -48,7 +50,7 @@ class StreamPort:
     number: int
 
     def connect(self, model: type):
-        """An AxiStreamSource, Sink or Monitor on this port of the device under test."""
+        """An AxiStreamSource or AxiStreamSink on this port of the device under test."""
         dut = cocotb.top
         bus = self.bus.from_prefix(dut, self.prefix)
         quiet(self.prefix)
@@ -71,7 +73,6 @@ class StreamDriver(uvm_driver):
         self.rng = seed.rng(self.port.number)
 
     async def run_phase(self):
-        cocotb.start_soon(self._drop_at_reset())
         while True:
             transfer = await self.seq_item_port.get_next_item()
             self.source.set_pause_generator(transfer.stalls.pauses(self.rng))
@@ -82,34 +83,81 @@ class StreamDriver(uvm_driver):
             self.source.pause = False
             self.seq_item_port.item_done()
 
-    async def _drop_at_reset(self):
+    def drop(self):
+        """Stop offering and end the item."""
+        self.source.clear()
+        self.source.assert_reset()
+
+
+class ResultDriver(uvm_driver):
+    """Takes the packets of Reception items. TREADY is high at rest: a packet that nobody asked for is seen."""
+
+    def build_phase(self):
+        self.port = self.cdb_get("PORT")
+        self._taking: Task | None = None
+
+    def start_of_simulation_phase(self):
+        self.sink = self.port.connect(AxiStreamSink)
+        self.rng = seed.rng(self.port.number)
+
+    async def run_phase(self):
         while True:
-            await FallingEdge(cocotb.top.rst_ni)
-            self.source.clear()
+            reception = await self.seq_item_port.get_next_item()
+            self.sink.clear()  # of packets that nobody asked for
+            self.sink.set_pause_generator(reception.stalls.pauses(self.rng))
+            self._taking = cocotb.start_soon(self._take(reception.packets))
+            await self._taking.complete
+            self.sink.clear_pause_generator()
+            self.sink.pause = False
+            self.seq_item_port.item_done()
+
+    async def _take(self, packets: int):
+        for _ in range(packets):
+            await self.sink.recv(compact=False)
+
+    def drop(self):
+        """Forget the packet under way and end the item."""
+        self.sink.assert_reset()
+        if self._taking:
+            self._taking.cancel()
 
 
 class StreamMonitor(uvm_component):
-    """Publishes every packet seen on an input stream."""
+    """Publishes every packet of a stream with its last beat."""
 
     def build_phase(self):
         self.port = self.cdb_get("PORT")
         self.ap = uvm_analysis_port("ap", self)
+        self._packet = Packet([], [])
 
     def start_of_simulation_phase(self):
-        self.monitor = self.port.connect(AxiStreamMonitor)
+        payload = ["tlast", "tdata", "tkeep"]
+        if not hasattr(cocotb.top, f"{self.port.prefix}_tkeep"):
+            payload.pop()
+        HandshakeMonitor(self.port.prefix, "t", payload, self._beat)
 
     @property
     def idle(self) -> bool:
-        """No packet is under way or waits to be published."""
-        return self.monitor.idle() and self.monitor.empty()
+        """No packet is under way."""
+        return not self._packet.beats
 
-    async def run_phase(self):
-        while True:
-            self.ap.write(Packet.of_frame(await self.monitor.recv(compact=False)))
+    def _beat(self, transfer: list[int]):
+        last, data, *keep = transfer
+        self._packet.beats.append(data)
+        self._packet.keeps += keep
+        if last:
+            packet, self._packet = self._packet, Packet([], [])
+            self.ap.write(packet)
+
+    def drop(self):
+        """Forget the packet under way."""
+        self._packet = Packet([], [])
 
 
 class StreamAgent(uvm_agent):
-    """Sequencer, driver and monitor of one input stream; `port` and `ap` are its interface."""
+    """Sequencer, driver and monitor of an input stream; `port` and `ap` are its interface."""
+
+    driver_type: type[uvm_driver] = StreamDriver
 
     def __init__(self, name, parent, port: StreamPort):
         self.port = port
@@ -118,73 +166,25 @@ class StreamAgent(uvm_agent):
     def build_phase(self):
         self.cdb_set("PORT", self.port, "*")
         self.sequencer = uvm_sequencer("sequencer", self)
-        self.driver = StreamDriver("driver", self)
+        self.driver = self.driver_type("driver", self)
         self.monitor = StreamMonitor("monitor", self)
 
     def connect_phase(self):
         self.driver.seq_item_port.connect(self.sequencer.seq_item_export)
         self.ap = self.monitor.ap
 
-
-class ResultMonitor(uvm_component):
-    """Publishes every packet of the result stream.
-
-    cocotbext-axi's sink is its monitor with TREADY added, so it serves the driver as well. TREADY is high at rest:
-    a packet that nobody asked for is seen.
-    """
-
-    def build_phase(self):
-        self.port = self.cdb_get("PORT")
-        self.ap = uvm_analysis_port("ap", self)
-        self.received = 0
-        self.arrival = Event()
-
-    def start_of_simulation_phase(self):
-        self.sink = self.port.connect(AxiStreamSink)
-
     async def run_phase(self):
         while True:
-            self.ap.write(Packet.of_frame(await self.sink.recv(compact=False)))
-            self.received += 1
-            self.arrival.set()
+            await FallingEdge(cocotb.top.rst_ni)
+            self.drop()
+
+    def drop(self):
+        """This side of the stream is reset: what is under way is lost."""
+        self.driver.drop()
+        self.monitor.drop()
 
 
-class ResultDriver(uvm_driver):
-    """Stalls TREADY and counts packets as Reception items ask."""
+class ResultAgent(StreamAgent):
+    """The same of the result stream: its driver receives."""
 
-    def build_phase(self):
-        self.port = self.cdb_get("PORT")
-        self.rng = seed.rng(self.port.number)
-
-    async def run_phase(self):
-        monitor = self.get_parent().monitor
-        while True:
-            reception = await self.seq_item_port.get_next_item()
-            wanted = monitor.received + reception.packets
-            monitor.sink.set_pause_generator(reception.stalls.pauses(self.rng))
-            reset = FallingEdge(cocotb.top.rst_ni)
-            while monitor.received < wanted:
-                monitor.arrival.clear()
-                if await First(monitor.arrival.wait(), reset) is reset:
-                    break
-            monitor.sink.clear_pause_generator()
-            monitor.sink.pause = False
-            self.seq_item_port.item_done()
-
-
-class ResultAgent(uvm_agent):
-    """Sequencer, driver and monitor of the result stream."""
-
-    def __init__(self, name, parent, port: StreamPort):
-        self.port = port
-        super().__init__(name, parent)
-
-    def build_phase(self):
-        self.cdb_set("PORT", self.port, "*")
-        self.sequencer = uvm_sequencer("sequencer", self)
-        self.monitor = ResultMonitor("monitor", self)
-        self.driver = ResultDriver("driver", self)
-
-    def connect_phase(self):
-        self.driver.seq_item_port.connect(self.sequencer.seq_item_export)
-        self.ap = self.monitor.ap
+    driver_type = ResultDriver

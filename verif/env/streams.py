@@ -40,7 +40,7 @@ class Packet:
 
     @classmethod
     def of_frame(cls, frame: AxiStreamFrame) -> Packet:
-        """The packet that an AxiStreamMonitor or AxiStreamSink received (not compacted)."""
+        """The packet that an AxiStreamSink received (not compacted)."""
         return cls(list(frame.tdata), list(frame.tuser))
 
 
