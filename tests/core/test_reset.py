@@ -6,25 +6,30 @@ import cocotb
 import pytest
 import pyuvm
 from cocotb import start_soon
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, ValueChange
 from tests.core.simulate import simulate
 
-from models import km
+from models import cycle_model, km, stream, work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from verif.env.core_test import CoreTest
+from verif.env.counters import STATES
 from verif.env.sequences import (
     CoreSequence,
-    EnableInterrupts,
     FetchLines,
+    LoadActivations,
     LoadLayer,
+    LoadParameters,
+    LoadWeights,
     PushLayer,
     RunLayer,
     WaitLayers,
     layer_cycles,
 )
-from verif.env.streams import Stalls
+from verif.env.streams import Stalls, packet_of
 from verif.stimulus import make_layer, random_layer, random_stalls
+
+SLOW = Stalls(1, 8)
 
 
 class SoftReset(CoreSequence):
@@ -32,60 +37,85 @@ class SoftReset(CoreSequence):
         await self.write("CTRL", soft_reset=1)
 
 
+class ResetTest(CoreTest):
+    """KIND is rst_ni or soft_reset."""
+
+    async def cut(self):
+        if os.environ["KIND"] == "rst_ni":
+            await self.reset()
+        else:
+            await SoftReset("soft_reset").start(self.core)
+            await ClockCycles(cocotb.top.clk_i, 20)
+
+    async def status(self):
+        reading = CoreSequence("status")
+        reading.sequencer = self.core
+        return await reading.read("STATUS")
+
+
 @pyuvm.test()
-class ResetDuringLayer(CoreTest):
-    """KIND is rst_ni or soft_reset; RESETS of them come at random points of layers of all modes."""
+class ResetDuringLayer(ResetTest):
+    """RESETS of them come at random points of layers of all modes."""
 
     async def scenario(self):
         for _ in range(int(os.environ["RESETS"])):
             layer, plan = self.layer()
+            cycles = cycle_model.predict(plan, work.measure(layer, plan)).cycles
             await LoadLayer(layer, plan).start(self.core)
             await PushLayer(plan.descriptor).start(self.core)
-            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, int(os.environ["WORK"]) // 20)))
-            if os.environ["KIND"] == "rst_ni":
-                await self.reset()
-            else:
-                await SoftReset("soft_reset").start(self.core)
-                await ClockCycles(cocotb.top.clk_i, 20)
+            while not self.working():
+                await ValueChange(cocotb.top.pe_state_o)
+            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, cycles * 3 // 4)))
+            assert (await self.status())["layer_busy"] and self.working(), "the layer has ended before the reset"
+            await self.cut()
             layer, plan = self.layer()
             await RunLayer(layer, plan, random_stalls(self.rng)).start(self.core)
 
     def layer(self):
         return random_layer(self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=int(os.environ["WORK"]))
 
+    def working(self):
+        """Some PE has a unit."""
+        idle = sum(STATES.index("NO_UNIT") << 3 * pe for pe in range(self.config.NumPe))
+        return int(cocotb.top.pe_state_o.value) != idle
+
 
 @pyuvm.test()
-class ResetDuringTransfers(CoreTest):
-    """rst_ni while loads are under way, then while results are sent."""
+class ResetDuringTransfers(ResetTest):
+    """While a load of each kind is under way, while results are sent, and with nothing under way."""
 
     async def scenario(self):
         layer = make_layer(self.rng, (6, 8, 9), 12, (3, 3))
         plan = make_plan(self.config, layer, Cut(LineShape(2, 9), LineShape(2, 7)))
-        for _ in range(4):
-            loading = start_soon(LoadLayer(layer, plan, Stalls(2, 4)).start(self.core))
-            await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(60, 300)))
-            await self.cut_off(loading)
+        d = plan.descriptor
+        lines = [packet_of(beats) for beats in stream.activation_packets(plan, layer)]
+        for _ in range(3):
+            for engine, agent, load in (
+                ("wgt_busy", self.env.weight_agent, LoadWeights(stream.weight_beats(self.config, layer), 0, 1, 2, SLOW)),
+                ("par_busy", self.env.weight_agent, LoadParameters(stream.parameter_beats(layer), 0, SLOW)),
+                ("act_busy", self.env.activation_agent, LoadActivations(lines, 0, 0, plan.in_act_limit, 18, SLOW)),
+            ):
+                await self.cut_off(load, engine, agent)
         await RunLayer(layer, plan).start(self.core)
         for _ in range(4):
             await LoadLayer(layer, plan).start(self.core)
-            await PushLayer(plan.descriptor).start(self.core)
-            await WaitLayers(layer_cycles(plan.descriptor)).start(self.core)
-            d = plan.descriptor
-            fetch = FetchLines(d.out_idx_base, d.out_k * plan.out_lines, Stalls(1, 4))
-            sending = start_soon(fetch.start(self.core))
-            checker = self.env.scoreboard.checker
-            wanted = checker.compared + int(self.rng.integers(1, d.out_k))
-            while checker.compared < wanted:
-                await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 20)))
-            await self.cut_off(sending)
+            await PushLayer(d).start(self.core)
+            await WaitLayers(layer_cycles(d)).start(self.core)
+            fetch = FetchLines(d.out_idx_base, d.out_k * plan.out_lines, SLOW)
+            await self.cut_off(fetch, "result_busy", self.env.result_agent)
+        await RunLayer(layer, plan).start(self.core)
+        assert not any((await self.status()).values())
+        await self.cut()
         await RunLayer(layer, plan).start(self.core)
 
-    async def cut_off(self, task):
-        """Reset the core and end a sequence that the reset has left without an answer."""
-        await self.env.clock_reset.reset()
-        await ClockCycles(cocotb.top.clk_i, 10)
+    async def cut_off(self, sequence, engine, agent):
+        """Start a transfer, reset inside one of its packets, and end the sequence, which is left without an answer."""
+        task = start_soon(sequence.start(self.core))
+        await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 60)))
+        while not (await self.status())[engine] or agent.monitor.idle:
+            assert not task.done(), f"{sequence} has ended before the reset"
+        await self.cut()
         task.cancel()
-        await EnableInterrupts("enable").start(self.core)
 
 
 @pytest.mark.parametrize("kind", ["rst_ni", "soft_reset"])
@@ -93,8 +123,9 @@ def test_reset_during_a_layer(kind):
     simulate("ResetDuringLayer", KIND=kind, RESETS=6, WORK=30_000)
 
 
-def test_reset_during_transfers():
-    simulate("ResetDuringTransfers")
+@pytest.mark.parametrize("kind", ["rst_ni", "soft_reset"])
+def test_reset_during_transfers(kind):
+    simulate("ResetDuringTransfers", KIND=kind)
 
 
 def test_reset_on_icarus_as_on_verilator():

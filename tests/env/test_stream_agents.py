@@ -1,4 +1,4 @@
-"""The stream agents and the protocol rules on a wire: every packet arrives as sent under all stalls, and a broken rule fails."""
+"""The stream agents on a wire, with the protocol rules: every packet arrives as sent under all stalls, and none half."""
 
 import cocotb
 import pytest
@@ -10,7 +10,7 @@ from pyuvm import uvm_analysis_export, uvm_env, uvm_sequence, uvm_test
 from verif import seed
 from verif.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
 from verif.env.streams import NO_STALLS, LineBus, Packet, Stalls
-from verif.runner import SimulationFailure, run_block
+from verif.runner import run_block
 from verif.runner.paths import ROOT
 
 STALLS = (NO_STALLS, Stalls(1, 1), Stalls(8, 1), Stalls(1, 8), Stalls(20, 20))
@@ -65,7 +65,6 @@ class WireTest(uvm_test):
 
     async def start(self):
         dut = cocotb.top
-        dut.break_i.value = 0
         dut.rst_ni.value = 0
         Clock(dut.clk_i, 10, "ns").start()
         await ClockCycles(dut.clk_i, 3)
@@ -124,13 +123,6 @@ class ResetDropsATransfer(WireTest):
             self.env.clear()
 
 
-@pyuvm.test()
-class BrokenRule(WireTest):
-    async def scenario(self):
-        cocotb.top.break_i.value = 1
-        await self.exchange(packets(seed.rng(0), 30), NO_STALLS, Stalls(1, 8))
-
-
 def simulate(testcase):
     here = ROOT / "tests" / "env" / "stream_wire.sv"
     run_block(
@@ -142,8 +134,3 @@ def simulate(testcase):
 @pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer"])
 def test_agents(testcase):
     simulate(testcase)
-
-
-def test_a_broken_rule_fails():
-    with pytest.raises(SimulationFailure, match="TDATA changed before TREADY"):
-        simulate("BrokenRule")

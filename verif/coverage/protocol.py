@@ -24,7 +24,10 @@ ERRORS = (
     "act_tlast_late", "act_population", "act_bitmap", "act_overflow", "out_overflow", "descriptor", "command_busy",
     "command_range",
 )  # fmt: skip
-RESETS = ("idle", "layer running", "load under way", "result under way")
+RESETS = {  # and the bits of STATUS that show it
+    "layer running": ("layer_busy",), "load under way": ("wgt_busy", "par_busy", "act_busy"),
+    "result under way": ("result_busy",),
+}  # fmt: skip
 
 
 class ProtocolCoverage:
@@ -42,8 +45,7 @@ class ProtocolCoverage:
         # Both loads use the weight stream.
         self.overlap = point("protocol.engines_overlap", [pair for pair in pairs if pair != "wgt_busy + par_busy"])
         self.queue = point("protocol.queue_level", [str(n) for n in range(5)])
-        self.hard_reset = point("protocol.rst_ni", RESETS)
-        self.soft_reset = point("protocol.soft_reset", RESETS[:2])
+        self.resets = {kind: point(f"protocol.{kind}", ["idle", *RESETS]) for kind in ("rst_ni", "soft_reset")}
         self.accesses = point(
             "protocol.access", cross(["read", "write"], ["read-write", "read-only", "write-only", "unmapped"])
         )
@@ -65,6 +67,12 @@ class ProtocolCoverage:
             for b in busy[i + 1 :]:
                 self.overlap.hit(f"{a} + {b}")
         self.queue.hit(str(values["queue_level"]))
+
+    def reset(self, kind: str, status: dict[str, int]) -> None:
+        """A reset ("rst_ni" or "soft_reset") when STATUS read so."""
+        under_way = [label for label, bits in RESETS.items() if any(status[bit] for bit in bits)]
+        for label in under_way or ["idle"]:
+            self.resets[kind].hit(label)
 
     def access(self, write: bool, rights: str | None) -> None:
         """An access of the AXI4-Lite port to a register with these rights, None where there is none."""

@@ -52,7 +52,6 @@ class CoreModel:
         self.expected: list[Packet] = []
         self.errors: set[str] = set()
         self.outcomes: dict[str, str] = {}  # of the latest command of each kind: accepted, busy or refused
-        self.reset_during = "idle"
         self._clear()
 
     def _clear(self) -> None:
@@ -82,13 +81,6 @@ class CoreModel:
 
     def reset(self, soft: bool = False) -> None:
         """A reset: what was under way is lost, and memory that it was writing becomes unknown."""
-        loading = self.weights_load or self.parameters_load or self.activations_load
-        self.reset_during = (
-            "layer running" if self.layers_open
-            else "load under way" if loading
-            else "result under way" if self.expected
-            else "idle"
-        )  # fmt: skip
         for d in self.layers_open:
             self._forget_lines(d.out_idx_base, d.out_k * d.tiles_y * d.tiles_x)
         if self.weights_load:

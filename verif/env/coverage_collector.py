@@ -24,11 +24,13 @@ class CoverageCollector(uvm_subscriber):
         self.geometry = GeometryCoverage()
         self.protocol = ProtocolCoverage()
         self._layers = 0
+        self._status: dict[str, int] | None = None  # what STATUS read, if that was the latest access
 
     def connect_phase(self):
         self.model = self.get_parent().scoreboard.checker.model
 
     def write(self, access: BusAccess):
+        status, self._status = self._status, None
         name = self.registers.name_at(access.address)
         self.protocol.access(access.write, self.registers.rights(name) if name else None)
         if name is None or not access.okay:
@@ -36,6 +38,8 @@ class CoverageCollector(uvm_subscriber):
         values = self.registers.decode(name, access.data)
         if access.write and name == "CTRL":
             self._commands(values)
+            if values["soft_reset"]:
+                self._reset("soft_reset", status)
         elif not access.write:
             self._read(name, values)
 
@@ -47,12 +51,11 @@ class CoverageCollector(uvm_subscriber):
             self.sparsity.sample(layer)
             self.geometry.sample(layer)
         self._layers = len(self.model.layers)
-        if values["soft_reset"]:
-            self.protocol.soft_reset.hit(self.model.reset_during)
 
     def _read(self, name: str, values: dict[str, int]):
         if name == "STATUS":
             self.protocol.status(values)
+            self._status = values
         elif name in ("INTR_STATE", "ERROR"):
             cover = self.protocol.interrupts if name == "INTR_STATE" else self.protocol.errors
             for label, on in values.items():
@@ -62,8 +65,13 @@ class CoverageCollector(uvm_subscriber):
             self.protocol.descriptor.hit(str(values["code"]))
 
     def hard_reset(self):
-        """rst_ni has fallen; call it after the model knows."""
-        self.protocol.hard_reset.hit(self.model.reset_during)
+        """rst_ni has fallen."""
+        self._reset("rst_ni", self._status)
+
+    def _reset(self, kind: str, status: dict[str, int] | None):
+        # What a reset met is known for sure only when STATUS was read right before it.
+        if status:
+            self.protocol.reset(kind, status)
 
     def report_phase(self):
         for name in STREAMS:

@@ -10,9 +10,9 @@ from pyuvm import uvm_analysis_export, uvm_component, uvm_env
 from verif.env.counters import CounterMonitor
 from verif.env.coverage_collector import CoverageCollector
 from verif.env.interrupts import CLOCK_NS, Interrupts
-from verif.env.register_agent import RegisterAdapter, RegisterAgent
+from verif.env.register_agent import BusAccess, RegisterAdapter, RegisterAgent
 from verif.env.register_model import RegisterModel
-from verif.env.scoreboard import Scoreboard
+from verif.env.scoreboard import AnalysisInput, Scoreboard
 from verif.env.sequences import VirtualSequencer
 from verif.env.stream_agent import ResultAgent, StreamAgent, StreamPort
 from verif.env.streams import LineBus, Packet, VectorBus
@@ -72,18 +72,28 @@ class CoreEnv(uvm_env):
         self.counters = CounterMonitor("counters", self)
         self.coverage = CoverageCollector("coverage", self)
         self.results = ResultStore("results", self)
+        self.soft_reset = AnalysisInput("soft_reset", self, self._soft_reset)
         self.virtual_sequencer = VirtualSequencer("virtual_sequencer", self)
 
     def connect_phase(self):
         self.registers.map.set_sequencer(self.register_agent.sequencer, RegisterAdapter("adapter"))
         self.registers.map.set_auto_predict(True)
         # In this order: the counters and the coverage ask the scoreboard's model about an access.
-        for subscriber in (self.scoreboard.accesses, self.counters.analysis_export, self.coverage.analysis_export):
+        for subscriber in (
+            self.scoreboard.accesses, self.counters.analysis_export, self.coverage.analysis_export, self.soft_reset,
+        ):  # fmt: skip
             self.register_agent.ap.connect(subscriber)
         self.weight_agent.ap.connect(self.scoreboard.weights)
         self.activation_agent.ap.connect(self.scoreboard.activations)
         self.result_agent.ap.connect(self.scoreboard.results)
         self.result_agent.ap.connect(self.results)
+
+    def _soft_reset(self, access: BusAccess):
+        """The host resets its ends of the streams when it resets the core."""
+        ctrl = access.write and self.registers.name_at(access.address) == "CTRL"
+        if ctrl and self.registers.decode("CTRL", access.data)["soft_reset"]:
+            for agent in (self.weight_agent, self.activation_agent, self.result_agent):
+                agent.drop()
 
     async def run_phase(self):
         while True:

@@ -1,7 +1,8 @@
 // Rules of one AXI4-Stream and a record of how it was held up, bound to the core by core_bind.sv.
 //
 // Rules (Arm IHI 0051B, 2.2 and 2.4): a transfer that was offered stays offered and unchanged until it is taken; TVALID
-// is low in reset. With CheckKeep, also those of the line format: TKEEP is contiguous from bit 0 and never empty.
+// is low in reset. While cut_i, in the reset of one side alone, an offer may be withdrawn, and a packet ends without TLAST.
+// With CheckKeep, also those of the line format: TKEEP is contiguous from bit 0 and never empty.
 module axis_protocol #(
   parameter int unsigned DataW     = 64,
   parameter int unsigned KeepW     = 8,
@@ -9,6 +10,7 @@ module axis_protocol #(
 ) (
   input logic             clk_i,
   input logic             rst_ni,
+  input logic             cut_i,
   input logic             tvalid_i,
   input logic             tready_i,
   input logic             tlast_i,
@@ -16,13 +18,13 @@ module axis_protocol #(
   input logic [KeepW-1:0] tkeep_i
 );
 
-  ValidStays: assert property (@(posedge clk_i) disable iff (!rst_ni) tvalid_i && !tready_i |=> tvalid_i)
+  ValidStays: assert property (@(posedge clk_i) disable iff (!rst_ni || cut_i) tvalid_i && !tready_i |=> tvalid_i)
     else $error("%m: TVALID fell before TREADY");
-  DataStays: assert property (@(posedge clk_i) disable iff (!rst_ni) tvalid_i && !tready_i |=> $stable(tdata_i))
+  DataStays: assert property (@(posedge clk_i) disable iff (!rst_ni || cut_i) tvalid_i && !tready_i |=> $stable(tdata_i))
     else $error("%m: TDATA changed before TREADY");
-  KeepStays: assert property (@(posedge clk_i) disable iff (!rst_ni) tvalid_i && !tready_i |=> $stable(tkeep_i))
+  KeepStays: assert property (@(posedge clk_i) disable iff (!rst_ni || cut_i) tvalid_i && !tready_i |=> $stable(tkeep_i))
     else $error("%m: TKEEP changed before TREADY");
-  LastStays: assert property (@(posedge clk_i) disable iff (!rst_ni) tvalid_i && !tready_i |=> $stable(tlast_i))
+  LastStays: assert property (@(posedge clk_i) disable iff (!rst_ni || cut_i) tvalid_i && !tready_i |=> $stable(tlast_i))
     else $error("%m: TLAST changed before TREADY");
   ResetIdle: assert property (@(posedge clk_i) !rst_ni |-> !tvalid_i)
     else $error("%m: TVALID in reset");
@@ -56,10 +58,10 @@ module axis_protocol #(
       stall_q <= '0;
       gap_q   <= '0;
       first_q <= 1'b1;
-    end else if (tvalid_i && tready_i) begin
+    end else if (cut_i || (tvalid_i && tready_i)) begin
       stall_q <= '0;
       gap_q   <= '0;
-      first_q <= tlast_i;
+      first_q <= cut_i || tlast_i;
     end else if (tvalid_i) begin
       if (!stall_q[4]) stall_q <= stall_q + 5'd1;
     end else begin
