@@ -11,6 +11,7 @@ module axil_protocol #(
   input logic             wvalid_i,
   input logic             wready_i,
   input logic [31:0]      wdata_i,
+  input logic [3:0]       wstrb_i,
   input logic             bvalid_i,
   input logic             bready_i,
   input logic [1:0]       bresp_i,
@@ -27,7 +28,7 @@ module axil_protocol #(
                             awvalid_i && !awready_i |=> awvalid_i && $stable(awaddr_i))
     else $error("%m: AW changed before AWREADY");
   WStays: assert property (@(posedge clk_i) disable iff (!rst_ni)
-                           wvalid_i && !wready_i |=> wvalid_i && $stable(wdata_i))
+                           wvalid_i && !wready_i |=> wvalid_i && $stable(wdata_i) && $stable(wstrb_i))
     else $error("%m: W changed before WREADY");
   BStays: assert property (@(posedge clk_i) disable iff (!rst_ni)
                            bvalid_i && !bready_i |=> bvalid_i && $stable(bresp_i))
