@@ -44,6 +44,7 @@ class Recover(CoreSequence):
         self.status = await self.read("STATUS")
         self.info = {name: (await self.read(register))["value"] for name, register in INFO.items()}
         self.code = (await self.read("DESCRIPTOR_ERROR"))["code"]
+        await self.read("ACT_END")  # for the scoreboard
         await self.write("CTRL", wgt_flush=1, act_flush=1)
         await self.write("ERROR", **dict.fromkeys(await self.errors(), 1))
         assert not await self.errors(), "ERROR is not cleared by writing ones"
@@ -94,18 +95,25 @@ class MalformedWeights(ErrorTest):
         def load(changed, count=None):
             return LoadWeights(changed, 0, 1, 2, random_stalls(self.rng), count)
 
-        def with_lane(lane, index):
-            beat = beats[bad] & ~(0xF << 12 * lane + 8) | index << 12 * lane + 8
-            return [*beats[:bad], beat, *beats[bad + 1 :]]
+        def index(lane):
+            return beats[bad] >> 12 * lane + 8 & 0xF
+
+        def with_indices(changes):
+            beat = beats[bad]
+            for lane, value in changes.items():
+                beat = beat & ~(0xF << 12 * lane + 8) | value << 12 * lane + 8
+            return load([*beats[:bad], beat, *beats[bad + 1 :]])
 
         await self.expect("wgt_tlast_early", load(beats[:-1], len(beats)), len(beats) - 2)
         await self.good_layer()
         await self.expect("wgt_tlast_late", load([*beats, beats[0]], len(beats)), len(beats) - 1)
         await self.good_layer()
-        for lane in range(self.config.NumLanes):
-            await self.expect("wgt_index_range", load(with_lane(lane | 1, 4 + lane)), bad)
-        for lane in range(0, self.config.NumLanes, 2):
-            await self.expect("wgt_index_order", load(with_lane(lane, beats[bad] >> 12 * lane + 20 & 0xF)), bad)
+        for first in range(0, self.config.NumLanes, 2):
+            second = first + 1
+            await self.expect("wgt_index_range", with_indices({second: 4 + first}), bad)
+            await self.expect("wgt_index_range", with_indices({first: 4 + first, second: 5 + first}), bad)
+            await self.expect("wgt_index_order", with_indices({first: index(second)}), bad)
+            await self.expect("wgt_index_order", with_indices({first: index(second), second: index(first)}), bad)
         await self.good_layer()
 
 
@@ -169,11 +177,12 @@ class MalformedActivations(ErrorTest):
 class OutputOverflow(ErrorTest):
     async def scenario(self):
         for short in (1, 3, None):
-            layer, plan = random_layer(self.rng, self.config, (2, 4), work=15_000)
-            plan = Memories(self.config).place(layer, plan)
-            d = plan.descriptor
-            if d.out_act_limit - d.out_act_base < 4:
-                continue
+            words = 0
+            while words < 4:
+                layer, plan = random_layer(self.rng, self.config, (2, 4), work=15_000)
+                plan = Memories(self.config).place(layer, plan)
+                d = plan.descriptor
+                words = d.out_act_limit - d.out_act_base
             limit = d.out_act_base if short is None else d.out_act_limit - short
             await LoadLayer(layer, plan).start(self.core)
             await PushLayer(replace(d, out_act_limit=limit)).start(self.core)

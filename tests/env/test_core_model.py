@@ -13,7 +13,7 @@ from models.tiling import Cut, make_plan
 from verif.env.core_model import UnknownContents
 from verif.env.counters import STATES, counter_problems
 from verif.env.descriptor_checks import first_violation
-from verif.env.layer_reference import count_macs, descriptor_of
+from verif.env.layer_reference import count_macs, descriptor_of, memory_accesses
 from verif.env.sequences import layer_registers
 from verif.env.streams import Packet, packet_of
 from verif.stimulus import make_layer, random_layer
@@ -215,7 +215,11 @@ def test_counter_problems(layer_plan):
         "CYCLES": 1250, "MACS": done.macs, "BUSY": 1000 + done.macs, "NO_UNIT": 1000 - done.macs,
         "LINES_WRITTEN": done.lines_written, "BYTES_WRITTEN": done.bytes_written,
     }  # fmt: skip
-    assert counter_problems(good, 4, 4, done) == []
-    for name, word in {"CYCLES": "sum", "MACS": "MACS", "LINES_WRITTEN": "LINES", "BYTES_WRITTEN": "BYTES"}.items():
-        found = counter_problems(good | {name: good[name] + 1}, 4, 4, done)
+    for memory, count in memory_accesses(done, CONFIG).items():
+        good |= {f"{memory}_READS": count - 7, f"{memory}_HITS": 7}
+    assert counter_problems(good, CONFIG, done) == []
+    words = {"CYCLES": "sum", "MACS": "MACS", "LINES_WRITTEN": "LINES", "BYTES_WRITTEN": "BYTES"}
+    words |= {f"{memory}_{kind}": f"{memory}_" for memory in ("WGT", "ACT", "IDX") for kind in ("READS", "HITS")}
+    for name, word in words.items():
+        found = counter_problems(good | {name: good[name] + 1}, CONFIG, done)
         assert len(found) == 1 and word in found[0]

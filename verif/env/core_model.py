@@ -7,6 +7,7 @@ order of work or of time, so what depends on them is *unknown* to it: reading th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,8 @@ class CoreModel:
     """The core's state as the host has made it.
 
     Feed it with `write`, `read_status`, `weight_packet`, `activation_packet` and `reset`. It fills `expected` (packets
-    of the result stream still to come, in order), `errors` (sticky causes), `descriptor_error` and `layers`.
+    of the result stream still to come, in order), `errors` (sticky causes), `descriptor_error`, `layers`, and `interrupts`:
+    how many of each cause the host has still to serve (negative for a moment when it is faster than a faulty packet).
     """
 
     def __init__(self, config: Config):
@@ -59,8 +61,12 @@ class CoreModel:
         self.parameters_load: _Load | None = None
         self.activations_load: _Load | None = None
         self.weights_discard = self.activations_discard = False
-        self.layers_open: list[Descriptor] = []  # taken, not yet known to have ended
+        self.layers_open: list[Descriptor | None] = []  # pushed, not yet known to have ended; None: to be refused
         self.descriptor_error = 0
+        self.error_info = {"WGT_ERROR_INFO": 0, "ACT_ERROR_INFO": 0}
+        self.act_end = 0
+        self.interrupts: Counter[str] = Counter()
+        self._pending: dict[str, int] = {}  # INTR_STATE as last read
 
     # -- register accesses --------------------------------------------------------------------------------------
 
@@ -70,8 +76,23 @@ class CoreModel:
             self._command({name for name, value in values.items() if value})
         elif register == "ERROR":
             self.errors -= {name for name, value in values.items() if value}
+        elif register == "INTR_STATE":
+            self.interrupts.subtract({cause: 1 for cause, on in values.items() if on and self._pending.get(cause)})
         else:
             self.registers[register] = values
+
+    def read_interrupts(self, values: dict[str, int]) -> None:
+        """A read of INTR_STATE: what it shows can be served."""
+        self._pending = values
+
+    @property
+    def status(self) -> dict[str, int]:
+        """The bits of STATUS that do not depend on time, once the streams rest."""
+        return {
+            "wgt_busy": self.weights_load is not None, "par_busy": self.parameters_load is not None,
+            "act_busy": self.activations_load is not None, "result_busy": bool(self.expected),
+            "wgt_discard": self.weights_discard, "act_discard": self.activations_discard,
+        }  # fmt: skip
 
     def read_status(self, values: dict[str, int]) -> None:
         """A read of STATUS tells the model how far the core has come."""
@@ -81,7 +102,7 @@ class CoreModel:
 
     def reset(self, soft: bool = False) -> None:
         """A reset: what was under way is lost, and memory that it was writing becomes unknown."""
-        for d in self.layers_open:
+        for d in filter(None, self.layers_open):
             self._forget_lines(d.out_idx_base, d.out_k * d.tiles_y * d.tiles_x)
         if self.weights_load:
             load = self.weights_load
@@ -106,8 +127,10 @@ class CoreModel:
             return
         if "wgt_flush" in pulses:
             self.weights_discard = False
+            self.error_info["WGT_ERROR_INFO"] = 0
         if "act_flush" in pulses:
             self.activations_discard = False
+            self.error_info["ACT_ERROR_INFO"] = 0
         weights_busy = self.weights_load or self.parameters_load or self.weights_discard
         if "wgt_load" in pulses and self._may_start(
             "wgt_load", weights_busy, self._value("WGT_BASE"), self._value("WGT_COUNT"), len(self.vectors)
@@ -126,6 +149,14 @@ class CoreModel:
             "result_send", bool(self.expected), self._value("RES_IDX_BASE"), self._value("RES_LINES"), len(self.bitmaps)
         ):
             self._send(self._value("RES_IDX_BASE"), self._value("RES_LINES"))
+        outcomes = {command: self.outcomes.get(command) for command in pulses}
+        if outcomes.pop("layer_push", None) == "busy" or {"busy", "refused"} & set(outcomes.values()):
+            self.interrupts["error"] += 1  # one write, one event
+
+    def _report(self, cause: str) -> None:
+        """An error that a stream, a descriptor or a layer causes."""
+        self.errors.add(cause)
+        self.interrupts["error"] += 1
 
     def _may_start(self, command: str, busy, base: int, count: int, size: int, legal: bool = True) -> bool:
         if busy:
@@ -146,6 +177,7 @@ class CoreModel:
         entry, count = self._value("ACT_IDX_BASE"), self._value("ACT_LINES")
         if self._may_start("act_load", busy, entry, count, len(self.bitmaps), legal):
             self.activations_load = _Load(entry, count, next_word=base)
+            self.act_end = base
 
     # -- input packets ------------------------------------------------------------------------------------------
 
@@ -154,9 +186,9 @@ class CoreModel:
         if self.weights_discard:
             return
         if self.weights_load:
-            load, self.weights_load, faults = self.weights_load, None, self._weight_faults
+            load, self.weights_load, faults, done = self.weights_load, None, self._weight_faults, "wgt_done"
         elif self.parameters_load:
-            load, self.parameters_load, faults = self.parameters_load, None, self._parameter_faults
+            load, self.parameters_load, faults, done = self.parameters_load, None, self._parameter_faults, "par_done"
         else:
             raise UnknownContents("a packet on s_axis_wgt outside any load")
         count, found = len(packet.beats), []
@@ -168,9 +200,11 @@ class CoreModel:
         found += faults(good)
         if found:
             beat, error = min(found)
-            self.errors.add(error)
-            self.weights_discard = True
+            self._report(error)
+            self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
             good = good[:beat]
+        else:
+            self.interrupts[done] += 1
         if faults == self._weight_faults:
             here = slice(load.base, load.base + len(good))
             self.vectors[here] = self._lanes(good)
@@ -212,16 +246,18 @@ class CoreModel:
             raise UnknownContents("a packet on s_axis_act outside any load")
         error = self._line_fault(packet, load)
         if error:
-            self.errors.add(error)
+            self._report(error)
             self.activations_load, self.activations_discard = None, True
+            self.error_info["ACT_ERROR_INFO"] = load.done
             self._forget_lines(load.base + load.done, load.count - load.done)
             return
         bitmap, packed = packet_line(packet)
         self.bitmaps[load.base + load.done], self.packed[load.base + load.done] = bitmap, packed
-        load.next_word += -(-len(packed) // WORD_BYTES)
+        self.act_end = load.next_word = load.next_word + -(-len(packed) // WORD_BYTES)
         load.done += 1
         if load.done == load.count:
             self.activations_load = None
+            self.interrupts["act_done"] += 1
 
     def _line_fault(self, packet: Packet, load: _Load) -> str | None:
         bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
@@ -256,15 +292,17 @@ class CoreModel:
         d = descriptor_of(self.registers)
         self.descriptor_error = first_violation(self.config, d)
         self.outcomes["layer_push"] = "refused" if self.descriptor_error else "accepted"
+        self.interrupts["layer_done"] += 1
         if self.descriptor_error:
-            self.errors.add("descriptor")
+            self._report("descriptor")
+            self.layers_open.append(None)
             return
         layer = self._compute(d)
         self.layers_open.append(d)
         self.layers.append(layer)
         packed = lines.compress(layer.output, LineShape(d.tile_h, d.tile_w))
         if layer.overflow:
-            self.errors.add("out_overflow")
+            self._report("out_overflow")
             self._forget_lines(d.out_idx_base, layer.lines_written)
         else:
             here = slice(d.out_idx_base, d.out_idx_base + layer.lines_written)
@@ -284,5 +322,6 @@ class CoreModel:
         return compute_layer(d, self.vectors[vectors], bitmaps, packed, parameters)
 
     def _send(self, base: int, count: int) -> None:
+        self.interrupts["result_done"] += 1
         for bitmap, packed in zip(*self._lines(base, count), strict=True):
             self.expected.append(line_packet(bitmap, packed, self.config.StreamBytes))

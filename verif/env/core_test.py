@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+import cocotb
+from cocotb.triggers import ClockCycles
 from pyuvm import uvm_test
 
 from models.config import load_config
@@ -13,6 +15,8 @@ from verif import seed
 from verif.core import CONFIG_VARIABLE
 from verif.env.environment import CoreEnv
 from verif.env.sequences import EnableInterrupts
+
+SETTLE_CYCLES = 200  # for the last interrupts, and for packets that should not come
 
 
 class CoreTest(uvm_test):
@@ -38,6 +42,7 @@ class CoreTest(uvm_test):
         self.raise_objection()
         await self.reset()
         await self.scenario()
+        await ClockCycles(cocotb.top.clk_i, SETTLE_CYCLES)
         self.drop_objection()
 
     async def scenario(self):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pyuvm import uvm_subscriber
 
+from models.config import Config
+from verif.env.layer_reference import LayerDone, memory_accesses
 from verif.env.register_agent import BusAccess
 
 STATES = ("BUSY", "NO_WEIGHT", "NO_ACTIVATION", "DRAIN", "NO_UNIT")
@@ -22,9 +24,9 @@ def combine(raw: dict[str, int]) -> dict[str, int]:
     }
 
 
-def counter_problems(counters: dict[str, int], pes: int, lanes: int, layer) -> list[str]:
+def counter_problems(counters: dict[str, int], config: Config, layer: LayerDone) -> list[str]:
     """What is wrong with a layer's counters (see `combine`), given what the reference model says of the layer."""
-    found = []
+    found, pes, lanes = [], config.NumPe, config.NumLanes
     total = sum(counters[state] for state in STATES)
     if total != pes * counters["CYCLES"]:
         found.append(f"the states' sum is {total}, expected {pes} x {counters['CYCLES']} cycles")
@@ -32,6 +34,10 @@ def counter_problems(counters: dict[str, int], pes: int, lanes: int, layer) -> l
         found.append(f"MACS is {counters['MACS']}, expected {layer.macs}")
     if counters["MACS"] > lanes * counters["BUSY"]:
         found.append(f"MACS is {counters['MACS']}, more than {lanes} in each of {counters['BUSY']} busy PE-cycles")
+    for memory, expected in memory_accesses(layer, config).items():
+        reads, hits = counters[f"{memory}_READS"], counters[f"{memory}_HITS"]
+        if reads + hits != expected:
+            found.append(f"{memory}_READS and {memory}_HITS are {reads} + {hits}, expected {expected} together")
     if not layer.overflow:
         for name, expected in (("LINES_WRITTEN", layer.lines_written), ("BYTES_WRITTEN", layer.bytes_written)):
             if counters[name] != expected:
@@ -77,7 +83,7 @@ class CounterMonitor(uvm_subscriber):
     def _check_totals(self):
         counters = combine(self._raw)
         layer = self.checker.model.layers[-1]
-        for problem in counter_problems(counters, self.config.NumPe, self.config.NumLanes, layer):
+        for problem in counter_problems(counters, self.config, layer):
             self.checker.fail("counters", problem)
         self.cycles.append(counters["CYCLES"])
         self.totals = counters

@@ -7,9 +7,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from models import km, lines, reference
+from models import km, lines, reference, work
+from models.config import Config
+from models.layer import Layer
 from models.lines import Lines, LineShape
-from models.tiling import WORD_BYTES, Descriptor
+from models.tiling import WORD_BYTES, Cut, Descriptor, Plan
 
 _DESCRIPTOR_FIELDS = [field.name for field in fields(Descriptor)]
 
@@ -67,6 +69,27 @@ def count_macs(activations: np.ndarray, weights: np.ndarray, d: Descriptor) -> i
             seen = padded[:, r : r + (d.out_h - 1) * sy + 1 : sy, s : s + (d.out_w - 1) * sx + 1 : sx]
             total += int((weights[:, :, r, s] != 0).sum(0) @ seen.sum((1, 2)))
     return total
+
+
+def memory_accesses(done: LayerDone, config: Config) -> dict[str, int]:
+    """What the PEs read of each memory: weight vectors, words and index entries, however many one bank access serves."""
+    d = done.descriptor
+    sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
+    bottom = max(0, (d.out_h - 1) * sy + d.kernel_r - d.pad_top - d.in_h)
+    right = max(0, (d.out_w - 1) * sx + d.kernel_s - d.pad_left - d.in_w)
+    unscaled = np.ones(d.out_k, np.int32)  # only the tensors matter here
+    layer = Layer(
+        done.activations, done.weights, unscaled, unscaled, unscaled, (sy, sx), (d.pad_top, bottom, d.pad_left, right),
+        1 << d.k_log2, 1 << d.m_log2, skip=bool(d.skip),
+    )  # fmt: skip
+    cut = Cut(LineShape(d.line_h, d.line_w), LineShape(d.tile_h, d.tile_w), d.splits)
+    measured = work.measure(layer, Plan(config, d, cut, in_act_base=0, in_act_limit=0, wgt_count=0))
+    once = {
+        "WGT": np.count_nonzero(measured.emissions),
+        "ACT": sum(int(fetch.words.sum()) for fetch in measured.fetches),
+        "IDX": d.in_c * sum(len(fetch.lines) for fetch in measured.fetches),
+    }
+    return {memory: d.chunks * count for memory, count in once.items()}
 
 
 def pad_plane(tensor: np.ndarray, d: Descriptor) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
+from cocotb.simtime import get_sim_time
 from pyuvm import uvm_analysis_export, uvm_component
 
 from models.config import Config
@@ -17,6 +18,7 @@ from verif.env.register_model import RegisterModel
 from verif.env.streams import Packet
 
 MAX_REPORTED = 10
+SETTLE_NS = 640  # from the end of a packet until all that it causes can be read
 
 
 def packet_difference(found: Packet, expected: Packet) -> str | None:
@@ -39,7 +41,7 @@ class Checker:
     """The comparison itself, without a simulator: feed it bus accesses and packets, then ask for `problems`."""
 
     # What reads as the host wrote it (or as the reset left it) is compared; the rest changes on its own.
-    _STICKY = ("ERROR", "DESCRIPTOR_ERROR")
+    _STICKY = ("ERROR", "DESCRIPTOR_ERROR", "WGT_ERROR_INFO", "ACT_ERROR_INFO", "ACT_END")
 
     def __init__(self, config: Config, registers: RegisterModel):
         self.registers = registers
@@ -69,6 +71,11 @@ class Checker:
             found.append("nothing was compared")
         return found
 
+    @property
+    def unserved(self) -> list[str]:
+        """Interrupts that never came, or came without a cause; known when nothing is under way."""
+        return [f"interrupts: {n:+d} {cause} expected" for cause, n in self.model.interrupts.items() if n]
+
     def result(self, packet: Packet) -> None:
         """A packet of m_axis_res."""
         for beat, keep in zip(packet.beats, packet.keeps, strict=True):
@@ -82,7 +89,7 @@ class Checker:
         self.compared += 1
 
     def access(self, access: BusAccess, quiet: bool = True) -> None:
-        """An access of the AXI4-Lite port. ``quiet``: no input packet is half-way, so that error bits are settled."""
+        """An access of the AXI4-Lite port. ``quiet``: no stream has moved for a while, so that what they cause is settled."""
         name = self.registers.name_at(access.address)
         rights = self.registers.rights(name) if name else None
         legal = rights in ("RW", "WO" if access.write else "RO")
@@ -94,23 +101,36 @@ class Checker:
             return
         values = self.registers.decode(name, access.data)
         if access.write:
-            if name != "INTR_STATE":
-                self.model.write(name, values)
+            self.model.write(name, values)
+        elif name == "INTR_STATE":
+            self.model.read_interrupts(values)
         elif name == "STATUS":
-            self.model.read_status(values)
+            self._status(values, quiet)
         elif name in self._STICKY:
             if quiet:
                 self._sticky(name, values)
-        elif rights == "RW" and name != "INTR_STATE":
+        elif rights == "RW":
             self._written(name, access.data)
+
+    def _status(self, values: dict[str, int], quiet: bool) -> None:
+        outstanding = values["queue_level"] + 1 if values["layer_busy"] else 0
+        if outstanding > len(self.model.layers_open):
+            self.fail("register", f"STATUS shows {outstanding} layers, {len(self.model.layers_open)} were pushed")
+        self.model.read_status(values)
+        for bit, expected in self.model.status.items() if quiet else ():
+            if values[bit] != expected:
+                self.fail("register", f"STATUS.{bit} reads {values[bit]}, expected {int(expected)}")
 
     def _sticky(self, name: str, values: dict[str, int]) -> None:
         if name == "ERROR":
             found, expected = {cause for cause, value in values.items() if value}, self.model.errors
             if self.model.layers_open:  # overflow shows at some time before its layer ends
                 found, expected = found - {"out_overflow"}, expected - {"out_overflow"}
-        else:
+        elif name == "DESCRIPTOR_ERROR":
             found, expected = values["code"], self.model.descriptor_error
+        else:
+            settled = self.model.error_info | {"ACT_END": self.model.act_end}
+            found, expected = values["value"], settled[name]
         if found != expected:
             self.fail("register", f"{name} reads {found or 'nothing'}, expected {expected or 'nothing'}")
 
@@ -136,20 +156,25 @@ class Scoreboard(uvm_component):
         self.checker = Checker(self.cdb_get("CONFIG"), self.cdb_get("REGISTERS"))
         model = self.checker.model
         self.accesses = AnalysisInput("accesses", self, self._access)
-        self.weights = AnalysisInput("weights", self, model.weight_packet)
-        self.activations = AnalysisInput("activations", self, model.activation_packet)
-        self.results = AnalysisInput("results", self, self.checker.result)
+        self.weights = AnalysisInput("weights", self, self._moving(model.weight_packet))
+        self.activations = AnalysisInput("activations", self, self._moving(model.activation_packet))
+        self.results = AnalysisInput("results", self, self._moving(self.checker.result))
+        self._moved = 0.0
+
+    def _moving(self, function):
+        """The function for a packet, which also notes the time."""
+        def take(packet: Packet):
+            self._moved = get_sim_time("ns")
+            function(packet)
+
+        return take
 
     def _access(self, access: BusAccess):
-        self.checker.access(access, quiet=all(agent.monitor.idle for agent in self.input_agents))
-
-    @property
-    def input_agents(self):
-        """The agents of the input streams."""
         env = self.get_parent()
-        return env.weight_agent, env.activation_agent
+        idle = all(agent.monitor.idle for agent in (env.weight_agent, env.activation_agent, env.result_agent))
+        self.checker.access(access, quiet=idle and get_sim_time("ns") > self._moved + SETTLE_NS)
 
     def check_phase(self):
-        problems = self.checker.problems
+        problems = self.checker.problems + self.checker.unserved
         assert not problems, "scoreboard: " + "; ".join(problems)
         self.logger.info("scoreboard: %d result packets as expected", self.checker.compared)
