@@ -98,9 +98,10 @@ def test_patterns_per_group():
     cover.sample(done)
     assert hits(cover.mode) == {"2/4": 1}
     # Channel 1 has no weight: both groups are filled with zeros at indices 0 and 1.
-    assert hits(cover.patterns[2, 4]) == {"group 0/(1, 3)": 1, "group 0/(0, 1)": 1, "group 1/(0, 1)": 2}
+    assert hits(cover.pattern(2, 4)) == {"group 0/(1, 3)": 1, "group 0/(0, 1)": 1, "group 1/(0, 1)": 2}
     assert hits(cover.filled[2, 4]) == {"0": 2, "2": 2}
-    assert len(cover.patterns[4, 16].detailed_coverage) == 1820
+    assert "sparsity.pattern_4_16_4_lanes" not in coverage_db  # no such layer has run
+    assert len(cover.pattern(4, 16).detailed_coverage) == 1820
 
 
 def test_empty_windows_in_a_row():

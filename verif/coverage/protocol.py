@@ -33,7 +33,7 @@ RESETS = {  # and the bits of STATUS that show it
 class ProtocolCoverage:
     """Cover points under `protocol`; the lengths of stalls and gaps come from verif/hdl/axis_protocol.sv."""
 
-    def __init__(self):
+    def __init__(self, queue_depth: int):
         self.streams = {
             name: point(f"protocol.{name}_stream", cross(holdups, LENGTHS)) for name, holdups in STREAMS.items()
         }
@@ -44,7 +44,7 @@ class ProtocolCoverage:
         pairs = [f"{a} + {b}" for i, a in enumerate(ENGINES) for b in ENGINES[i + 1 :]]
         # Both loads use the weight stream.
         self.overlap = point("protocol.engines_overlap", [pair for pair in pairs if pair != "wgt_busy + par_busy"])
-        self.queue = point("protocol.queue_level", [str(n) for n in range(5)])
+        self.queue = point("protocol.queue_level", [str(n) for n in range(queue_depth + 1)])
         self.resets = {kind: point(f"protocol.{kind}", ["idle", *RESETS]) for kind in ("rst_ni", "soft_reset")}
         self.accesses = point(
             "protocol.access", cross(["read", "write"], ["read-write", "read-only", "write-only", "unmapped"])

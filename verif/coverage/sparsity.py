@@ -8,7 +8,7 @@ import numpy as np
 
 from models import km, lines
 from models.lines import LineShape
-from verif.coverage.bins import Ranges, cross, point
+from verif.coverage.bins import Bins, Ranges, cross, point
 from verif.env.layer_reference import LayerDone, pad_plane
 
 MODES = [f"{k}/{m}" for k, m in km.MODES]
@@ -63,13 +63,6 @@ class SparsityCoverage:
     def __init__(self, lanes: int):
         self.lanes = lanes
         self.mode = point("sparsity.mode", MODES)
-        self.patterns = {
-            (k, m): point(
-                f"sparsity.pattern_{k}_{m}_{lanes}_lanes",
-                cross([f"group {g}" for g in range(lanes // k)], [str(c) for c in combinations(range(m), k)]),
-            )
-            for k, m in km.MODES
-        }
         self.filled = {
             (k, m): point(f"sparsity.group_non_zeros_{k}_{m}", [str(n) for n in range(k + 1)]) for k, m in km.MODES
         }
@@ -85,6 +78,13 @@ class SparsityCoverage:
         self.empty_windows = point("sparsity.consecutive_empty_windows", EMPTY_RUNS.labels)
         self.last_empty = point("sparsity.last_window_of_unit", ["empty", "not empty"])
         self.output_density = point("sparsity.output_density", DENSITIES)
+
+    def pattern(self, k: int, m: int) -> Bins:
+        """Index patterns of a mode; they count on so many lanes once a layer of the mode has run there."""
+        groups = [f"group {g}" for g in range(self.lanes // k)]
+        return point(
+            f"sparsity.pattern_{k}_{m}_{self.lanes}_lanes", cross(groups, [str(c) for c in combinations(range(m), k)])
+        )
 
     def sample(self, layer: LayerDone) -> None:
         """Sample a layer that the core has taken."""
@@ -107,7 +107,7 @@ class SparsityCoverage:
     def _weights(self, layer: LayerDone, k: int, m: int) -> None:
         values, indices = layer.lanes
         groups = indices.reshape(-1, self.lanes // k, k)
-        pattern = self.patterns[k, m]
+        pattern = self.pattern(k, m)
         for g in range(self.lanes // k):
             found, times = np.unique(groups[:, g], axis=0, return_counts=True)
             for index, n in zip(found.tolist(), times.tolist(), strict=True):

@@ -20,9 +20,10 @@ class CoverageCollector(uvm_subscriber):
     def build_phase(self):
         super().build_phase()
         self.registers = self.cdb_get("REGISTERS")
-        self.sparsity = SparsityCoverage(self.cdb_get("CONFIG").NumLanes)
+        config = self.cdb_get("CONFIG")
+        self.sparsity = SparsityCoverage(config.NumLanes)
         self.geometry = GeometryCoverage()
-        self.protocol = ProtocolCoverage()
+        self.protocol = ProtocolCoverage(config.QueueDepth)
         self._layers = 0
         self._status: dict[str, int] | None = None  # what STATUS read, if that was the latest access
 
