@@ -11,7 +11,7 @@ from tests.descriptor_cases import legal_layer
 from verif.env.core_test import CoreTest
 from verif.env.interrupts import CAUSES
 from verif.env.register_agent import RegisterAccess
-from verif.env.sequences import CoreSequence, RunLayer
+from verif.env.sequences import CoreSequence, EnableInterrupts, RunLayer
 from verif.env.stream_agent import Transfer
 from verif.env.streams import Packet
 
@@ -21,17 +21,17 @@ VOLATILE = ("CTRL", "INTR_STATE", "ERROR")
 class RawAccess(CoreSequence):
     """An access past the register model, which refuses illegal ones itself."""
 
-    def __init__(self, address: int, write: bool, data: int = 0):
+    def __init__(self, *access, **options):
         super().__init__("raw")
-        self.access = RegisterAccess(address, write, data)
+        self.access = RegisterAccess(*access, **options)
 
     async def body(self):
         await self.item(self.core.bus, self.access)
 
 
 class RegisterTest(CoreTest):
-    async def raw(self, address, write, data=0):
-        sequence = RawAccess(address, write, data)
+    async def raw(self, *access, **options):
+        sequence = RawAccess(*access, **options)
         await sequence.start(self.core)
         return sequence.access
 
@@ -109,6 +109,43 @@ class IllegalAccesses(RegisterTest):
 
 
 @pyuvm.test()
+class PartialAccesses(RegisterTest):
+    """Bytes of registers, at every offset: writes leave the other bytes alone, and the scoreboard compares the words."""
+
+    async def scenario(self):
+        registers = self.env.registers
+        for name in ("LAYER_LINES", "LAYER_CLAMP", "WGT_BASE", "INTR_ENABLE", "PE_SELECT"):
+            address = registers.address(name)
+            known = registers.encode(name, **{f: (1 << w) - 1 for f, w in widths(registers, name).items()})
+            word = (await self.raw(address, False)).data
+            for offset, size in [(o, s) for o in range(4) for s in range(1, 5 - o)]:
+                data = int(self.rng.integers(1 << 8 * size))
+                assert (await self.raw(address + offset, True, data, size)).okay
+                mask = ((1 << 8 * size) - 1) << 8 * offset
+                word = (word & ~mask | data << 8 * offset) & known
+                found = (await self.raw(address, False)).data
+                assert found == word, f"{name} reads {found:#x}, expected {word:#x} after bytes {offset} + {size}"
+                part = (await self.raw(address + offset, False, 0, size)).data
+                assert part == (word & mask) >> 8 * offset
+        # Pulses and bits cleared by ones: a byte without strobe does nothing.
+        await self.raw(registers.address("WGT_COUNT"), True, 0)
+        command = registers.encode("CTRL", wgt_load=1)
+        await self.raw(registers.address("CTRL") + 1, True, command, 1)
+        assert (await self.raw(registers.address("ERROR"), False)).data == 0
+        await self.raw(registers.address("CTRL"), True, command, 1)
+        await ClockCycles(cocotb.top.clk_i, 20)
+        error = registers.encode("ERROR", command_range=1)
+        assert error >> 8
+        for offset, left in ((0, error), (1, 0)):
+            await self.raw(registers.address("ERROR") + offset, True, 0xFF, 1)
+            assert (await self.raw(registers.address("ERROR"), False)).data == left
+        assert not (await self.raw(registers.address("ID") + 2, True, 0xFF, 1)).okay
+        assert not (await self.raw(0xFFE, False, 0, 2)).okay
+        await EnableInterrupts("enable").start(self.core)
+        await self.any_layer()
+
+
+@pyuvm.test()
 class SoftResetWhenIdle(RegisterTest):
     """It clears what the core holds and leaves what the host wrote."""
 
@@ -170,6 +207,6 @@ class InterruptMasks(RegisterTest):
         assert self.env.interrupts.counts - counts == dict.fromkeys(CAUSES, 1)
 
 
-@pytest.mark.parametrize("testcase", ["ReadAndWrite", "Configuration", "IllegalAccesses", "SoftResetWhenIdle", "InterruptMasks"])
+@pytest.mark.parametrize("testcase", ["ReadAndWrite", "Configuration", "IllegalAccesses", "PartialAccesses", "SoftResetWhenIdle", "InterruptMasks"])
 def test_registers(testcase):
     simulate(testcase)

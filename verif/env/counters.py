@@ -55,7 +55,6 @@ class CounterMonitor(uvm_subscriber):
         self.checked_pes = 0
         self._raw: dict[str, int] = {}
         self._pes: dict[int, dict[str, int]] = {}
-        self._pe = 0
 
     def connect_phase(self):
         self.checker = self.get_parent().scoreboard.checker
@@ -65,9 +64,7 @@ class CounterMonitor(uvm_subscriber):
         if name is None or not access.okay:
             return
         if access.write:
-            if name == "PE_SELECT":
-                self._pe = access.data
-            elif name == "CTRL":
+            if name == "CTRL":
                 self._raw.clear()
                 self._pes.clear()
         elif not self.checker.model.layers_open and self.checker.model.layers:
@@ -75,10 +72,13 @@ class CounterMonitor(uvm_subscriber):
                 self._raw[name] = access.data
                 if len(self._raw) == len(TOTALS):
                     self._check_totals()
-            elif name in PER_PE and self._pe < self.config.NumPe:
-                self._pes.setdefault(self._pe, {})[name.removeprefix("PE_")] = access.data
+            elif name in PER_PE and (pe := self._selected()) < self.config.NumPe:
+                self._pes.setdefault(pe, {})[name.removeprefix("PE_")] = access.data
                 if len(self._pes) == self.config.NumPe and all(len(pe) == len(PER_PE) for pe in self._pes.values()):
                     self._check_pes()
+
+    def _selected(self) -> int:
+        return self.checker.model.registers.get("PE_SELECT", {}).get("value", 0)
 
     def _check_totals(self):
         counters = combine(self._raw)

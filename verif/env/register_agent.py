@@ -29,21 +29,25 @@ WORD_BYTES = 4
 
 
 class RegisterAccess(uvm_sequence_item):
-    """One access; a read fills in ``data``, both fill in ``okay``."""
+    """One access to ``size`` bytes of a word; a read fills in ``data``, both fill in ``okay``."""
 
-    def __init__(self, address: int, write: bool, data: int = 0):
+    def __init__(self, address: int, write: bool, data: int = 0, size: int = WORD_BYTES):
         super().__init__("access")
-        self.address, self.write, self.data, self.okay = address, write, data, False
+        self.address, self.write, self.data, self.size, self.okay = address, write, data, size, False
 
 
 @dataclass(frozen=True)
 class BusAccess:
-    """One access seen on the bus: byte address, data, and whether the response was OKAY."""
+    """One access seen on the bus: byte address, data, whether the response was OKAY, and which bytes were written.
+
+    Bytes that are not written are 0.
+    """
 
     address: int
     write: bool
     data: int
     okay: bool
+    written: int = 0xFFFFFFFF  # a mask of bits
 
 
 class RegisterAdapter(uvm_reg_adapter):
@@ -71,9 +75,9 @@ class RegisterDriver(uvm_driver):
         while True:
             access = await self.seq_item_port.get_next_item()
             if access.write:
-                done = await self.master.write(access.address, access.data.to_bytes(WORD_BYTES, "little"))
+                done = await self.master.write(access.address, access.data.to_bytes(access.size, "little"))
             else:
-                done = await self.master.read(access.address, WORD_BYTES)
+                done = await self.master.read(access.address, access.size)
                 access.data = int.from_bytes(done.data, "little") if done else 0
             access.okay = bool(done) and done.resp == AxiResp.OKAY  # a reset leaves it undone
             self.seq_item_port.item_done()
@@ -88,7 +92,7 @@ class RegisterMonitor(uvm_component):
 
     def start_of_simulation_phase(self):
         for channel, payload, function in (
-            ("aw", ["awaddr"], self._aw.append), ("w", ["wdata"], self._w.append), ("b", ["bresp"], self._written),
+            ("aw", ["awaddr"], self._aw.append), ("w", ["wdata", "wstrb"], self._w.append), ("b", ["bresp"], self._written),
             ("ar", ["araddr"], self._ar.append), ("r", ["rdata", "rresp"], self._read),
         ):  # fmt: skip
             HandshakeMonitor(PREFIX, channel, payload, function)
@@ -100,8 +104,9 @@ class RegisterMonitor(uvm_component):
                 requests.clear()
 
     def _written(self, transfer: list[int]):
-        (address,), (data,), (response,) = self._aw.popleft(), self._w.popleft(), transfer
-        self.ap.write(BusAccess(address, True, data, response == AxiResp.OKAY))
+        (address,), (data, strobe), (response,) = self._aw.popleft(), self._w.popleft(), transfer
+        written = sum(0xFF << 8 * byte for byte in range(WORD_BYTES) if strobe >> byte & 1)
+        self.ap.write(BusAccess(address, True, data & written, response == AxiResp.OKAY, written))
 
     def _read(self, transfer: list[int]):
         (address,), (data, response) = self._ar.popleft(), transfer

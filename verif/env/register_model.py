@@ -47,8 +47,8 @@ class RegisterModel:
         return self[name].get_offset(self.map)
 
     def name_at(self, address: int) -> str | None:
-        """The register at a byte address, None where there is none."""
-        reg = self.map.get_reg_by_offset(address)
+        """The register that holds the byte at an address, None where there is none."""
+        reg = self.map.get_reg_by_offset(address & ~3)
         return None if reg is None else reg.get_name()
 
     def rights(self, name: str) -> str:

@@ -42,6 +42,7 @@ class Checker:
 
     # What reads as the host wrote it (or as the reset left it) is compared; the rest changes on its own.
     _STICKY = ("ERROR", "DESCRIPTOR_ERROR", "WGT_ERROR_INFO", "ACT_ERROR_INFO", "ACT_END")
+    _CLEARED = ("INTR_STATE", "ERROR")  # by writing ones
 
     def __init__(self, config: Config, registers: RegisterModel):
         self.registers = registers
@@ -99,7 +100,10 @@ class Checker:
             self.fail("response", f"{kind} of {name or hex(access.address)} ({rights or 'unmapped'}) answered {answer}")
         if not access.okay or not legal:
             return
-        values = self.registers.decode(name, access.data)
+        data = access.data
+        if access.write and rights == "RW" and name not in self._CLEARED:
+            data |= self._held(name) & ~access.written
+        values = self.registers.decode(name, data)
         if access.write:
             self.model.write(name, values)
         elif name == "INTR_STATE":
@@ -110,7 +114,7 @@ class Checker:
             if quiet:
                 self._sticky(name, values)
         elif rights == "RW":
-            self._written(name, access.data)
+            self._written(name, data)
 
     def _status(self, values: dict[str, int], quiet: bool) -> None:
         outstanding = values["queue_level"] + 1 if values["layer_busy"] else 0
@@ -134,9 +138,13 @@ class Checker:
         if found != expected:
             self.fail("register", f"{name} reads {found or 'nothing'}, expected {expected or 'nothing'}")
 
-    def _written(self, name: str, data: int) -> None:
+    def _held(self, name: str) -> int:
+        """What the host has made of a register."""
         default = self.registers.decode(name, self.registers.reset_value(name))
-        expected = self.registers.encode(name, **self.model.registers.get(name, default))
+        return self.registers.encode(name, **self.model.registers.get(name, default))
+
+    def _written(self, name: str, data: int) -> None:
+        expected = self._held(name)
         if data != expected:
             self.fail("register", f"{name} reads {data:#010x}, expected {expected:#010x}")
 
