@@ -41,6 +41,7 @@ class Recover(CoreSequence):
     """Read what the core says about an error, then flush both streams and clear the causes."""
 
     async def body(self):
+        await ClockCycles(cocotb.top.clk_i, 100)  # the scoreboard compares what it reads once the streams rest
         self.status = await self.read("STATUS")
         self.info = {name: (await self.read(register))["value"] for name, register in INFO.items()}
         self.code = (await self.read("DESCRIPTOR_ERROR"))["code"]
