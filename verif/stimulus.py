@@ -123,6 +123,12 @@ def random_layer(
             continue
 
 
+def long_layer(rng: np.random.Generator, config: Config) -> tuple[Layer, Plan]:
+    """A layer that keeps the small configuration busy for some ten thousand cycles."""
+    layer = make_layer(rng, (16, 20, 20), 16, (3, 3), mode=(1, 1), density=0.9, padding=(1, 1, 1, 1))
+    return layer, make_plan(config, layer, Cut(LineShape(3, 20), LineShape(3, 10)))
+
+
 def random_stalls(rng: np.random.Generator) -> Stalls:
     """None at all, or bursts and waits of random mean lengths up to 16 cycles."""
     return NO_STALLS if rng.random() < 0.25 else Stalls(*(2 ** rng.uniform(0, 4, 2)))

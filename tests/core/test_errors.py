@@ -20,6 +20,7 @@ from verif.env.sequences import (
     CoreError,
     CoreSequence,
     FetchLines,
+    ItemSequence,
     LoadActivations,
     LoadLayer,
     LoadParameters,
@@ -32,7 +33,7 @@ from verif.env.sequences import (
 )
 from verif.env.stream_agent import Transfer
 from verif.env.streams import Packet, packet_of
-from verif.stimulus import Memories, make_layer, random_layer, random_stalls
+from verif.stimulus import Memories, long_layer, make_layer, random_layer, random_stalls
 
 INFO = {"wgt": "WGT_ERROR_INFO", "par": "WGT_ERROR_INFO", "act": "ACT_ERROR_INFO"}
 
@@ -99,7 +100,7 @@ class MalformedWeights(ErrorTest):
         def index(lane):
             return beats[bad] >> 12 * lane + 8 & 0xF
 
-        def with_indices(changes):
+        def with_indices(changes, bad=bad):
             beat = beats[bad]
             for lane, value in changes.items():
                 beat = beat & ~(0xF << 12 * lane + 8) | value << 12 * lane + 8
@@ -115,6 +116,7 @@ class MalformedWeights(ErrorTest):
             await self.expect("wgt_index_range", with_indices({first: 4 + first, second: 5 + first}), bad)
             await self.expect("wgt_index_order", with_indices({first: index(second)}), bad)
             await self.expect("wgt_index_order", with_indices({first: index(second), second: index(first)}), bad)
+        await self.expect("wgt_index_range", with_indices({1: 9}, bad=0), 0)
         await self.good_layer()
 
 
@@ -172,6 +174,22 @@ class MalformedActivations(ErrorTest):
         await self.expect("act_overflow", load(good, 100 + sum(words[: bad + 1]) - 1), bad)
         await load(good, 100 + sum(words)).start(self.core)  # just large enough
         await self.good_layer()
+
+
+@pyuvm.test()
+class MalformedBriefly(ErrorTest):
+    """A fault on each input stream, and a small layer: short enough for Icarus."""
+
+    async def scenario(self):
+        layer = make_layer(self.rng, (2, 3, 4), 4, (1, 1), mask="full")
+        plan = make_plan(self.config, layer, Cut(LineShape(3, 4), LineShape(3, 4)))
+        beats = stream.weight_beats(self.config, layer)
+        lines = [packet_of(p) for p in stream.activation_packets(plan, layer)]
+        unordered = beats[1] & ~0xF00 | beats[1] >> 12 & 0xF00
+        await self.expect("wgt_index_order", LoadWeights([beats[0], unordered], 0, 1, 2), 1)
+        longer = Packet([*lines[1].beats, 1], [*lines[1].keeps, 1])
+        await self.expect("act_tlast_late", LoadActivations([lines[0], longer], 0, 0, 9, 12), 1)
+        await RunLayer(layer, plan).start(self.core)
 
 
 @pyuvm.test()
@@ -257,8 +275,7 @@ class CommandsAtTheWrongTime(ErrorTest):
         self.env.result_agent.driver.sink.pause = False
 
         # A full queue: one layer runs, QueueDepth wait.
-        long = make_layer(self.rng, (16, 20, 20), 16, (3, 3), mode=(1, 1), density=0.9, padding=(1, 1, 1, 1))
-        await self.fill_queue(long)
+        await self.fill_queue()
         await self.good_layer()
 
     async def refuse(self, command, cause, registers):
@@ -268,13 +285,12 @@ class CommandsAtTheWrongTime(ErrorTest):
         await Recover("recover").start(self.core)
 
     async def feed(self, stream_name, beats, keeps=()):
-        feeding = CoreSequence("feed")
-        feeding.sequencer = self.core
-        await feeding.item(getattr(self.core, stream_name), Transfer([Packet(list(beats), list(keeps))]))
+        await ItemSequence(Transfer([Packet(list(beats), list(keeps))])).start(getattr(self.core, stream_name))
         await ClockCycles(cocotb.top.clk_i, 20)
 
-    async def fill_queue(self, long):
-        plan = Memories(self.config).place(long, make_plan(self.config, long, Cut(LineShape(3, 20), LineShape(3, 10))))
+    async def fill_queue(self):
+        long, plan = long_layer(self.rng, self.config)
+        plan = Memories(self.config).place(long, plan)
         await LoadLayer(long, plan).start(self.core)
         await PushLayer(plan.descriptor).start(self.core)
         await ClockCycles(cocotb.top.clk_i, 200)  # it has left the queue
@@ -296,3 +312,7 @@ class CommandsAtTheWrongTime(ErrorTest):
 )  # fmt: skip
 def test_errors(testcase):
     simulate(testcase)
+
+
+def test_malformed_on_icarus_as_on_verilator():
+    assert simulate("MalformedBriefly", sim="icarus") == simulate("MalformedBriefly")

@@ -57,6 +57,13 @@ CASES = {
         "narrow clamp": ((6, 6, 6), 8, (3, 3), {"clamp": (3, 6)}, None),
         "output all zero": ((6, 6, 6), 8, (3, 3), {"clamp": (0, 0)}, None),
     },
+    "smallest": {  # for Icarus
+        "signed, stride 2, padding at each side": (
+            (2, 3, 4), 5, (3, 2), {"stride": (2, 1), "padding": (1, 2, 3, 0), "signed": True, "clamp": (-128, 127)},
+            ((2, 4), (1, 5), 2),
+        ),
+        "wider than a line, 1/4": ((1, 1, 70), 3, (1, 1), {"mode": (1, 4), "density": 0.2}, ((1, 64), (1, 32), 1)),
+    },
     "dense baseline": {
         "whole": ((6, 8, 8), 8, (3, 3), DENSE | SAME, None),
         "split": ((9, 8, 8), 8, (2, 2), DENSE, ((4, 8), (4, 7), 3)),
@@ -172,6 +179,10 @@ class EveryIndexPattern(LayerTest):
 @pytest.mark.parametrize("group", CASES)
 def test_directed(group):
     simulate("DirectedLayers", GROUP=group)
+
+
+def test_directed_on_icarus_as_on_verilator():
+    assert simulate("DirectedLayers", sim="icarus", GROUP="smallest") == simulate("DirectedLayers", GROUP="smallest")
 
 
 @pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane", "EveryIndexPattern"])

@@ -11,29 +11,19 @@ from tests.descriptor_cases import legal_layer
 from verif.env.core_test import CoreTest
 from verif.env.interrupts import CAUSES
 from verif.env.register_agent import RegisterAccess
-from verif.env.sequences import CoreSequence, EnableInterrupts, RunLayer
+from verif.env.sequences import EnableInterrupts, ItemSequence, RunLayer
 from verif.env.stream_agent import Transfer
 from verif.env.streams import Packet
 
 VOLATILE = ("CTRL", "INTR_STATE", "ERROR")
 
 
-class RawAccess(CoreSequence):
-    """An access past the register model, which refuses illegal ones itself."""
-
-    def __init__(self, *access, **options):
-        super().__init__("raw")
-        self.access = RegisterAccess(*access, **options)
-
-    async def body(self):
-        await self.item(self.core.bus, self.access)
-
-
 class RegisterTest(CoreTest):
     async def raw(self, *access, **options):
-        sequence = RawAccess(*access, **options)
-        await sequence.start(self.core)
-        return sequence.access
+        """An access past the register model, which refuses illegal ones itself."""
+        item = RegisterAccess(*access, **options)
+        await ItemSequence(item).start(self.core.bus)
+        return item
 
     async def any_layer(self):
         """The scoreboard wants results: end with a layer."""
@@ -174,14 +164,12 @@ class InterruptMasks(RegisterTest):
         await self.raw(enable, True, 0)
         # Cause every interrupt at once: a transfer, loads, the layer again, and a refused command.
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", layer_push=1, act_load=1, wgt_load=1))
-        feed = CoreSequence("feed")
-        feed.sequencer = self.core
         packets = stream.activation_packets(plan, layer)
-        await feed.item(self.core.activations, Transfer([Packet([b.data for b in p], [b.keep for b in p]) for p in packets]))
-        await feed.item(self.core.weights, Transfer([Packet(stream.weight_beats(self.config, layer), [])]))
+        await ItemSequence(Transfer([Packet([b.data for b in p], [b.keep for b in p]) for p in packets])).start(self.core.activations)
+        await ItemSequence(Transfer([Packet(stream.weight_beats(self.config, layer), [])])).start(self.core.weights)
         await ClockCycles(cocotb.top.clk_i, 20)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", par_load=1))
-        await feed.item(self.core.weights, Transfer([Packet(stream.parameter_beats(layer), [])]))
+        await ItemSequence(Transfer([Packet(stream.parameter_beats(layer), [])])).start(self.core.weights)
         await self.raw(registers.address("RES_LINES"), True, 0)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", result_send=1))  # refused
         await self.raw(registers.address("RES_LINES"), True, 1)

@@ -10,11 +10,6 @@ from verif.stimulus import make_layer, random_layer, random_plan
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(5)
-
-
-@pytest.fixture
 def fed(rng):
     """A feeder whose layer is due, and the packets that are right."""
     layer = make_layer(rng, (3, 6, 7), 9, (3, 3), padding=(1, 1, 1, 1))
@@ -134,3 +129,54 @@ def test_few_messages_but_all_counted(fed):
     problems = feed(feeder, packets)
     assert feeder.checker.wrong["result"] == len(packets)
     assert len(problems) <= 11
+
+
+def test_status_is_compared_when_quiet():
+    feeder = Feeder()
+    feeder.start_activations(1, line_pos=20, base=7)
+    feeder.read("STATUS", act_busy=1)
+    feeder.read("STATUS", quiet=False)
+    feeder.model.activation_packet(Packet([1 << 20], [0xFF]))  # outside the line
+    feeder.read("STATUS", act_discard=1)
+    assert feeder.checker.wrong.total() == 0
+    for wrong in ({}, {"act_busy": 1}, {"act_discard": 1, "wgt_busy": 1}, {"act_discard": 1, "layer_busy": 1}):
+        before = feeder.checker.wrong["register"]
+        feeder.read("STATUS", **wrong)
+        assert feeder.checker.wrong["register"] > before, wrong
+
+
+def test_error_info_and_bump_pointer_are_compared():
+    feeder = Feeder()
+    feeder.start_activations(3, line_pos=20, base=7)
+    feeder.model.activation_packet(Packet([3, 0x0201], [0xFF, 3]))
+    feeder.read("ACT_END", value=8)
+    feeder.model.activation_packet(Packet([1 << 20], [0xFF]))
+    feeder.read("ACT_ERROR_INFO", value=1)
+    feeder.load_weights([0] * 3, count=4)
+    feeder.read("WGT_ERROR_INFO", value=0)  # indices out of order in the first beat
+    assert feeder.checker.wrong.total() == 0
+    for register in ("ACT_END", "ACT_ERROR_INFO", "WGT_ERROR_INFO"):
+        before = feeder.checker.wrong["register"]
+        feeder.read(register, value=9)
+        assert feeder.checker.wrong["register"] == before + 1, register
+    feeder.command("act_flush")
+    feeder.checker.wrong.clear()
+    feeder.read("ACT_ERROR_INFO", value=0)
+    assert feeder.checker.wrong.total() == 0
+
+
+def serve(feeder, *causes):
+    feeder.read("INTR_STATE", **dict.fromkeys(causes, 1))
+    feeder.write("INTR_STATE", **dict.fromkeys(causes, 1))
+
+
+def test_interrupts_are_counted(fed):
+    feeder, _ = fed
+    assert len(feeder.checker.unserved) == 5
+    serve(feeder, "wgt_done", "par_done", "act_done", "layer_done")
+    assert feeder.checker.unserved == ["interrupts: +1 result_done expected"]
+    serve(feeder, "result_done", "error")
+    assert feeder.checker.unserved == ["interrupts: -1 error expected"]
+    feeder.command("result_send")  # busy: the packets have not come
+    feeder.write("INTR_STATE", layer_done=1)  # was not set
+    assert feeder.checker.unserved == []

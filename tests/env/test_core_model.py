@@ -22,11 +22,6 @@ GOOD_BEAT = 0x301_101_302_105  # two groups of 2/4 with indices 1, 3 and 1, 3
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(6)
-
-
-@pytest.fixture
 def layer_plan(rng):
     layer = make_layer(rng, (4, 6, 7), 9, (3, 2), padding=(1, 0, 2, 1))
     return layer, make_plan(CONFIG, layer, Cut(LineShape(2, 7), LineShape(3, 4), 2))

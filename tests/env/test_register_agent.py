@@ -12,7 +12,7 @@ from verif.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
 from verif.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
 from verif.env.register_model import RegisterModel
 from verif.env.scoreboard import Checker, AnalysisInput
-from verif.env.sequences import CoreSequence, EnableInterrupts, VirtualSequencer
+from verif.env.sequences import EnableInterrupts, ItemSequence, VirtualSequencer
 from verif.runner import run_block
 
 CONFIG = load_config("small")
@@ -46,15 +46,6 @@ class HostEnv(uvm_env):
         self.agent.ap.connect(self.inbox)
 
 
-class Poke(CoreSequence):
-    def __init__(self, address, write, data=0):
-        super().__init__("poke")
-        self.access = RegisterAccess(address, write, data)
-
-    async def body(self):
-        await self.item(self.core.bus, self.access)
-
-
 @pyuvm.test()
 class RegisterAgentTest(uvm_test):
     def build_phase(self):
@@ -82,9 +73,10 @@ class RegisterAgentTest(uvm_test):
         await ClockCycles(cocotb.top.clk_i, 8)
 
     async def poke(self, name, write, data=0):
-        sequence = Poke(self.env.registers.address(name) if isinstance(name, str) else name, write, data)
-        await sequence.start(self.env.host)
-        return sequence.access
+        address = self.env.registers.address(name) if isinstance(name, str) else name
+        access = RegisterAccess(address, write, data)
+        await ItemSequence(access).start(self.env.host.bus)
+        return access
 
     async def accesses(self):
         rng, registers = seed.rng(9), self.env.registers

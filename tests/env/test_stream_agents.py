@@ -1,13 +1,17 @@
 """The stream agents on a wire, with the protocol rules: every packet arrives as sent under all stalls, and none half."""
 
+from unittest.mock import PropertyMock, patch
+
 import cocotb
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 import pyuvm
-from pyuvm import uvm_analysis_export, uvm_env, uvm_sequence, uvm_test
+from pyuvm import uvm_analysis_export, uvm_env, uvm_test
 
 from verif import seed
+from verif.env.bus_monitor import HandshakeMonitor
+from verif.env.sequences import ItemSequence
 from verif.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
 from verif.env.streams import NO_STALLS, LineBus, Packet, Stalls
 from verif.runner import run_block
@@ -40,16 +44,6 @@ class WireEnv(uvm_env):
         self.received.packets.clear()
 
 
-class Send(uvm_sequence):
-    def __init__(self, item):
-        super().__init__("send")
-        self.item = item
-
-    async def body(self):
-        await self.start_item(self.item)
-        await self.finish_item(self.item)
-
-
 def packets(rng, count):
     found = []
     for _ in range(count):
@@ -73,8 +67,8 @@ class WireTest(uvm_test):
 
     async def exchange(self, sent, source_stalls, sink_stalls):
         reception = Reception(len(sent), sink_stalls)
-        take = cocotb.start_soon(Send(reception).start(self.env.sink.sequencer))
-        await Send(Transfer(sent, source_stalls)).start(self.env.source.sequencer)
+        take = cocotb.start_soon(ItemSequence(reception).start(self.env.sink.sequencer))
+        await ItemSequence(Transfer(sent, source_stalls)).start(self.env.source.sequencer)
         await take
 
     async def run_phase(self):
@@ -123,6 +117,18 @@ class ResetDropsATransfer(WireTest):
             self.env.clear()
 
 
+@pyuvm.test()
+class AsleepWhenIdle(WireTest):
+    """The monitors do not wake for the clock: a layer has to run as fast as without Python."""
+
+    async def scenario(self):
+        await self.exchange(packets(seed.rng(0), 3), NO_STALLS, NO_STALLS)
+        await ClockCycles(cocotb.top.clk_i, 3)
+        with patch.object(HandshakeMonitor, "in_reset", new_callable=PropertyMock) as looks:
+            await ClockCycles(cocotb.top.clk_i, 1000)
+        assert looks.call_count == 0
+
+
 def simulate(testcase):
     here = ROOT / "tests" / "env" / "stream_wire.sv"
     run_block(
@@ -131,6 +137,6 @@ def simulate(testcase):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer"])
+@pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer", "AsleepWhenIdle"])
 def test_agents(testcase):
     simulate(testcase)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from verif.coverage.bins import cross, point
+from verif.env.interrupts import CAUSES
 
 LENGTHS = ("1 cycle", "2-3 cycles", "4-15 cycles", "16+ cycles")
 HOLDUPS = ("stall at first beat", "stall inside", "stall at last beat", "gap before packet", "gap inside")
@@ -18,7 +19,6 @@ STREAMS = {
 COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send")
 OUTCOMES = ("accepted", "busy", "refused")
 ENGINES = ("wgt_busy", "par_busy", "act_busy", "layer_busy", "result_busy")
-INTERRUPTS = ("wgt_done", "par_done", "act_done", "layer_done", "result_done", "error")
 ERRORS = (
     "wgt_tlast_early", "wgt_tlast_late", "wgt_index_range", "wgt_index_order", "par_range", "act_tlast_early",
     "act_tlast_late", "act_population", "act_bitmap", "act_overflow", "out_overflow", "descriptor", "command_busy",
@@ -38,7 +38,7 @@ class ProtocolCoverage:
             name: point(f"protocol.{name}_stream", cross(holdups, LENGTHS)) for name, holdups in STREAMS.items()
         }
         self.commands = point("protocol.command_x_outcome", cross(COMMANDS, OUTCOMES))
-        self.interrupts = point("protocol.interrupt", INTERRUPTS)
+        self.interrupts = point("protocol.interrupt", CAUSES)
         self.errors = point("protocol.error", ERRORS)
         self.descriptor = point("protocol.descriptor_check", [str(n) for n in range(1, 16)])
         pairs = [f"{a} + {b}" for i, a in enumerate(ENGINES) for b in ENGINES[i + 1 :]]

@@ -218,7 +218,7 @@ class CoreModel:
         size = stream.weight_bytes(self.config)
         octets = np.frombuffer(b"".join(beat.to_bytes(size, "little") for beat in beats), np.uint8)
         bits = np.unpackbits(octets.reshape(-1, size), axis=1, bitorder="little")
-        bits = bits[:, : stream.LANE_BITS * self.config.NumLanes].reshape(len(beats), -1, stream.LANE_BITS)
+        bits = bits[:, : stream.LANE_BITS * self.config.NumLanes].reshape(len(beats), self.config.NumLanes, stream.LANE_BITS)
         return bits @ (1 << np.arange(stream.LANE_BITS, dtype=np.uint16))
 
     def _weight_faults(self, beats: Sequence[int]) -> list[tuple[int, str]]:

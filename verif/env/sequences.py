@@ -42,7 +42,9 @@ class VirtualSequencer(uvm_sequencer):
         self.results = env.result_agent.sequencer
 
 
-class _Item(uvm_sequence):
+class ItemSequence(uvm_sequence):
+    """Has the agent on whose sequencer it is started carry out one item."""
+
     def __init__(self, item):
         super().__init__("item")
         self.item = item
@@ -53,7 +55,7 @@ class _Item(uvm_sequence):
 
 
 class CoreSequence(uvm_sequence):
-    """Register access by name, stream items and interrupt waits for the sequences below and for tests."""
+    """Register access by name and interrupt waits for the sequences below and for tests."""
 
     @property
     def core(self) -> VirtualSequencer:
@@ -70,10 +72,6 @@ class CoreSequence(uvm_sequence):
         status, value = await self.core.registers[register].read()
         assert status == uvm_status_e.UVM_IS_OK, f"read of {register} answered SLVERR"
         return self.core.registers.decode(register, value)
-
-    async def item(self, sequencer: uvm_sequencer, item) -> None:
-        """Have an agent carry out an item."""
-        await _Item(item).start(sequencer)
 
     def events(self):
         """The interrupts so far, for `finish`."""
@@ -113,7 +111,7 @@ class _Load(CoreSequence):
         since = self.events()
         await self.write("CTRL", **{self.command: 1})
         sequencer = self.core.activations if self.command == "act_load" else self.core.weights
-        await self.item(sequencer, Transfer(self.packets, self.stalls))
+        await ItemSequence(Transfer(self.packets, self.stalls)).start(sequencer)
         beats = sum(len(packet.beats) for packet in self.packets)
         await self.finish(self.done, since, CYCLES_TO_START + CYCLES_PER_BEAT * beats)
 
@@ -236,7 +234,7 @@ class FetchLines(CoreSequence):
         await self.write("RES_IDX_BASE", value=self.idx_base)
         await self.write("RES_LINES", value=self.lines)
         since = self.events()
-        taking = start_soon(self.item(self.core.results, Reception(self.lines, self.stalls)))
+        taking = start_soon(ItemSequence(Reception(self.lines, self.stalls)).start(self.core.results))
         await self.write("CTRL", result_send=1)
         await self.finish("result_done", since, CYCLES_TO_START + 2 * CYCLES_PER_BEAT * self.lines)
         await taking
