@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 import pyuvm
 from tests.core.simulate import simulate
@@ -30,6 +31,10 @@ class Corrupted(CoreTest):
                 model.bitmaps[line] ^= 3 << 40
             case "macs":
                 object.__setattr__(model.layers[-1], "macs", model.layers[-1].macs + 1)
+            case "accesses":
+                object.__setattr__(model.layers[-1], "activations", np.zeros_like(layer.activations))
+            case "interrupts":
+                model.interrupts["layer_done"] += 1
             case "nothing fetched":
                 return
         await ReadCounters().start(self.core)
@@ -44,6 +49,8 @@ class Corrupted(CoreTest):
         ("byte", r"result: packet \d+: byte 0 of beat 1 is"),
         ("bitmap", r"result: packet \d+: bitmap 0x"),
         ("macs", "counters: MACS is"),
+        ("accesses", "counters: WGT_READS and WGT_HITS are"),
+        ("interrupts", "interrupts: .1 layer_done expected"),
         ("missing", "missing: 1 result packets never came"),
         ("nothing fetched", "nothing was compared"),
     ],

@@ -195,6 +195,9 @@ class InterruptMasks(RegisterTest):
         assert self.env.interrupts.counts - counts == dict.fromkeys(CAUSES, 1)
 
 
-@pytest.mark.parametrize("testcase", ["ReadAndWrite", "Configuration", "IllegalAccesses", "PartialAccesses", "SoftResetWhenIdle", "InterruptMasks"])
+@pytest.mark.parametrize(
+    "testcase",
+    ["ReadAndWrite", "Configuration", "IllegalAccesses", "PartialAccesses", "SoftResetWhenIdle", "InterruptMasks"],
+)
 def test_registers(testcase):
     simulate(testcase)

@@ -171,6 +171,7 @@ class Scoreboard(uvm_component):
 
     def _moving(self, function):
         """The function for a packet, which also notes the time."""
+
         def take(packet: Packet):
             self._moved = get_sim_time("ns")
             function(packet)

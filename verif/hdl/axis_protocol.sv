@@ -26,7 +26,11 @@ module axis_protocol #(
     else $error("%m: TKEEP changed before TREADY");
   LastStays: assert property (@(posedge clk_i) disable iff (!rst_ni || cut_i) tvalid_i && !tready_i |=> $stable(tlast_i))
     else $error("%m: TLAST changed before TREADY");
-  ResetIdle: assert property (@(posedge clk_i) !rst_ni |-> !tvalid_i)
+  // Not at the first edge in reset: at the start of a simulation it is what resets the registers.
+  logic was_reset_q;
+  initial was_reset_q = 1'b0;
+  always @(posedge clk_i) was_reset_q <= !rst_ni;
+  ResetIdle: assert property (@(posedge clk_i) was_reset_q && !rst_ni |-> !tvalid_i)
     else $error("%m: TVALID in reset");
   if (CheckKeep) begin : gen_keep
     KeepContiguous: assert property (@(posedge clk_i) disable iff (!rst_ni)
