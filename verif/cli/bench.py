@@ -20,7 +20,7 @@ from verif.layers.benchmarks import FIGURE_3
 from verif.runner.paths import BUILD
 from verif.runner.run import default_seed
 
-REPEATS = 3
+REPEATS = 8
 STRETCHES = {"layer": ("layer_begin", "layer_end"), "loads, layer and results": ("begin", "end")}
 ASKED_RATIO = 0.8
 ASKED_BUILD_S = 240

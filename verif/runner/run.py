@@ -20,6 +20,10 @@ MAX_SEED = 2**31 - 1
 LIMIT_S = 600  # enough for every test
 
 
+# numpy alone in one thread: simulations run side by side, and BLAS threads wait by spinning.
+_ENV = {"COCOTB_ANSI_OUTPUT": "0", "OPENBLAS_NUM_THREADS": "1"}
+
+
 @dataclass
 class TestOutcome:
     """One cocotb test of a run; `message` is empty unless it failed."""
@@ -111,7 +115,7 @@ def run(
             testcase=testcase,
             seed=seed,
             plusargs=plusargs,
-            extra_env={"COCOTB_ANSI_OUTPUT": "0"} | dict(env or {}),
+            extra_env=_ENV | dict(env or {}),
             waves=design.waves,
             build_dir=design.path,
             test_dir=results_dir,
