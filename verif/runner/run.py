@@ -19,7 +19,6 @@ from verif.runner.sources import sources_of
 MAX_SEED = 2**31 - 1
 LIMIT_S = 600  # enough for every test
 
-
 # numpy alone in one thread: simulations run side by side, and BLAS threads wait by spinning.
 _ENV = {"COCOTB_ANSI_OUTPUT": "0", "OPENBLAS_NUM_THREADS": "1"}
 
