@@ -208,7 +208,14 @@ class LinesInAndOut(LayersTest):
             loading = start_soon(LoadActivations(lines, count, 0, 0, 64, stalls).start(self.core))
             await FetchLines(0, count).start(self.core)
             await loading
-        await FetchLines(count, count, Stalls(2, 2)).start(self.core)
+        # Parameters come in meanwhile, slowly.
+        layer = make_layer(self.rng, (1, 2, 2), 20, (1, 1))
+        loading = start_soon(LoadParameters(stream.parameter_beats(layer), 0, Stalls(1, 40)).start(self.core))
+        fetching = start_soon(FetchLines(count, count, Stalls(2, 2)).start(self.core))
+        while not (loading.done() or fetching.done()):
+            await self.env.registers["STATUS"].read()
+        await loading
+        await fetching
 
 
 @pyuvm.test()
