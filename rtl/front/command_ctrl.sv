@@ -135,7 +135,7 @@ module command_ctrl
   logic [ResetW-1:0] reset_left_q;
 
   assign soft_reset  = hw_out.CTRL.soft_reset.value;
-  assign core_rst_no = core_rst_n_q;
+  assign core_rst_no = rst_ni & core_rst_n_q;       // with rst_ni at once, even before the first clock edge
   assign live        = core_rst_n_q & ~soft_reset;  // the engines can take commands, and their events count
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

@@ -2,7 +2,7 @@
 
 import cocotb
 import pytest
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from models.config import load_config
@@ -124,6 +124,14 @@ class Bench:
     def free_fields(self, name: str) -> dict[str, int]:
         """A random value of every field of a register."""
         return {field: int(self.gen.integers(ones + 1)) for field, ones in self.registers.decode(name, 2**32 - 1).items()}
+
+
+@cocotb.test()
+async def reset_before_the_first_edge(dut):
+    """Registers start with random values (by seed): the core is in reset all the same, without a clock."""
+    dut.rst_ni.value = 0
+    await Timer(1, "ns")
+    assert dut.core_rst_no.value == 0
 
 
 @cocotb.test()
