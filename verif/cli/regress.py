@@ -78,9 +78,11 @@ def regress(seeds: int = 20, test: str = RANDOM_TEST) -> None:
     )  # fmt: skip
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         bar = progress.add_task("seeds", total=seeds, failed=0)
-        jobs = [pool.submit(run_seed, test, seed) for seed in range(first, first + seeds)]
+        jobs = {pool.submit(run_seed, test, seed): seed for seed in range(first, first + seeds)}
         for job in as_completed(jobs):
             count, bad = job.result()
+            # Above the bar, and in a log, where no bar is drawn, the only sign of progress.
+            console.print(f"seed {jobs[job]}: {count} tests, {len(bad)} failed")
             ran += count
             failures += bad
             progress.update(bar, advance=1, failed=len(failures))
