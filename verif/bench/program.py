@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
 
 import cocotb
 import pyuvm
+from cocotb.triggers import Timer
 
 from verif.bench.trace import PORTS, RECORD, Stopwatch
 from verif.env.core_test import CoreTest
@@ -16,11 +18,12 @@ from verif.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, la
 from verif.layers import load_layers
 
 STEPS_PER_NS = 1000
+PIECE = 2000  # cycles between two marks
 
 
 @pyuvm.test()
 class Figure3(CoreTest):
-    """64x64x64, 3x3x128, padding 1, 2/4, activations half zero: loads, layer, results, each between marks."""
+    """64x64x64, 3x3x128, padding 1, 2/4, activations half zero: loads, layer, results, each between marks, with more marks on the way."""
 
     def start_of_simulation_phase(self):
         ports = [tuple(port) for port in json.loads(os.environ[PORTS])]
@@ -28,10 +31,16 @@ class Figure3(CoreTest):
         self.watch = Stopwatch(dut, dut.clk_i, CLOCK_NS * STEPS_PER_NS, ports, record=RECORD in os.environ)
         self.watch.start()
 
+    async def _pieces(self):
+        for piece in itertools.count(1):
+            await Timer(PIECE * CLOCK_NS, "ns")
+            self.watch.mark(f"piece_{piece}")
+
     async def scenario(self):
         ((layer, cut),) = load_layers(Path(os.environ["LAYERS"]), self.config)
         d = cut.descriptor
         self.watch.mark("begin")
+        pieces = cocotb.start_soon(self._pieces())
         await LoadLayer(layer, cut).start(self.core)
         await PushLayer(d).start(self.core)
         self.watch.mark("layer_begin")
@@ -39,4 +48,5 @@ class Figure3(CoreTest):
         self.watch.mark("layer_end")
         await FetchLines(d.out_idx_base, d.out_k * cut.out_lines).start(self.core)
         self.watch.mark("end")
+        pieces.cancel()
         self.watch.write()
