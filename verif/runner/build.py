@@ -29,7 +29,8 @@ _VERILATOR_ARGS = (
     "-O3", "-fno-dfg", "--timing", "-Wno-lint", "-Wno-style",
     "--x-assign", "unique", "--x-initial", "unique",
 )  # fmt: skip
-_MAKE_ARGS = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O3")  # slow: what runs once; global: VPI, at every edge
+_OPTIMIZATION = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O3"}  # slow: what runs once; global: VPI, at every edge
+_LEAN_OPTIMIZATION = _OPTIMIZATION | {"OPT_FAST": "-O2"}  # builds that simulate long enough to pay for the compiler's time
 _CHECKED_ARGS, _LEAN_ARGS = ("--assert",), ("--assert", "--no-assert-case", "-DSYNTHESIS")
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
@@ -81,7 +82,8 @@ class Verilator(_Limited, cocotb_runner.Verilator):
         verilate, make = super()._build_command()
         verilate.remove("--public-flat-rw")
         make[make.index("-j") + 1] = str(os.cpu_count())
-        make += _MAKE_ARGS
+        levels = _LEAN_OPTIMIZATION if set(_LEAN_ARGS) <= set(verilate) else _OPTIMIZATION
+        make += [f"{name}={level}" for name, level in levels.items()]
         if shutil.which("ccache"):
             make.append("OBJCACHE=ccache")
         return [verilate, make]
@@ -155,7 +157,8 @@ def build(
     flags = [*(_CHECKED_ARGS if checks else _LEAN_ARGS), *(_COVERAGE_ARGS if coverage else ())]
     key = hashlib.sha256(
         json.dumps(
-            [top, sim, flags, waves, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _MAKE_ARGS, _tool_versions(sim)]
+            [top, sim, flags, waves, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _OPTIMIZATION, _LEAN_OPTIMIZATION,
+             _tool_versions(sim)]
         ).encode()
     )
     for source in [*sources, *waivers, *generator]:
