@@ -1,7 +1,7 @@
 // The host side of the core: the register block, the commands with their checks, errors, interrupts and resets.
 //
 // A command is a pulse of one cycle that the engine takes in that cycle, or it is refused and says so in ERROR. The rest of
-// the core is reset by core_rst_no: for ResetCycles after rst_ni and after a soft reset.
+// the core is reset by core_rst_no: with rst_ni, and for ResetCycles after it and after a soft reset.
 module command_ctrl
   import sparsecore_pkg::*;
   import front_pkg::*;

@@ -2,128 +2,15 @@
 
 import cocotb
 import pytest
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
+from cocotb.triggers import FallingEdge, Timer
+from cocotbext.axi import AxiResp
 
-from models.config import load_config
-from tests.blocks.streams import STALLS, reset
+from tests.blocks.command_bench import (
+    ACT_ERR, ACT_SIZE, CONFIG, COUNTERS, IDX_SIZE, LAYER, MODES, PARAMETERS, PE_COUNTERS, WGT_ERR, WGT_SIZE, Bench,
+)  # fmt: skip
+from tests.blocks.streams import STALLS
 from verif.env.layer_reference import descriptor_field
-from verif.env.register_model import RegisterModel
 from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
-
-CONFIG = load_config("small")
-PARAMETERS = {
-    name: value for name, value in CONFIG.parameters().items() if name not in ("AccDepth", "WgtQueueDepth", "QueueDepth")
-}
-WGT_SIZE, ACT_SIZE, IDX_SIZE = (
-    getattr(CONFIG, f"{memory}Banks") * getattr(CONFIG, f"{memory}Depth") for memory in ("Wgt", "Act", "Idx")
-)
-MODES = {(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)}  # log2 of k and m
-LAYER, COUNTERS, PE_COUNTERS = struct("layer_t"), struct("counters_t"), struct("pe_counters_t")
-WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
-INPUTS = [
-    "wgt_busy_i", "par_busy_i", "wgt_discard_i", "wgt_done_i", "par_done_i", "wgt_err_i", "wgt_err_info_i", "act_busy_i",
-    "act_discard_i", "act_done_i", "act_err_i", "act_err_info_i", "act_end_i", "res_busy_i", "res_done_i",
-    "layer_ready_i", "layer_busy_i", "layer_done_i", "desc_error_i", "desc_error_code_i", "out_overflow_i",
-    "queue_level_i", "counters_i", "pe_counters_i",
-]  # fmt: skip
-PULSES = {
-    "wgt_start_o": ("wgt_base_o", "wgt_count_o", "wgt_k_log2_o", "wgt_m_log2_o"),
-    "par_start_o": ("wgt_base_o", "wgt_count_o"),
-    "act_start_o": ("act_idx_base_o", "act_lines_o", "act_base_o", "act_limit_o", "act_line_pos_o"),
-    "res_start_o": ("res_idx_base_o", "res_lines_o"),
-    "layer_valid_o": ("layer_o",),
-    "wgt_flush_o": (),
-    "act_flush_o": (),
-}
-
-
-def _master(dut) -> AxiLiteMaster:
-    return AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
-
-
-class Bench:
-    """Register access by name, and a record of every pulse to the engines with its arguments."""
-
-    def __init__(self, dut):
-        self.dut, self.gen, self.registers = dut, rng(), RegisterModel()
-
-    async def start(self):
-        dut = self.dut
-        self.master = await reset(dut, _master, **dict.fromkeys(INPUTS, 0))
-        self.pulses = []
-        cocotb.start_soon(self._watch())
-        while not dut.core_rst_no.value:
-            await FallingEdge(dut.clk_i)
-        return self
-
-    async def _watch(self):
-        dut = self.dut
-        while True:
-            await RisingEdge(dut.clk_i)
-            for name, arguments in PULSES.items():
-                if getattr(dut, name).value:
-                    self.pulses.append((name, *(int(getattr(dut, argument).value) for argument in arguments)))
-
-    def stall(self, stalls):
-        """Idle cycles on every channel of the bus."""
-        ports = self.master.write_if, self.master.read_if
-        for channel in (ports[0].aw_channel, ports[0].w_channel, ports[0].b_channel, ports[1].ar_channel, ports[1].r_channel):
-            channel.clear_pause_generator()
-            channel.pause = False
-            if pauses := stalls.pauses(self.gen):
-                channel.set_pause_generator(pauses)
-
-    async def write_at(self, address: int, data: bytes) -> AxiResp:
-        return (await self.master.write(address, data)).resp
-
-    async def read_at(self, address: int) -> tuple[AxiResp, int]:
-        answer = await self.master.read(address, 4)
-        return answer.resp, int.from_bytes(answer.data, "little")
-
-    async def write(self, name: str, **fields: int):
-        word = self.registers.encode(name, **fields).to_bytes(4, "little")
-        assert await self.write_at(self.registers.address(name), word) == AxiResp.OKAY
-
-    async def read(self, name: str) -> int:
-        answer, word = await self.read_at(self.registers.address(name))
-        assert answer == AxiResp.OKAY
-        return word
-
-    async def fields(self, name: str) -> dict[str, int]:
-        return self.registers.decode(name, await self.read(name))
-
-    async def set_bits(self, name: str) -> set[str]:
-        return {field for field, value in (await self.fields(name)).items() if value}
-
-    async def clear(self):
-        """Clear all sticky bits, forget the pulses."""
-        for name in ("ERROR", "INTR_STATE"):
-            await self.write(name, **dict.fromkeys(self.registers.decode(name, 0), 1))
-            assert await self.read(name) == 0
-        self.pulses.clear()
-
-    async def pulse(self, port: str, value: int = 1):
-        await FallingEdge(self.dut.clk_i)
-        getattr(self.dut, port).value = value
-        await FallingEdge(self.dut.clk_i)
-        getattr(self.dut, port).value = 0
-
-    async def command(self, *commands: str, error: str | None = None, pulses: list[tuple] = ()):
-        """Give commands in one write; expect `pulses` and either no error or exactly `error`."""
-        await self.clear()
-        await self.write("CTRL", **dict.fromkeys(commands, 1))
-        for _ in range(3):
-            await FallingEdge(self.dut.clk_i)
-        assert self.pulses == list(pulses)
-        assert await self.set_bits("ERROR") == ({error} if error else set())
-        assert await self.set_bits("INTR_STATE") == ({"error"} if error else set())
-
-    def free_fields(self, name: str) -> dict[str, int]:
-        """A random value of every field of a register."""
-        return {field: int(self.gen.integers(ones + 1)) for field, ones in self.registers.decode(name, 2**32 - 1).items()}
 
 
 @cocotb.test()
