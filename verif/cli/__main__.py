@@ -14,6 +14,7 @@ from verif.cli.layer import layer
 from verif.cli.lint import lint
 from verif.cli.regress import regress
 from verif.cli.run import run
+from verif.cli.synth import synth
 from verif.cli.verilog import verilog
 from verif.cli.waves import waves
 from verif.runner import SimulationFailure
@@ -39,7 +40,7 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-for command in (run, layer, figures, regress, coverage, waves, bench, lint, verilog, docs):
+for command in (run, layer, figures, regress, coverage, waves, bench, lint, synth, verilog, docs):
     app.command()(_reporting(command))
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The core as silicon: area, memories and paths of every unit, before layout (docs/silicon.md)."""

@@ -1,0 +1,195 @@
+"""From a configuration to measured units: maps and times each unit once, with results kept under build/synth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from verif.runner.sources import sources_of
+from verif.synth.hierarchy import Unit
+from verif.synth.library import Library
+from verif.synth.mapping import run_mapping
+from verif.synth.netlist import Netlist
+from verif.synth.timing import Box, memory_box, time_unit
+
+MAX_LOADS = 64
+_HERE = Path(__file__).parent
+_LARGE_CELLS = 60_000
+_MODULE = re.compile(r"^\s*module\s+(\w+)", re.MULTILINE)
+
+
+@dataclass
+class Measured:
+    """What was measured of one unit, children apart."""
+
+    key: str
+    module: str
+    area_ge: float
+    flip_flops: int
+    cells: dict[str, int]
+    faults: list[str]
+    arrays: list[dict]
+    """Arrays outside wrappers: name, words, width, reads, writes."""
+    wide_nets: list[dict]
+    """Nets with more than MAX_LOADS loads that are neither registered nor static: name, loads, driver."""
+    paths: dict[str, dict]
+    through: list[list]
+    out: dict[str, list]
+    setup: dict[str, list]
+    input_loads: dict[str, list[int]]
+    output_loads: dict[str, list[int]]
+    output_kinds: dict[str, str]
+    """One letter a bit: r registered (or static), g logic, p an input of the unit."""
+
+
+@cache
+def _static_ports() -> list[dict]:
+    return tomllib.loads((_HERE / "static.toml").read_text())["port"]
+
+
+def static_ports(module: str) -> set[str]:
+    """Input ports of `module` that do not change while it works (static.toml)."""
+    return {name for entry in _static_ports() if module not in entry.get("except", ()) for name in entry["names"]}
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text()
+
+
+class Flow:
+    """Measures units with one library; `jobs` run at a time."""
+
+    def __init__(self, library: Library, jobs: int = 2, sources: Callable[[str], list[Path]] = sources_of):
+        self.library, self.jobs, self.sources = library, jobs, sources
+
+    def measure(self, units: Iterable[Unit], progress: Callable[[str], None] = lambda text: None) -> dict[str, Measured]:
+        """The units given, each after those below it, by key; flat ones (Unit.flat) under KEY-flat.
+
+        Raises:
+            RuntimeError: a tool rejects a unit.
+        """
+        units = list(units)
+        with ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(lambda unit: self._map(unit, progress), units))
+        measured: dict[str, Measured] = {}
+        for unit in units:
+            measured[self.name(unit)] = self._time(unit, measured, progress)
+        return measured
+
+    @staticmethod
+    def name(unit: Unit) -> str:
+        """Key of a unit among the results."""
+        return f"{unit.key}-flat" if unit.is_flat else unit.key
+
+    def _map(self, unit: Unit, progress: Callable[[str], None]) -> None:
+        directory = self.library.dir / self.name(unit)
+        boxes = {path: below.key for path, below in (unit.children | unit.memories).items()}
+        boxed = {below.module for below in (unit.children | unit.memories).values()}
+        files = self.sources(unit.module)
+        relevant = []
+        for file in files:
+            text = file.read_text()
+            modules = set(_MODULE.findall(text))
+            if modules & boxed:
+                relevant.append((file.name, text.split("\n);")[0]))
+            elif not modules or modules & (unit.inlined | {unit.module}):
+                relevant.append((file.name, text))
+        job = {
+            "top": unit.module,
+            "parameters": unit.parameters,
+            "boxed": sorted(boxed),
+            "boxes": boxes,
+            "liberty": str(self.library.path),
+            "driver": self.library.strong_inverter.name,
+            "load_ff": 4 * sum(self.library.inverter.inputs.values()),
+            "large": _LARGE_CELLS,
+        }
+        digest = _digest(job, relevant, self.library.digest, version("pyosys"), _text("mapping.py"))
+        done = directory / "map.digest"
+        if not done.exists() or done.read_text() != digest:
+            progress(f"mapping {self.name(unit)}")
+            run_mapping(job | {"sources": [str(file) for file in files]}, directory)
+            done.write_text(digest)
+
+    def _time(self, unit: Unit, measured: dict[str, Measured], progress: Callable[[str], None]) -> Measured:
+        name = self.name(unit)
+        directory = self.library.dir / name
+        below = {path: measured[child.key] for path, child in unit.children.items()}
+        models = {child.key: (child.out, child.setup, child.input_loads, child.output_kinds) for child in below.values()}
+        code = [_text(f) for f in ("library.py", "netlist.py", "timing.py", "flow.py", "static.toml", "sta.py")]
+        digest = _digest((directory / "map.digest").read_text(), sorted(models.items()), code)
+        done = directory / "measured.json"
+        if done.exists():
+            stored = json.loads(done.read_text())
+            if stored.pop("digest") == digest:
+                return Measured(**stored)
+        progress(f"timing {name}")
+        netlist = Netlist(directory / "netlist.json", self.library)
+        static = static_ports(unit.module)
+        faults = netlist.faults()
+        boxes = {}
+        for kind, ports in netlist.box_ports.items():
+            child = next((c for c in below.values() if c.key == kind), None)
+            boxes[kind] = Box(kind, ports, child.out, child.setup) if child else memory_box(kind, ports)
+        timing = (
+            {"paths": {}, "through": [], "out": {}, "setup": {}}
+            if faults
+            else time_unit(netlist, unit.module, static, boxes, directory)
+        )
+        result = Measured(
+            key=name,
+            module=unit.module,
+            area_ge=self.library.ge(netlist.area()),
+            flip_flops=netlist.flip_flops(),
+            cells=dict(netlist.counts()),
+            faults=faults,
+            arrays=json.loads((directory / "arrays.json").read_text()),
+            **timing,
+            **self._loads(netlist, static, below),
+        )
+        done.write_text(json.dumps(asdict(result) | {"digest": digest}))
+        return result
+
+    @staticmethod
+    def _loads(netlist: Netlist, static: set[str], below: dict[str, Measured]) -> dict:
+        nets, outputs = netlist.nets(static)
+        inputs = {p: [0] * len(bits) for p, (way, bits) in netlist.ports.items() if way == "input"}
+        kinds: dict[int, str] = {}
+        totals: dict[int, int] = {}
+        wide = []
+        for net in nets:
+            total = net.loads
+            for instance, port, bit in net.boxes:
+                child = below.get(instance)
+                total += child.input_loads[port][bit] if child else 1
+            driver, kind = net.driver, "g"
+            if net.static or driver.kind in ("ff", "constant"):
+                kind = "r"
+            elif driver.kind == "port":
+                kind = "p"
+                inputs[driver.port][driver.bit] = total
+            elif driver.kind == "box":
+                child = below.get(driver.name)
+                kind = child.output_kinds[driver.port][driver.bit] if child else "r"
+                total += child.output_loads[driver.port][driver.bit] if child else 0
+            kinds[id(net)], totals[id(net)] = kind, total
+            if kind == "g" and total > MAX_LOADS:
+                wide.append({"name": net.name, "loads": total, "driver": driver.name if driver.kind == "box" else driver.kind})
+        return {
+            "wide_nets": sorted(wide, key=lambda net: -net["loads"]),
+            "input_loads": inputs,
+            "output_loads": {p: [totals[id(n)] if n else 0 for n in bits] for p, bits in outputs.items()},
+            "output_kinds": {p: "".join(kinds[id(n)] if n else "r" for n in bits) for p, bits in outputs.items()},
+        }

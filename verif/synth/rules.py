@@ -1,0 +1,27 @@
+"""What cannot be built, or has grown: the reasons for which `make synth` fails."""
+
+from __future__ import annotations
+
+from verif.synth.flow import MAX_LOADS, Measured
+from verif.synth.mapping import MAX_ARRAY_BITS
+from verif.synth.timing import LIMIT_FO4
+
+
+def faults(unit: Measured) -> list[str]:
+    """The reasons against one unit, as text."""
+    found = list(unit.faults)
+    for array in unit.arrays:
+        found.append(
+            f"array {array['name']} of {array['words']} x {array['width']} bits with {array['reads']} read and "
+            f"{array['writes']} write ports outside the wrappers of rtl/mem (limit {MAX_ARRAY_BITS} bits)"
+        )
+    for group, path in unit.paths.items():
+        if path["fo4"] > LIMIT_FO4:
+            found.append(
+                f"{group}: {path['fo4']:.1f} FO4 ({path['levels']} levels) from {path['from']} to {path['to']}, limit {LIMIT_FO4:.0f}"
+            )
+    for start, end, length in unit.through:
+        found.append(f"path from input {start} to output {end} ({length:.1f} FO4)")
+    for net in unit.wide_nets:
+        found.append(f"net {net['name']} with {net['loads']} loads is driven by logic ({net['driver']}), limit {MAX_LOADS}")
+    return found
