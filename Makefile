@@ -14,7 +14,7 @@ STAMP := $(VENV)/.setup
 CLI   := $(PY) -m verif.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer figures regress coverage waves bench lint verilog docs clean
+.PHONY: help setup test run layer figures regress coverage waves bench lint synth verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -66,6 +66,10 @@ bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from ba
 
 lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)
 	@$(CLI) lint $(if $(TOP),--top "$(TOP)")
+
+synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file
+	@command -v sta >/dev/null && test -d /usr/share/qflow/tech/osu018 || .ci/packages qflow-tech-osu018 opensta
+	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)")
 
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file
 	@$(CLI) verilog --config "$(CONFIG)"

@@ -34,7 +34,9 @@ def synth(
     top = elaborate(TOP, sources_of(TOP), load_config(config).parameters())
     tops = [u for u in top.tree() if not unit or u.module.removeprefix(PREFIX) == unit.removeprefix(PREFIX)]
     if not tops:
-        raise ValueError(f"no unit {unit} in configuration {config}, expected one of {sorted({u.module for u in top.tree()})}")
+        raise ValueError(
+            f"no unit {unit} in configuration {config}, expected one of {sorted({u.module for u in top.tree()})}"
+        )
     wanted = {id(u): u for t in tops for u in t.tree()}
     units = [u for u in top.tree() if id(u) in wanted]
     if flat:

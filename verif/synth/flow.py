@@ -14,13 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from verif.runner.sources import sources_of
+from verif.synth.fanout import fan_out
 from verif.synth.hierarchy import Unit
 from verif.synth.library import Library
 from verif.synth.mapping import run_mapping
+from verif.synth.memories import memory_of
 from verif.synth.netlist import Netlist
 from verif.synth.timing import Box, memory_box, time_unit
 
-MAX_LOADS = 64
 _HERE = Path(__file__).parent
 _LARGE_CELLS = 60_000
 _MODULE = re.compile(r"^\s*module\s+(\w+)", re.MULTILINE)
@@ -39,7 +40,6 @@ class Measured:
     arrays: list[dict]
     """Arrays outside wrappers: name, words, width, reads, writes."""
     wide_nets: list[dict]
-    """Nets with more than MAX_LOADS loads that are neither registered nor static: name, loads, driver."""
     paths: dict[str, dict]
     through: list[list]
     out: dict[str, list]
@@ -47,7 +47,7 @@ class Measured:
     input_loads: dict[str, list[int]]
     output_loads: dict[str, list[int]]
     output_kinds: dict[str, str]
-    """One letter a bit: r registered (or static), g logic, p an input of the unit."""
+    """These four are FanOut's."""
 
 
 @cache
@@ -74,7 +74,9 @@ class Flow:
     def __init__(self, library: Library, jobs: int = 2, sources: Callable[[str], list[Path]] = sources_of):
         self.library, self.jobs, self.sources = library, jobs, sources
 
-    def measure(self, units: Iterable[Unit], progress: Callable[[str], None] = lambda text: None) -> dict[str, Measured]:
+    def measure(
+        self, units: Iterable[Unit], progress: Callable[[str], None] = lambda text: None
+    ) -> dict[str, Measured]:
         """The units given, each after those below it, by key; flat ones (Unit.flat) under KEY-flat.
 
         Raises:
@@ -127,8 +129,22 @@ class Flow:
         name = self.name(unit)
         directory = self.library.dir / name
         below = {path: measured[child.key] for path, child in unit.children.items()}
-        models = {child.key: (child.out, child.setup, child.input_loads, child.output_kinds) for child in below.values()}
-        code = [_text(f) for f in ("library.py", "netlist.py", "timing.py", "flow.py", "static.toml", "sta.py")]
+        models = {
+            child.key: (child.out, child.setup, child.input_loads, child.output_kinds) for child in below.values()
+        }
+        code = [
+            _text(f)
+            for f in (
+                "library.py",
+                "netlist.py",
+                "timing.py",
+                "fanout.py",
+                "memories.py",
+                "flow.py",
+                "static.toml",
+                "sta.py",
+            )
+        ]
         digest = _digest((directory / "map.digest").read_text(), sorted(models.items()), code)
         done = directory / "measured.json"
         if done.exists():
@@ -139,10 +155,14 @@ class Flow:
         netlist = Netlist(directory / "netlist.json", self.library)
         static = static_ports(unit.module)
         faults = netlist.faults()
-        boxes = {}
-        for kind, ports in netlist.box_ports.items():
-            child = next((c for c in below.values() if c.key == kind), None)
-            boxes[kind] = Box(kind, ports, child.out, child.setup) if child else memory_box(kind, ports)
+        children = {child.key: child for child in below.values()}
+        memories = {wrapper.key: memory_of(wrapper) for wrapper in unit.memories.values()}
+        boxes = {
+            kind: Box(kind, ports, children[kind].out, children[kind].setup)
+            if kind in children
+            else memory_box(kind, ports, memories.get(kind))
+            for kind, ports in netlist.box_ports.items()
+        }
         timing = (
             {"paths": {}, "through": [], "out": {}, "setup": {}}
             if faults
@@ -157,39 +177,7 @@ class Flow:
             faults=faults,
             arrays=json.loads((directory / "arrays.json").read_text()),
             **timing,
-            **self._loads(netlist, static, below),
+            **asdict(fan_out(directory / "generic.json", static, below)),
         )
         done.write_text(json.dumps(asdict(result) | {"digest": digest}))
         return result
-
-    @staticmethod
-    def _loads(netlist: Netlist, static: set[str], below: dict[str, Measured]) -> dict:
-        nets, outputs = netlist.nets(static)
-        inputs = {p: [0] * len(bits) for p, (way, bits) in netlist.ports.items() if way == "input"}
-        kinds: dict[int, str] = {}
-        totals: dict[int, int] = {}
-        wide = []
-        for net in nets:
-            total = net.loads
-            for instance, port, bit in net.boxes:
-                child = below.get(instance)
-                total += child.input_loads[port][bit] if child else 1
-            driver, kind = net.driver, "g"
-            if net.static or driver.kind in ("ff", "constant"):
-                kind = "r"
-            elif driver.kind == "port":
-                kind = "p"
-                inputs[driver.port][driver.bit] = total
-            elif driver.kind == "box":
-                child = below.get(driver.name)
-                kind = child.output_kinds[driver.port][driver.bit] if child else "r"
-                total += child.output_loads[driver.port][driver.bit] if child else 0
-            kinds[id(net)], totals[id(net)] = kind, total
-            if kind == "g" and total > MAX_LOADS:
-                wide.append({"name": net.name, "loads": total, "driver": driver.name if driver.kind == "box" else driver.kind})
-        return {
-            "wide_nets": sorted(wide, key=lambda net: -net["loads"]),
-            "input_loads": inputs,
-            "output_loads": {p: [totals[id(n)] if n else 0 for n in bits] for p, bits in outputs.items()},
-            "output_kinds": {p: "".join(kinds[id(n)] if n else "r" for n in bits) for p, bits in outputs.items()},
-        }

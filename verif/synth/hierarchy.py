@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyslang.ast as ast
+from pyslang import ast
 from pyslang.driver import Driver
 
 from verif.synth.memories import WRAPPERS

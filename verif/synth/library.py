@@ -117,11 +117,6 @@ class Library:
         found = [cell for cell in self.cells.values() if len(cell.inputs) == 1 and cell.computes("!A", "A'")]
         return min(found, key=lambda cell: abs(sum(cell.inputs.values()) - wanted))
 
-    @cached_property
-    def followers(self) -> set[str]:
-        """Names of the buffers and inverters: what fans out through them is still the same signal."""
-        return {cell.name for cell in self.cells.values() if len(cell.inputs) == 1 and cell.computes("A", "!A", "A'")}
-
     def ge(self, area: float) -> float:
         """An area of the library in gate equivalents."""
         return area / self.nand2.area

@@ -1,7 +1,8 @@
 """A unit from SystemVerilog to cells of a library, through Yosys, its slang front end and ABC.
 
 Runs as a program of its own (`python mapping.py JOB.json`), because Yosys keeps global state. Units below and memory
-wrappers stay as boxes; the result is the netlist as Yosys' JSON, and a list of the arrays that are no wrappers.
+wrappers stay as boxes. The result is the netlist as Yosys' JSON, the same before ABC (generic.json: gates, and flip-flops with
+their enables), and a list of the arrays that are no wrappers.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 # An array up to this many bits becomes flip-flops; a larger one outside a wrapper cannot be built.
 MAX_ARRAY_BITS = 256
 
-_ABC_SCRIPT = ("strash", "ifraig", "scorr", "dc2", "dch", "map", "buffer", "upsize", "dnsize", "stime")
-_ABC_SCRIPT_LARGE = ("strash", "dch", "map", "topo", "buffer -N 16", "upsize", "dnsize", "stime")
+_ABC_SCRIPT = ("strash", "ifraig", "scorr", "dc2", "dch", "map", "topo", "buffer -p", "upsize", "dnsize", "stime")
+_ABC_SCRIPT_LARGE = ("strash", "dch", "map", "topo", "buffer -p", "upsize", "dnsize", "stime")
 
 
 def run_mapping(job: dict, directory: Path) -> None:
@@ -144,7 +145,9 @@ class _Mapper:
         self.name_boxes()
         self.run("proc", "flatten", "opt", "wreduce", "peepopt", "opt_clean", "alumacc", "opt", "memory_collect")
         arrays = self.arrays()
-        self.run("memory_map", "opt -undriven -fine", "techmap", "opt -fast", f"dfflibmap -liberty {job['liberty']}", "opt -fast")
+        self.run("memory_map", "opt -undriven -fine", "techmap", "opt -fast", "opt_clean -purge")
+        self.run(f"write_json {self.directory / 'generic.json'}")
+        self.run(f"dfflibmap -liberty {job['liberty']}", "opt -fast")
         cells = sum(1 for _ in self.design.top_module().cells_)
         script = self.directory / "abc.script"
         script.write_text("\n".join(_ABC_SCRIPT if cells < job["large"] else _ABC_SCRIPT_LARGE) + "\n")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from verif.synth.flow import MAX_LOADS, Measured
+from verif.synth.fanout import MAX_LOADS
+from verif.synth.flow import Measured
 from verif.synth.mapping import MAX_ARRAY_BITS
 from verif.synth.timing import LIMIT_FO4
 
@@ -23,5 +24,7 @@ def faults(unit: Measured) -> list[str]:
     for start, end, length in unit.through:
         found.append(f"path from input {start} to output {end} ({length:.1f} FO4)")
     for net in unit.wide_nets:
-        found.append(f"net {net['name']} with {net['loads']} loads is driven by logic ({net['driver']}), limit {MAX_LOADS}")
+        found.append(
+            f"net {net['name']} with {net['loads']} loads is driven by logic ({net['driver']}), limit {MAX_LOADS}"
+        )
     return found

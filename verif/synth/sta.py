@@ -18,7 +18,11 @@ def run_sta(script: str, path: Path) -> str:
         raise RuntimeError("OpenSTA is not installed: install Debian's opensta")
     path.write_text(script)
     done = subprocess.run(
-        [sta, "-no_splash", "-exit", str(path)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        [sta, "-no_splash", "-exit", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     errors = [line for line in done.stdout.splitlines() if line.startswith("Error")]
     if done.returncode or errors:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from verif.synth.library import Library
+from verif.synth.memories import OUT_FO4, SETUP_FO4, Memory
 from verif.synth.netlist import CLOCK_PORTS, Netlist
 from verif.synth.sta import run_sta
 
 LIMIT_FO4 = 45.0
 PORT_FO4 = 22.0
-MEMORY_OUT_FO4 = 12.0
-MEMORY_SETUP_FO4 = 4.0
 
 _GROUPS = {
     "register to register": ("core", "core"),
@@ -65,7 +64,9 @@ class Box:
                     text += " clock : true;"
                 at = self.setup.get(port, [None] * width)[i]
                 if at is not None:
-                    limits = "".join(f' {e}_constraint (scalar) {{ values ("{at * fo4 / 1000:.6g}"); }}' for e in ("rise", "fall"))
+                    limits = "".join(
+                        f' {e}_constraint (scalar) {{ values ("{at * fo4 / 1000:.6g}"); }}' for e in ("rise", "fall")
+                    )
                     text += f' timing () {{ related_pin : "{CLOCK_PORTS[0]}"; timing_type : setup_rising;{limits} }}'
                 at = self.out.get(port, [None] * width)[i]
                 if at is not None:
@@ -81,14 +82,22 @@ class Box:
         return "\n".join([*lines, "  }"])
 
 
-def memory_box(name: str, ports: dict[str, tuple[str, int]]) -> Box:
-    """A memory with registered accesses."""
-    return Box(
+def memory_box(name: str, ports: dict[str, tuple[str, int]], memory: Memory | None = None) -> Box:
+    """A memory (None: an array that is no wrapper, which has registered accesses here)."""
+    box = Box(
         name,
         ports,
-        {port: [MEMORY_OUT_FO4] * width for port, (way, width) in ports.items() if way == "output"},
-        {port: [MEMORY_SETUP_FO4] * w for port, (way, w) in ports.items() if way == "input" and port not in CLOCK_PORTS},
+        {port: [OUT_FO4] * width for port, (way, width) in ports.items() if way == "output"},
+        {port: [SETUP_FO4] * w for port, (way, w) in ports.items() if way == "input" and port not in CLOCK_PORTS},
     )
+    if memory and memory.asynchronous:
+        del box.setup["raddr_i"]
+        address = ports["raddr_i"][1] // memory.reads
+        for i in range(memory.reads):
+            box.through.append(
+                ("raddr_i", i * address, address, "rdata_o", i * memory.width, memory.width, memory.through_fo4)
+            )
+    return box
 
 
 def _write_boxes(boxes: Iterable[Box], library: Library, path: Path) -> None:
@@ -168,7 +177,9 @@ def time_unit(netlist: Netlist, top: str, static: Iterable[str], boxes: Mapping[
             f'{{ report_end "group {group.replace(" ", "_")}" $end }}'
         )
     for port in (*inputs, *outputs):
-        script.append(f'foreach p [get_ports {_pattern(netlist, port)}] {{ puts "slack {port} [name $p]"; report_slack $p }}')
+        script.append(
+            f'foreach p [get_ports {_pattern(netlist, port)}] {{ puts "slack {port} [name $p]"; report_slack $p }}'
+        )
     text = run_sta("\n".join(script) + "\n", directory / "sta.tcl")
     return _parse(text, netlist, fo4)
 
@@ -235,7 +246,7 @@ def _endpoint(pin: str, netlist: Netlist) -> str:
     """A register by what it holds; a pin of a box and a port as they are."""
     if "/" not in pin:
         return pin
-    instance, port = pin.rsplit("/", 1)
+    instance = pin.rsplit("/", 1)[0]
     cell = netlist.cells.get(instance)
     boxed = cell is not None and cell["type"] not in netlist.library.cells
     return pin if boxed else instance
