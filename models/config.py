@@ -44,9 +44,7 @@ class Config:
     def __post_init__(self) -> None:
         for key, value in self.parameters().items():
             if type(value) is not int or value < 1:
-                raise ValueError(
-                    f"configuration {self.name!r}: {key} = {value!r}, expected a positive integer"
-                )
+                raise ValueError(f"configuration {self.name!r}: {key} = {value!r}, expected a positive integer")
 
     def parameters(self) -> dict[str, int]:
         """The top-level parameters by name, ready for a simulator's command line."""

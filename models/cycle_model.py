@@ -180,7 +180,9 @@ class _Simulation:
         d, config = plan.descriptor, plan.config
         self.kernel = d.kernel_r * d.kernel_s
         self.lines = max(1, *(len(fetch.lines) for fetch in work.fetches))
-        self.pes = [_Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth) for i in range(config.NumPe)]
+        self.pes = [
+            _Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth) for i in range(config.NumPe)
+        ]
         self.weights = _Memory(config.WgtBanks)
         self.activations = _Memory(config.ActBanks)
         self.index = _Memory(config.IdxBanks)
@@ -191,16 +193,14 @@ class _Simulation:
         self.live = (work.load > 0).tolist()
         self.load = work.load.tolist()
         self.emissions = work.emissions.tolist()
-        self.reads = [
-            (fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches
-        ]
+        self.reads = [(fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches]
         self.end = self.no_weight = self.no_activation = self.drained = 0
 
     def _units(self):
         d = self.plan.descriptor
         rows = list(range(d.tiles_y))
         if d.tiles_y > 2:
-            rows = rows[1:-1] + [0, d.tiles_y - 1]
+            rows = [*rows[1:-1], 0, d.tiles_y - 1]
         tiles = [ty * d.tiles_x + tx for ty in rows for tx in range(d.tiles_x)]
         jobs = [(tile, chunk) for tile in tiles for chunk in range(d.chunks)]
         for job, (tile, chunk) in enumerate(jobs):

@@ -63,20 +63,26 @@ class Layer:
             _require(1 <= extreme <= 62, "shift", extreme, "1 to 62")
         _require(
             len(self.stride) == 2 and all(1 <= v <= MAX_STRIDE for v in self.stride),
-            "stride", self.stride, f"(rows, columns), each 1 to {MAX_STRIDE}",
-        )  # fmt: skip
+            "stride",
+            self.stride,
+            f"(rows, columns), each 1 to {MAX_STRIDE}",
+        )
         _require(
             len(self.padding) == 4 and all(0 <= v <= MAX_PADDING for v in self.padding),
-            "padding", self.padding, f"(top, bottom, left, right), each 0 to {MAX_PADDING}",
-        )  # fmt: skip
+            "padding",
+            self.padding,
+            f"(top, bottom, left, right), each 0 to {MAX_PADDING}",
+        )
         bounds = "low <= high within 0..255 (uint8) or, for low < 0, within -128..127 (int8)"
         _require(len(self.clamp) == 2, "clamp", self.clamp, bounds)
         low, high = self.clamp
         _require(-128 <= low <= high <= (255 if low >= 0 else 127), "clamp", self.clamp, bounds)
         _require(
-            min(self.out_shape) > 0, "weights", f"kernel {w.shape[2:]}",
+            min(self.out_shape) > 0,
+            "weights",
+            f"kernel {w.shape[2:]}",
             f"one that fits into the padded plane of {a.shape[1:]} and padding {self.padding}",
-        )  # fmt: skip
+        )
         km.check(w, self.k, self.m, 0, "weights")
 
     @property

@@ -42,9 +42,12 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     emissions = channels.reshape(len(units), -1, 1)
     nothing = np.zeros((emissions.shape[1], cycle_model.LINES), np.int64)
     coarse = replace(
-        measured, emissions=emissions, load=np.ones_like(emissions[:, :, 0]), segments=1,
+        measured,
+        emissions=emissions,
+        load=np.ones_like(emissions[:, :, 0]),
+        segments=1,
         fetches=[Fetch([0] * cycle_model.LINES, nothing, nothing)] * len(units),
-    )  # fmt: skip
+    )
     descriptor = replace(d, in_c=emissions.shape[1], split_c=_STAND_INS, kernel_r=1, kernel_s=1)
     return replace(plan, config=replace(config, NumRegions=1), descriptor=descriptor), coarse
 
@@ -58,7 +61,9 @@ def plan(config: Config, layer: Layer) -> Plan:
     tiles = tile_candidates(config, layer)
     most = max(tile.line_h * tile.line_w for tile in tiles)
     # Short passes ask for too many weight vectors, tall windows for too many lines: these tiles are the second choice.
-    good = {t for t in tiles if 4 * t.line_h * t.line_w >= most and t.line_h * layer.stride[0] <= _MAX_LINES * line.line_h}
+    good = {
+        t for t in tiles if 4 * t.line_h * t.line_w >= most and t.line_h * layer.stride[0] <= _MAX_LINES * line.line_h
+    }
     problem = None
     for choice in (good, set(tiles) - good):
         found = []

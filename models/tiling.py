@@ -137,30 +137,66 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     for name, size in {"in_c": c, "in_h": h, "in_w": w, "out_k": k, "out_h": ho, "out_w": wo}.items():
         _require(size, MAX_DIM, f"as {name}", "the descriptor holds")
     positions = cut.tile.line_h * cut.tile.line_w
-    _require(positions, max_tile(config, layer.k, layer.m), "positions of a tile", f"the accumulators hold at {layer.k}/{layer.m}")
-    _require(region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds")
+    _require(
+        positions,
+        max_tile(config, layer.k, layer.m),
+        "positions of a tile",
+        f"the accumulators hold at {layer.k}/{layer.m}",
+    )
+    _require(
+        region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds"
+    )
     chunks = ceil(k / chunk_channels(config, layer.k, layer.m))
     wgt_count = chunks * c * r * s
     _require(wgt_count, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
     _require(k, config.ParDepth, "output channels", "the Parameter Memory holds")
     (lines_y, lines_x), (tiles_y, tiles_x) = cut.line.grid(h, w), cut.tile.grid(ho, wo)
     in_entries, out_entries = c * lines_y * lines_x, k * tiles_y * tiles_x
-    _require(in_entries + out_entries, config.IdxBanks * config.IdxDepth, "input and output lines", "the Index Memory holds")
+    _require(
+        in_entries + out_entries, config.IdxBanks * config.IdxDepth, "input and output lines", "the Index Memory holds"
+    )
     act_words = config.ActBanks * config.ActDepth
     in_words = _words(lines.compress(layer.activations, cut.line))
     out_words = _words(lines.compress(layer.expected, cut.tile))
     _require(in_words + out_words, act_words, "words of input and output", "the Activation Memory holds")
     descriptor = Descriptor(
-        k_log2=layer.k.bit_length() - 1, m_log2=layer.m.bit_length() - 1,
-        act_signed=int(layer.signed), out_signed=int(layer.clamp[0] < 0), skip=int(layer.skip),
-        in_c=c, in_h=h, in_w=w, out_k=k, out_h=ho, out_w=wo, kernel_r=r, kernel_s=s,
-        stride_y2=layer.stride[0] - 1, stride_x2=layer.stride[1] - 1, pad_top=layer.padding[0], pad_left=layer.padding[2],
-        line_h=cut.line.line_h, line_w=cut.line.line_w, lines_y=lines_y, lines_x=lines_x,
-        tile_h=cut.tile.line_h, tile_w=cut.tile.line_w, tiles_y=tiles_y, tiles_x=tiles_x,
-        chunks=chunks, splits=1, split_c=c,
-        wgt_base=0, par_base=0, in_idx_base=0, out_idx_base=in_entries,
-        out_act_base=in_words, out_act_limit=act_words, clamp_lo=layer.clamp[0], clamp_hi=layer.clamp[1],
-    )  # fmt: skip
+        k_log2=layer.k.bit_length() - 1,
+        m_log2=layer.m.bit_length() - 1,
+        act_signed=int(layer.signed),
+        out_signed=int(layer.clamp[0] < 0),
+        skip=int(layer.skip),
+        in_c=c,
+        in_h=h,
+        in_w=w,
+        out_k=k,
+        out_h=ho,
+        out_w=wo,
+        kernel_r=r,
+        kernel_s=s,
+        stride_y2=layer.stride[0] - 1,
+        stride_x2=layer.stride[1] - 1,
+        pad_top=layer.padding[0],
+        pad_left=layer.padding[2],
+        line_h=cut.line.line_h,
+        line_w=cut.line.line_w,
+        lines_y=lines_y,
+        lines_x=lines_x,
+        tile_h=cut.tile.line_h,
+        tile_w=cut.tile.line_w,
+        tiles_y=tiles_y,
+        tiles_x=tiles_x,
+        chunks=chunks,
+        splits=1,
+        split_c=c,
+        wgt_base=0,
+        par_base=0,
+        in_idx_base=0,
+        out_idx_base=in_entries,
+        out_act_base=in_words,
+        out_act_limit=act_words,
+        clamp_lo=layer.clamp[0],
+        clamp_hi=layer.clamp[1],
+    )
     return with_splits(Plan(config, descriptor, cut, 0, in_words, wgt_count), cut.splits)
 
 
@@ -190,7 +226,12 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
         tile = LineShape(ceil(ho / ceil(ho / height)), ceil(wo / ceil(wo / width)))
         found[tile] = None
     if not found:
-        _require(region_size(layer, LineShape(1, 1)), config.RegionPos, "positions in the input window of one output", "a region holds")
+        _require(
+            region_size(layer, LineShape(1, 1)),
+            config.RegionPos,
+            "positions in the input window of one output",
+            "a region holds",
+        )
     return list(found)
 
 

@@ -3,7 +3,7 @@
 // Bus ports carry AMBA's names instead of direction suffixes.
 module sparsecore
   import sparsecore_pkg::*;
-  import front_pkg::*;
+  import spcore_front_pkg::*;
 #(
   parameter int unsigned NumPe         = 64,
   parameter int unsigned NumLanes      = 16,
@@ -93,7 +93,7 @@ module sparsecore
   logic        start, running, all_done, setup_busy, layer_done, desc_error;
   logic [3:0]  desc_error_code;
 
-  fifo #(
+  spcore_fifo #(
     .Width($bits(layer_t)),
     .Depth(QueueDepth)
   ) u_layer_queue (
@@ -109,7 +109,7 @@ module sparsecore
     .level_o(queue_level)
   );
 
-  layer_setup #(
+  spcore_layer_setup #(
     .NumLanes  (NumLanes),
     .WgtVectors(WgtBanks * WgtDepth),
     .ActWords  (ActBanks * ActDepth),
@@ -141,7 +141,7 @@ module sparsecore
   job_t [NumSp-1:0] job_done_id;
   job_t             oldest_job;
 
-  scheduler #(
+  spcore_scheduler #(
     .NumPe(NumPe),
     .NumSp(NumSp)
   ) u_scheduler (
@@ -192,7 +192,7 @@ module sparsecore
   assign wgt_dir_addr  = {WgtBanks{wgt_waddr[WgtBankW+:WgtAddrW]}};
   assign wgt_dir_wdata = {WgtBanks{wgt_wdata}};
 
-  banked_mem #(
+  spcore_banked_mem #(
     .NumReq(NumPe),
     .Banks (WgtBanks),
     .Depth (WgtDepth),
@@ -224,7 +224,7 @@ module sparsecore
   bitmap_t           lr_bitmap;
   line_bytes_t       lr_bytes;
 
-  activation_store #(
+  spcore_activation_store #(
     .NumReq  (NumPe),
     .ActBanks(ActBanks),
     .ActDepth(ActDepth),
@@ -268,7 +268,7 @@ module sparsecore
   addr_t  [NumSp-1:0] par_raddr;
   param_t [NumSp-1:0] par_rdata;
 
-  param_mem #(
+  spcore_param_mem #(
     .Depth  (ParDepth),
     .NumRead(NumSp)
   ) u_parameter_memory (
@@ -293,7 +293,7 @@ module sparsecore
   pe_counters_t [NumPe-1:0]                        pe_counters;
 
   for (genvar i = 0; i < NumPe; i++) begin : gen_pe
-    pe #(
+    spcore_pe #(
       .NumLanes     (NumLanes),
       .RegionPos    (RegionPos),
       .NumRegions   (NumRegions),
@@ -356,7 +356,7 @@ module sparsecore
   logic  overflow, line_written;
   npos_t line_bytes;
 
-  output_stage #(
+  spcore_output_stage #(
     .NumPe   (NumPe),
     .NumLanes(NumLanes),
     .NumSp   (NumSp),
@@ -396,7 +396,7 @@ module sparsecore
   logic [15:0]  pe_select;
   pe_counters_t pe_selected;
 
-  counters #(
+  spcore_counters #(
     .NumPe   (NumPe),
     .NumLanes(NumLanes),
     .WgtBanks(WgtBanks),
@@ -437,7 +437,7 @@ module sparsecore
   logic       res_start, res_busy, res_done;
   addr_t      res_idx_base, res_lines;
 
-  command_ctrl #(
+  spcore_command_ctrl #(
     .NumPe      (NumPe),
     .NumLanes   (NumLanes),
     .WgtBanks   (WgtBanks),
@@ -509,7 +509,7 @@ module sparsecore
     .pe_counters_i    (pe_selected)
   );
 
-  weight_loader #(
+  spcore_weight_loader #(
     .NumLanes(NumLanes)
   ) u_weight_loader (
     .clk_i,
@@ -540,7 +540,7 @@ module sparsecore
     .par_wdata_o  (par_wdata)
   );
 
-  activation_loader #(
+  spcore_activation_loader #(
     .StreamBytes(StreamBytes)
   ) u_activation_loader (
     .clk_i,
@@ -568,7 +568,7 @@ module sparsecore
     .lw_line_o    (lw_line[1])
   );
 
-  result_streamer #(
+  spcore_result_streamer #(
     .StreamBytes(StreamBytes)
   ) u_result_streamer (
     .clk_i,

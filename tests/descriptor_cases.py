@@ -8,17 +8,47 @@ from models.tiling import Cut, Plan, make_plan
 from verif.stimulus import make_layer
 
 CASES = [
-    (1, {"m_log2": 5}), (1, {"k_log2": 3, "m_log2": 4}), (1, {"k_log2": 1, "m_log2": 1}), (2, {"in_h": 0}),
-    (2, {"kernel_r": 0}), (2, {"splits": 0}), (3, {"line_h": 0}), (3, {"line_h": 10}), (4, {"lines_y": 4}),
-    (4, {"lines_x": 2}), (5, {"tile_w": 0}), (5, {"tile_h": 17}), (6, {"tiles_x": 4}), (6, {"tiles_y": 1}),
-    (7, {"tile_h": 7, "tile_w": 9, "kernel_r": 7, "kernel_s": 7, "stride_y2": 1, "stride_x2": 1,
-         "tiles_y": 1, "tiles_x": 1}),
-    (8, {"chunks": 3}), (9, {"split_c": 1}), (10, {"wgt_base": 4090}), (11, {"par_base": 250}),
-    (12, {"out_idx_base": 8190}), (12, {"in_idx_base": 8190}), (13, {"out_act_limit": 16385}),
-    (13, {"out_act_base": 900, "out_act_limit": 800}), (14, {"clamp_lo": -1}), (14, {"clamp_lo": 9, "clamp_hi": 8}),
-    (14, {"clamp_hi": 130, "out_signed": 1}), (15, {"pad_top": 0, "in_h": 1, "line_h": 1, "lines_y": 1}),
+    (1, {"m_log2": 5}),
+    (1, {"k_log2": 3, "m_log2": 4}),
+    (1, {"k_log2": 1, "m_log2": 1}),
+    (2, {"in_h": 0}),
+    (2, {"kernel_r": 0}),
+    (2, {"splits": 0}),
+    (3, {"line_h": 0}),
+    (3, {"line_h": 10}),
+    (4, {"lines_y": 4}),
+    (4, {"lines_x": 2}),
+    (5, {"tile_w": 0}),
+    (5, {"tile_h": 17}),
+    (6, {"tiles_x": 4}),
+    (6, {"tiles_y": 1}),
+    (
+        7,
+        {
+            "tile_h": 7,
+            "tile_w": 9,
+            "kernel_r": 7,
+            "kernel_s": 7,
+            "stride_y2": 1,
+            "stride_x2": 1,
+            "tiles_y": 1,
+            "tiles_x": 1,
+        },
+    ),
+    (8, {"chunks": 3}),
+    (9, {"split_c": 1}),
+    (10, {"wgt_base": 4090}),
+    (11, {"par_base": 250}),
+    (12, {"out_idx_base": 8190}),
+    (12, {"in_idx_base": 8190}),
+    (13, {"out_act_limit": 16385}),
+    (13, {"out_act_base": 900, "out_act_limit": 800}),
+    (14, {"clamp_lo": -1}),
+    (14, {"clamp_lo": 9, "clamp_hi": 8}),
+    (14, {"clamp_hi": 130, "out_signed": 1}),
+    (15, {"pad_top": 0, "in_h": 1, "line_h": 1, "lines_y": 1}),
     (15, {"pad_left": 0, "in_w": 1, "line_w": 1}),
-]  # fmt: skip
+]
 
 
 def legal_layer(config: Config) -> tuple:

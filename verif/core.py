@@ -33,10 +33,16 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
 
 
 def run_core(
-    config: str, design: Build, test_module: str, testcase: str | Sequence[str] | None = None, *,
-    env: Mapping[str, str] | None = None, results_dir: Path | None = None, rerun: str | None = None,
+    config: str,
+    design: Build,
+    test_module: str,
+    testcase: str | Sequence[str] | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    results_dir: Path | None = None,
+    rerun: str | None = None,
     limit_s: int = LIMIT_S,
-) -> RunResult:  # fmt: skip
+) -> RunResult:
     """Run tests of a module on a build of `build_core`; arguments and errors are those of the runner's `run`."""
     env = {CONFIG_VARIABLE: config} | dict(env or {})
     return run(design, test_module, testcase, env=env, results_dir=results_dir, rerun=rerun, limit_s=limit_s)

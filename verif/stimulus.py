@@ -55,9 +55,18 @@ def make_layer(
     shift = np.clip(np.rint(gain + rng.normal(0, 0.5, out_channels)), 1, 62).astype(np.int32)
     bias = np.rint(rng.normal(0, spread, out_channels)).astype(np.int32)
     return Layer(
-        activations=activations, weights=weights, bias=bias, multiplier=multiplier, shift=shift, stride=stride,
-        padding=padding, k=mode[0], m=mode[1], clamp=clamp, skip=skip,
-    )  # fmt: skip
+        activations=activations,
+        weights=weights,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        stride=stride,
+        padding=padding,
+        k=mode[0],
+        m=mode[1],
+        clamp=clamp,
+        skip=skip,
+    )
 
 
 def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
@@ -98,8 +107,10 @@ def random_layer(
         kernel = (int(rng.integers(1, MAX_KERNEL + 1)), int(rng.integers(1, MAX_KERNEL + 1)))
         if rng.random() < 0.4:
             kernel = (3, 3) if rng.random() < 0.6 else (1, 1)
-        height, width = (int(rng.choice([1, int(rng.integers(2, 17)), int(rng.integers(17, 80))], p=p)) for p in (
-            (0.08, 0.77, 0.15), (0.08, 0.67, 0.25)))  # fmt: skip
+        height, width = (
+            int(rng.choice([1, int(rng.integers(2, 17)), int(rng.integers(17, 80))], p=p))
+            for p in ((0.08, 0.77, 0.15), (0.08, 0.67, 0.25))
+        )
         stride = tuple(int(s) for s in rng.integers(1, 3, 2))
         padding = tuple(int(p) for p in rng.integers(0, MAX_PADDING + 1, 4)) if rng.random() < 0.7 else (0, 0, 0, 0)
         ho = reference.out_size(height, kernel[0], stride[0], *padding[:2])
@@ -112,11 +123,19 @@ def random_layer(
         if ho * wo * channels * kernel[0] * kernel[1] * ceil(out_channels / chunk) * config.NumLanes > work:
             continue
         layer = make_layer(
-            rng, (channels, height, width), out_channels, kernel,
-            mode=mode, mask=str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
-            density=float(rng.uniform(0.02, 0.98)), signed=bool(rng.integers(2)), stride=stride, padding=padding,
-            clamp=_CLAMPS[rng.integers(len(_CLAMPS))], skip=skip,
-        )  # fmt: skip
+            rng,
+            (channels, height, width),
+            out_channels,
+            kernel,
+            mode=mode,
+            mask=str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
+            density=float(rng.uniform(0.02, 0.98)),
+            signed=bool(rng.integers(2)),
+            stride=stride,
+            padding=padding,
+            clamp=_CLAMPS[rng.integers(len(_CLAMPS))],
+            skip=skip,
+        )
         try:
             return layer, random_plan(rng, config, layer)
         except ValueError:
@@ -167,23 +186,29 @@ class Memories:
         out_words = int((-(-counts // WORD_BYTES)).sum())
         out_base = self.words + in_words
         needs = {
-            "WgtBanks*WgtDepth": self.weights + plan.wgt_count, "ParDepth": self.parameters + d.out_k,
+            "WgtBanks*WgtDepth": self.weights + plan.wgt_count,
+            "ParDepth": self.parameters + d.out_k,
             "IdxBanks*IdxDepth": self.entries + in_entries + d.out_k * plan.out_lines,
             "ActBanks*ActDepth": out_base + out_words,
-        }  # fmt: skip
+        }
         for size, need in needs.items():
             available = prod(getattr(self.config, name) for name in size.split("*"))
             if need > available:
                 raise ValueError(f"the layers together need {need} of {size} = {available}")
         moved = replace(
             plan,
-            in_act_base=self.words, in_act_limit=self.words + in_words,
+            in_act_base=self.words,
+            in_act_limit=self.words + in_words,
             descriptor=replace(
-                d, wgt_base=self.weights, par_base=self.parameters,
+                d,
+                wgt_base=self.weights,
+                par_base=self.parameters,
                 in_idx_base=input_from.descriptor.out_idx_base if input_from else self.entries,
-                out_idx_base=self.entries + in_entries, out_act_base=out_base, out_act_limit=out_base + out_words,
+                out_idx_base=self.entries + in_entries,
+                out_act_base=out_base,
+                out_act_limit=out_base + out_words,
             ),
-        )  # fmt: skip
+        )
         self.weights += plan.wgt_count
         self.parameters += d.out_k
         self.entries += in_entries + d.out_k * plan.out_lines

@@ -12,7 +12,9 @@ from verif.structs import struct
 
 CONFIG = load_config("small")
 PARAMETERS = {
-    name: value for name, value in CONFIG.parameters().items() if name not in ("AccDepth", "WgtQueueDepth", "QueueDepth")
+    name: value
+    for name, value in CONFIG.parameters().items()
+    if name not in ("AccDepth", "WgtQueueDepth", "QueueDepth")
 }
 WGT_SIZE, ACT_SIZE, IDX_SIZE = (
     getattr(CONFIG, f"{memory}Banks") * getattr(CONFIG, f"{memory}Depth") for memory in ("Wgt", "Act", "Idx")
@@ -21,11 +23,31 @@ MODES = {(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)}  # log2 of k an
 LAYER, COUNTERS, PE_COUNTERS = struct("layer_t"), struct("counters_t"), struct("pe_counters_t")
 WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
 INPUTS = [
-    "wgt_busy_i", "par_busy_i", "wgt_discard_i", "wgt_done_i", "par_done_i", "wgt_err_i", "wgt_err_info_i", "act_busy_i",
-    "act_discard_i", "act_done_i", "act_err_i", "act_err_info_i", "act_end_i", "res_busy_i", "res_done_i",
-    "layer_ready_i", "layer_busy_i", "layer_done_i", "desc_error_i", "desc_error_code_i", "out_overflow_i",
-    "queue_level_i", "counters_i", "pe_counters_i",
-]  # fmt: skip
+    "wgt_busy_i",
+    "par_busy_i",
+    "wgt_discard_i",
+    "wgt_done_i",
+    "par_done_i",
+    "wgt_err_i",
+    "wgt_err_info_i",
+    "act_busy_i",
+    "act_discard_i",
+    "act_done_i",
+    "act_err_i",
+    "act_err_info_i",
+    "act_end_i",
+    "res_busy_i",
+    "res_done_i",
+    "layer_ready_i",
+    "layer_busy_i",
+    "layer_done_i",
+    "desc_error_i",
+    "desc_error_code_i",
+    "out_overflow_i",
+    "queue_level_i",
+    "counters_i",
+    "pe_counters_i",
+]
 PULSES = {
     "wgt_start_o": ("wgt_base_o", "wgt_count_o", "wgt_k_log2_o", "wgt_m_log2_o"),
     "par_start_o": ("wgt_base_o", "wgt_count_o"),
@@ -67,7 +89,13 @@ class Bench:
     def stall(self, stalls):
         """Idle cycles on every channel of the bus."""
         ports = self.master.write_if, self.master.read_if
-        for channel in (ports[0].aw_channel, ports[0].w_channel, ports[0].b_channel, ports[1].ar_channel, ports[1].r_channel):
+        for channel in (
+            ports[0].aw_channel,
+            ports[0].w_channel,
+            ports[0].b_channel,
+            ports[1].ar_channel,
+            ports[1].r_channel,
+        ):
             channel.clear_pause_generator()
             channel.pause = False
             if pauses := stalls.pauses(self.gen):
@@ -120,4 +148,6 @@ class Bench:
 
     def free_fields(self, name: str) -> dict[str, int]:
         """A random value of every field of a register."""
-        return {field: int(self.gen.integers(ones + 1)) for field, ones in self.registers.decode(name, 2**32 - 1).items()}
+        return {
+            field: int(self.gen.integers(ones + 1)) for field, ones in self.registers.decode(name, 2**32 - 1).items()
+        }

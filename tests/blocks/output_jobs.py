@@ -1,6 +1,6 @@
 """Layers and jobs for the tests of the output stage: accumulators, where they lie in PEs and slots, and their lines.
 
-Places follow docs/architecture.md section 7.6 and the description of a slot in rtl/out/out_pkg.sv.
+Places follow docs/architecture.md section 7.6 and the description of a slot in rtl/output/spcore_output_pkg.sv.
 """
 
 from dataclasses import dataclass, field
@@ -80,11 +80,22 @@ class LayerOfJobs:
         if fixed.get("full_tiles"):
             out_h, out_w = tiles_y * tile_h, tiles_x * tile_w
         self.layer = {
-            "out_signed": signed, "out_k": out_k, "out_h": out_h, "out_w": out_w, "tile_h": tile_h, "tile_w": tile_w,
-            "tiles_y": tiles_y, "tiles_x": tiles_x, "chunks": chunks, "splits": splits,
-            "par_base": int(gen.integers(1000)), "out_idx_base": int(gen.integers(1000)),
-            "out_act_base": int(gen.integers(1000)), "clamp_lo": low, "clamp_hi": high,
-        }  # fmt: skip
+            "out_signed": signed,
+            "out_k": out_k,
+            "out_h": out_h,
+            "out_w": out_w,
+            "tile_h": tile_h,
+            "tile_w": tile_w,
+            "tiles_y": tiles_y,
+            "tiles_x": tiles_x,
+            "chunks": chunks,
+            "splits": splits,
+            "par_base": int(gen.integers(1000)),
+            "out_idx_base": int(gen.integers(1000)),
+            "out_act_base": int(gen.integers(1000)),
+            "clamp_lo": low,
+            "clamp_hi": high,
+        }
         self.layer["out_act_limit"] = self.layer["out_act_base"] + fixed.get("words", 1 << 20)
         self.derived = {"ratio": ratio, "chunk_k": chunk_k, "out_lines": tiles_y * tiles_x}
         self.bias = gen.integers(-(2**31), 2**31, out_k) >> gen.integers(0, 32, out_k)
@@ -122,8 +133,13 @@ class LayerOfJobs:
             line[:npos] = out[channel - first] * inside
             lines[d["out_idx_base"] + channel * self.derived["out_lines"] + out_line] = line
         info = {
-            "job": number, "split": d["splits"] > 1, "chunk": chunk, "out_line": out_line, "tile_h": h, "tile_w": w,
-        }  # fmt: skip
+            "job": number,
+            "split": d["splits"] > 1,
+            "chunk": chunk,
+            "out_line": out_line,
+            "tile_h": h,
+            "tile_w": w,
+        }
         return Job(number, info, total, images, lines, set(lines))
 
     def parameter(self, address: int) -> int:

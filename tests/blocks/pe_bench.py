@@ -21,14 +21,22 @@ def derived_of(config: Config, d: Mapping[str, int]) -> dict[str, int]:
     """The fields of derived_t that belong to a descriptor."""
     rs, in_lines, ratio = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"], d["m_log2"] - d["k_log2"]
     return {
-        "ratio": ratio, "rs": rs, "win_w": ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"],
-        "chunk_k": config.NumLanes << ratio, "in_lines": in_lines, "out_lines": d["tiles_y"] * d["tiles_x"],
-        "chunk_vectors": d["in_c"] * rs, "split_vectors": d["split_c"] * rs, "split_lines": d["split_c"] * in_lines,
+        "ratio": ratio,
+        "rs": rs,
+        "win_w": ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"],
+        "chunk_k": config.NumLanes << ratio,
+        "in_lines": in_lines,
+        "out_lines": d["tiles_y"] * d["tiles_x"],
+        "chunk_vectors": d["in_c"] * rs,
+        "split_vectors": d["split_c"] * rs,
+        "split_lines": d["split_c"] * in_lines,
         "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
-    }  # fmt: skip
+    }
 
 
-def make_layer(gen, a: np.ndarray, out_k: int, kernel, mode, stride=(1, 1), padding=(0, 0, 0, 0), skip=True, fill=0.9) -> Layer:
+def make_layer(
+    gen, a: np.ndarray, out_k: int, kernel, mode, stride=(1, 1), padding=(0, 0, 0, 0), skip=True, fill=0.9
+) -> Layer:
     """A layer with these activations (C, H, W) and random weights of which `fill` of those that k/m allows are not 0."""
     shape = (out_k, a.shape[0], *kernel)
     weights = gen.integers(-128, 128, shape).astype(np.int8) * (gen.random(shape) < fill)
@@ -55,12 +63,17 @@ def random_layer(gen, config: Config, mode: tuple[int, int]) -> tuple[Layer, Cut
         out_k = int(gen.integers(1, 2 * config.NumLanes * mode[1] // mode[0] + 1))
         density = float(gen.choice([0.0, 0.1, 0.5, 1.0]))
         a = random_activations(gen, (int(gen.integers(1, 6)), h, w), bool(gen.integers(2)), density)
-        layer = make_layer(gen, a, out_k, (r, s), mode, stride, padding, bool(gen.random() < 0.7), float(gen.choice([0.3, 1.0])))
+        layer = make_layer(
+            gen, a, out_k, (r, s), mode, stride, padding, bool(gen.random() < 0.7), float(gen.choice([0.3, 1.0]))
+        )
         blocks = []
         for _ in range(2):
             width = int(gen.integers(1, 65))
             blocks.append(LineShape(int(gen.integers(1, 64 // width + 1)), width))
-        fits = blocks[1].line_h * blocks[1].line_w <= max_tile(config, *mode) and region_size(layer, blocks[1]) <= config.RegionPos
+        fits = (
+            blocks[1].line_h * blocks[1].line_w <= max_tile(config, *mode)
+            and region_size(layer, blocks[1]) <= config.RegionPos
+        )
         tiles = blocks[1].grid(*layer.out_shape[1:])
         if fits and tiles[0] * tiles[1] <= 12:
             return layer, Cut(*blocks, int(gen.integers(1, a.shape[0] + 1)))
@@ -84,8 +97,9 @@ class Work:
         d = self.descriptor
         return [
             ((ty << d["stride_y2"]) * self.derived["win_w"] + (tx << d["stride_x2"]), ty * d["tile_w"] + tx)
-            for ty in range(d["tile_h"]) for tx in range(d["tile_w"])
-        ]  # fmt: skip
+            for ty in range(d["tile_h"])
+            for tx in range(d["tile_w"])
+        ]
 
     def _part(self, unit: Mapping[str, int]):
         """Padded activations that the unit's outputs see, its weights (chunk_k, c, r, s), and the plane's positions."""
@@ -126,8 +140,10 @@ class Work:
         sy, sx = self.layer.stride
         for r, s in np.ndindex(weights.shape[2:]):
             at = (
-                slice(None), slice(r, r + (unit["tile_h"] - 1) * sy + 1, sy), slice(s, s + (unit["tile_w"] - 1) * sx + 1, sx)
-            )  # fmt: skip
+                slice(None),
+                slice(r, r + (unit["tile_h"] - 1) * sy + 1, sy),
+                slice(s, s + (unit["tile_w"] - 1) * sx + 1, sx),
+            )
             emitted += int(seen[at].sum())
             macs += int(((padded[at] != 0).sum((1, 2)) * (weights[:, :, r, s] != 0).sum(0)).sum())
         return emitted, macs

@@ -41,9 +41,7 @@ def line_sink(dut) -> AxiStreamSink:
 
 
 def _connect(model, bus, prefix, dut):
-    return model(
-        bus.from_prefix(dut, prefix), dut.clk_i, reset=dut.rst_ni, reset_active_level=False, byte_lanes=1
-    )
+    return model(bus.from_prefix(dut, prefix), dut.clk_i, reset=dut.rst_ni, reset_active_level=False, byte_lanes=1)
 
 
 def set_stalls(end, stalls: Stalls, rng) -> None:

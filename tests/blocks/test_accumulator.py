@@ -28,7 +28,18 @@ class Bench:
         dut.rst_ni.value = 0
         await Timer(1, "ns")  # no clock edge before the reset
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for name in ("layer_i", "derived_i", "unit_i", "valid_i", "row_i", "en_i", "bank_i", "product_i", "end_i", "drain_gnt_i"):
+        for name in (
+            "layer_i",
+            "derived_i",
+            "unit_i",
+            "valid_i",
+            "row_i",
+            "en_i",
+            "bank_i",
+            "product_i",
+            "end_i",
+            "drain_gnt_i",
+        ):
             getattr(dut, name).value = 0
         await FallingEdge(dut.clk_i)
         await self.reset()
@@ -45,7 +56,9 @@ class Bench:
             await FallingEdge(dut.clk_i)
         assert not dut.clearing_o.value and not dut.unblock_o.value
 
-    async def add(self, row: int, banks: np.ndarray, enabled: np.ndarray, products: np.ndarray, end: bool = False) -> None:
+    async def add(
+        self, row: int, banks: np.ndarray, enabled: np.ndarray, products: np.ndarray, end: bool = False
+    ) -> None:
         """One cycle with the products of all lanes; `banks` within the quad, distinct among a quad's enabled lanes."""
         dut = self.dut
         dut.valid_i.value, dut.row_i.value, dut.end_i.value = 1, row, end
@@ -204,8 +217,8 @@ RANDOM = ["forwarding", "random_units", "next_unit_follows_at_once", "reset_clea
 
 @pytest.mark.parametrize("lanes", [4, 8])
 def test_accumulator(lanes):
-    run_block("accumulator", {"NumLanes": lanes})
+    run_block("spcore_accumulator", {"NumLanes": lanes})
 
 
 def test_accumulator_icarus():
-    run_block("accumulator", {"NumLanes": 4}, sim="icarus", testcase=RANDOM)
+    run_block("spcore_accumulator", {"NumLanes": 4}, sim="icarus", testcase=RANDOM)

@@ -26,7 +26,16 @@ class Bench:
 
     async def start(self):
         self.source = await reset(
-            self.dut, line_source, start_i=0, idx_base_i=0, lines_i=0, base_i=0, limit_i=0, line_pos_i=0, flush_i=0, lw_ready_i=1
+            self.dut,
+            line_source,
+            start_i=0,
+            idx_base_i=0,
+            lines_i=0,
+            base_i=0,
+            limit_i=0,
+            line_pos_i=0,
+            flush_i=0,
+            lw_ready_i=1,
         )
         self.ready = None
         self.clear()
@@ -246,7 +255,7 @@ async def malformed(dut):
         bench.stall(stream, store)
         good = number % 3
         flush_start = number % 2 == 1
-        line = bench.packet(*bench.line(64, 1))          # 64 bytes: whole beats
+        line = bench.packet(*bench.line(64, 1))  # 64 bytes: whole beats
         odd_count = int(bench.gen.integers(1, width))
         odd = bench.packet((1 << odd_count) - 1, bytes(range(1, odd_count + 1)))  # one beat, not full
         empty = bench.packet(0, b"")
@@ -256,13 +265,23 @@ async def malformed(dut):
         if len(line.beats) > 2:
             await bench.bad_load(good, _cut(line, len(line.beats) - 1), "tlast_early", flush_start=flush_start)
         await bench.bad_load(good, extra, "tlast_late")
-        await bench.bad_load(
-            good, Packet(line.beats + [1], line.keeps + [1]), "tlast_late", flush_start=flush_start
-        )
-        for change in (lambda keep: 0x7F, lambda keep: 0, lambda keep: 0xFE, lambda keep: 0x1FF & full if width > 8 else 1):
+        await bench.bad_load(good, Packet(line.beats + [1], line.keeps + [1]), "tlast_late", flush_start=flush_start)
+        for change in (
+            lambda keep: 0x7F,
+            lambda keep: 0,
+            lambda keep: 0xFE,
+            lambda keep: 0x1FF & full if width > 8 else 1,
+        ):
             await bench.bad_load(good, _with_keep(line, 0, change), "population")
-        for change in (lambda keep: keep >> 1, lambda keep: 0, lambda keep: keep ^ 1, lambda keep: keep ^ 1 << width // 2):
-            await bench.bad_load(good, _with_keep(line, int(bench.gen.integers(1, len(line.beats))), change), "population")
+        for change in (
+            lambda keep: keep >> 1,
+            lambda keep: 0,
+            lambda keep: keep ^ 1,
+            lambda keep: keep ^ 1 << width // 2,
+        ):
+            await bench.bad_load(
+                good, _with_keep(line, int(bench.gen.integers(1, len(line.beats))), change), "population"
+            )
         for change in (lambda keep: keep << 1 | 1, lambda keep: keep >> 1, lambda keep: keep << 1):
             await bench.bad_load(good, _with_keep(odd, 1, change), "population")
         line_pos = int(bench.gen.integers(1, 64))
@@ -308,9 +327,9 @@ async def reset_in_a_load(dut):
 
 @pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
 def test_activation_loader(width, sim):
-    run_block("activation_loader", {"StreamBytes": width}, sim=sim)
+    run_block("spcore_activation_loader", {"StreamBytes": width}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="StreamBytes = 12, expected 8, 16, 32 or 64"):
-        run_block("activation_loader", {"StreamBytes": 12})
+        run_block("spcore_activation_loader", {"StreamBytes": 12})

@@ -10,8 +10,15 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.windows import (
-    Case, expected_regions, layer_fields, make_case, make_unit, random_case, random_tensor, random_unit,
-)  # fmt: skip
+    Case,
+    expected_regions,
+    layer_fields,
+    make_case,
+    make_unit,
+    random_case,
+    random_tensor,
+    random_unit,
+)
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -30,9 +37,21 @@ class Bench:
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         dut.rst_ni.value = 0
         for port in (
-            dut.layer_i, dut.derived_i, dut.unit_valid_i, dut.unit_i, dut.idx_gnt_i, dut.idx_rvalid_i, dut.idx_rdata_i,
-            dut.act_gnt_i, dut.act_rvalid_i, dut.act_rdata_i, dut.region_ready_i, dut.byte_buf_i, dut.byte_off_i, dut.release_i,
-        ):  # fmt: skip
+            dut.layer_i,
+            dut.derived_i,
+            dut.unit_valid_i,
+            dut.unit_i,
+            dut.idx_gnt_i,
+            dut.idx_rvalid_i,
+            dut.idx_rdata_i,
+            dut.act_gnt_i,
+            dut.act_rvalid_i,
+            dut.act_rdata_i,
+            dut.region_ready_i,
+            dut.byte_buf_i,
+            dut.byte_off_i,
+            dut.release_i,
+        ):
             port.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
@@ -109,12 +128,24 @@ async def throughput(dut):
     for name, layer, kinds, grant, most in (
         ("8x8 lines, 1x1 kernel, half full", layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8)), half, 1.0, 8.5),
         ("the same, memory grants at 60 %", layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8)), half, 0.6, 9.5),
-        ("1x64 lines, 1x1 kernel, half full", layer_fields(2, 64, 1, 1, 1, 1, [0] * 4, (1, 64), (1, 64)), half, 1.0, 8.5),
-        ("1x64 lines, 3x3 kernel: 3 lines", layer_fields(8, 64, 3, 3, 1, 1, [1] * 4, (1, 64), (1, 64)), half, 1.0, 25.5),
+        (
+            "1x64 lines, 1x1 kernel, half full",
+            layer_fields(2, 64, 1, 1, 1, 1, [0] * 4, (1, 64), (1, 64)),
+            half,
+            1.0,
+            8.5,
+        ),
+        (
+            "1x64 lines, 3x3 kernel: 3 lines",
+            layer_fields(8, 64, 3, 3, 1, 1, [1] * 4, (1, 64), (1, 64)),
+            half,
+            1.0,
+            25.5,
+        ),
         ("7x7 plane, 3x3 kernel, half full", layer_fields(7, 7, 3, 3, 1, 1, [1] * 4, (7, 7), (7, 7)), half, 1.0, 7.5),
         ("8x8 lines, 5 % full", layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8)), sparse, 1.0, 4.0),
         ("8x8 lines, empty", layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8)), empty, 1.0, 1.5),
-    ):  # fmt: skip
+    ):
         case = make_case(gen, layer, random_tensor(gen, channels, layer["in_h"], layer["in_w"], kinds))
         row = 1 if layer["tiles_y"] > 1 else 0
         cycles = await bench.run(case, [make_unit(case, row, 0, 0, channels)], grant)
@@ -125,6 +156,7 @@ async def throughput(dut):
 @pytest.mark.parametrize("region_pos, regions", [(512, 4), (256, 2)])
 def test_activation_path(region_pos, regions):
     run_block(
-        "activation_path", {"RegionPos": region_pos, "NumRegions": regions},
+        "activation_path",
+        {"RegionPos": region_pos, "NumRegions": regions},
         extra_sources=[Path(__file__).parent / "hdl" / "activation_path.sv"],
-    )  # fmt: skip
+    )

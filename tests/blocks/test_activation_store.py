@@ -22,9 +22,12 @@ def random_line(gen, entry: int, words: int) -> dict:
     packed = values[values != 0].astype(np.uint8).tobytes()
     count = -(-len(packed) // 8)
     return {
-        "idx_addr": entry, "ptr": int(gen.integers(words - count + 1)), "words": count,
-        "bitmap": sum(1 << int(b) for b in np.flatnonzero(values)), "bytes": int.from_bytes(packed, "little"),
-    }  # fmt: skip
+        "idx_addr": entry,
+        "ptr": int(gen.integers(words - count + 1)),
+        "words": count,
+        "bitmap": sum(1 << int(b) for b in np.flatnonzero(values)),
+        "bytes": int.from_bytes(packed, "little"),
+    }
 
 
 class Bench:
@@ -44,8 +47,19 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.act_req_i, dut.act_urgent_i, dut.act_addr_i, dut.idx_req_i, dut.idx_urgent_i, dut.idx_addr_i,
-                     dut.lw_valid_i, dut.lw_line_i, dut.lr_valid_i, dut.lr_idx_addr_i):  # fmt: skip
+        for port in (
+            dut.start_i,
+            dut.act_req_i,
+            dut.act_urgent_i,
+            dut.act_addr_i,
+            dut.idx_req_i,
+            dut.idx_urgent_i,
+            dut.idx_addr_i,
+            dut.lw_valid_i,
+            dut.lw_line_i,
+            dut.lr_valid_i,
+            dut.lr_idx_addr_i,
+        ):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
@@ -76,8 +90,11 @@ class Bench:
         assert len(ready) == min(1, len(writes))
         self.due = {
             "act": {i: self.words.get(act[i]) for i in grants["act"]},
-            "idx": {i: INDEX.pack({k: self.index[idx[i]][k] for k in ("bitmap", "ptr")}) if idx[i] in self.index else None for i in grants["idx"]},
-        }  # fmt: skip
+            "idx": {
+                i: INDEX.pack({k: self.index[idx[i]][k] for k in ("bitmap", "ptr")}) if idx[i] in self.index else None
+                for i in grants["idx"]
+            },
+        }
         if taken:
             line = self.index[read]
             self.lines_due.append((line["bitmap"], line["bytes"], 0))
@@ -192,12 +209,18 @@ async def everything_at_once(dut):
 )
 def test_activation_store(sim, requesters, act_banks, act_depth, idx_banks, idx_depth):
     run_block(
-        "activation_store",
-        {"NumReq": requesters, "ActBanks": act_banks, "ActDepth": act_depth, "IdxBanks": idx_banks, "IdxDepth": idx_depth},
+        "spcore_activation_store",
+        {
+            "NumReq": requesters,
+            "ActBanks": act_banks,
+            "ActDepth": act_depth,
+            "IdxBanks": idx_banks,
+            "IdxDepth": idx_depth,
+        },
         sim=sim,
-    )  # fmt: skip
+    )
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="ActBanks = 4, expected at least 8"):
-        run_block("activation_store", {"ActBanks": 4})
+        run_block("spcore_activation_store", {"ActBanks": 4})

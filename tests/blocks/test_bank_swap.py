@@ -28,4 +28,4 @@ async def every_permutation(dut):
 
 @pytest.mark.parametrize("sim, banks", [("verilator", 64), ("icarus", 16)])
 def test_bank_swap(sim, banks):
-    run_block("bank_swap", {"NumBanks": banks}, sim=sim)
+    run_block("spcore_bank_swap", {"NumBanks": banks}, sim=sim)

@@ -30,7 +30,16 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.req_i, dut.urgent_i, dut.addr_i, dut.dir_en_i, dut.dir_we_i, dut.dir_addr_i, dut.dir_wdata_i):
+        for port in (
+            dut.start_i,
+            dut.req_i,
+            dut.urgent_i,
+            dut.addr_i,
+            dut.dir_en_i,
+            dut.dir_we_i,
+            dut.dir_addr_i,
+            dut.dir_wdata_i,
+        ):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
@@ -134,7 +143,7 @@ async def multicast(dut):
     await bench.start()
     await bench.fill(gen)
     for address in range(min(20, bench.banks * bench.depth)):
-        assert len(await bench.cycle({i: (address, False) for i in range(bench.requesters)}, {})) == bench.requesters
+        assert len(await bench.cycle(dict.fromkeys(range(bench.requesters), (address, False)), {})) == bench.requesters
 
 
 @cocotb.test()
@@ -175,14 +184,17 @@ async def direct_port_first(dut):
 @pytest.mark.parametrize(
     "sim, requesters, banks, depth, width",
     [
-        ("verilator", 64, 8, 30, 192), ("verilator", 4, 8, 16, 88), ("verilator", 5, 2, 7, 1), ("verilator", 16, 16, 24, 64),
+        ("verilator", 64, 8, 30, 192),
+        ("verilator", 4, 8, 16, 88),
+        ("verilator", 5, 2, 7, 1),
+        ("verilator", 16, 16, 24, 64),
         ("icarus", 4, 8, 12, 48),
     ],
-)  # fmt: skip
+)
 def test_banked_mem(sim, requesters, banks, depth, width):
-    run_block("banked_mem", {"NumReq": requesters, "Banks": banks, "Depth": depth, "Width": width}, sim=sim)
+    run_block("spcore_banked_mem", {"NumReq": requesters, "Banks": banks, "Depth": depth, "Width": width}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="Banks = 6, expected a power of two"):
-        run_block("banked_mem", {"Banks": 6})
+        run_block("spcore_banked_mem", {"Banks": 6})

@@ -6,8 +6,19 @@ from cocotb.triggers import FallingEdge, Timer
 from cocotbext.axi import AxiResp
 
 from tests.blocks.command_bench import (
-    ACT_ERR, ACT_SIZE, CONFIG, COUNTERS, IDX_SIZE, LAYER, MODES, PARAMETERS, PE_COUNTERS, WGT_ERR, WGT_SIZE, Bench,
-)  # fmt: skip
+    ACT_ERR,
+    ACT_SIZE,
+    CONFIG,
+    COUNTERS,
+    IDX_SIZE,
+    LAYER,
+    MODES,
+    PARAMETERS,
+    PE_COUNTERS,
+    WGT_ERR,
+    WGT_SIZE,
+    Bench,
+)
 from tests.blocks.streams import STALLS
 from verif.env.layer_reference import descriptor_field
 from verif.runner import run_block
@@ -29,14 +40,16 @@ async def constants_and_reset_values(dut):
         "ID": {"signature": 0x5343, "major": 1, "minor": 0},
         "CONFIG_ARRAY": {"num_pe": CONFIG.NumPe, "num_lanes": CONFIG.NumLanes},
         "CONFIG_REGION": {
-            "region_pos": CONFIG.RegionPos, "num_regions": CONFIG.NumRegions, "stream_bytes": CONFIG.StreamBytes,
+            "region_pos": CONFIG.RegionPos,
+            "num_regions": CONFIG.NumRegions,
+            "stream_bytes": CONFIG.StreamBytes,
         },
         "CONFIG_OUTPUT": {"num_sp": CONFIG.NumSp, "sp_lanes": CONFIG.SpLanes, "num_stage": CONFIG.NumStage},
         "CONFIG_WGT": {"depth": CONFIG.WgtDepth, "banks": CONFIG.WgtBanks},
         "CONFIG_ACT": {"depth": CONFIG.ActDepth, "banks": CONFIG.ActBanks},
         "CONFIG_IDX": {"depth": CONFIG.IdxDepth, "banks": CONFIG.IdxBanks},
         "CONFIG_PAR": {"depth": CONFIG.ParDepth, "banks": 1},
-    }  # fmt: skip
+    }
     for name in bench.registers.names:
         if name in built:
             assert await bench.fields(name) == built[name]
@@ -50,9 +63,10 @@ async def host_registers(dut):
     """What the host writes it reads back, byte strobes included; no register disturbs another."""
     bench = await Bench(dut).start()
     names = [
-        name for name in bench.registers.names
+        name
+        for name in bench.registers.names
         if bench.registers.rights(name) == "RW" and name not in ("ERROR", "INTR_STATE")
-    ]  # fmt: skip
+    ]
     assert len(names) > 30
     held = dict.fromkeys(names, 0)
     for stalls in STALLS:
@@ -127,9 +141,11 @@ async def commands(dut):
         await bench.command("act_flush", pulses=[("act_flush_o",)])
         await bench.command(pulses=[])
         await bench.command(
-            "wgt_load", "act_load", "result_send",
+            "wgt_load",
+            "act_load",
+            "result_send",
             pulses=[starts["wgt_load"], starts["act_load"], starts["result_send"]],
-        )  # fmt: skip
+        )
         await bench.command("wgt_load", "par_load", error="command_busy", pulses=[starts["wgt_load"]])
 
 
@@ -140,10 +156,13 @@ async def busy(dut):
     await _set_loads(bench)
     wgt, par, act = ("wgt_start_o", 0, 1, 1, 2), ("par_start_o", 0, 1), ("act_start_o", 0, 1, 0, 10, 64)
     for port, blocked in (
-        ("wgt_busy_i", ("wgt_load", "par_load")), ("par_busy_i", ("wgt_load", "par_load")),
-        ("wgt_discard_i", ("wgt_load", "par_load")), ("act_busy_i", ("act_load",)), ("act_discard_i", ("act_load",)),
+        ("wgt_busy_i", ("wgt_load", "par_load")),
+        ("par_busy_i", ("wgt_load", "par_load")),
+        ("wgt_discard_i", ("wgt_load", "par_load")),
+        ("act_busy_i", ("act_load",)),
+        ("act_discard_i", ("act_load",)),
         ("res_busy_i", ("result_send",)),
-    ):  # fmt: skip
+    ):
         getattr(dut, port).value = 1
         for command in blocked:
             await bench.command(command, error="command_busy")
@@ -155,8 +174,9 @@ async def busy(dut):
             await bench.command("act_flush", "act_load", pulses=[act, ("act_flush_o",)])
             await bench.command("wgt_load", pulses=[wgt])
         elif port != "res_busy_i":
-            await bench.command("wgt_flush", "act_flush", *blocked, error="command_busy",
-                                pulses=[("wgt_flush_o",), ("act_flush_o",)])  # fmt: skip
+            await bench.command(
+                "wgt_flush", "act_flush", *blocked, error="command_busy", pulses=[("wgt_flush_o",), ("act_flush_o",)]
+            )
         getattr(dut, port).value = 0
 
 
@@ -176,19 +196,37 @@ async def ranges(dut):
 
     top = 2**24 - 1
     for command, name, size in (
-        ("wgt_load", "wgt", WGT_SIZE), ("par_load", "par", CONFIG.ParDepth), ("result_send", "res", IDX_SIZE),
-    ):  # fmt: skip
+        ("wgt_load", "wgt", WGT_SIZE),
+        ("par_load", "par", CONFIG.ParDepth),
+        ("result_send", "res", IDX_SIZE),
+    ):
         for base, count, good in (
-            (0, size, True), (size - 1, 1, True), (3, size - 3, True), (0, 0, False), (0, size + 1, False),
-            (size, 1, False), (4, size - 3, False), (top, 1, False), (1, top, False), (top, top, False),
-        ):  # fmt: skip
+            (0, size, True),
+            (size - 1, 1, True),
+            (3, size - 3, True),
+            (0, 0, False),
+            (0, size + 1, False),
+            (size, 1, False),
+            (4, size - 3, False),
+            (top, 1, False),
+            (1, top, False),
+            (top, top, False),
+        ):
             await check(command, good, **{name: (base, count)})
     for act, good in (
-        ((0, IDX_SIZE, 0, ACT_SIZE, 64), True), ((IDX_SIZE - 1, 1, 7, 7, 1), True), ((IDX_SIZE, 1, 0, 9, 64), False),
-        ((1, IDX_SIZE, 0, 9, 64), False), ((0, 0, 0, 9, 64), False), ((0, 1, 10, 9, 64), False),
-        ((0, 1, 0, ACT_SIZE + 1, 64), False), ((0, 1, top, top, 64), False), ((0, 1, 0, 9, 0), False),
-        ((0, 1, 0, 9, 65), False), ((0, 1, 0, 9, 127), False), ((0, 1, ACT_SIZE, ACT_SIZE, 64), True),
-    ):  # fmt: skip
+        ((0, IDX_SIZE, 0, ACT_SIZE, 64), True),
+        ((IDX_SIZE - 1, 1, 7, 7, 1), True),
+        ((IDX_SIZE, 1, 0, 9, 64), False),
+        ((1, IDX_SIZE, 0, 9, 64), False),
+        ((0, 0, 0, 9, 64), False),
+        ((0, 1, 10, 9, 64), False),
+        ((0, 1, 0, ACT_SIZE + 1, 64), False),
+        ((0, 1, top, top, 64), False),
+        ((0, 1, 0, 9, 0), False),
+        ((0, 1, 0, 9, 65), False),
+        ((0, 1, 0, 9, 127), False),
+        ((0, 1, ACT_SIZE, ACT_SIZE, 64), True),
+    ):
         await check("act_load", good, act=act)
     for k_log2 in range(4):
         for m_log2 in range(8):
@@ -220,9 +258,13 @@ async def interrupts(dut):
     """Each event sets its bit until 1 is written to it; irq_o follows the enabled ones; an event is never lost."""
     bench = await Bench(dut).start()
     events = {
-        "wgt_done": "wgt_done_i", "par_done": "par_done_i", "act_done": "act_done_i", "layer_done": "layer_done_i",
-        "result_done": "res_done_i", "error": "out_overflow_i",
-    }  # fmt: skip
+        "wgt_done": "wgt_done_i",
+        "par_done": "par_done_i",
+        "act_done": "act_done_i",
+        "layer_done": "layer_done_i",
+        "result_done": "res_done_i",
+        "error": "out_overflow_i",
+    }
     for name, port in events.items():
         await bench.clear()
         others = dict.fromkeys(set(events) - {name}, 1)
@@ -240,9 +282,9 @@ async def interrupts(dut):
         await bench.pulse(port)
     assert await bench.set_bits("INTR_STATE") == set(events)
     # An event that comes while its bit is cleared stays.
-    getattr(dut, "layer_done_i").value = 1
+    dut.layer_done_i.value = 1
     await bench.write("INTR_STATE", **dict.fromkeys(events, 1))
-    getattr(dut, "layer_done_i").value = 0
+    dut.layer_done_i.value = 0
     assert await bench.set_bits("INTR_STATE") == {"layer_done"}
 
 
@@ -253,9 +295,10 @@ async def errors(dut):
     sources = {f"wgt_{name}": ("wgt_err_i", WGT_ERR.pack({name: 1})) for name in WGT_ERR.fields if name != "par_range"}
     sources |= {f"act_{name}": ("act_err_i", ACT_ERR.pack({name: 1})) for name in ACT_ERR.fields}
     sources |= {
-        "par_range": ("wgt_err_i", WGT_ERR.pack({"par_range": 1})), "out_overflow": ("out_overflow_i", 1),
+        "par_range": ("wgt_err_i", WGT_ERR.pack({"par_range": 1})),
+        "out_overflow": ("out_overflow_i", 1),
         "descriptor": ("desc_error_i", 1),
-    }  # fmt: skip
+    }
     assert set(sources) | {"command_busy", "command_range"} == set(bench.registers.decode("ERROR", 0))
     for name, (port, value) in sources.items():
         await bench.clear()
@@ -307,7 +350,9 @@ async def soft_reset(dut):
     for _ in range(2):
         address = bench.registers.address("CTRL")
         writes = [
-            cocotb.start_soon(bench.write_at(address, bench.registers.encode("CTRL", **{name: 1}).to_bytes(4, "little")))
+            cocotb.start_soon(
+                bench.write_at(address, bench.registers.encode("CTRL", **{name: 1}).to_bytes(4, "little"))
+            )
             for name in ("soft_reset", "wgt_load")
         ]
         for write in writes:
@@ -346,10 +391,15 @@ async def status_and_counters(dut):
     for stalls in STALLS:
         bench.stall(stalls)
         ports = {
-            "wgt_busy": "wgt_busy_i", "par_busy": "par_busy_i", "act_busy": "act_busy_i", "layer_busy": "layer_busy_i",
-            "result_busy": "res_busy_i", "wgt_discard": "wgt_discard_i", "act_discard": "act_discard_i",
+            "wgt_busy": "wgt_busy_i",
+            "par_busy": "par_busy_i",
+            "act_busy": "act_busy_i",
+            "layer_busy": "layer_busy_i",
+            "result_busy": "res_busy_i",
+            "wgt_discard": "wgt_discard_i",
+            "act_discard": "act_discard_i",
             "queue_level": "queue_level_i",
-        }  # fmt: skip
+        }
         want = {field: int(gen.integers(256 if field == "queue_level" else 2)) for field in ports}
         for field, port in ports.items():
             getattr(dut, port).value = want[field]
@@ -380,9 +430,9 @@ async def status_and_counters(dut):
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
 def test_command_ctrl(sim):
-    run_block("command_ctrl", PARAMETERS, sim=sim, public=["command_ctrl.core_rst_no"])
+    run_block("spcore_command_ctrl", PARAMETERS, sim=sim, public=["spcore_command_ctrl.core_rst_no"])
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match=r"WgtBanks\*WgtDepth = 16777216"):
-        run_block("command_ctrl", PARAMETERS | {"WgtBanks": 16, "WgtDepth": 2**20})
+        run_block("spcore_command_ctrl", PARAMETERS | {"WgtBanks": 16, "WgtDepth": 2**20})

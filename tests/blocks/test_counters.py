@@ -42,8 +42,9 @@ class Bench:
             "macs": gen.integers(self.lanes + 1, size=self.pes),
             "reads": {name: int(gen.integers(banks + 1)) for name, banks in self.banks.items()},
             "hits": {name: int(gen.integers(self.pes + 1)) for name in BANKED},
-            "written": int(gen.integers(2)), "bytes": int(gen.integers(65)),
-        }  # fmt: skip
+            "written": int(gen.integers(2)),
+            "bytes": int(gen.integers(65)),
+        }
 
     async def cycle(self, events: dict, count: int = 1, clear: int = 0) -> None:
         dut, want = self.dut, self.want
@@ -91,9 +92,13 @@ async def extremes(dut):
     await bench.start()
     for state in range(5):
         most = {
-            "states": np.full(bench.pes, state), "macs": np.full(bench.pes, bench.lanes), "reads": bench.banks,
-            "hits": dict.fromkeys(BANKED, bench.pes), "written": 1, "bytes": 64,
-        }  # fmt: skip
+            "states": np.full(bench.pes, state),
+            "macs": np.full(bench.pes, bench.lanes),
+            "reads": bench.banks,
+            "hits": dict.fromkeys(BANKED, bench.pes),
+            "written": 1,
+            "bytes": 64,
+        }
         for _ in range(10):
             await bench.cycle(most)
         await bench.cycle(most, count=0)
@@ -106,4 +111,4 @@ async def extremes(dut):
 @pytest.mark.parametrize("sim, pes, lanes, banks", [("verilator", 64, 16, (8, 16, 4)), ("icarus", 4, 4, (2, 8, 4))])
 def test_counters(sim, pes, lanes, banks):
     parameters = dict(zip(("WgtBanks", "ActBanks", "IdxBanks"), banks, strict=True))
-    run_block("counters", {"NumPe": pes, "NumLanes": lanes} | parameters, sim=sim)
+    run_block("spcore_counters", {"NumPe": pes, "NumLanes": lanes} | parameters, sim=sim)

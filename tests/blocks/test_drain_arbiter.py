@@ -32,7 +32,16 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.tile_w_i, dut.splits_i, dut.oldest_job_i, dut.req_i, dut.info_i, dut.last_i, dut.slot_free_i):
+        for port in (
+            dut.start_i,
+            dut.tile_w_i,
+            dut.splits_i,
+            dut.oldest_job_i,
+            dut.req_i,
+            dut.info_i,
+            dut.last_i,
+            dut.slot_free_i,
+        ):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
@@ -43,7 +52,7 @@ class Bench:
     def may_bind(self, job: int) -> bool:
         free = self.sps * self.stages - len(self.slots)
         oldest_bound = any(slot[0] == self.oldest for slot in self.slots.values())
-        return free > 1 or free == 1 and (self.splits == 1 or job == self.oldest or oldest_bound)
+        return free > 1 or (free == 1 and (self.splits == 1 or job == self.oldest or oldest_bound))
 
     async def cycle(self, request_rate: float, jobs: int) -> None:
         dut, gen = self.dut, self.gen
@@ -53,9 +62,13 @@ class Bench:
                 job = self.next_unit // self.splits
                 height = int(gen.integers(1, 9))
                 self.requests[pe] = {
-                    "job": job, "split": self.splits > 1, "chunk": job % 3, "out_line": job // 3, "tile_h": height,
+                    "job": job,
+                    "split": self.splits > 1,
+                    "chunk": job % 3,
+                    "out_line": job // 3,
+                    "tile_h": height,
                     "tile_w": int(gen.integers(1, 9)),
-                }  # fmt: skip
+                }
                 self.next_unit += 1
         freed = [slot for slot, (_, _, left) in self.slots.items() if left == 0]
         last = self.draining is not None and self.rows == 1
@@ -74,7 +87,9 @@ class Bench:
         if last:
             pe, slot, info = self.draining
             found = SLOT.unpack(int(dut.slot_info_o.value) >> (SLOT.width * slot) & ((1 << SLOT.width) - 1))
-            assert {name: found[name] for name in ("job", "chunk", "out_line")} == {name: info[name] for name in ("job", "chunk", "out_line")}
+            assert {name: found[name] for name in ("job", "chunk", "out_line")} == {
+                name: info[name] for name in ("job", "chunk", "out_line")
+            }
             assert found["npos"] == 8 * (info["tile_h"] - 1) + info["tile_w"]
             assert found["mask"].bit_count() == info["tile_h"] * info["tile_w"]
             if self.slots[slot][1] == self.splits:
@@ -133,6 +148,8 @@ async def rare_requests(dut):
     await run(dut, 2, 0.01)
 
 
-@pytest.mark.parametrize("sim, pes, sps, stages", [("verilator", 16, 2, 2), ("verilator", 4, 1, 2), ("icarus", 4, 2, 2)])
+@pytest.mark.parametrize(
+    "sim, pes, sps, stages", [("verilator", 16, 2, 2), ("verilator", 4, 1, 2), ("icarus", 4, 2, 2)]
+)
 def test_drain_arbiter(sim, pes, sps, stages):
-    run_block("drain_arbiter", {"NumPe": pes, "NumSp": sps, "NumStage": stages}, sim=sim)
+    run_block("spcore_drain_arbiter", {"NumPe": pes, "NumSp": sps, "NumStage": stages}, sim=sim)

@@ -107,10 +107,10 @@ async def random_stalls(dut):
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
 @pytest.mark.parametrize("width, depth", [(8, 4), (33, 5), (1, 2)])
 def test_fifo(width, depth, sim):
-    run_block("fifo", {"Width": width, "Depth": depth}, sim=sim)
+    run_block("spcore_fifo", {"Width": width, "Depth": depth}, sim=sim)
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
 def test_parameter_check(sim):
     with pytest.raises(RuntimeError, match="Depth = 1, expected at least 2"):
-        run_block("fifo", {"Width": 8, "Depth": 1}, sim=sim)
+        run_block("spcore_fifo", {"Width": 8, "Depth": 1}, sim=sim)

@@ -27,11 +27,25 @@ def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
     chunk = size("NumLanes") << (mode[1] - mode[0])
     split_c = -(-c // splits)
     return layer | {
-        "k_log2": mode[0], "m_log2": mode[1], "act_signed": 0, "out_signed": 0, "skip": 1, "in_c": c, "out_k": k,
-        "chunks": -(-k // chunk), "splits": -(-c // split_c), "split_c": split_c, "wgt_base": 16, "par_base": 8,
-        "in_idx_base": 0, "out_idx_base": 4096, "out_act_base": 8192, "out_act_limit": 16384,
-        "clamp_lo": 0, "clamp_hi": 255,
-    }  # fmt: skip
+        "k_log2": mode[0],
+        "m_log2": mode[1],
+        "act_signed": 0,
+        "out_signed": 0,
+        "skip": 1,
+        "in_c": c,
+        "out_k": k,
+        "chunks": -(-k // chunk),
+        "splits": -(-c // split_c),
+        "split_c": split_c,
+        "wgt_base": 16,
+        "par_base": 8,
+        "in_idx_base": 0,
+        "out_idx_base": 4096,
+        "out_act_base": 8192,
+        "out_act_limit": 16384,
+        "clamp_lo": 0,
+        "clamp_hi": 255,
+    }
 
 
 async def start(dut):
@@ -86,12 +100,17 @@ def check_good(layer: dict, derived: dict, table: dict) -> None:
     rs = layer["kernel_r"] * layer["kernel_s"]
     in_lines = layer["lines_y"] * layer["lines_x"]
     want = {
-        "ratio": layer["m_log2"] - layer["k_log2"], "rs": rs, "win_w": win_w,
-        "chunk_k": size("NumLanes") << (layer["m_log2"] - layer["k_log2"]), "in_lines": in_lines,
-        "out_lines": layer["tiles_y"] * layer["tiles_x"], "chunk_vectors": layer["in_c"] * rs,
-        "split_vectors": layer["split_c"] * rs, "split_lines": layer["split_c"] * in_lines,
+        "ratio": layer["m_log2"] - layer["k_log2"],
+        "rs": rs,
+        "win_w": win_w,
+        "chunk_k": size("NumLanes") << (layer["m_log2"] - layer["k_log2"]),
+        "in_lines": in_lines,
+        "out_lines": layer["tiles_y"] * layer["tiles_x"],
+        "chunk_vectors": layer["in_c"] * rs,
+        "split_vectors": layer["split_c"] * rs,
+        "split_lines": layer["split_c"] * in_lines,
         "row_starts": sum(1 << b for b in range(0, 64, layer["line_w"])),
-    }  # fmt: skip
+    }
     wrong = {name: (derived[name], value) for name, value in want.items() if derived[name] != value}
     assert not wrong, f"(found, expected) {wrong}"
     positions = [(y, x) for y in range(layer["tile_h"]) for x in range(layer["tile_w"])]
@@ -111,10 +130,19 @@ async def good_layers(dut):
     for _ in range(60):
         tile_w = int(gen.integers(1, 9))
         layer = descriptor(
-            MODES[gen.integers(7)], c=int(gen.integers(1, 12)), k=int(gen.integers(1, 40)), splits=int(gen.integers(1, 5)),
-            h=int(gen.integers(7, 30)), w=int(gen.integers(7, 30)), r=int(gen.integers(1, 8)), s=int(gen.integers(1, 8)),
-            sy=int(gen.integers(1, 3)), sx=int(gen.integers(1, 3)), tile=(int(gen.integers(1, 4)), tile_w), line=(1, 30),
-        )  # fmt: skip
+            MODES[gen.integers(7)],
+            c=int(gen.integers(1, 12)),
+            k=int(gen.integers(1, 40)),
+            splits=int(gen.integers(1, 5)),
+            h=int(gen.integers(7, 30)),
+            w=int(gen.integers(7, 30)),
+            r=int(gen.integers(1, 8)),
+            s=int(gen.integers(1, 8)),
+            sy=int(gen.integers(1, 3)),
+            sx=int(gen.integers(1, 3)),
+            tile=(int(gen.integers(1, 4)), tile_w),
+            line=(1, 30),
+        )
         layer["splits"] = -(-layer["in_c"] // layer["split_c"])
         code, derived, table = await run_layer(dut, layer, delay=int(gen.integers(0, 20)))
         region = ((layer["tile_h"] - 1) * (1 + layer["stride_y2"]) + layer["kernel_r"]) * (
@@ -127,33 +155,84 @@ async def good_layers(dut):
 
 # (check of docs/architecture.md section 6, changes to a good descriptor)
 BAD = [
-    (1, {"k_log2": 3, "m_log2": 3}), (1, {"k_log2": 1, "m_log2": 1}), (1, {"k_log2": 2, "m_log2": 2}),
-    (1, {"k_log2": 0, "m_log2": 3, "chunks": 1}), (1, {"k_log2": 1, "m_log2": 0}), (1, {"k_log2": 3, "m_log2": 4}),
-    *((2, {name: 0}) for name in (
-        "in_c", "in_h", "in_w", "out_k", "out_h", "out_w", "kernel_r", "kernel_s",
-        "lines_y", "lines_x", "tiles_y", "tiles_x", "chunks", "splits", "split_c")),
-    (3, {"line_h": 0}), (3, {"line_w": 0}), (3, {"line_h": 5, "line_w": 13}),
-    (4, {"lines_y": 4}), (4, {"lines_y": 2}), (4, {"lines_x": 2}), (4, {"line_w": 12}),
-    (5, {"tile_h": 0}), (5, {"tile_w": 0}), (5, {"tile_h": 13, "tile_w": 5}), (5, {"m_log2": 3, "tile_h": 7, "chunks": 2}),
-    (6, {"tiles_y": 4}), (6, {"tiles_y": 2}), (6, {"tiles_x": 3}), (6, {"tiles_x": 1}),
+    (1, {"k_log2": 3, "m_log2": 3}),
+    (1, {"k_log2": 1, "m_log2": 1}),
+    (1, {"k_log2": 2, "m_log2": 2}),
+    (1, {"k_log2": 0, "m_log2": 3, "chunks": 1}),
+    (1, {"k_log2": 1, "m_log2": 0}),
+    (1, {"k_log2": 3, "m_log2": 4}),
+    *(
+        (2, {name: 0})
+        for name in (
+            "in_c",
+            "in_h",
+            "in_w",
+            "out_k",
+            "out_h",
+            "out_w",
+            "kernel_r",
+            "kernel_s",
+            "lines_y",
+            "lines_x",
+            "tiles_y",
+            "tiles_x",
+            "chunks",
+            "splits",
+            "split_c",
+        )
+    ),
+    (3, {"line_h": 0}),
+    (3, {"line_w": 0}),
+    (3, {"line_h": 5, "line_w": 13}),
+    (4, {"lines_y": 4}),
+    (4, {"lines_y": 2}),
+    (4, {"lines_x": 2}),
+    (4, {"line_w": 12}),
+    (5, {"tile_h": 0}),
+    (5, {"tile_w": 0}),
+    (5, {"tile_h": 13, "tile_w": 5}),
+    (5, {"m_log2": 3, "tile_h": 7, "chunks": 2}),
+    (6, {"tiles_y": 4}),
+    (6, {"tiles_y": 2}),
+    (6, {"tiles_x": 3}),
+    (6, {"tiles_x": 1}),
     (7, {"kernel_r": 7, "kernel_s": 7, "tile_h": 7, "tile_w": 7, "tiles_y": 2, "tiles_x": 1, "stride_y2": 1}),
-    (8, {"chunks": 4}), (8, {"chunks": 2}), (8, {"out_k": 25}),
-    (9, {"splits": 3}), (9, {"split_c": 8}), (9, {"split_c": 3}),
-    (10, {"wgt_base": 4096 - 3 * 8 * 6 + 1}), (10, {"wgt_base": 2**24 - 1}), (10, {"in_c": 65535, "split_c": 65535, "splits": 1}),
-    (11, {"par_base": 237}), (11, {"par_base": 2**24 - 1}),
-    (12, {"in_idx_base": 8192 - 8 * 3 + 1}), (12, {"out_idx_base": 8192 - 20 * 6 + 1}), (12, {"in_idx_base": 2**24 - 1}),
-    (13, {"out_act_limit": 16385}), (13, {"out_act_base": 9000, "out_act_limit": 8999}),
-    (14, {"clamp_lo": -1}), (14, {"clamp_lo": 5, "clamp_hi": 4}), (14, {"out_signed": 1, "clamp_lo": -129, "clamp_hi": 0}),
+    (8, {"chunks": 4}),
+    (8, {"chunks": 2}),
+    (8, {"out_k": 25}),
+    (9, {"splits": 3}),
+    (9, {"split_c": 8}),
+    (9, {"split_c": 3}),
+    (10, {"wgt_base": 4096 - 3 * 8 * 6 + 1}),
+    (10, {"wgt_base": 2**24 - 1}),
+    (10, {"in_c": 65535, "split_c": 65535, "splits": 1}),
+    (11, {"par_base": 237}),
+    (11, {"par_base": 2**24 - 1}),
+    (12, {"in_idx_base": 8192 - 8 * 3 + 1}),
+    (12, {"out_idx_base": 8192 - 20 * 6 + 1}),
+    (12, {"in_idx_base": 2**24 - 1}),
+    (13, {"out_act_limit": 16385}),
+    (13, {"out_act_base": 9000, "out_act_limit": 8999}),
+    (14, {"clamp_lo": -1}),
+    (14, {"clamp_lo": 5, "clamp_hi": 4}),
+    (14, {"out_signed": 1, "clamp_lo": -129, "clamp_hi": 0}),
     (14, {"out_signed": 1, "clamp_lo": 0, "clamp_hi": 128}),
-    (15, {"in_h": 6, "lines_y": 2}), (15, {"in_w": 7, "line_w": 7}),
-]  # fmt: skip
+    (15, {"in_h": 6, "lines_y": 2}),
+    (15, {"in_w": 7, "line_w": 7}),
+]
 
 # The last good value beside a bad one.
 GOOD = [
-    {"wgt_base": 4096 - 3 * 8 * 6}, {"par_base": 236}, {"in_idx_base": 8192 - 8 * 3}, {"out_idx_base": 8192 - 20 * 6},
-    {"out_act_base": 9000, "out_act_limit": 9000}, {"out_signed": 1, "clamp_lo": -128, "clamp_hi": 127},
-    {"clamp_lo": 255, "clamp_hi": 255}, {"in_h": 7, "lines_y": 2}, {"out_k": 24},
-]  # fmt: skip
+    {"wgt_base": 4096 - 3 * 8 * 6},
+    {"par_base": 236},
+    {"in_idx_base": 8192 - 8 * 3},
+    {"out_idx_base": 8192 - 20 * 6},
+    {"out_act_base": 9000, "out_act_limit": 9000},
+    {"out_signed": 1, "clamp_lo": -128, "clamp_hi": 127},
+    {"clamp_lo": 255, "clamp_hi": 255},
+    {"in_h": 7, "lines_y": 2},
+    {"out_k": 24},
+]
 
 
 @cocotb.test()
@@ -174,4 +253,4 @@ async def bad_descriptors(dut):
 
 
 def test_layer_setup():
-    run_block("layer_setup", SIZES)
+    run_block("spcore_layer_setup", SIZES)

@@ -56,9 +56,10 @@ async def run(dut, lines, gen, valid_rate: float = 1, ready_rate: float = 1) -> 
             tag, want = due.popleft()
             packed = want[want != 0].astype(np.uint8)
             assert LINE.unpack(dut.line_o.value) == tag | {
-                "bitmap": sum(1 << int(b) for b in np.flatnonzero(want)), "count": len(packed),
+                "bitmap": sum(1 << int(b) for b in np.flatnonzero(want)),
+                "count": len(packed),
                 "bytes": int.from_bytes(packed.tobytes(), "little"),
-            }  # fmt: skip
+            }
         await FallingEdge(dut.clk_i)
         cycles += 1
         assert cycles < 100 * (len(lines) + 10) / min(valid_rate, ready_rate), "stuck"
@@ -104,4 +105,4 @@ async def full_throughput(dut):
 
 @pytest.mark.parametrize("sim, lanes", [("verilator", 8), ("verilator", 32), ("verilator", 64), ("icarus", 16)])
 def test_line_compressor(sim, lanes):
-    run_block("line_compressor", {"SpLanes": lanes}, sim=sim)
+    run_block("spcore_line_compressor", {"SpLanes": lanes}, sim=sim)

@@ -30,9 +30,20 @@ class Bench:
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         dut.rst_ni.value = 0
         for port in (
-            dut.layer_i, dut.derived_i, dut.starving_i, dut.unit_valid_i, dut.unit_i, dut.idx_gnt_i, dut.idx_rvalid_i,
-            dut.idx_rdata_i, dut.act_gnt_i, dut.act_rvalid_i, dut.act_rdata_i, dut.line_ready_i, dut.line_rank_i,
-        ):  # fmt: skip
+            dut.layer_i,
+            dut.derived_i,
+            dut.starving_i,
+            dut.unit_valid_i,
+            dut.unit_i,
+            dut.idx_gnt_i,
+            dut.idx_rvalid_i,
+            dut.idx_rdata_i,
+            dut.act_gnt_i,
+            dut.act_rvalid_i,
+            dut.act_rdata_i,
+            dut.line_ready_i,
+            dut.line_rank_i,
+        ):
             port.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
@@ -53,7 +64,9 @@ class Bench:
             for i in range(8):
                 value = missing.pop(rank + i, None)
                 found = octet[56 - 8 * i : 64 - 8 * i]
-                assert value is None or found == f"{value:08b}", f"byte of rank {rank + i}: {found}, expected {value:08b}"
+                assert value is None or found == f"{value:08b}", (
+                    f"byte of rank {rank + i}: {found}, expected {value:08b}"
+                )
 
     async def run(self, case: Case, units: list[dict], rates: dict) -> int:
         """Pass `units` through and check everything; returns the cycles from the first unit taken to the last line."""
@@ -209,9 +222,9 @@ async def runs_ahead(dut):
 
 @pytest.mark.parametrize("sim, depth", [("verilator", 3), ("verilator", 2), ("icarus", 3)])
 def test_line_fetch(sim, depth):
-    run_block("line_fetch", {"LineDepth": depth}, sim=sim)
+    run_block("spcore_line_fetch", {"LineDepth": depth}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="LineDepth = 1, expected at least 2"):
-        run_block("line_fetch", {"LineDepth": 1})
+        run_block("spcore_line_fetch", {"LineDepth": 1})

@@ -28,8 +28,16 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.layer_i, dut.derived_i, dut.unit_valid_i, dut.unit_i, dut.idx_gnt_i, dut.idx_rvalid_i,
-                     dut.idx_rdata_i, dut.entry_ready_i):  # fmt: skip
+        for port in (
+            dut.layer_i,
+            dut.derived_i,
+            dut.unit_valid_i,
+            dut.unit_i,
+            dut.idx_gnt_i,
+            dut.idx_rvalid_i,
+            dut.idx_rdata_i,
+            dut.entry_ready_i,
+        ):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
@@ -122,9 +130,9 @@ async def throughput(dut):
 
 @pytest.mark.parametrize("sim, depth, cases", [("verilator", 3, 60), ("icarus", 2, 15)])
 def test_line_walk(sim, depth, cases):
-    run_block("line_walk", {"IdxDepth": depth}, sim=sim, env={"Cases": str(cases)})
+    run_block("spcore_line_walk", {"IdxDepth": depth}, sim=sim, env={"Cases": str(cases)})
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="IdxDepth = 1, expected at least 2"):
-        run_block("line_walk", {"IdxDepth": 1})
+        run_block("spcore_line_walk", {"IdxDepth": 1})

@@ -29,10 +29,14 @@ async def start(dut) -> int:
 def random_line(gen, number: int) -> dict:
     count = int(gen.choice([0, 64, gen.integers(65)]))
     return {
-        "job": number & 0xFFFF, "channel": int(gen.integers(2**16)), "out_line": int(gen.integers(2**24)),
-        "job_end": bool(gen.integers(2)), "bitmap": (1 << count) - 1, "count": count,
+        "job": number & 0xFFFF,
+        "channel": int(gen.integers(2**16)),
+        "out_line": int(gen.integers(2**24)),
+        "job_end": bool(gen.integers(2)),
+        "bitmap": (1 << count) - 1,
+        "count": count,
         "bytes": int.from_bytes(gen.integers(1, 256, count).astype("u1").tobytes(), "little"),
-    }  # fmt: skip
+    }
 
 
 async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: float) -> int:
@@ -70,8 +74,11 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
             sp, line = finished = accepted.popleft()
             assert written == {
                 "idx_addr": (layer["out_idx_base"] + line["channel"] * out_lines + line["out_line"]) % 2**24,
-                "ptr": next_word, "bitmap": line["bitmap"], "words": -(-line["count"] // 8), "bytes": line["bytes"],
-            }  # fmt: skip
+                "ptr": next_word,
+                "bitmap": line["bitmap"],
+                "words": -(-line["count"] // 8),
+                "bytes": line["bytes"],
+            }
             assert bytes_written == line["count"]
             next_word += written["words"]
             assert next_word <= layer["out_act_limit"]
@@ -129,4 +136,4 @@ async def full_throughput(dut):
 
 @pytest.mark.parametrize("sim, sps", [("verilator", 1), ("verilator", 2), ("verilator", 3), ("icarus", 2)])
 def test_line_writer(sim, sps):
-    run_block("line_writer", {"NumSp": sps}, sim=sim)
+    run_block("spcore_line_writer", {"NumSp": sps}, sim=sim)

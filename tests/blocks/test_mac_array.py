@@ -51,7 +51,9 @@ async def random_emissions(dut):
     for k, m in MODES * 2:
         signed = bool(gen.integers(2))
         positions = min(64, 128 * k // m)
-        dut.layer_i.value = LAYER.pack({"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1, "act_signed": signed})
+        dut.layer_i.value = LAYER.pack(
+            {"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1, "act_signed": signed}
+        )
         dut.derived_i.value = DERIVED.pack({"ratio": (m // k).bit_length() - 1})
         vector, loaded, ends = None, None, 0
         for _ in range(150):
@@ -88,9 +90,9 @@ async def random_emissions(dut):
 
 @pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus")])
 def test_mac_array(lanes, sim):
-    run_block("mac_array", {"NumLanes": lanes}, sim=sim)
+    run_block("spcore_mac_array", {"NumLanes": lanes}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="NumLanes = 6, expected a multiple of 4"):
-        run_block("mac_array", {"NumLanes": 6})
+        run_block("spcore_mac_array", {"NumLanes": 6})

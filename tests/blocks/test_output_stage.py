@@ -65,15 +65,29 @@ class Bench:
     async def reset(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.layer_i, dut.derived_i, dut.oldest_job_i, dut.drain_req_i, dut.drain_info_i,
-                     dut.drain_valid_i, dut.drain_row_i, dut.drain_last_i, dut.drain_data_i, dut.par_i, dut.lw_ready_i):  # fmt: skip
+        for port in (
+            dut.start_i,
+            dut.layer_i,
+            dut.derived_i,
+            dut.oldest_job_i,
+            dut.drain_req_i,
+            dut.drain_info_i,
+            dut.drain_valid_i,
+            dut.drain_row_i,
+            dut.drain_last_i,
+            dut.drain_data_i,
+            dut.par_i,
+            dut.lw_ready_i,
+        ):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
         dut.rst_ni.value = 1
 
-    async def run(self, work: LayerOfJobs, delay, ready_rate: float = 1.0, per_pe: int = 2, overflow: bool = False) -> list[int]:
+    async def run(
+        self, work: LayerOfJobs, delay, ready_rate: float = 1.0, per_pe: int = 2, overflow: bool = False
+    ) -> list[int]:
         """`delay(job, unit)`: cycles that a unit computes. Returns the cycles in which jobs ended."""
         dut, p, d = self.dut, self.p, work.layer
         dut.layer_i.value, dut.derived_i.value = LAYER.pack(d), DERIVED.pack(work.derived)
@@ -187,7 +201,9 @@ async def every_tile_shape(dut):
     gen = rng()
     bench = Bench(dut, gen)
     await bench.reset()
-    for ratio, shapes in enumerate([[(1, 64), (64, 1), (8, 8)], [(1, 64), (64, 1), (8, 8)], [(1, 32), (32, 1), (4, 8)]]):
+    for ratio, shapes in enumerate(
+        [[(1, 64), (64, 1), (8, 8)], [(1, 64), (64, 1), (8, 8)], [(1, 32), (32, 1), (4, 8)]]
+    ):
         for h, w in shapes:
             work = LayerOfJobs(gen, bench.p["NumLanes"], ratio=ratio, tile_h=h, tile_w=w, tiles=(2, 2), chunks=1)
             await bench.run(work, lambda job, unit: 0)
@@ -212,9 +228,17 @@ async def overflow(dut):
     await bench.reset()
     for words in (0, 1, 9, 40):
         work = LayerOfJobs(
-            gen, bench.p["NumLanes"], tile_w=16, tile_h=2, tiles=(2, 2), chunks=2, ratio=1, splits=2, words=words,
+            gen,
+            bench.p["NumLanes"],
+            tile_w=16,
+            tile_h=2,
+            tiles=(2, 2),
+            chunks=2,
+            ratio=1,
+            splits=2,
+            words=words,
             clamp=(1, 255),  # no value is 0, so every line needs room
-        )  # fmt: skip
+        )
         await bench.run(work, lambda job, unit: 0, 0.7, overflow=True)
         await bench.run(LayerOfJobs(gen, bench.p["NumLanes"], tiles=(1, 2)), lambda job, unit: 0)
 
@@ -228,9 +252,17 @@ async def throughput(dut):
     p = bench.p
     for ratio, (h, w) in enumerate([(1, 64), (1, 64), (1, 32)]):
         work = LayerOfJobs(
-            gen, p["NumLanes"], ratio=ratio, tile_h=h, tile_w=w, tiles=(6, 4), chunks=1, out_k=p["NumLanes"] << ratio,
-            splits=1, full_tiles=True,
-        )  # fmt: skip
+            gen,
+            p["NumLanes"],
+            ratio=ratio,
+            tile_h=h,
+            tile_w=w,
+            tiles=(6, 4),
+            chunks=1,
+            out_k=p["NumLanes"] << ratio,
+            splits=1,
+            full_tiles=True,
+        )
         ends = await bench.run(work, lambda job, unit: 0)
         measured = (ends[-1] - ends[7]) * p["NumSp"] / (len(ends) - 8)  # cycles a job takes a streaming processor
         lines = p["NumLanes"] << ratio
@@ -239,7 +271,9 @@ async def throughput(dut):
         # Limits: positions a cycle; the drains, one at a time with a gap of 2 cycles; one line a cycle from all streaming
         # processors; and a slot, which is filled and read in turn.
         limit = max(beats, (rows + 2) * p["NumSp"], lines * p["NumSp"], (rows + beats + 7) / p["NumStage"])
-        dut._log.info(f"ratio {1 << ratio}: {measured:.1f} cycles a job and streaming processor, limit {limit}, {beats} beats")
+        dut._log.info(
+            f"ratio {1 << ratio}: {measured:.1f} cycles a job and streaming processor, limit {limit}, {beats} beats"
+        )
         assert 0.9 * limit <= measured <= 1.03 * limit + 1
         if (p["SpLanes"], p["NumSp"], p["NumStage"], lines * h * w) == (32, 2, 2, 2048) and ratio == 1:
             assert 64 <= measured <= 70
@@ -258,11 +292,12 @@ async def throughput(dut):
 )
 def test_output_stage(sim, pes, lanes, sps, sp_lanes, stages, layers):
     run_block(
-        "output_stage",
+        "spcore_output_stage",
         {"NumPe": pes, "NumLanes": lanes, "NumSp": sps, "SpLanes": sp_lanes, "NumStage": stages},
-        sim=sim, env={"Layers": str(layers)},
+        sim=sim,
+        env={"Layers": str(layers)},
         testcase=["random_layers", "overflow"] if sim == "icarus" else None,  # the generated Verilog is slow there
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,4 +310,4 @@ def test_output_stage(sim, pes, lanes, sps, sp_lanes, stages, layers):
 )
 def test_parameter_check(parameters, message):
     with pytest.raises(RuntimeError, match=message):
-        run_block("output_stage", parameters)
+        run_block("spcore_output_stage", parameters)

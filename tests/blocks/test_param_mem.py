@@ -43,4 +43,4 @@ async def random_accesses(dut):
 
 @pytest.mark.parametrize("sim, depth, ports", [("verilator", 100, 2), ("verilator", 64, 1), ("icarus", 20, 3)])
 def test_param_mem(sim, depth, ports):
-    run_block("param_mem", {"Depth": depth, "NumRead": ports}, sim=sim)
+    run_block("spcore_param_mem", {"Depth": depth, "NumRead": ports}, sim=sim)

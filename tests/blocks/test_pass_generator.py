@@ -50,7 +50,10 @@ def expected(g: dict, region: dict, bitmap: int) -> tuple[list[dict], list[int],
     segments = segments or [{"bits": 0, "first_of_pass": 0}]
     for number, segment in enumerate(segments):
         last = number == len(segments) - 1
-        segment |= {"release_region": int(last and not region["empty"]), "last_of_unit": int(last and region["last_of_unit"])}
+        segment |= {
+            "release_region": int(last and not region["empty"]),
+            "last_of_unit": int(last and region["last_of_unit"]),
+        }
         if segment["bits"]:
             segment["buffer"] = region["buffer"]
         if segment["last_of_unit"]:
@@ -63,9 +66,13 @@ def random_regions(gen, g: dict, units: int) -> list[tuple[dict, int]]:
     regions, buffer = [], 0
     for number in range(units):
         unit = {
-            "job": number, "split": number % 2, "chunk": number, "out_line": int(gen.integers(2**24)),
-            "tile_h": int(gen.integers(1, g["tile_h"] + 1)), "tile_w": int(gen.integers(1, g["tile_w"] + 1)),
-        }  # fmt: skip
+            "job": number,
+            "split": number % 2,
+            "chunk": number,
+            "out_line": int(gen.integers(2**24)),
+            "tile_h": int(gen.integers(1, g["tile_h"] + 1)),
+            "tile_w": int(gen.integers(1, g["tile_w"] + 1)),
+        }
         if gen.random() < 0.5:
             unit |= {"tile_h": g["tile_h"], "tile_w": g["tile_w"]}
         size = ((g["tile_h"] - 1) * g["sy"] + g["r"]) * g["win_w"]
@@ -77,9 +84,12 @@ def random_regions(gen, g: dict, units: int) -> list[tuple[dict, int]]:
             if gen.random() < 0.4:
                 bitmap = 1 << int(gen.integers(size))
             region = {
-                "buffer": 0 if empty else buffer, "empty": int(empty), "last_of_unit": int(last),
-                "wgt_addr": int(gen.integers(2**23)), "unit": unit,
-            }  # fmt: skip
+                "buffer": 0 if empty else buffer,
+                "empty": int(empty),
+                "last_of_unit": int(last),
+                "wgt_addr": int(gen.integers(2**23)),
+                "unit": unit,
+            }
             buffer = (buffer + (not empty)) % 4
             regions.append((region, bitmap))
     return regions
@@ -89,7 +99,15 @@ async def start(dut) -> None:
     dut.rst_ni.value = 0
     await Timer(1, "ns")  # no clock edge before the reset
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for name in ("layer_i", "derived_i", "region_valid_i", "region_i", "region_bitmap_i", "wgt_ready_i", "segment_ready_i"):
+    for name in (
+        "layer_i",
+        "derived_i",
+        "region_valid_i",
+        "region_i",
+        "region_bitmap_i",
+        "wgt_ready_i",
+        "segment_ready_i",
+    ):
         getattr(dut, name).value = 0
     await FallingEdge(dut.clk_i)
     await FallingEdge(dut.clk_i)
@@ -184,9 +202,9 @@ async def full_rate(dut):
 
 @pytest.mark.parametrize("region, sim", [(128, "verilator"), (512, "verilator"), (256, "icarus")])
 def test_pass_generator(region, sim):
-    run_block("pass_generator", {"RegionPos": region}, sim=sim)
+    run_block("spcore_pass_generator", {"RegionPos": region}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="RegionPos = 100, expected a multiple of 64 from 128 to 512"):
-        run_block("pass_generator", {"RegionPos": 100})
+        run_block("spcore_pass_generator", {"RegionPos": 100})

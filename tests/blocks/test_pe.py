@@ -49,7 +49,17 @@ class Bench:
         self.dut.rst_ni.value = 0
         await Timer(1, "ns")  # no clock edge before the reset
         cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
-        for name in ("layer_i", "derived_i", "tab_we_i", "tab_q_i", "tab_p_i", "unit_valid_i", "unit_i", "count_i", "drain_gnt_i"):
+        for name in (
+            "layer_i",
+            "derived_i",
+            "tab_we_i",
+            "tab_q_i",
+            "tab_p_i",
+            "unit_valid_i",
+            "unit_i",
+            "count_i",
+            "drain_gnt_i",
+        ):
             self.port(name).value = 0
         for memory in self.memories:
             for signal in ("gnt_i", "rvalid_i", "rdata_i"):
@@ -138,7 +148,9 @@ class Bench:
 def check(work: Work, unit: dict, info: dict, rows: list[int]) -> None:
     """Compare one unit's drain with the convolution."""
     assert info == {name: unit[name] for name in info}
-    found = np.frombuffer(b"".join(row.to_bytes(16 * work.lanes, "little") for row in rows), "<i4").reshape(len(rows), -1)
+    found = np.frombuffer(b"".join(row.to_bytes(16 * work.lanes, "little") for row in rows), "<i4").reshape(
+        len(rows), -1
+    )
     want = work.accumulators(unit)
     assert found.shape == want.shape, f"{len(rows)} rows, expected {len(want)}"
     wrong = np.argwhere(found != want)
@@ -235,8 +247,8 @@ async def throughput(dut):
 
 @pytest.mark.parametrize("lanes, region, regions", [(4, 256, 2), (8, 512, 4), (16, 512, 4)])
 def test_pe(lanes, region, regions):
-    run_block("pe", {"NumLanes": lanes, "RegionPos": region, "NumRegions": regions}, env={"LAYERS": "6"})
+    run_block("spcore_pe", {"NumLanes": lanes, "RegionPos": region, "NumRegions": regions}, env={"LAYERS": "6"})
 
 
 def test_pe_icarus():
-    run_block("pe", {"NumLanes": 4, "RegionPos": 256, "NumRegions": 2}, sim="icarus", env={"LAYERS": "1"})
+    run_block("spcore_pe", {"NumLanes": 4, "RegionPos": 256, "NumRegions": 2}, sim="icarus", env={"LAYERS": "1"})

@@ -10,8 +10,15 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.windows import (
-    Case, expected_lines, expected_regions, layer_fields, make_case, make_unit, random_case, random_unit,
-)  # fmt: skip
+    Case,
+    expected_lines,
+    expected_regions,
+    layer_fields,
+    make_case,
+    make_unit,
+    random_case,
+    random_unit,
+)
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -33,9 +40,16 @@ class Bench:
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         dut.rst_ni.value = 0
         for port in (
-            dut.layer_i, dut.derived_i, dut.line_valid_i, dut.line_i, dut.line_bytes_i, dut.region_ready_i,
-            dut.byte_buf_i, dut.byte_off_i, dut.release_i,
-        ):  # fmt: skip
+            dut.layer_i,
+            dut.derived_i,
+            dut.line_valid_i,
+            dut.line_i,
+            dut.line_bytes_i,
+            dut.region_ready_i,
+            dut.byte_buf_i,
+            dut.byte_off_i,
+            dut.release_i,
+        ):
             port.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
@@ -221,7 +235,7 @@ async def throughput(dut):
     [(512, 4, "verilator"), (256, 2, "verilator"), (64, 3, "verilator"), (256, 2, "icarus")],
 )
 def test_region_loader(region_pos, regions, sim):
-    run_block("region_loader", {"RegionPos": region_pos, "NumRegions": regions}, sim=sim)
+    run_block("spcore_region_loader", {"RegionPos": region_pos, "NumRegions": regions}, sim=sim)
 
 
 @pytest.mark.parametrize(
@@ -233,4 +247,4 @@ def test_region_loader(region_pos, regions, sim):
 )
 def test_parameter_check(parameters, message):
     with pytest.raises(RuntimeError, match=message):
-        run_block("region_loader", parameters)
+        run_block("spcore_region_loader", parameters)

@@ -111,4 +111,4 @@ async def ties_round_up(dut):
 
 @pytest.mark.parametrize("sim, lanes", [("verilator", 8), ("verilator", 32), ("icarus", 8)])
 def test_requantize(sim, lanes):
-    run_block("requantize", {"SpLanes": lanes}, sim=sim)
+    run_block("spcore_requantize", {"SpLanes": lanes}, sim=sim)

@@ -22,7 +22,15 @@ class Bench:
 
     async def start(self):
         self.sink = await reset(
-            self.dut, line_sink, start_i=0, idx_base_i=0, lines_i=0, lr_ready_i=0, lr_rvalid_i=0, lr_bitmap_i=0, lr_bytes_i=0
+            self.dut,
+            line_sink,
+            start_i=0,
+            idx_base_i=0,
+            lines_i=0,
+            lr_ready_i=0,
+            lr_rvalid_i=0,
+            lr_bitmap_i=0,
+            lr_bytes_i=0,
         )
         self.ready, self.latency = None, (1, 1)
         self.lines: dict[int, tuple[int, bytes]] = {}
@@ -58,7 +66,9 @@ class Bench:
         while True:
             await RisingEdge(dut.clk_i)
             valid = bool(dut.m_axis_tvalid.value)
-            beat = tuple(int(p.value) for p in (dut.m_axis_tdata, dut.m_axis_tkeep, dut.m_axis_tlast)) if valid else None
+            beat = (
+                tuple(int(p.value) for p in (dut.m_axis_tdata, dut.m_axis_tkeep, dut.m_axis_tlast)) if valid else None
+            )
             assert waiting is None or waiting == beat
             taken = valid and bool(dut.m_axis_tready.value)
             waiting = None if taken or not dut.rst_ni.value else beat
@@ -176,9 +186,9 @@ async def reset_in_a_transfer(dut):
 
 @pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
 def test_result_streamer(width, sim):
-    run_block("result_streamer", {"StreamBytes": width}, sim=sim)
+    run_block("spcore_result_streamer", {"StreamBytes": width}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="StreamBytes = 128, expected 8, 16, 32 or 64"):
-        run_block("result_streamer", {"StreamBytes": 128})
+        run_block("spcore_result_streamer", {"StreamBytes": 128})

@@ -48,9 +48,9 @@ async def random_requests(dut):
 
 @pytest.mark.parametrize("sim, requests", [("verilator", 2), ("verilator", 5), ("verilator", 64), ("icarus", 4)])
 def test_round_robin(sim, requests):
-    run_block("round_robin", {"NumReq": requests}, sim=sim)
+    run_block("spcore_round_robin", {"NumReq": requests}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="NumReq = 1, expected at least 2"):
-        run_block("round_robin", {"NumReq": 1})
+        run_block("spcore_round_robin", {"NumReq": 1})

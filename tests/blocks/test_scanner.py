@@ -34,7 +34,17 @@ class Bench:
         dut.rst_ni.value = 0
         await Timer(1, "ns")  # no clock edge before the reset
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for name in ("tab_we_i", "tab_q_i", "tab_p_i", "segment_valid_i", "segment_i", "wgt_valid_i", "wgt_vector_i", "byte_i", "unblock_i"):
+        for name in (
+            "tab_we_i",
+            "tab_q_i",
+            "tab_p_i",
+            "segment_valid_i",
+            "segment_i",
+            "wgt_valid_i",
+            "wgt_vector_i",
+            "byte_i",
+            "unblock_i",
+        ):
             getattr(dut, name).value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
@@ -106,7 +116,9 @@ class Bench:
             if dut.emit_load_o.value:
                 loaded = int(dut.emit_vector_o.value)
             if dut.emit_valid_o.value or dut.emit_end_o.value:
-                assert found == want[: len(found)], f"{len(found)}: found {found[-2:]}, expected {want[len(found) - 2 : len(found)]}"
+                assert found == want[: len(found)], (
+                    f"{len(found)}: found {found[-2:]}, expected {want[len(found) - 2 : len(found)]}"
+                )
                 idle = 0
             taken = offered and bool(dut.segment_ready_o.value)
             sent, offered = sent + taken, offered and not taken
@@ -136,10 +148,18 @@ def random_units(gen, count: int, density: float) -> list[list[dict]]:
             base = int(gen.integers(int(os.environ["RegionPos"]) // 64))
             room = int(os.environ["RegionPos"]) - 64 * base - 64
             first = int(bool(bits) and (not unit or gen.random() < 0.7))
-            unit.append({
-                "bits": bits, "base": base, "offset": int(gen.integers(0, room + 1)), "buffer": int(gen.integers(4)),
-                "first_of_pass": first, "release_region": release, "last_of_unit": 0, "unit": info,
-            })  # fmt: skip
+            unit.append(
+                {
+                    "bits": bits,
+                    "base": base,
+                    "offset": int(gen.integers(0, room + 1)),
+                    "buffer": int(gen.integers(4)),
+                    "first_of_pass": first,
+                    "release_region": release,
+                    "last_of_unit": 0,
+                    "unit": info,
+                }
+            )
             if bits and not any(s["first_of_pass"] for s in unit):
                 unit[-1]["first_of_pass"] = 1
         if gen.random() < 0.3:
@@ -167,7 +187,9 @@ async def no_bubble(dut):
     await bench.start()
     for density in (0.01, 0.1, 0.5):
         (unit,) = random_units(bench.gen, 1, density)
-        unit = [s | {"bits": s["bits"] or 1, "first_of_pass": int(n == 0 or s["first_of_pass"])} for n, s in enumerate(unit)]
+        unit = [
+            s | {"bits": s["bits"] or 1, "first_of_pass": int(n == 0 or s["first_of_pass"])} for n, s in enumerate(unit)
+        ]
         bench.busy = []
         await bench.run([unit], 1.0, 1.0)
         first = bench.busy.index(True)
@@ -176,4 +198,4 @@ async def no_bubble(dut):
 
 @pytest.mark.parametrize("region, sim", [(128, "verilator"), (512, "verilator"), (256, "icarus")])
 def test_scanner(region, sim):
-    run_block("scanner", {"NumLanes": 4, "RegionPos": region}, sim=sim)
+    run_block("spcore_scanner", {"NumLanes": 4, "RegionPos": region}, sim=sim)

@@ -23,16 +23,22 @@ def random_layer(gen, jobs_limit: int) -> tuple[dict, dict]:
         channels = int(gen.integers(1, 40))
         split_c = -(-channels // int(gen.choice([1, 1, 2, 5, channels])))
         layer |= {
-            "in_c": channels, "split_c": split_c, "splits": -(-channels // split_c),
-            "chunks": int(gen.integers(1, 6)), "wgt_base": int(gen.integers(0, 1000)),
-        }  # fmt: skip
+            "in_c": channels,
+            "split_c": split_c,
+            "splits": -(-channels // split_c),
+            "chunks": int(gen.integers(1, 6)),
+            "wgt_base": int(gen.integers(0, 1000)),
+        }
         if layer["tiles_y"] * layer["tiles_x"] * layer["chunks"] <= jobs_limit:
             break
     rs, in_lines = layer["kernel_r"] * layer["kernel_s"], layer["lines_y"] * layer["lines_x"]
     return layer, {
-        "rs": rs, "in_lines": in_lines, "chunk_vectors": channels * rs,
-        "split_vectors": split_c * rs, "split_lines": split_c * in_lines,
-    }  # fmt: skip
+        "rs": rs,
+        "in_lines": in_lines,
+        "chunk_vectors": channels * rs,
+        "split_vectors": split_c * rs,
+        "split_lines": split_c * in_lines,
+    }
 
 
 def expected_units(layer: dict, derived: dict) -> list[dict]:
@@ -42,10 +48,12 @@ def expected_units(layer: dict, derived: dict) -> list[dict]:
             for split in range(layer["splits"]):
                 first = split * layer["split_c"]
                 unit = tile | {
-                    "job": job, "split": int(layer["splits"] > 1), "chunk": chunk,
+                    "job": job,
+                    "split": int(layer["splits"] > 1),
+                    "chunk": chunk,
                     "channels": min(layer["split_c"], layer["in_c"] - first),
                     "wgt_addr": layer["wgt_base"] + (chunk * layer["in_c"] + first) * derived["rs"],
-                }  # fmt: skip
+                }
                 if "idx_addr" in tile:
                     unit["idx_addr"] = tile["idx_addr"] + first * derived["in_lines"]
                 units.append(unit)
@@ -56,7 +64,15 @@ def expected_units(layer: dict, derived: dict) -> list[dict]:
 async def start(dut):
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     dut.rst_ni.value = 0
-    for port in (dut.start_i, dut.layer_i, dut.derived_i, dut.unit_ready_i, dut.pe_free_i, dut.job_done_i, dut.job_done_id_i):
+    for port in (
+        dut.start_i,
+        dut.layer_i,
+        dut.derived_i,
+        dut.unit_ready_i,
+        dut.pe_free_i,
+        dut.job_done_i,
+        dut.job_done_id_i,
+    ):
         port.value = 0
     await FallingEdge(dut.clk_i)
     await FallingEdge(dut.clk_i)
@@ -117,7 +133,7 @@ async def run_layer(dut, layer: dict, derived: dict, finish_rate: float, gen) ->
         valid, unit = int(dut.unit_valid_o.value), UNIT.unpack(dut.unit_o.value)
         running, all_done, oldest = dut.running_o.value, dut.all_done_o.value, int(dut.oldest_job_o.value)
         await FallingEdge(dut.clk_i)
-        assert running == (0 < issued), "running from the cycle after the first unit to the end"
+        assert running == (issued > 0), "running from the cycle after the first unit to the end"
         assert all(job in done_before for job in range(oldest)), f"job {oldest} is not the oldest open one"
         assert all_done == (issued == len(units) and len(done_before) == jobs)
         if all_done:
@@ -178,4 +194,4 @@ async def slow_job_closes_the_window(dut):
 
 @pytest.mark.parametrize("pes, sps", [(4, 2), (16, 1)])
 def test_scheduler(pes, sps):
-    run_block("scheduler", {"NumPe": pes, "NumSp": sps})
+    run_block("spcore_scheduler", {"NumPe": pes, "NumSp": sps})

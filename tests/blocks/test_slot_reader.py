@@ -49,7 +49,7 @@ class Bench(SlotBench):
         await RisingEdge(dut.clk_i)
         full = self.full
         present = self.beats[0] if self.beats and (ready or not held) else None
-        will_take = full and (not self.beats or present and len(self.beats) == 1)
+        will_take = full and (not self.beats or (present and len(self.beats) == 1))
 
         assert dut.valid_o.value == (held is not None)
         if held:
@@ -110,9 +110,16 @@ async def every_length(dut):
     for ratio, longest in enumerate((64, 64, 32)):
         for n in range(1, longest + 1):
             work = LayerOfJobs(
-                bench.gen, lanes, ratio=ratio, tile_h=1, tile_w=n, tiles=(1, 1), chunks=1, out_k=1 + n % 2,
+                bench.gen,
+                lanes,
+                ratio=ratio,
+                tile_h=1,
+                tile_w=n,
+                tiles=(1, 1),
+                chunks=1,
+                out_k=1 + n % 2,
                 full_tiles=True,
-            )  # fmt: skip
+            )
             await bench.run(work)
 
 
@@ -125,9 +132,16 @@ async def cut_chunks(dut):
         chunk_k = int(os.environ["NumLanes"]) << ratio
         for left in (1, 2, chunk_k - 1, chunk_k):
             work = LayerOfJobs(
-                bench.gen, chunk_k >> ratio, ratio=ratio, tile_h=1, tile_w=9, tiles=(1, 1), chunks=2,
-                out_k=chunk_k + left, splits=1,
-            )  # fmt: skip
+                bench.gen,
+                chunk_k >> ratio,
+                ratio=ratio,
+                tile_h=1,
+                tile_w=9,
+                tiles=(1, 1),
+                chunks=2,
+                out_k=chunk_k + left,
+                splits=1,
+            )
             await bench.run(work, ready_rate=0.8)
 
 
@@ -147,4 +161,6 @@ async def without_a_gap(dut):
 
 @pytest.mark.parametrize("lanes, sp_lanes, stages, layers", [(4, 16, 1, 6), (16, 32, 3, 3)])
 def test_slot_reader(lanes, sp_lanes, stages, layers):
-    run_block("slot_reader", {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages}, env={"Layers": str(layers)})
+    run_block(
+        "spcore_slot_reader", {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages}, env={"Layers": str(layers)}
+    )

@@ -45,7 +45,7 @@ class Bench:
         dut.read_i.value, dut.take_i.value = read is not None, take
         dut.select_i.value, dut.row_i.value, dut.low_i.value = select, read_row, low
         await FallingEdge(dut.clk_i)
-        self.full = self.ended or self.full and not take
+        self.full = self.ended or (self.full and not take)
         self.ended = fill is not None and end
         if fill:
             self.memory[:, row] = self.memory[:, row] + words if add else words
@@ -144,4 +144,4 @@ async def words_stay(dut):
 
 @pytest.mark.parametrize("banks", [16, 32])
 def test_staging_buffer(banks):
-    run_block("staging_buffer", {"NumBanks": banks})
+    run_block("spcore_staging_buffer", {"NumBanks": banks})

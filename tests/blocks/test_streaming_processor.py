@@ -24,12 +24,16 @@ def packed_lines(work: LayerOfJobs, job: Job) -> list[dict]:
     first = job.info["chunk"] * work.derived["chunk_k"]
     return [
         {
-            "job": job.number, "channel": first + i, "out_line": job.info["out_line"],
-            "job_end": i + 1 == len(job.lines), "bitmap": int(lines.bitmaps[i, 0]), "count": len(packed),
+            "job": job.number,
+            "channel": first + i,
+            "out_line": job.info["out_line"],
+            "job_end": i + 1 == len(job.lines),
+            "bitmap": int(lines.bitmaps[i, 0]),
+            "count": len(packed),
             "bytes": int.from_bytes(packed.tobytes(), "little"),
         }
         for i, packed in enumerate(lines.packed())
-    ]  # fmt: skip
+    ]
 
 
 async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_rate: float = 1) -> int:
@@ -83,9 +87,17 @@ async def throughput(dut):
     lanes, width = int(os.environ["NumLanes"]), int(os.environ["SpLanes"])
     for ratio, shape in enumerate([(8, 8), (1, 64), (4, 8)]):
         work = LayerOfJobs(
-            bench.gen, lanes, ratio=ratio, tile_h=shape[0], tile_w=shape[1], tiles=(2, 2), chunks=1,
-            out_k=lanes << ratio, splits=1, full_tiles=True,
-        )  # fmt: skip
+            bench.gen,
+            lanes,
+            ratio=ratio,
+            tile_h=shape[0],
+            tile_w=shape[1],
+            tiles=(2, 2),
+            chunks=1,
+            out_k=lanes << ratio,
+            splits=1,
+            full_tiles=True,
+        )
         beats = len(work.jobs) * (lanes << ratio) * max(1, shape[0] * shape[1] // width)
         latency = 2 + 3 + 2  # of slot_reader, requantize and line_compressor
         assert await run(bench, work) == beats + latency
@@ -94,6 +106,8 @@ async def throughput(dut):
 @pytest.mark.parametrize("sim, lanes, sp_lanes, stages, layers", [("verilator", 4, 8, 3, 5), ("icarus", 4, 16, 2, 1)])
 def test_streaming_processor(sim, lanes, sp_lanes, stages, layers):
     run_block(
-        "streaming_processor", {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages},
-        sim=sim, env={"Layers": str(layers)},
-    )  # fmt: skip
+        "spcore_streaming_processor",
+        {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages},
+        sim=sim,
+        env={"Layers": str(layers)},
+    )

@@ -36,4 +36,4 @@ async def every_tile(dut):
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
 def test_tile_mask(sim):
-    run_block("tile_mask", sim=sim)
+    run_block("spcore_tile_mask", sim=sim)

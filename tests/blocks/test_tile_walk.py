@@ -31,19 +31,42 @@ def expected_tiles(layer: dict) -> list[dict]:
     sy, sx = 1 + layer["stride_y2"], 1 + layer["stride_x2"]
     tiles = []
     for row in tile_rows(layer["tiles_y"]):
-        y = axis(row, layer["tile_h"], layer["out_h"], layer["in_h"], sy, layer["pad_top"], layer["kernel_r"], layer["line_h"])
+        y = axis(
+            row,
+            layer["tile_h"],
+            layer["out_h"],
+            layer["in_h"],
+            sy,
+            layer["pad_top"],
+            layer["kernel_r"],
+            layer["line_h"],
+        )
         for col in range(layer["tiles_x"]):
-            x = axis(col, layer["tile_w"], layer["out_w"], layer["in_w"], sx, layer["pad_left"], layer["kernel_s"], layer["line_w"])
+            x = axis(
+                col,
+                layer["tile_w"],
+                layer["out_w"],
+                layer["in_w"],
+                sx,
+                layer["pad_left"],
+                layer["kernel_s"],
+                layer["line_w"],
+            )
             tile = {
                 "out_line": row * layer["tiles_x"] + col,
-                "tile_h": y["size"], "tile_w": x["size"], "win_y": y["origin"], "win_x": x["origin"],
-                "lines_y": len(y["blocks"]), "lines_x": len(x["blocks"]),
-            }  # fmt: skip
+                "tile_h": y["size"],
+                "tile_w": x["size"],
+                "win_y": y["origin"],
+                "win_x": x["origin"],
+                "lines_y": len(y["blocks"]),
+                "lines_x": len(x["blocks"]),
+            }
             if y["blocks"] and x["blocks"]:
                 tile |= {
-                    "line_y": y["first"] * layer["line_h"], "line_x": x["first"] * layer["line_w"],
+                    "line_y": y["first"] * layer["line_h"],
+                    "line_x": x["first"] * layer["line_w"],
                     "idx_addr": layer["in_idx_base"] + y["first"] * layer["lines_x"] + x["first"],
-                }  # fmt: skip
+                }
             tiles.append(tile)
     return tiles
 
@@ -53,12 +76,26 @@ def geometry(h, w, r, s, sy, sx, pad, line, tile) -> dict:
     out_h = (h + pad[0] + pad[1] - r) // sy + 1
     out_w = (w + pad[2] + pad[3] - s) // sx + 1
     return {
-        "in_h": h, "in_w": w, "out_h": out_h, "out_w": out_w, "kernel_r": r, "kernel_s": s,
-        "stride_y2": sy - 1, "stride_x2": sx - 1, "pad_top": pad[0], "pad_left": pad[2],
-        "line_h": line[0], "line_w": line[1], "lines_y": -(-h // line[0]), "lines_x": -(-w // line[1]),
-        "tile_h": tile[0], "tile_w": tile[1], "tiles_y": -(-out_h // tile[0]), "tiles_x": -(-out_w // tile[1]),
+        "in_h": h,
+        "in_w": w,
+        "out_h": out_h,
+        "out_w": out_w,
+        "kernel_r": r,
+        "kernel_s": s,
+        "stride_y2": sy - 1,
+        "stride_x2": sx - 1,
+        "pad_top": pad[0],
+        "pad_left": pad[2],
+        "line_h": line[0],
+        "line_w": line[1],
+        "lines_y": -(-h // line[0]),
+        "lines_x": -(-w // line[1]),
+        "tile_h": tile[0],
+        "tile_w": tile[1],
+        "tiles_y": -(-out_h // tile[0]),
+        "tiles_x": -(-out_w // tile[1]),
         "in_idx_base": BASE,
-    }  # fmt: skip
+    }
 
 
 def random_geometry(gen) -> dict:
@@ -148,4 +185,4 @@ async def random_layers(dut):
 
 
 def test_tile_walk():
-    run_block("tile_walk")
+    run_block("spcore_tile_walk")

@@ -26,7 +26,15 @@ class Bench:
 
     async def start(self):
         self.source = await reset(
-            self.dut, vector_source, wgt_start_i=0, par_start_i=0, base_i=0, count_i=0, k_log2_i=0, m_log2_i=0, flush_i=0
+            self.dut,
+            vector_source,
+            wgt_start_i=0,
+            par_start_i=0,
+            base_i=0,
+            count_i=0,
+            k_log2_i=0,
+            m_log2_i=0,
+            flush_i=0,
         )
         self.clear()
         cocotb.start_soon(self._watch())
@@ -136,7 +144,9 @@ class Bench:
         assert not self.errors
         self.check_idle()
 
-    async def bad_load(self, kind: str, mode, beats: list[int], count: int, cause: str, at: int, stalls, flush_start=False):
+    async def bad_load(
+        self, kind: str, mode, beats: list[int], count: int, cause: str, at: int, stalls, flush_start=False
+    ):
         """Send `beats` to a load of `count`, expect `cause` at beat `at`, garbage swallowed, recovery."""
         base = int(self.gen.integers(2**20))
         set_stalls(self.source, stalls, self.gen)
@@ -213,7 +223,9 @@ async def malformed(dut):
             for length in (1, 3, count - 1):
                 await bench.bad_load(kind, mode, beats[:length], count, "tlast_early", length - 1, stalls)
             for extra in (1, 4):
-                await bench.bad_load(kind, mode, beats[: count + extra], count, "tlast_late", count - 1, stalls, extra == 4)
+                await bench.bad_load(
+                    kind, mode, beats[: count + extra], count, "tlast_late", count - 1, stalls, extra == 4
+                )
             await bench.bad_load(kind, mode, beats[:3], 1, "tlast_late", 0, stalls)
         for at in (0, 3, count - 1):
             for flaw in (0 << 64, 63 << 64, 5 << 64 | 1 << 63):
@@ -268,9 +280,9 @@ async def reset_in_a_load(dut):
 
 @pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus")])
 def test_weight_loader(lanes, sim):
-    run_block("weight_loader", {"NumLanes": lanes}, sim=sim)
+    run_block("spcore_weight_loader", {"NumLanes": lanes}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="NumLanes = 6, expected a multiple of 4"):
-        run_block("weight_loader", {"NumLanes": 6})
+        run_block("spcore_weight_loader", {"NumLanes": 6})

@@ -97,9 +97,9 @@ async def random_stalls(dut):
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
 @pytest.mark.parametrize("depth", [2, 4, 5])
 def test_weight_queue(depth, sim):
-    run_block("weight_queue", {"NumLanes": 4, "Depth": depth}, sim=sim)
+    run_block("spcore_weight_queue", {"NumLanes": 4, "Depth": depth}, sim=sim)
 
 
 def test_parameter_check():
     with pytest.raises(RuntimeError, match="Depth = 1, expected at least 2"):
-        run_block("weight_queue", {"NumLanes": 4, "Depth": 1})
+        run_block("spcore_weight_queue", {"NumLanes": 4, "Depth": 1})

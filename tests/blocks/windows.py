@@ -44,11 +44,26 @@ def layer_fields(h, w, r, s, sy, sx, pad, line, tile, skip=1) -> dict:
     """The fields of layer_t that the activation path uses; `pad` is (top, bottom, left, right)."""
     out_h, out_w = (h + pad[0] + pad[1] - r) // sy + 1, (w + pad[2] + pad[3] - s) // sx + 1
     return {
-        "in_h": h, "in_w": w, "out_h": out_h, "out_w": out_w, "kernel_r": r, "kernel_s": s, "skip": skip,
-        "stride_y2": sy - 1, "stride_x2": sx - 1, "pad_top": pad[0], "pad_left": pad[2],
-        "line_h": line[0], "line_w": line[1], "lines_y": -(-h // line[0]), "lines_x": -(-w // line[1]),
-        "tile_h": tile[0], "tile_w": tile[1], "tiles_y": -(-out_h // tile[0]), "tiles_x": -(-out_w // tile[1]),
-    }  # fmt: skip
+        "in_h": h,
+        "in_w": w,
+        "out_h": out_h,
+        "out_w": out_w,
+        "kernel_r": r,
+        "kernel_s": s,
+        "skip": skip,
+        "stride_y2": sy - 1,
+        "stride_x2": sx - 1,
+        "pad_top": pad[0],
+        "pad_left": pad[2],
+        "line_h": line[0],
+        "line_w": line[1],
+        "lines_y": -(-h // line[0]),
+        "lines_x": -(-w // line[1]),
+        "tile_h": tile[0],
+        "tile_w": tile[1],
+        "tiles_y": -(-out_h // tile[0]),
+        "tiles_x": -(-out_w // tile[1]),
+    }
 
 
 def region_positions(layer: dict) -> int:
@@ -115,10 +130,13 @@ def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, chan
     """The fields of unit_t for one tile and channel range; job and chunk are arbitrary but distinct."""
     layer = case.layer
     unit = {
-        "job": 7 * tile_row + 5 * tile_col + first_channel, "split": channels & 1, "chunk": tile_col + 1,
-        "out_line": tile_row * layer["tiles_x"] + tile_col, "channels": channels,
+        "job": 7 * tile_row + 5 * tile_col + first_channel,
+        "split": channels & 1,
+        "chunk": tile_col + 1,
+        "out_line": tile_row * layer["tiles_x"] + tile_col,
+        "channels": channels,
         "wgt_addr": layer["wgt_base"] + first_channel * case.derived["rs"],
-    }  # fmt: skip
+    }
     first_line = {}
     for axis, tile, out, plane, pad, kernel in (
         ("y", tile_row, "out_h", "in_h", "pad_top", "kernel_r"),
@@ -132,11 +150,16 @@ def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, chan
         blocks = sorted({p // block for p in inside})
         first_line[axis] = blocks[0] if blocks else 0
         unit |= {
-            "tile_h" if axis == "y" else "tile_w": count, f"win_{axis}": origin,
-            f"line_{axis}": first_line[axis] * block, f"lines_{axis}": len(blocks),
-        }  # fmt: skip
+            "tile_h" if axis == "y" else "tile_w": count,
+            f"win_{axis}": origin,
+            f"line_{axis}": first_line[axis] * block,
+            f"lines_{axis}": len(blocks),
+        }
     unit["idx_addr"] = (
-        layer["in_idx_base"] + first_channel * case.derived["in_lines"] + first_line["y"] * layer["lines_x"] + first_line["x"]
+        layer["in_idx_base"]
+        + first_channel * case.derived["in_lines"]
+        + first_line["y"] * layer["lines_x"]
+        + first_line["x"]
     )
     return unit
 
@@ -145,9 +168,12 @@ def random_unit(gen, case: Case) -> dict:
     layer, channels = case.layer, len(case.tensor)
     first = int(gen.integers(channels))
     return make_unit(
-        case, int(gen.integers(layer["tiles_y"])), int(gen.integers(layer["tiles_x"])),
-        first, int(gen.integers(1, channels - first + 1)),
-    )  # fmt: skip
+        case,
+        int(gen.integers(layer["tiles_y"])),
+        int(gen.integers(layer["tiles_x"])),
+        first,
+        int(gen.integers(1, channels - first + 1)),
+    )
 
 
 def window(case: Case, unit: dict) -> list[tuple[int, int]]:
@@ -181,16 +207,28 @@ def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
     addresses, entries = [], []
     for channel in range(unit["channels"]):
         for line_y, line_x in sorted(need_of):
-            address = layer["in_idx_base"] + (first_channel + channel) * derived["in_lines"] + line_y * layer["lines_x"] + line_x
+            address = (
+                layer["in_idx_base"]
+                + (first_channel + channel) * derived["in_lines"]
+                + line_y * layer["lines_x"]
+                + line_x
+            )
             stored = case.lines[address]
-            offset = (line_y * layer["line_h"] - unit["win_y"]) * derived["win_w"] + line_x * layer["line_w"] - unit["win_x"]
+            offset = (
+                (line_y * layer["line_h"] - unit["win_y"]) * derived["win_w"] + line_x * layer["line_w"] - unit["win_x"]
+            )
             last_of_channel = (line_y, line_x) == max(need_of)
             addresses.append(address)
-            entries.append({
-                "bitmap": stored.bitmap, "need": need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1),
-                "ptr": stored.ptr, "origin": offset % 512, "last_of_channel": int(last_of_channel),
-                "last_of_unit": int(last_of_channel and channel == unit["channels"] - 1),
-            })  # fmt: skip
+            entries.append(
+                {
+                    "bitmap": stored.bitmap,
+                    "need": need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1),
+                    "ptr": stored.ptr,
+                    "origin": offset % 512,
+                    "last_of_channel": int(last_of_channel),
+                    "last_of_unit": int(last_of_channel and channel == unit["channels"] - 1),
+                }
+            )
     return addresses, entries
 
 
@@ -204,17 +242,23 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
     wgt_addr, open_channel = unit["wgt_addr"], False
     for address, entry in zip_longest(addresses, entries):  # a mark has no address
         bitmap, need, ptr = entry["bitmap"], entry["need"], entry["ptr"]
-        if need or entry["last_of_channel"] and open_channel or entry["last_of_unit"]:
+        if need or (entry["last_of_channel"] and open_channel) or entry["last_of_unit"]:
             open_channel = True
             ranks = [(bitmap & ((1 << bit) - 1)).bit_count() for bit in range(64) if need & bitmap & 1 << bit]
             if ranks:
                 words += range(ptr + ranks[0] // 8, ptr + ranks[-1] // 8 + 1)
-            handed_on.append({
-                "bitmap": bitmap, "need": need, "origin": entry["origin"],
-                "last_of_channel": entry["last_of_channel"], "last_of_unit": entry["last_of_unit"],
-                "wgt_addr": wgt_addr, "unit": carried_unit(unit),
-                "bytes": {rank: case.lines[address].data[rank] for rank in ranks},
-            })  # fmt: skip
+            handed_on.append(
+                {
+                    "bitmap": bitmap,
+                    "need": need,
+                    "origin": entry["origin"],
+                    "last_of_channel": entry["last_of_channel"],
+                    "last_of_unit": entry["last_of_unit"],
+                    "wgt_addr": wgt_addr,
+                    "unit": carried_unit(unit),
+                    "bytes": {rank: case.lines[address].data[rank] for rank in ranks},
+                }
+            )
         if entry["last_of_channel"]:
             wgt_addr, open_channel = wgt_addr + case.derived["rs"], False
     return handed_on, addresses, words
@@ -235,10 +279,15 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
         }
         last = channel == unit["channels"] - 1 or not positions
         if marked or last:
-            regions.append({
-                "empty": int(not marked), "last_of_unit": int(last), "bytes": marked,
-                "wgt_addr": unit["wgt_addr"] + channel * derived["rs"], "unit": carried_unit(unit),
-            })  # fmt: skip
+            regions.append(
+                {
+                    "empty": int(not marked),
+                    "last_of_unit": int(last),
+                    "bytes": marked,
+                    "wgt_addr": unit["wgt_addr"] + channel * derived["rs"],
+                    "unit": carried_unit(unit),
+                }
+            )
         if not positions:
             break
     return regions

@@ -20,9 +20,11 @@ def simulate(testcase: str, config: str = "small", sim: str = "verilator", **var
     caller = Path(inspect.stack()[1].filename).resolve()
     module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
     design = build_core(
-        config, sim, coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
+        config,
+        sim,
+        coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
         waves=bool(os.environ.get("WAVES")),
-    )  # fmt: skip
+    )
     env = {name: str(value) for name, value in variables.items()}
     result = run_core(config, design, module, testcase, env=env)
     return json.loads((result.path / f"{testcase}.json").read_text())

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 import pyuvm
+
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
-
 from verif.env.core_test import CoreTest
 from verif.env.sequences import FetchLines, LoadLayer, PushLayer, ReadCounters, WaitLayers, layer_cycles
 from verif.runner import SimulationFailure

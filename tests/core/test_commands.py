@@ -18,10 +18,15 @@ def arrays(**changes):
     good = {
         "activations": (rng.integers(-128, 128, mask.shape) * mask).astype(np.int8),
         "weights": km.project(rng.integers(-127, 128, (20, 10, 3, 5)).astype(np.int8), 2, 8, 0),
-        "bias": rng.integers(-5000, 5000, 20).astype(np.int32), "multiplier": np.full(20, 1 << 30, np.int32),
-        "shift": np.full(20, 37, np.int32), "stride": [2, 1], "padding": [1, 0, 2, 3], "k": 2, "m": 8,
+        "bias": rng.integers(-5000, 5000, 20).astype(np.int32),
+        "multiplier": np.full(20, 1 << 30, np.int32),
+        "shift": np.full(20, 37, np.int32),
+        "stride": [2, 1],
+        "padding": [1, 0, 2, 3],
+        "k": 2,
+        "m": 8,
         "clamp": [-128, 127],
-    }  # fmt: skip
+    }
     return {name: value for name, value in (good | changes).items() if value is not None}
 
 

@@ -34,7 +34,7 @@ NETWORK = [
     ((14, 14, 14), 16, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 1.0),
     ((20, 12, 12), 16, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 0.5),  # dense mode, see below
     ((32, 10, 10), 20, (3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 0.65),
-]  # fmt: skip
+]
 
 
 def make_layers(config, seed):
@@ -43,9 +43,17 @@ def make_layers(config, seed):
     found = []
     for number, (shape, channels, kernel, stride, padding, mode, density) in enumerate(NETWORK):
         layer = make_layer(
-            rng, shape, channels, kernel, mode=mode, mask="clustered", density=density, stride=stride, padding=padding,
+            rng,
+            shape,
+            channels,
+            kernel,
+            mode=mode,
+            mask="clustered",
+            density=density,
+            stride=stride,
+            padding=padding,
             skip=number != 12,
-        )  # fmt: skip
+        )
         found.append((layer, plan(config, layer)))
     while len(found) < len(NETWORK) + RANDOM_LAYERS:
         layer, cut = random_layer(rng, config, km.MODES[len(found) % len(km.MODES)], 200_000)
@@ -59,7 +67,9 @@ def test_cycle_model_predicts_the_core():
     layers = make_layers(config, 1)
     predicted = [cycle_model.predict(p, work.measure(layer, p)) for layer, p in layers]
     directory = BUILD / "cycle_model"
-    results = run_layers(build_core(CONFIG), CONFIG, layers, directory, "make test TEST=test_cycle_model_predicts_the_core")
+    results = run_layers(
+        build_core(CONFIG), CONFIG, layers, directory, "make test TEST=test_cycle_model_predicts_the_core"
+    )
 
     table = ["| layer | tile, splits | core | model | error |", "|---|---|---:|---:|---:|"]
     misses, long_errors, short_errors = [], [], []

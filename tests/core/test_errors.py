@@ -9,12 +9,12 @@ import cocotb
 import pytest
 import pyuvm
 from cocotb.triggers import ClockCycles
-from tests.core.simulate import simulate
-from tests.descriptor_cases import CASES, legal_layer
 
 from models import km, stream
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from tests.core.simulate import simulate
+from tests.descriptor_cases import CASES, legal_layer
 from verif.env.core_test import CoreTest
 from verif.env.sequences import (
     CoreError,
@@ -162,10 +162,13 @@ class MalformedActivations(ErrorTest):
                 changed_keep(len(good.keeps) - 1, good.keeps[-1] >> 1 or full),
                 changed_keep(1, full >> 1),
                 changed_keep(0, 0x7F),
-                Packet([good.beats[0] ^ 1 << (good.beats[0] & -good.beats[0]).bit_length() - 1, *good.beats[1:]], good.keeps),
+                Packet(
+                    [good.beats[0] ^ 1 << (good.beats[0] & -good.beats[0]).bit_length() - 1, *good.beats[1:]],
+                    good.keeps,
+                ),
             ],
             "act_bitmap": [Packet([good.beats[0] | 1 << positions, *good.beats[1:]], good.keeps)],
-        }  # fmt: skip
+        }
         for cause, malformed in cases.items():
             for packet in malformed:
                 await self.expect(cause, load(packet), bad)
@@ -306,10 +309,14 @@ class CommandsAtTheWrongTime(ErrorTest):
 @pytest.mark.parametrize(
     "testcase",
     [
-        "MalformedWeights", "MalformedParameters", "MalformedActivations", "OutputOverflow", "RefusedDescriptors",
+        "MalformedWeights",
+        "MalformedParameters",
+        "MalformedActivations",
+        "OutputOverflow",
+        "RefusedDescriptors",
         "CommandsAtTheWrongTime",
     ],
-)  # fmt: skip
+)
 def test_errors(testcase):
     simulate(testcase)
 

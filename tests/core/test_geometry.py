@@ -7,11 +7,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 import pyuvm
-from tests.core.simulate import simulate
 
 from models import km, masks
 from models.lines import LineShape, default_shape
 from models.tiling import Cut, make_plan
+from tests.core.simulate import simulate
 from verif.env.core_test import CoreTest
 from verif.env.sequences import RunLayer, output_of
 from verif.stimulus import make_layer
@@ -59,7 +59,10 @@ CASES = {
     },
     "smallest": {  # for Icarus
         "signed, stride 2, padding at each side": (
-            (2, 3, 4), 5, (3, 2), {"stride": (2, 1), "padding": (1, 2, 3, 0), "signed": True, "clamp": (-128, 127)},
+            (2, 3, 4),
+            5,
+            (3, 2),
+            {"stride": (2, 1), "padding": (1, 2, 3, 0), "signed": True, "clamp": (-128, 127)},
             ((2, 4), (1, 5), 2),
         ),
         "wider than a line, 1/4": ((1, 1, 70), 3, (1, 1), {"mode": (1, 4), "density": 0.2}, ((1, 64), (1, 32), 1)),
@@ -106,7 +109,9 @@ class EveryPadding(LayerTest):
     async def scenario(self):
         for stride in ((1, 1), (2, 1), (1, 2), (2, 2)):
             for pad in range(4):
-                padding = tuple(np.roll([pad, (pad + 1) % 4, (pad + 2) % 4, (pad + 3) % 4], self.rng.integers(4)).tolist())
+                padding = tuple(
+                    np.roll([pad, (pad + 1) % 4, (pad + 2) % 4, (pad + 3) % 4], self.rng.integers(4)).tolist()
+                )
                 layer = make_layer(self.rng, (3, 6, 7), 6, (4, 4), stride=stride, padding=padding)
                 _, ho, wo = layer.out_shape
                 await self.run_layer(layer, Cut(LineShape(2, 7), LineShape(min(3, ho), min(4, wo))))
@@ -134,9 +139,16 @@ class EveryMask(LayerTest):
         for mode in km.MODES:
             for number, mask in enumerate((*masks.ADVERSARIAL, "bernoulli", "bernoulli")):
                 layer = make_layer(
-                    self.rng, (8, 5, 6), 5, (2, 3), mode=mode, mask=mask, density=(0.05, 0.95)[number % 2],
-                    skip=mode != (1, 1) or number % 2 == 0, zero_weights=(0.1, 0.7)[number % 2],
-                )  # fmt: skip
+                    self.rng,
+                    (8, 5, 6),
+                    5,
+                    (2, 3),
+                    mode=mode,
+                    mask=mask,
+                    density=(0.05, 0.95)[number % 2],
+                    skip=mode != (1, 1) or number % 2 == 0,
+                    zero_weights=(0.1, 0.7)[number % 2],
+                )
                 if mask == "single":  # and next to no output
                     layer = replace(layer, bias=np.full_like(layer.bias, -30))
                 await self.run_layer(layer, Cut(LineShape(2, 6), LineShape(2, 4), 1 + number % 3))

@@ -8,11 +8,11 @@ import pytest
 import pyuvm
 from cocotb import start_soon
 from cocotb.triggers import ClockCycles
-from tests.core.simulate import simulate
 
 from models import km, stream
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from tests.core.simulate import simulate
 from verif.env.core_test import CoreTest
 from verif.env.sequences import (
     CoreSequence,
@@ -71,8 +71,15 @@ class Chained(LayersTest):
         for number in range(4):
             shape = (6, 9, 10) if activations is None else activations.shape
             mode = km.MODES[self.rng.integers(len(km.MODES))]
-            layer = make_layer(self.rng, shape, int(self.rng.integers(3, 20)), kernel[number], mode=mode,
-                               signed=number == 3, clamp=(-128, 127) if number == 2 else (0, 255))  # fmt: skip
+            layer = make_layer(
+                self.rng,
+                shape,
+                int(self.rng.integers(3, 20)),
+                kernel[number],
+                mode=mode,
+                signed=number == 3,
+                clamp=(-128, 127) if number == 2 else (0, 255),
+            )
             cut = random_cut(self.rng, self.config, layer)
             if activations is not None:
                 layer = replace(layer, activations=activations)
@@ -149,14 +156,26 @@ class EarlyStreams(LayersTest):
         weights = [Packet(stream.weight_beats(self.config, layer), [])]
         for wait in (-4, -3, -2, -1, 0, 3, 6, 30):
             early = EarlyLoad(
-                self.core.weights, Transfer(weights), wait, "wgt_load", WGT_BASE=0, WGT_COUNT=plan.wgt_count,
-            )  # fmt: skip
+                self.core.weights,
+                Transfer(weights),
+                wait,
+                "wgt_load",
+                WGT_BASE=0,
+                WGT_COUNT=plan.wgt_count,
+            )
             early.mode = {"k_log2": d.k_log2, "m_log2": d.m_log2}
             await early.start(self.core)
             await EarlyLoad(
-                self.core.activations, Transfer(lines, Stalls(5, 1)), wait, "act_load", ACT_IDX_BASE=0,
-                ACT_LINES=len(lines), ACT_BASE=0, ACT_LIMIT=plan.in_act_limit, ACT_LINE_POS=64,
-            ).start(self.core)  # fmt: skip
+                self.core.activations,
+                Transfer(lines, Stalls(5, 1)),
+                wait,
+                "act_load",
+                ACT_IDX_BASE=0,
+                ACT_LINES=len(lines),
+                ACT_BASE=0,
+                ACT_LIMIT=plan.in_act_limit,
+                ACT_LINE_POS=64,
+            ).start(self.core)
         # Parameters and activations load side by side, slowly.
         parameters = LoadParameters(stream.parameter_beats(layer), 0, Stalls(1, 40))
         again = LoadActivations(lines, 0, 0, plan.in_act_limit, 64, Stalls(1, 12))

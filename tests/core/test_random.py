@@ -4,9 +4,9 @@ import os
 
 import pytest
 import pyuvm
-from tests.core.simulate import simulate
 
 from models import km
+from tests.core.simulate import simulate
 from verif.env.core_test import CoreTest
 from verif.env.sequences import RunLayer
 from verif.stimulus import random_layer, random_stalls

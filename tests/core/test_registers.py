@@ -1,12 +1,12 @@
 """The register interface: reset values, every writable bit, illegal accesses, interrupts, the configuration registers."""
 
 import cocotb
-import pyuvm
 import pytest
+import pyuvm
 from cocotb.triggers import ClockCycles
-from tests.core.simulate import simulate
 
 from models import stream
+from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
 from verif.env.core_test import CoreTest
 from verif.env.interrupts import CAUSES
@@ -35,7 +35,9 @@ class RegisterTest(CoreTest):
 class ReadAndWrite(RegisterTest):
     async def scenario(self):
         registers = self.env.registers
-        writable = [n for n in registers.names if registers.rights(n) == "RW" and n not in VOLATILE and n != "INTR_ENABLE"]
+        writable = [
+            n for n in registers.names if registers.rights(n) == "RW" and n not in VOLATILE and n != "INTR_ENABLE"
+        ]
         for name in writable:
             got = await self.raw(registers.address(name), False)
             assert got.data == registers.reset_value(name), f"{name} is {got.data:#x} after reset"
@@ -64,13 +66,15 @@ class Configuration(RegisterTest):
             "ID": {"signature": 0x5343, "major": 1, "minor": 0},
             "CONFIG_ARRAY": {"num_pe": config.NumPe, "num_lanes": config.NumLanes},
             "CONFIG_REGION": {
-                "region_pos": config.RegionPos, "num_regions": config.NumRegions, "stream_bytes": config.StreamBytes,
+                "region_pos": config.RegionPos,
+                "num_regions": config.NumRegions,
+                "stream_bytes": config.StreamBytes,
             },
             "CONFIG_OUTPUT": {"num_sp": config.NumSp, "sp_lanes": config.SpLanes, "num_stage": config.NumStage},
             "CONFIG_WGT": {"depth": config.WgtDepth, "banks": config.WgtBanks},
             "CONFIG_ACT": {"depth": config.ActDepth, "banks": config.ActBanks},
             "CONFIG_IDX": {"depth": config.IdxDepth, "banks": config.IdxBanks},
-        }  # fmt: skip
+        }
         for name, fields in expected.items():
             got = await self.raw(self.env.registers.address(name), False)
             assert self.env.registers.decode(name, got.data) == fields, name
@@ -86,7 +90,7 @@ class IllegalAccesses(RegisterTest):
     async def scenario(self):
         registers = self.env.registers
         mapped = {registers.address(name) for name in registers.names}
-        for address in sorted(set(range(0, 0x1000, 4)) - mapped)[:: 23] + [0xFFC]:
+        for address in sorted(set(range(0, 0x1000, 4)) - mapped)[::23] + [0xFFC]:
             for write in (False, True):
                 assert not (await self.raw(address, write, 0xFFFFFFFF)).okay, f"address {address:#x}, write {write}"
         for name in registers.names:
@@ -165,7 +169,9 @@ class InterruptMasks(RegisterTest):
         # Cause every interrupt at once: a transfer, loads, the layer again, and a refused command.
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", layer_push=1, act_load=1, wgt_load=1))
         packets = stream.activation_packets(plan, layer)
-        await ItemSequence(Transfer([Packet([b.data for b in p], [b.keep for b in p]) for p in packets])).start(self.core.activations)
+        await ItemSequence(Transfer([Packet([b.data for b in p], [b.keep for b in p]) for p in packets])).start(
+            self.core.activations
+        )
         await ItemSequence(Transfer([Packet(stream.weight_beats(self.config, layer), [])])).start(self.core.weights)
         await ClockCycles(cocotb.top.clk_i, 20)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", par_load=1))

@@ -7,11 +7,11 @@ import pytest
 import pyuvm
 from cocotb import start_soon
 from cocotb.triggers import ClockCycles
-from tests.core.simulate import simulate
 
 from models import cycle_model, km, stream, work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from tests.core.simulate import simulate
 from verif.env.core_test import CoreTest
 from verif.env.counters import STATES
 from verif.env.sequences import (
@@ -72,7 +72,9 @@ class ResetDuringLayer(ResetTest):
             await RunLayer(layer, plan, random_stalls(self.rng)).start(self.core)
 
     def layer(self):
-        return random_layer(self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=int(os.environ["WORK"]))
+        return random_layer(
+            self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=int(os.environ["WORK"])
+        )
 
     def working(self):
         """Some PE has a unit."""
@@ -91,7 +93,11 @@ class ResetDuringTransfers(ResetTest):
         lines = [packet_of(beats) for beats in stream.activation_packets(plan, layer)]
         for _ in range(3):
             for engine, agent, load in (
-                ("wgt_busy", self.env.weight_agent, LoadWeights(stream.weight_beats(self.config, layer), 0, 1, 2, SLOW)),
+                (
+                    "wgt_busy",
+                    self.env.weight_agent,
+                    LoadWeights(stream.weight_beats(self.config, layer), 0, 1, 2, SLOW),
+                ),
                 ("par_busy", self.env.weight_agent, LoadParameters(stream.parameter_beats(layer), 0, SLOW)),
                 ("act_busy", self.env.activation_agent, LoadActivations(lines, 0, 0, plan.in_act_limit, 18, SLOW)),
             ):

@@ -61,9 +61,7 @@ class Feeder:
         self.load_weights(stream.weight_beats(CONFIG, layer), d.wgt_base, (layer.k, layer.m))
         self.load_parameters(stream.parameter_beats(layer), d.par_base)
         packets = stream.activation_packets(plan, layer)
-        self.start_activations(
-            len(packets), d.line_h * d.line_w, d.in_idx_base, plan.in_act_base, plan.in_act_limit
-        )
+        self.start_activations(len(packets), d.line_h * d.line_w, d.in_idx_base, plan.in_act_base, plan.in_act_limit)
         for beats in packets:
             self.model.activation_packet(packet_of(beats))
 

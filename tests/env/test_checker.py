@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.env.feeding import CONFIG, REGISTERS, Feeder
 
 from models import km
+from tests.env.feeding import CONFIG, REGISTERS, Feeder
 from verif.env.streams import Packet
 from verif.stimulus import make_layer, random_layer, random_plan
 
@@ -73,7 +73,10 @@ def corruptions(packets):
     bitmap[i].beats[0] ^= 1
     byte[i].beats[1] ^= 0x100
     keep[i].keeps[-1] >>= 1
-    split[i : i + 1] = [Packet(packets[i].beats[:1], packets[i].keeps[:1]), Packet(packets[i].beats[1:], packets[i].keeps[1:])]
+    split[i : i + 1] = [
+        Packet(packets[i].beats[:1], packets[i].keeps[:1]),
+        Packet(packets[i].beats[1:], packets[i].keeps[1:]),
+    ]
     joined[i - 1 : i + 1] = [Packet(packets[i - 1].beats + packets[i].beats, packets[i - 1].keeps + packets[i].keeps)]
     j = next(j for j in range(i + 1, len(packets)) if packets[j] != packets[i])
     order = list(packets)

@@ -16,7 +16,9 @@ from verif.runner.paths import ROOT
 from verif.runner.run import MAX_SEED, default_seed, rerun_test
 
 
-@pytest.mark.parametrize("command", [["verilog", "--config"], ["bench", "--config"], ["run", "--config"], ["lint", "--top"]])
+@pytest.mark.parametrize(
+    "command", [["verilog", "--config"], ["bench", "--config"], ["run", "--config"], ["lint", "--top"]]
+)
 def test_unknown_name(command):
     done = CliRunner().invoke(app, [*command, "nope"])
     assert done.exit_code == 1 and "'nope'" in done.stderr and done.stderr.count("\n") == 1
@@ -47,9 +49,25 @@ def test_seeds(monkeypatch):
 
 def pytest_in(directory, seed):
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-c", os.devnull, "--rootdir", directory, directory],
-        cwd=ROOT, env=os.environ | {"SEED": seed}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "tests.conftest",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            directory,
+            directory,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"SEED": seed},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_failed_test_says_how_to_run_it_again(tmp_path):
@@ -70,7 +88,9 @@ def test_pytest_refuses_a_seed(tmp_path):
     assert done.stderr.strip() == f"ERROR: SEED: 'many', expected a whole number from 1 to {MAX_SEED}"
 
 
-@pytest.mark.parametrize("out,message", [("gone/result.npz", "directory gone does not exist"), (".", "a directory, expected a file")])
+@pytest.mark.parametrize(
+    "out,message", [("gone/result.npz", "directory gone does not exist"), (".", "a directory, expected a file")]
+)
 def test_result_that_cannot_be_written(out, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("layer.npz", activations=1)
@@ -79,7 +99,9 @@ def test_result_that_cannot_be_written(out, message, tmp_path, monkeypatch):
 
 
 def test_unknown_simulator(tmp_path):
-    done = CliRunner().invoke(app, ["layer", "layer.npz", str(tmp_path / "result.npz"), "--config", "small", "--sim", "x"])
+    done = CliRunner().invoke(
+        app, ["layer", "layer.npz", str(tmp_path / "result.npz"), "--config", "small", "--sim", "x"]
+    )
     assert done.exit_code == 1 and done.stderr == "simulator 'x' is unknown, expected one of verilator, icarus\n"
 
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.descriptor_cases import CASES, legal_layer
-from tests.env.feeding import CONFIG, REGISTERS, Feeder
 
 from models import reference, stream
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from tests.descriptor_cases import CASES, legal_layer
+from tests.env.feeding import CONFIG, REGISTERS, Feeder
 from verif.env.core_model import UnknownContents
 from verif.env.counters import STATES, counter_problems
 from verif.env.descriptor_checks import first_violation
@@ -207,9 +207,13 @@ def test_counter_problems(layer_plan):
     feeder.run(layer, plan)
     done = feeder.model.layers[-1]
     good = dict.fromkeys(STATES, 1000) | {
-        "CYCLES": 1250, "MACS": done.macs, "BUSY": 1000 + done.macs, "NO_UNIT": 1000 - done.macs,
-        "LINES_WRITTEN": done.lines_written, "BYTES_WRITTEN": done.bytes_written,
-    }  # fmt: skip
+        "CYCLES": 1250,
+        "MACS": done.macs,
+        "BUSY": 1000 + done.macs,
+        "NO_UNIT": 1000 - done.macs,
+        "LINES_WRITTEN": done.lines_written,
+        "BYTES_WRITTEN": done.bytes_written,
+    }
     for memory, count in memory_accesses(done, CONFIG).items():
         good |= {f"{memory}_READS": count - 7, f"{memory}_HITS": 7}
     assert counter_problems(good, CONFIG, done) == []

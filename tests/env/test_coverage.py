@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import yaml
 from cocotb_coverage.coverage import coverage_db
-from tests.env.feeding import CONFIG, Feeder
 
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from tests.env.feeding import CONFIG, Feeder
 from verif.coverage.bins import Ranges, cross, point
 from verif.coverage.geometry import GeometryCoverage, plane_label
 from verif.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
@@ -124,17 +124,33 @@ def test_geometry_of_a_layer():
     cover = GeometryCoverage()
     cover.sample(taken(layer, Cut(LineShape(1, 9), LineShape(2, 6), 2)))
     expected = {
-        "kernel": "3x2", "stride": "2x1", "plane": "narrower than a line", "line": "one row", "tile": "2-15",
-        "splits": "2", "uneven": "smaller", "chunks": "2", "padded_k": "padded", "channels": "2-7",
-        "formats": "int8/int8", "skip": "on", "kernel_stride": "unequal/2x1", "stride_pad": "2x1/uneven",
-        "mode_splits": "2/4/split", "mode_plane": "2/4/narrower than a line", "mode_format": "2/4/int8/int8",
-    }  # fmt: skip
+        "kernel": "3x2",
+        "stride": "2x1",
+        "plane": "narrower than a line",
+        "line": "one row",
+        "tile": "2-15",
+        "splits": "2",
+        "uneven": "smaller",
+        "chunks": "2",
+        "padded_k": "padded",
+        "channels": "2-7",
+        "formats": "int8/int8",
+        "skip": "on",
+        "kernel_stride": "unequal/2x1",
+        "stride_pad": "2x1/uneven",
+        "mode_splits": "2/4/split",
+        "mode_plane": "2/4/narrower than a line",
+        "mode_format": "2/4/int8/int8",
+    }
     for name, label in expected.items():
         assert hits(getattr(cover, name)) == {label: 1}, name
     assert hits(cover.edge) == {"both": 1} or layer.out_shape[1] % 2 == 0
     assert {side: next(iter(hits(p))) for side, p in cover.pads.items()} == {
-        "top": "1", "bottom": "0", "left": "2", "right": "3",
-    }  # fmt: skip
+        "top": "1",
+        "bottom": "0",
+        "left": "2",
+        "right": "3",
+    }
 
 
 def test_plane_labels():

@@ -30,9 +30,18 @@ STREAM = [(message, [OFFER, {}, change]) for message, change in WITHDRAWALS.item
 ]
 CUTS = [step for change in WITHDRAWALS.values() for step in (OFFER, {"cut": 1}, change, {"tvalid": 0}, {"cut": 0})]
 STREAM_LEGAL = [
-    OFFER, {}, TAKE, END, OFFER | TAKE, {"tdata": 6, "tkeep": 0xFF}, END, OFFER, {"tvalid": 0, "rst_ni": 0}, {"rst_ni": 1},
+    OFFER,
+    {},
+    TAKE,
+    END,
+    OFFER | TAKE,
+    {"tdata": 6, "tkeep": 0xFF},
+    END,
+    OFFER,
+    {"tvalid": 0, "rst_ni": 0},
+    {"rst_ni": 1},
     *CUTS,
-]  # fmt: skip
+]
 
 AW, W, AR = ({f"{channel}valid": 1, f"{channel}ready": 1} for channel in ("aw", "w", "ar"))
 WRITTEN, READ = [AW | W, {"awvalid": 0, "wvalid": 0}], [AR, {"arvalid": 0}]
@@ -52,12 +61,25 @@ LITE = [
     ("write response without a request", [W, {"wvalid": 0}, {"bvalid": 1}]),
     ("write response without a request", [*WRITTEN, {"bvalid": 1, "bready": 1}, {}]),
     ("read response without a request", [{"rvalid": 1}]),
-]  # fmt: skip
+]
 LITE_LEGAL = [
-    {"awvalid": 1, "wvalid": 1}, {}, {"awready": 1, "wready": 1}, {"awvalid": 0, "wvalid": 0}, {"bvalid": 1}, {},
-    {"bready": 1}, {"bvalid": 0}, {"arvalid": 1}, {}, {"arready": 1}, {"arvalid": 0}, {"rvalid": 1}, {}, {"rready": 1},
+    {"awvalid": 1, "wvalid": 1},
+    {},
+    {"awready": 1, "wready": 1},
+    {"awvalid": 0, "wvalid": 0},
+    {"bvalid": 1},
+    {},
+    {"bready": 1},
+    {"bvalid": 0},
+    {"arvalid": 1},
+    {},
+    {"arready": 1},
+    {"arvalid": 0},
+    {"rvalid": 1},
+    {},
+    {"rready": 1},
     {"rvalid": 0},
-]  # fmt: skip
+]
 STREAM_LINES = {"CheckKeep": 1}
 
 
@@ -76,9 +98,12 @@ async def play(dut):
 
 def simulate(top, steps, parameters=None):
     run_block(
-        top, parameters, testcase="play", extra_sources=[ROOT / "verif" / "hdl" / f"{top}.sv"],
+        top,
+        parameters,
+        testcase="play",
+        extra_sources=[ROOT / "verif" / "hdl" / f"{top}.sv"],
         env={"STEPS": json.dumps(steps)},
-    )  # fmt: skip
+    )
 
 
 def test_legal_traffic():

@@ -11,7 +11,7 @@ from verif import seed
 from verif.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
 from verif.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
 from verif.env.register_model import RegisterModel
-from verif.env.scoreboard import Checker, AnalysisInput
+from verif.env.scoreboard import AnalysisInput, Checker
 from verif.env.sequences import EnableInterrupts, ItemSequence, VirtualSequencer
 from verif.runner import run_block
 
@@ -93,7 +93,9 @@ class RegisterAgentTest(uvm_test):
     async def events(self):
         dut, service = cocotb.top, self.env.interrupts
         await EnableInterrupts("enable").start(self.env.host)
-        for cause, signal in zip(CAUSES, ("wgt_done_i", "par_done_i", "act_done_i", "layer_done_i", "res_done_i"), strict=False):
+        for cause, signal in zip(
+            CAUSES, ("wgt_done_i", "par_done_i", "act_done_i", "layer_done_i", "res_done_i"), strict=False
+        ):
             since = service.counts.copy()
             getattr(dut, signal).value = 1
             await ClockCycles(dut.clk_i, 1)
@@ -122,10 +124,25 @@ class RegisterAgentTest(uvm_test):
 
 def test_register_agent():
     names = (
-        "NumPe", "NumLanes", "WgtBanks", "WgtDepth", "ActBanks", "ActDepth", "IdxBanks", "IdxDepth", "ParDepth",
-        "RegionPos", "NumRegions", "NumSp", "SpLanes", "NumStage", "StreamBytes",
-    )  # fmt: skip
+        "NumPe",
+        "NumLanes",
+        "WgtBanks",
+        "WgtDepth",
+        "ActBanks",
+        "ActDepth",
+        "IdxBanks",
+        "IdxDepth",
+        "ParDepth",
+        "RegionPos",
+        "NumRegions",
+        "NumSp",
+        "SpLanes",
+        "NumStage",
+        "StreamBytes",
+    )
     run_block(
-        "command_ctrl", {name: CONFIG.parameters()[name] for name in names}, testcase="RegisterAgentTest",
+        "spcore_command_ctrl",
+        {name: CONFIG.parameters()[name] for name in names},
+        testcase="RegisterAgentTest",
         public=("command_ctrl.s_axil_*",),
-    )  # fmt: skip
+    )

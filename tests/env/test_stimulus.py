@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.env.feeding import CONFIG
 
 from models import km
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
+from tests.env.feeding import CONFIG
 from verif.env.descriptor_checks import first_violation
 from verif.env.streams import Stalls
 from verif.stimulus import Memories, make_layer, random_layer, random_stalls

@@ -4,9 +4,9 @@ from unittest.mock import PropertyMock, patch
 
 import cocotb
 import pytest
+import pyuvm
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
-import pyuvm
 from pyuvm import uvm_analysis_export, uvm_env, uvm_test
 
 from verif import seed
@@ -132,9 +132,11 @@ class AsleepWhenIdle(WireTest):
 def simulate(testcase):
     here = ROOT / "tests" / "env" / "stream_wire.sv"
     run_block(
-        "stream_wire", testcase=testcase, extra_sources=(here, ROOT / "verif" / "hdl" / "axis_protocol.sv"),
+        "stream_wire",
+        testcase=testcase,
+        extra_sources=(here, ROOT / "verif" / "hdl" / "axis_protocol.sv"),
         public=("stream_wire.s_axis_*", "stream_wire.m_axis_*", "axis_protocol.seen_q"),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer", "AsleepWhenIdle"])

@@ -91,7 +91,10 @@ def test_more_staging_never_hurts_much(rng):
 
 
 @pytest.mark.parametrize("name", ["small", "medium"])
-@pytest.mark.parametrize("chw,krs,stride", [((3, 7, 7), (5, 3, 3), (2, 2)), ((20, 9, 70), (40, 1, 5), (1, 2)), ((1, 1, 1), (1, 1, 1), (1, 1))])
+@pytest.mark.parametrize(
+    "chw,krs,stride",
+    [((3, 7, 7), (5, 3, 3), (2, 2)), ((20, 9, 70), (40, 1, 5), (1, 2)), ((1, 1, 1), (1, 1, 1), (1, 1))],
+)
 def test_planner_is_no_worse_than_the_obvious_cut(name, chw, krs, stride, rng):
     config = load_config(name)
     layer = make(rng, chw, krs, stride=stride)

@@ -41,7 +41,9 @@ def test_save_and_load(layer, tmp_path):
     dataclasses.replace(layer, skip=False).save(path)
     loaded = Layer.load(path)
     for field in dataclasses.fields(Layer):
-        np.testing.assert_array_equal(getattr(loaded, field.name), getattr(dataclasses.replace(layer, skip=False), field.name))
+        np.testing.assert_array_equal(
+            getattr(loaded, field.name), getattr(dataclasses.replace(layer, skip=False), field.name)
+        )
     assert loaded.skip is False and loaded.stride == (2, 1)
 
 

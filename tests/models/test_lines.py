@@ -42,8 +42,15 @@ def test_against_the_definition(rng):
 
 @pytest.mark.parametrize(
     "plane,expected",
-    [((64, 64), (1, 64)), ((7, 7), (7, 7)), ((14, 14), (4, 14)), ((28, 28), (2, 28)), ((5, 100), (1, 64)), ((2, 1), (2, 1))],
-)  # fmt: skip
+    [
+        ((64, 64), (1, 64)),
+        ((7, 7), (7, 7)),
+        ((14, 14), (4, 14)),
+        ((28, 28), (2, 28)),
+        ((5, 100), (1, 64)),
+        ((2, 1), (2, 1)),
+    ],
+)
 def test_default_shape(plane, expected):
     assert lines.default_shape(*plane) == LineShape(*expected)
 

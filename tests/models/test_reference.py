@@ -14,11 +14,14 @@ def onnx_convolve(activations, weights, stride, padding):
     kinds = {np.dtype(np.uint8): TensorProto.UINT8, np.dtype(np.int8): TensorProto.INT8}
     node = helper.make_node("ConvInteger", ["x", "w"], ["y"], strides=list(stride), pads=[top, left, bottom, right])
     graph = helper.make_graph(
-        [node], "conv",
-        [helper.make_tensor_value_info("x", kinds[activations.dtype], (1, *activations.shape)),
-         helper.make_tensor_value_info("w", kinds[weights.dtype], weights.shape)],
+        [node],
+        "conv",
+        [
+            helper.make_tensor_value_info("x", kinds[activations.dtype], (1, *activations.shape)),
+            helper.make_tensor_value_info("w", kinds[weights.dtype], weights.shape),
+        ],
         [helper.make_tensor_value_info("y", TensorProto.INT32, ["n", "k", "h", "w"])],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 10)], ir_version=8)
     onnx.checker.check_model(model)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -78,7 +81,9 @@ def exact(acc, bias, multiplier, shift, low, high):
     return min(max(((acc + bias) * multiplier + (1 << (shift - 1))) >> shift, low), high)
 
 
-@pytest.mark.parametrize("low,high,dtype", [(0, 255, np.uint8), (0, 6, np.uint8), (-128, 127, np.int8), (-5, 5, np.int8)])
+@pytest.mark.parametrize(
+    "low,high,dtype", [(0, 255, np.uint8), (0, 6, np.uint8), (-128, 127, np.int8), (-5, 5, np.int8)]
+)
 def test_requantize_against_unbounded_integers(low, high, dtype, rng):
     extremes = np.array([-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 2, 2**31 - 1])
     acc = np.concatenate([extremes, rng.integers(-(2**31), 2**31, 40), rng.integers(-1000, 1000, 40)])

@@ -75,7 +75,9 @@ def test_bad_splits():
 
 @pytest.mark.parametrize("name", ["small", "paper"])
 @pytest.mark.parametrize("k,m", km.MODES)
-@pytest.mark.parametrize("plane,kernel,stride", [((7, 7), (3, 3), 1), ((40, 70), (7, 7), 2), ((1, 1), (1, 1), 2), ((3, 100), (1, 7), 1)])
+@pytest.mark.parametrize(
+    "plane,kernel,stride", [((7, 7), (3, 3), 1), ((40, 70), (7, 7), 2), ((1, 1), (1, 1), 2), ((3, 100), (1, 7), 1)]
+)
 def test_candidates_fit(name, k, m, plane, kernel, stride):
     config = load_config(name)
     layer = make_layer((6, *plane), (20, *kernel), (stride, stride), (3, 3, 3, 3), k, m)

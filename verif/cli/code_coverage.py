@@ -63,7 +63,9 @@ def write_lcov_report(files: Sequence[Path], out: Path) -> Path | None:
         [tool, "--write-info", str(info), str(out / "merged.dat")],
     ]
     if shutil.which("genhtml"):
-        commands.append(["genhtml", "-q", "--ignore-errors", "source", "--prefix", str(ROOT), "-o", str(out / "code"), str(info)])
+        commands.append(
+            ["genhtml", "-q", "--ignore-errors", "source", "--prefix", str(ROOT), "-o", str(out / "code"), str(info)]
+        )
     for command in commands:
         done = subprocess.run(command, env=tool_env(), capture_output=True, text=True, check=False)
         if done.returncode:

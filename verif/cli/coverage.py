@@ -88,8 +88,11 @@ def _report(code: dict[str, FileCoverage], functional: dict[str, CoverPoint], lc
     page = OUT / "index.html"
     page.write_text(
         _PAGE.render(
-            code=code, functional=functional, kinds=KINDS, percent=_percent,
+            code=code,
+            functional=functional,
+            kinds=KINDS,
+            percent=_percent,
             lcov=lcov.relative_to(OUT) if lcov else None,
-        )  # fmt: skip
+        )
     )
     Console(highlight=False).print(f"{(OUT / 'coverage.txt').relative_to(ROOT)}, {page.relative_to(ROOT)}")

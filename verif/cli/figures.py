@@ -18,10 +18,7 @@ from verif.layers.benchmarks import BENCHMARKS, DENSE, Benchmark
 from verif.runner.paths import BUILD, ROOT
 from verif.runner.run import default_seed
 
-HEADER = (
-    "| layer | cycles | cycle model | ALU utilisation | over dense | asked |\n"
-    "|---|---:|---:|---:|---:|---|"
-)
+HEADER = "| layer | cycles | cycle model | ALU utilisation | over dense | asked |\n|---|---:|---:|---:|---:|---|"
 
 
 def asked(benchmark: Benchmark) -> str:
@@ -79,5 +76,7 @@ def figures() -> None:
     table = BUILD / "figures" / "table.md"
     table.write_text("\n".join([*lines, ""]))
     console.print("\n".join(lines), markup=False, soft_wrap=True)
-    console.print(f"{len(BENCHMARKS) - missed} of {len(BENCHMARKS)} layers meet what is asked; {table.relative_to(ROOT)}")
+    console.print(
+        f"{len(BENCHMARKS) - missed} of {len(BENCHMARKS)} layers meet what is asked; {table.relative_to(ROOT)}"
+    )
     raise typer.Exit(missed > 0)

@@ -62,12 +62,17 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
         (result,) = run_layers(design, config, [planned], BUILD / "layer" / f"{config}-{sim}", shlex.join(again))
     with open(out, "wb") as file:  # numpy would add .npz to a name without it
         np.savez(
-            file, output=result.output, cycles=result.cycles, macs=result.counters["MACS"],
-            utilization=result.utilization, counters=json.dumps(result.counters),
-        )  # fmt: skip
+            file,
+            output=result.output,
+            cycles=result.cycles,
+            macs=result.counters["MACS"],
+            utilization=result.utilization,
+            counters=json.dumps(result.counters),
+        )
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(
         f"{out}: output {shape} {result.output.dtype}, {result.cycles:,} cycles, {result.counters['MACS']:,} MACs, "
         f"utilisation {100 * result.utilization:.1f} %",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
+        markup=False,
+        soft_wrap=True,
+    )

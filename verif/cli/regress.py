@@ -73,9 +73,12 @@ def regress(seeds: int = 20, test: str = RANDOM_TEST) -> None:
     console = Console(highlight=False)
     ran, failures = 0, list[Failure]()
     columns = (
-        TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"), TimeElapsedColumn(),
-    )  # fmt: skip
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         bar = progress.add_task("seeds", total=seeds, failed=0)
         jobs = {pool.submit(run_seed, test, seed): seed for seed in range(first, first + seeds)}

@@ -26,9 +26,12 @@ ICARUS_FACTOR = 8  # makes the layer one of a minute or two on small
 # SparseCore, SysML 2018: about 90 % of the ALUs busy, 3.1 times the performance of dense execution.
 PAPER = {"utilization": "near 90 %", "speedup": "3.1x"}
 CAUSES = {
-    "BUSY": "busy", "NO_WEIGHT": "idle: no weight", "NO_ACTIVATION": "idle: no activation", "DRAIN": "idle: drain",
+    "BUSY": "busy",
+    "NO_WEIGHT": "idle: no weight",
+    "NO_ACTIVATION": "idle: no activation",
+    "DRAIN": "idle: drain",
     "NO_UNIT": "idle: no unit",
-}  # fmt: skip
+}
 
 
 def microjoules(layer: Layer, cut: Plan, result: LayerResult) -> float:
@@ -58,7 +61,9 @@ def fitting(config: Config, sim: str, seed: int) -> tuple[Benchmark, str, list[t
     Returns it, why it was halved (or ""), and the layer and its dense mode with their plans.
     Raises ValueError when even a layer of two input channels does not fit.
     """
-    factor, why = (ICARUS_FACTOR, "Icarus simulates some hundred cycles of small a second") if sim == "icarus" else (1, "")
+    factor, why = (
+        (ICARUS_FACTOR, "Icarus simulates some hundred cycles of small a second") if sim == "icarus" else (1, "")
+    )
     while True:
         benchmark = FIGURE_3.smaller(factor) if factor > 1 else FIGURE_3
         layer = benchmark.layer(seed)

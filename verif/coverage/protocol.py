@@ -20,14 +20,26 @@ COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send")
 OUTCOMES = ("accepted", "busy", "refused")
 ENGINES = ("wgt_busy", "par_busy", "act_busy", "layer_busy", "result_busy")
 ERRORS = (
-    "wgt_tlast_early", "wgt_tlast_late", "wgt_index_range", "wgt_index_order", "par_range", "act_tlast_early",
-    "act_tlast_late", "act_population", "act_bitmap", "act_overflow", "out_overflow", "descriptor", "command_busy",
+    "wgt_tlast_early",
+    "wgt_tlast_late",
+    "wgt_index_range",
+    "wgt_index_order",
+    "par_range",
+    "act_tlast_early",
+    "act_tlast_late",
+    "act_population",
+    "act_bitmap",
+    "act_overflow",
+    "out_overflow",
+    "descriptor",
+    "command_busy",
     "command_range",
-)  # fmt: skip
+)
 RESETS = {  # and the bits of STATUS that show it
-    "layer running": ("layer_busy",), "load under way": ("wgt_busy", "par_busy", "act_busy"),
+    "layer running": ("layer_busy",),
+    "load under way": ("wgt_busy", "par_busy", "act_busy"),
     "result under way": ("result_busy",),
-}  # fmt: skip
+}
 
 
 class ProtocolCoverage:

@@ -131,8 +131,9 @@ class SparsityCoverage:
         size = size[:, None]
         kinds = np.select(
             [np.broadcast_to(size == 0, counts.shape), counts == 0, counts == size, counts == 1],
-            [0, 1, 4, 2], default=3,
-        )  # fmt: skip
+            [0, 1, 4, 2],
+            default=3,
+        )
         for kind, n in enumerate(np.bincount(kinds.ravel(), minlength=len(WINDOWS)).tolist()):
             if n:
                 self.window.hit(WINDOWS[kind], n)

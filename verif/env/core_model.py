@@ -89,10 +89,13 @@ class CoreModel:
     def status(self) -> dict[str, int]:
         """The bits of STATUS that do not depend on time, once the streams rest."""
         return {
-            "wgt_busy": self.weights_load is not None, "par_busy": self.parameters_load is not None,
-            "act_busy": self.activations_load is not None, "result_busy": bool(self.expected),
-            "wgt_discard": self.weights_discard, "act_discard": self.activations_discard,
-        }  # fmt: skip
+            "wgt_busy": self.weights_load is not None,
+            "par_busy": self.parameters_load is not None,
+            "act_busy": self.activations_load is not None,
+            "result_busy": bool(self.expected),
+            "wgt_discard": self.weights_discard,
+            "act_discard": self.activations_discard,
+        }
 
     def read_status(self, values: dict[str, int]) -> None:
         """A read of STATUS tells the model how far the core has come."""
@@ -218,7 +221,9 @@ class CoreModel:
         size = stream.weight_bytes(self.config)
         octets = np.frombuffer(b"".join(beat.to_bytes(size, "little") for beat in beats), np.uint8)
         bits = np.unpackbits(octets.reshape(-1, size), axis=1, bitorder="little")
-        bits = bits[:, : stream.LANE_BITS * self.config.NumLanes].reshape(len(beats), self.config.NumLanes, stream.LANE_BITS)
+        bits = bits[:, : stream.LANE_BITS * self.config.NumLanes].reshape(
+            len(beats), self.config.NumLanes, stream.LANE_BITS
+        )
         return bits @ (1 << np.arange(stream.LANE_BITS, dtype=np.uint16))
 
     def _weight_faults(self, beats: Sequence[int]) -> list[tuple[int, str]]:

@@ -11,17 +11,23 @@ from verif.env.register_agent import BusAccess
 STATES = ("BUSY", "NO_WEIGHT", "NO_ACTIVATION", "DRAIN", "NO_UNIT")
 WIDE = ("MACS", *STATES)
 NARROW = (
-    "CYCLES", "WGT_READS", "WGT_HITS", "ACT_READS", "ACT_HITS", "IDX_READS", "IDX_HITS", "LINES_WRITTEN", "BYTES_WRITTEN",
-)  # fmt: skip
+    "CYCLES",
+    "WGT_READS",
+    "WGT_HITS",
+    "ACT_READS",
+    "ACT_HITS",
+    "IDX_READS",
+    "IDX_HITS",
+    "LINES_WRITTEN",
+    "BYTES_WRITTEN",
+)
 TOTALS = (*NARROW, *(f"{name}_{half}" for name in WIDE for half in ("LO", "HI")))
 PER_PE = tuple(f"PE_{name}" for name in WIDE)
 
 
 def combine(raw: dict[str, int]) -> dict[str, int]:
     """Counters by name from register values: halves of the wide ones joined."""
-    return {name: raw[name] for name in NARROW} | {
-        name: raw[f"{name}_LO"] | raw[f"{name}_HI"] << 32 for name in WIDE
-    }
+    return {name: raw[name] for name in NARROW} | {name: raw[f"{name}_LO"] | raw[f"{name}_HI"] << 32 for name in WIDE}
 
 
 def counter_problems(counters: dict[str, int], config: Config, layer: LayerDone) -> list[str]:
@@ -97,6 +103,8 @@ class CounterMonitor(uvm_subscriber):
             for name in WIDE:
                 found = sum(pe[name] for pe in self._pes.values())
                 if found != self.totals[name]:
-                    self.checker.fail("counters", f"{name} of the PEs adds up to {found}, the total is {self.totals[name]}")
+                    self.checker.fail(
+                        "counters", f"{name} of the PEs adds up to {found}, the total is {self.totals[name]}"
+                    )
         self.checked_pes += 1
         self._pes.clear()

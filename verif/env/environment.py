@@ -80,8 +80,11 @@ class CoreEnv(uvm_env):
         self.registers.map.set_auto_predict(True)
         # In this order: the counters and the coverage ask the scoreboard's model about an access.
         for subscriber in (
-            self.scoreboard.accesses, self.counters.analysis_export, self.coverage.analysis_export, self.soft_reset,
-        ):  # fmt: skip
+            self.scoreboard.accesses,
+            self.counters.analysis_export,
+            self.coverage.analysis_export,
+            self.soft_reset,
+        ):
             self.register_agent.ap.connect(subscriber)
         self.weight_agent.ap.connect(self.scoreboard.weights)
         self.activation_agent.ap.connect(self.scoreboard.activations)

@@ -51,9 +51,10 @@ def descriptor_of(registers: dict[str, dict[str, int]]) -> Descriptor:
     """The layer descriptor that the LAYER_* registers (field values by name) describe; what was not written is 0."""
     found = dict.fromkeys(_DESCRIPTOR_FIELDS, 0) | {
         descriptor_field(register, field): value
-        for register, values in registers.items() if register.startswith("LAYER_")
+        for register, values in registers.items()
+        if register.startswith("LAYER_")
         for field, value in values.items()
-    }  # fmt: skip
+    }
     for name in ("clamp_lo", "clamp_hi"):
         found[name] -= (found[name] & 0x100) << 1  # 9 bits, two's complement
     return Descriptor(**found)
@@ -79,9 +80,17 @@ def memory_accesses(done: LayerDone, config: Config) -> dict[str, int]:
     right = max(0, (d.out_w - 1) * sx + d.kernel_s - d.pad_left - d.in_w)
     unscaled = np.ones(d.out_k, np.int32)  # only the tensors matter here
     layer = Layer(
-        done.activations, done.weights, unscaled, unscaled, unscaled, (sy, sx), (d.pad_top, bottom, d.pad_left, right),
-        1 << d.k_log2, 1 << d.m_log2, skip=bool(d.skip),
-    )  # fmt: skip
+        done.activations,
+        done.weights,
+        unscaled,
+        unscaled,
+        unscaled,
+        (sy, sx),
+        (d.pad_top, bottom, d.pad_left, right),
+        1 << d.k_log2,
+        1 << d.m_log2,
+        skip=bool(d.skip),
+    )
     cut = Cut(LineShape(d.line_h, d.line_w), LineShape(d.tile_h, d.tile_w), d.splits)
     measured = work.measure(layer, Plan(config, d, cut, in_act_base=0, in_act_limit=0, wgt_count=0))
     once = {
@@ -127,7 +136,12 @@ def compute_layer(
     output = output.astype(np.int8 if d.out_signed else np.uint8)
     counts = lines.compress(output, LineShape(d.tile_h, d.tile_w)).counts
     return LayerDone(
-        descriptor=d, activations=activations, weights=weights, output=output, lanes=(values, indices),
-        macs=count_macs(activations, weights, d), bytes_written=int(counts.sum()),
+        descriptor=d,
+        activations=activations,
+        weights=weights,
+        output=output,
+        lanes=(values, indices),
+        macs=count_macs(activations, weights, d),
+        bytes_written=int(counts.sum()),
         overflow=int((-(-counts // WORD_BYTES)).sum()) > d.out_act_limit - d.out_act_base,
-    )  # fmt: skip
+    )

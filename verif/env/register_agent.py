@@ -92,9 +92,12 @@ class RegisterMonitor(uvm_component):
 
     def start_of_simulation_phase(self):
         for channel, payload, function in (
-            ("aw", ["awaddr"], self._aw.append), ("w", ["wdata", "wstrb"], self._w.append), ("b", ["bresp"], self._written),
-            ("ar", ["araddr"], self._ar.append), ("r", ["rdata", "rresp"], self._read),
-        ):  # fmt: skip
+            ("aw", ["awaddr"], self._aw.append),
+            ("w", ["wdata", "wstrb"], self._w.append),
+            ("b", ["bresp"], self._written),
+            ("ar", ["araddr"], self._ar.append),
+            ("r", ["rdata", "rresp"], self._read),
+        ):
             HandshakeMonitor(PREFIX, channel, payload, function)
 
     async def run_phase(self):

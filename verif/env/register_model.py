@@ -52,7 +52,7 @@ class RegisterModel:
         return None if reg is None else reg.get_name()
 
     def rights(self, name: str) -> str:
-        """"RO", "WO" or "RW"."""
+        """ "RO", "WO" or "RW"."""
         access = {field.get_access(self.map) for field in self[name].get_fields()}
         return access.pop() if access in ({"RO"}, {"WO"}) else "RW"
 

@@ -11,8 +11,8 @@ from pyuvm import uvm_sequence, uvm_sequencer, uvm_status_e
 from models import stream
 from models.layer import Layer
 from models.tiling import Descriptor, Plan
-from verif.env.layer_reference import descriptor_field
 from verif.env.counters import PER_PE, TOTALS, combine
+from verif.env.layer_reference import descriptor_field
 from verif.env.stream_agent import Reception, Transfer
 from verif.env.streams import NO_STALLS, Packet, Stalls, packet_of
 
@@ -153,9 +153,15 @@ class LoadActivations(_Load):
     command, done = "act_load", "act_done"
 
     def __init__(
-        self, packets: list[Packet], idx_base: int, act_base: int, act_limit: int, line_pos: int,
-        stalls: Stalls = NO_STALLS, count=None,
-    ):  # fmt: skip
+        self,
+        packets: list[Packet],
+        idx_base: int,
+        act_base: int,
+        act_limit: int,
+        line_pos: int,
+        stalls: Stalls = NO_STALLS,
+        count=None,
+    ):
         super().__init__(packets, stalls)
         self.idx_base, self.section, self.line_pos = idx_base, (act_base, act_limit), line_pos
         self.count = len(packets) if count is None else count

@@ -56,7 +56,9 @@ class Stalls:
 
     def __post_init__(self):
         if self.go < 1 or (self.wait and self.wait < 1):
-            raise ValueError(f"stalls: go {self.go}, wait {self.wait}, expected means of at least one cycle (or wait 0)")
+            raise ValueError(
+                f"stalls: go {self.go}, wait {self.wait}, expected means of at least one cycle (or wait 0)"
+            )
 
     def pauses(self, rng: np.random.Generator) -> Iterator[bool] | None:
         """A pause generator for cocotbext-axi, one value a cycle; None when it never holds back."""
@@ -86,6 +88,7 @@ def packet_of(beats: Iterable[stream.Beat]) -> Packet:
 def packet_line(packet: Packet) -> tuple[int, bytes]:
     """Bitmap and bytes of a line packet, as its TKEEPs say."""
     data = b"".join(
-        beat.to_bytes(keep.bit_length(), "little") for beat, keep in zip(packet.beats[1:], packet.keeps[1:], strict=True)
+        beat.to_bytes(keep.bit_length(), "little")
+        for beat, keep in zip(packet.beats[1:], packet.keeps[1:], strict=True)
     )
     return packet.beats[0] & (1 << lines.LINE_BITS) - 1, data

@@ -95,18 +95,26 @@ def run_layers(
     with FileLock(directory / ".lock"):
         save_layers(directory, layers)
         done = run_core(
-            config, design, "verif.layers.program", "GivenLayers", env={"LAYERS": str(directory)},
-            results_dir=directory / "simulation", rerun=rerun,
+            config,
+            design,
+            "verif.layers.program",
+            "GivenLayers",
+            env={"LAYERS": str(directory)},
+            results_dir=directory / "simulation",
+            rerun=rerun,
             limit_s=time_limit(design.sim, [plan for _, plan in layers]),
-        )  # fmt: skip
+        )
         found = []
         for number in range(len(layers)):
             with np.load(done.path / OUTPUT.format(number)) as npz:
                 found.append(
                     LayerResult(
-                        output=npz["output"], counters=json.loads(str(npz["counters"])), seconds=float(npz["seconds"]),
-                        states=npz["states"], lanes=layers[number][1].config.NumLanes,
-                    )  # fmt: skip
+                        output=npz["output"],
+                        counters=json.loads(str(npz["counters"])),
+                        seconds=float(npz["seconds"]),
+                        states=npz["states"],
+                        lanes=layers[number][1].config.NumLanes,
+                    )
                 )
     return found
 

@@ -34,26 +34,43 @@ class Benchmark:
     def layer(self, seed: int) -> Layer:
         """The layer, from a seed; no group of weights is short of k."""
         return make_layer(
-            np.random.default_rng(seed), self.shape, self.out_channels, (3, 3), mode=self.mode, mask=self.mask,
-            density=self.density, padding=(1, 1, 1, 1), skip=self.skip, zero_weights=0,
-        )  # fmt: skip
+            np.random.default_rng(seed),
+            self.shape,
+            self.out_channels,
+            (3, 3),
+            mode=self.mode,
+            mask=self.mask,
+            density=self.density,
+            padding=(1, 1, 1, 1),
+            skip=self.skip,
+            zero_weights=0,
+        )
 
     def smaller(self, factor: int) -> Benchmark:
         """The layer with rows, columns and channels divided by ``factor``; nothing is asked of it."""
         c, h, w = (size // factor for size in self.shape)
         k = self.out_channels // factor
         return replace(
-            self, name=f"{c}x{h}x{w}, 3x3x{k}, {self.name.split(', ', 2)[2]}", shape=(c, h, w), out_channels=k,
-            utilization=None, speedup=None, cycles=None,
-        )  # fmt: skip
+            self,
+            name=f"{c}x{h}x{w}, 3x3x{k}, {self.name.split(', ', 2)[2]}",
+            shape=(c, h, w),
+            out_channels=k,
+            utilization=None,
+            speedup=None,
+            cycles=None,
+        )
 
 
 _F3 = {"shape": (64, 64, 64), "out_channels": 128}
 FIGURE_3 = Benchmark("64x64x64, 3x3x128, 2/4, half zero", **_F3, utilization=0.95, speedup=3.8)
 DENSE = Benchmark(
-    "64x64x64, 3x3x128, dense mode, density 1.0", **_F3, mode=(1, 1), mask="full", skip=False,
+    "64x64x64, 3x3x128, dense mode, density 1.0",
+    **_F3,
+    mode=(1, 1),
+    mask="full",
+    skip=False,
     cycles=int(1.03 * FIGURE_3_DENSE_CYCLES),
-)  # fmt: skip
+)
 BENCHMARKS = (
     DENSE,  # first: the others' speed-up is over its cycles
     FIGURE_3,
@@ -63,7 +80,12 @@ BENCHMARKS = (
     Benchmark("128x28x28, 3x3x128, 2/4 at 0.4", (128, 28, 28), 128, mask="clustered", density=0.4, utilization=0.78),
     Benchmark("256x14x14, 3x3x256, 2/4 at 0.35", (256, 14, 14), 256, mask="clustered", density=0.35, utilization=0.74),
     Benchmark(
-        "512x7x7, 3x3x512, 2/4 at 0.3", (512, 7, 7), 512, mask="clustered", density=0.3, utilization=0.72,
+        "512x7x7, 3x3x512, 2/4 at 0.3",
+        (512, 7, 7),
+        512,
+        mask="clustered",
+        density=0.3,
+        utilization=0.72,
         config="paper_wmem4",
     ),
-)  # fmt: skip
+)

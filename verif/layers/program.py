@@ -64,6 +64,9 @@ class GivenLayers(CoreTest):
             run = TracedLayer(layer, plan, occupancy)
             await run.start(self.core)
             np.savez(
-                OUTPUT.format(number), output=output_of(self.env.results.take(), plan), seconds=run.seconds,
-                counters=json.dumps(run.counters), states=occupancy.states(),
-            )  # fmt: skip
+                OUTPUT.format(number),
+                output=output_of(self.env.results.take(), plan),
+                seconds=run.seconds,
+                counters=json.dumps(run.counters),
+                states=occupancy.states(),
+            )

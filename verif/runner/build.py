@@ -26,11 +26,24 @@ TIMESCALE = ("1ns", "1ps")
 # `-fno-dfg`: that optimisation gives the instances of a module different code, see rtl/speed.vlt.
 # Lint and style are `make lint`'s business; what is left (a failing $error among it) stays fatal.
 _VERILATOR_ARGS = (
-    "-O3", "-fno-dfg", "--timing", "-Wno-lint", "-Wno-style",
-    "--x-assign", "unique", "--x-initial", "unique",
-)  # fmt: skip
-_OPTIMIZATION = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O3"}  # slow: what runs once; global: VPI, at every edge
-_LEAN_OPTIMIZATION = _OPTIMIZATION | {"OPT_FAST": "-O2"}  # builds that simulate long enough to pay for the compiler's time
+    "-O3",
+    "-fno-dfg",
+    "--timing",
+    "-Wno-lint",
+    "-Wno-style",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+)
+_OPTIMIZATION = {
+    "OPT_FAST": "-O1",
+    "OPT_SLOW": "-O0",
+    "OPT_GLOBAL": "-O3",
+}  # slow: what runs once; global: VPI, at every edge
+_LEAN_OPTIMIZATION = _OPTIMIZATION | {
+    "OPT_FAST": "-O2"
+}  # builds that simulate long enough to pay for the compiler's time
 _CHECKED_ARGS, _LEAN_ARGS = ("--assert",), ("--assert", "--no-assert-case", "-DSYNTHESIS")
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
@@ -119,9 +132,7 @@ def _public_signals(top: str, public: Sequence[str]) -> str:
     `module.signal` patterns.
     """
     signals = [f"{top}.{port}" for port in ("*_i", "*_o", "*_ni", "*_no", "s_ax*", "m_ax*")] + list(public)
-    rules = [
-        'public_flat_rw -module "{}" -var "{}"'.format(*signal.split(".", 1)) for signal in signals
-    ]
+    rules = ['public_flat_rw -module "{}" -var "{}"'.format(*signal.split(".", 1)) for signal in signals]
     return "\n".join(["`verilator_config", *rules, ""])
 
 
@@ -157,8 +168,18 @@ def build(
     flags = [*(_CHECKED_ARGS if checks else _LEAN_ARGS), *(_COVERAGE_ARGS if coverage else ())]
     key = hashlib.sha256(
         json.dumps(
-            [top, sim, flags, waves, sorted(parameters.items()), list(public), _VERILATOR_ARGS, _OPTIMIZATION, _LEAN_OPTIMIZATION,
-             _tool_versions(sim)]
+            [
+                top,
+                sim,
+                flags,
+                waves,
+                sorted(parameters.items()),
+                list(public),
+                _VERILATOR_ARGS,
+                _OPTIMIZATION,
+                _LEAN_OPTIMIZATION,
+                _tool_versions(sim),
+            ]
         ).encode()
     )
     for source in [*sources, *waivers, *generator]:
@@ -211,7 +232,9 @@ def _compile(
         )
     except (RuntimeError, SystemExit) as error:
         text = log.read_text() if log.exists() else ""
-        lines = [line for line in text.splitlines() if line.startswith("%") or "rror" in line] or text.splitlines()[-40:]
+        lines = [line for line in text.splitlines() if line.startswith("%") or "rror" in line] or text.splitlines()[
+            -40:
+        ]
         raise RuntimeError(
             f"{target.sim} build of {target.top} failed ({error}); log: {log}\n" + "\n".join(lines[:40])
         ) from None

@@ -16,10 +16,19 @@ GENERATED_UNITS = ("sparsecore_regs_pkg", "sparsecore_regs")
 OUT = BUILD / "rtl_gen"
 
 _REGBLOCK = (
-    "--cpuif", "axi4-lite-flat", "--default-reset", "arst_n", "--addr-width", "12",
-    "--err-if-bad-addr", "--err-if-bad-rw",
-    "--module-name", "sparsecore_regs", "--package-name", "sparsecore_regs_pkg",
-)  # fmt: skip
+    "--cpuif",
+    "axi4-lite-flat",
+    "--default-reset",
+    "arst_n",
+    "--addr-width",
+    "12",
+    "--err-if-bad-addr",
+    "--err-if-bad-rw",
+    "--module-name",
+    "sparsecore_regs",
+    "--package-name",
+    "sparsecore_regs_pkg",
+)
 
 
 def _peakrdl(exporter: str, out: Path, *options: str) -> None:

@@ -186,9 +186,13 @@ def run_block(
     caller = Path(inspect.stack()[1].filename).resolve()
     module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
     design = build(
-        top, sources_of(top, tuple(extra_sources)), parameters, sim,
+        top,
+        sources_of(top, tuple(extra_sources)),
+        parameters,
+        sim,
         coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
-        waves=bool(os.environ.get("WAVES")), public=public,
-    )  # fmt: skip
+        waves=bool(os.environ.get("WAVES")),
+        public=public,
+    )
     values = {name: str(value) for name, value in parameters.items()}
     return run(design, module, testcase, env=values | dict(env or {}))

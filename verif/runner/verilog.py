@@ -18,7 +18,9 @@ def generate_verilog(top: str, sources: Sequence[Path], parameters: Mapping[str,
     Raises:
         RuntimeError: Yosys rejects the sources; the message holds its log's last lines.
     """
-    job = json.dumps({"top": top, "sources": [str(s) for s in sources], "parameters": dict(parameters), "out": str(out)})
+    job = json.dumps(
+        {"top": top, "sources": [str(s) for s in sources], "parameters": dict(parameters), "out": str(out)}
+    )
     done = subprocess.run(
         [sys.executable, __file__, job], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

@@ -1,7 +1,7 @@
 // line_fetch and region_loader as a PE connects them, for their common test.
 module activation_path
   import sparsecore_pkg::*;
-  import pe_pkg::*;
+  import spcore_pe_pkg::*;
 #(
   parameter int unsigned RegionPos  = 512,
   parameter int unsigned NumRegions = 4
@@ -38,7 +38,7 @@ module activation_path
   pos_t            line_rank;
   logic [7:0][7:0] line_bytes;
 
-  line_fetch u_line_fetch (
+  spcore_line_fetch u_line_fetch (
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .starving_i(1'b0),
     .unit_valid_i, .unit_ready_o, .unit_i,
@@ -48,7 +48,7 @@ module activation_path
     .line_rank_i(line_rank), .line_bytes_o(line_bytes)
   );
 
-  region_loader #(.RegionPos(RegionPos), .NumRegions(NumRegions)) u_region_loader (
+  spcore_region_loader #(.RegionPos(RegionPos), .NumRegions(NumRegions)) u_region_loader (
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
     .line_rank_o(line_rank), .line_bytes_i(line_bytes),

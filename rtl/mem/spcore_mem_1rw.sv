@@ -1,0 +1,29 @@
+// Memory with a single port: one read or one write a cycle, read data a cycle after the access, kept until the next read.
+// Stands for an SRAM macro: synthesis replaces the body.
+module spcore_mem_1rw #(
+  parameter int unsigned NumWords  = 1024,
+  parameter int unsigned DataWidth = 64,
+  localparam int unsigned AddrW    = $clog2(NumWords)
+) (
+  input  logic                 clk_i,
+  input  logic                 en_i,
+  input  logic                 we_i,
+  input  logic [AddrW-1:0]     addr_i,
+  input  logic [DataWidth-1:0] wdata_i,
+  output logic [DataWidth-1:0] rdata_o
+);
+
+  logic [DataWidth-1:0] mem_q [NumWords];
+
+  always_ff @(posedge clk_i) begin
+    if (en_i) begin
+      if (we_i) mem_q[addr_i] <= wdata_i;
+      else      rdata_o       <= mem_q[addr_i];
+    end
+  end
+
+  if (NumWords < 2) begin : gen_check_words
+    $error("%m: NumWords = %0d, expected at least 2", NumWords);
+  end
+
+endmodule

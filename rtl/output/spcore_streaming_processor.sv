@@ -1,0 +1,72 @@
+// A streaming processor: takes full staging slots and makes compressed output lines of them.
+//
+//   slot_reader > requantize > line_compressor
+//
+// SpLanes positions a cycle. The stages are joined by valid/ready handshakes; a residual add or a pooling stage belongs
+// between requantize and line_compressor.
+
+module spcore_streaming_processor
+  import sparsecore_pkg::*;
+  import spcore_output_pkg::*;
+#(
+  parameter int unsigned NumLanes = 16,
+  parameter int unsigned SpLanes  = 32,
+  parameter int unsigned NumStage = 4,
+  localparam int unsigned NumBanks = 4 * NumLanes
+) (
+  input  logic                                        clk_i,
+  input  logic                                        rst_ni,
+  input  layer_t                                      layer_i,
+  input  derived_t                                    derived_i,
+
+  input  logic       [NumStage-1:0]                   full_i,
+  input  slot_info_t [NumStage-1:0]                   info_i,
+  output logic       [NumStage-1:0]                   take_o,
+  output logic       [NumStage-1:0]                   free_o,
+  output logic       [NumStage-1:0]                   read_o,
+  output bank_t                                       select_o,
+  output row_t                                        row_o,
+  output row_t                                        low_o,
+  input  logic [NumStage-1:0][NumBanks-1:0][AccW-1:0] words_i,
+
+  output logic                                        par_re_o,
+  output addr_t                                       par_addr_o,
+  input  param_t                                      par_i,
+
+  output logic                                        line_valid_o,
+  input  logic                                        line_ready_i,
+  output packed_line_t                                line_o
+);
+
+  logic                         acc_valid, acc_ready, data_valid, data_ready;
+  logic [SpLanes-1:0][AccW-1:0] acc;
+  logic [SpLanes-1:0][7:0]      data;
+  param_t                       par;
+  line_tag_t                    acc_tag, data_tag;
+
+  spcore_slot_reader #(
+    .NumLanes(NumLanes), .SpLanes(SpLanes), .NumStage(NumStage)
+  ) u_slot_reader (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .full_i, .info_i, .take_o, .free_o, .read_o, .select_o, .row_o, .low_o, .words_i,
+    .par_re_o, .par_addr_o, .par_i,
+    .valid_o(acc_valid), .ready_i(acc_ready), .acc_o(acc), .par_o(par), .tag_o(acc_tag)
+  );
+
+  spcore_requantize #(
+    .SpLanes(SpLanes)
+  ) u_requantize (
+    .clk_i, .rst_ni, .clamp_lo_i(layer_i.clamp_lo), .clamp_hi_i(layer_i.clamp_hi),
+    .valid_i(acc_valid), .ready_o(acc_ready), .acc_i(acc), .par_i(par), .tag_i(acc_tag),
+    .valid_o(data_valid), .ready_i(data_ready), .data_o(data), .tag_o(data_tag)
+  );
+
+  spcore_line_compressor #(
+    .SpLanes(SpLanes)
+  ) u_line_compressor (
+    .clk_i, .rst_ni,
+    .valid_i(data_valid), .ready_o(data_ready), .data_i(data), .tag_i(data_tag),
+    .valid_o(line_valid_o), .ready_i(line_ready_i), .line_o
+  );
+
+endmodule

@@ -1,0 +1,254 @@
+// A processing element: takes work units, fetches their activations and weights, and computes their accumulators, which
+// it hands over when a unit is complete.
+//
+//   line_fetch > region_loader > pass_generator > scanner > mac_array > accumulator
+//                                       weight_queue ^
+//
+// While a unit computes, the next one's lines and regions are loaded.
+
+module spcore_pe
+  import sparsecore_pkg::*;
+  import spcore_pe_pkg::*;
+#(
+  parameter int unsigned NumLanes      = 16,
+  parameter int unsigned RegionPos     = 512,  // positions of a region buffer
+  parameter int unsigned NumRegions    = 4,
+  parameter int unsigned WgtQueueDepth = 4,    // weight vectors prefetched
+  localparam int unsigned VectorW      = NumLanes * $bits(weight_lane_t),
+  localparam int unsigned NumBanks     = 4 * NumLanes,
+  localparam int unsigned CountW       = $clog2(NumLanes + 1)
+) (
+  input  logic                          clk_i,
+  input  logic                          rst_ni,
+
+  input  layer_t                        layer_i,
+  input  derived_t                      derived_i,
+  input  logic                          tab_we_i,     // position table, see scanner
+  input  region_off_t                   tab_q_i,
+  input  pos_t                          tab_p_i,
+
+  input  logic                          unit_valid_i,
+  output logic                          unit_ready_o,
+  input  unit_t                         unit_i,
+  output logic                          free_o,       // no unit anywhere in the PE
+
+  // memories: grant in the cycle of the request, data in the next
+  output logic                          wgt_req_o,
+  output logic                          wgt_urgent_o,
+  output addr_t                         wgt_addr_o,
+  input  logic                          wgt_gnt_i,
+  input  logic                          wgt_rvalid_i,
+  input  logic [VectorW-1:0]            wgt_rdata_i,
+  output logic                          act_req_o,
+  output logic                          act_urgent_o,
+  output addr_t                         act_addr_o,
+  input  logic                          act_gnt_i,
+  input  logic                          act_rvalid_i,
+  input  logic [63:0]                   act_rdata_i,
+  output logic                          idx_req_o,
+  output logic                          idx_urgent_o,
+  output addr_t                         idx_addr_o,
+  input  logic                          idx_gnt_i,
+  input  logic                          idx_rvalid_i,
+  input  index_entry_t                  idx_rdata_i,
+
+  // drain: after the grant the rows follow, one a cycle
+  output logic                          drain_req_o,
+  output drain_info_t                   drain_info_o,
+  input  logic                          drain_gnt_i,
+  output logic                          drain_valid_o,
+  output logic [AccAddrW-1:0]           drain_row_o,
+  output logic                          drain_last_o,
+  output logic [NumBanks-1:0][AccW-1:0] drain_data_o,
+
+  // what happens in this cycle, and counters of it
+  output pe_state_e                     state_o,
+  output logic [CountW-1:0]             macs_o,       // two non-zero operands
+  input  logic                          count_i,
+  input  logic                          count_clear_i,
+  output logic [31:0]                   cnt_busy_o,
+  output logic [31:0]                   cnt_no_weight_o,
+  output logic [31:0]                   cnt_no_activation_o,
+  output logic [31:0]                   cnt_drain_o,
+  output logic [31:0]                   cnt_no_unit_o,
+  output logic [31:0]                   cnt_macs_o
+);
+
+  // ---- activations: lines to regions to segments ----
+
+  logic                 line_valid, line_ready;
+  fetched_line_t        line;
+  pos_t                 line_rank;
+  logic [7:0][7:0]      line_bytes;
+  logic                 starving;
+
+  spcore_line_fetch u_line_fetch (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .starving_i(starving),
+    .unit_valid_i, .unit_ready_o, .unit_i,
+    .idx_req_o, .idx_urgent_o, .idx_addr_o, .idx_gnt_i, .idx_rvalid_i, .idx_rdata_i,
+    .act_req_o, .act_urgent_o, .act_addr_o, .act_gnt_i, .act_rvalid_i, .act_rdata_i,
+    .line_valid_o(line_valid), .line_ready_i(line_ready), .line_o(line),
+    .line_rank_i(line_rank), .line_bytes_o(line_bytes)
+  );
+
+  logic                 region_valid, region_ready, release_region;
+  region_t              region;
+  logic [RegionPos-1:0] region_bitmap;
+  region_buf_t          byte_buf;
+  region_off_t          byte_off;
+  logic [7:0]           act_byte;
+
+  spcore_region_loader #(
+    .RegionPos(RegionPos), .NumRegions(NumRegions)
+  ) u_region_loader (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
+    .line_rank_o(line_rank), .line_bytes_i(line_bytes),
+    .region_valid_o(region_valid), .region_ready_i(region_ready), .region_o(region),
+    .region_bitmap_o(region_bitmap),
+    .byte_buf_i(byte_buf), .byte_off_i(byte_off), .byte_o(act_byte),
+    .release_i(release_region)
+  );
+
+  logic     wgt_addr_valid, wgt_addr_ready;
+  addr_t    wgt_addr;
+  logic     segment_valid, segment_ready;
+  segment_t segment;
+
+  spcore_pass_generator #(
+    .RegionPos(RegionPos)
+  ) u_pass_generator (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .region_valid_i(region_valid), .region_ready_o(region_ready), .region_i(region),
+    .region_bitmap_i(region_bitmap),
+    .wgt_valid_o(wgt_addr_valid), .wgt_ready_i(wgt_addr_ready), .wgt_addr_o(wgt_addr),
+    .segment_valid_o(segment_valid), .segment_ready_i(segment_ready), .segment_o(segment)
+  );
+
+  // ---- weights ----
+
+  logic               vector_valid, vector_ready, no_weight;
+  logic [VectorW-1:0] vector;
+
+  spcore_weight_queue #(
+    .NumLanes(NumLanes), .Depth(WgtQueueDepth)
+  ) u_weight_queue (
+    .clk_i, .rst_ni,
+    .addr_valid_i(wgt_addr_valid), .addr_ready_o(wgt_addr_ready), .addr_i(wgt_addr),
+    .req_o(wgt_req_o), .urgent_o(wgt_urgent_o), .addr_o(wgt_addr_o), .gnt_i(wgt_gnt_i),
+    .rvalid_i(wgt_rvalid_i), .rdata_i(wgt_rdata_i),
+    .waiting_i(no_weight),
+    .valid_o(vector_valid), .ready_i(vector_ready), .vector_o(vector)
+  );
+
+  // ---- compute ----
+
+  logic               emit_load, emit_valid, emit_end, unblock;
+  logic [VectorW-1:0] emit_vector;
+  pos_t               emit_pos;
+  logic [7:0]         emit_act;
+  logic               busy, no_segment, blocked;
+
+  spcore_scanner #(
+    .NumLanes(NumLanes), .RegionPos(RegionPos)
+  ) u_scanner (
+    .clk_i, .rst_ni, .tab_we_i, .tab_q_i, .tab_p_i,
+    .segment_valid_i(segment_valid), .segment_ready_o(segment_ready), .segment_i(segment),
+    .wgt_valid_i(vector_valid), .wgt_ready_o(vector_ready), .wgt_vector_i(vector),
+    .byte_buf_o(byte_buf), .byte_off_o(byte_off), .byte_i(act_byte), .release_o(release_region),
+    .emit_load_o(emit_load), .emit_vector_o(emit_vector),
+    .emit_valid_o(emit_valid), .emit_pos_o(emit_pos), .emit_act_o(emit_act), .emit_end_o(emit_end),
+    .unblock_i(unblock), .unit_o(drain_info_o),
+    .busy_o(busy), .no_weight_o(no_weight), .starving_o(no_segment), .blocked_o(blocked)
+  );
+
+  logic                              mac_valid, mac_end;
+  logic [AccAddrW-1:0]               mac_row;
+  logic [NumLanes-1:0]               mac_en;
+  logic [NumLanes-1:0][3:0]          mac_bank;
+  logic signed [NumLanes-1:0][15:0]  mac_product;
+
+  spcore_mac_array #(
+    .NumLanes(NumLanes)
+  ) u_mac_array (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .load_i(emit_load), .vector_i(emit_vector),
+    .valid_i(emit_valid), .pos_i(emit_pos), .act_i(emit_act), .end_i(emit_end),
+    .valid_o(mac_valid), .row_o(mac_row), .en_o(mac_en), .bank_o(mac_bank), .product_o(mac_product),
+    .end_o(mac_end), .macs_o
+  );
+
+  logic unit_done, clearing;
+
+  spcore_accumulator #(
+    .NumLanes(NumLanes)
+  ) u_accumulator (
+    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_info_o),
+    .valid_i(mac_valid), .row_i(mac_row), .en_i(mac_en), .bank_i(mac_bank), .product_i(mac_product),
+    .end_i(mac_end),
+    .drain_req_o, .drain_gnt_i, .drain_valid_o, .drain_row_o, .drain_last_o, .drain_data_o,
+    .unblock_o(unblock), .done_o(unit_done), .clearing_o(clearing)
+  );
+
+  // ---- state and counters ----
+
+  // Units from acceptance to the last row handed over. More than fit: a unit holds at least one place of some queue.
+  logic [5:0] units_q;
+  logic       unit_in;
+
+  assign unit_in  = unit_valid_i & unit_ready_o;
+  assign free_o   = units_q == '0 & ~clearing;
+  assign starving = no_segment & ~blocked;
+
+  always_comb begin
+    if      (busy)          state_o = PeBusy;
+    else if (units_q == '0) state_o = PeNoUnit;
+    else if (blocked)       state_o = PeDrain;
+    else if (no_weight)     state_o = PeNoWeight;
+    else                    state_o = PeNoActivation;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      units_q <= '0;
+    end else if (unit_in != unit_done) begin
+      units_q <= unit_in ? units_q + 1'b1 : units_q - 1'b1;
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      cnt_busy_o          <= '0;
+      cnt_no_weight_o     <= '0;
+      cnt_no_activation_o <= '0;
+      cnt_drain_o         <= '0;
+      cnt_no_unit_o       <= '0;
+      cnt_macs_o          <= '0;
+    end else if (count_clear_i) begin
+      cnt_busy_o          <= '0;
+      cnt_no_weight_o     <= '0;
+      cnt_no_activation_o <= '0;
+      cnt_drain_o         <= '0;
+      cnt_no_unit_o       <= '0;
+      cnt_macs_o          <= '0;
+    end else if (count_i) begin
+      unique case (state_o)
+        PeBusy:         cnt_busy_o          <= cnt_busy_o + 1'b1;
+        PeNoWeight:     cnt_no_weight_o     <= cnt_no_weight_o + 1'b1;
+        PeNoActivation: cnt_no_activation_o <= cnt_no_activation_o + 1'b1;
+        PeDrain:        cnt_drain_o         <= cnt_drain_o + 1'b1;
+        default:        cnt_no_unit_o       <= cnt_no_unit_o + 1'b1;
+      endcase
+      cnt_macs_o <= cnt_macs_o + 32'(macs_o);
+    end
+  end
+
+`ifndef SYNTHESIS
+  // Not at time 0, when random initial values can look like an edge.
+  always_ff @(posedge clk_i) begin
+    if (rst_ni && $time != 0 && unit_in != unit_done && units_q == (unit_in ? '1 : '0)) $error("%m: lost count of the units");
+  end
+`endif
+
+endmodule

@@ -1,0 +1,56 @@
+// Types on the way of a unit's activations through a PE: line, region, segment.
+package spcore_pe_pkg;
+  import sparsecore_pkg::*;
+
+  // Number of a region buffer; a PE has up to four.
+  parameter int unsigned MaxRegions = 4;
+  typedef logic [$clog2(MaxRegions)-1:0] region_buf_t;
+
+  // What the stages behind the region buffers need to know of a unit.
+  typedef drain_info_t pe_unit_t;
+
+  // A line's index entry and its share of the window, from line_walk to line_fetch.
+  typedef struct packed {
+    bitmap_t     bitmap;           // non-zeros, as stored
+    bitmap_t     need;             // positions to be spread into the region: those inside window and plane, and
+                                   // with skipping only the non-zeros
+    addr_t       ptr;
+    region_off_t origin;           // region offset of the line's bit 0, modulo 2^RegionW (it may lie outside)
+    logic        last_of_channel;
+    logic        last_of_unit;     // implies last_of_channel
+  } line_entry_t;
+
+  // A fetched line, or the mark that a channel or unit ends, from line_fetch to region_loader. The packed bytes stay in
+  // line_fetch, which has a read port for them.
+  typedef struct packed {
+    bitmap_t     bitmap;
+    bitmap_t     need;             // 0: a mark only
+    region_off_t origin;
+    logic        last_of_channel;
+    logic        last_of_unit;
+    addr_t       wgt_addr;         // weight vector of (channel, r=0, s=0)
+    pe_unit_t    unit;
+  } fetched_line_t;
+
+  // One channel's window, spread into a region buffer; from region_loader to pass_generator.
+  typedef struct packed {
+    region_buf_t buffer;
+    logic        empty;            // no position marked, no buffer held; only as the last of a unit
+    logic        last_of_unit;
+    addr_t       wgt_addr;         // weight vector of (channel, r=0, s=0)
+    pe_unit_t    unit;
+  } region_t;
+
+  // 64 positions' worth of a pass, from pass_generator to scanner.
+  typedef struct packed {
+    bitmap_t     bits;             // bit i: tile position at region offset q = 64*base + i has a non-zero at (r, s)
+    logic [2:0]  base;
+    region_off_t offset;           // r*win_w + s: the byte is at region offset q + offset
+    region_buf_t buffer;
+    logic        first_of_pass;
+    logic        release_region;   // last segment of its region
+    logic        last_of_unit;     // the unit ends here; bits may be 0
+    pe_unit_t    unit;
+  } segment_t;
+
+endpackage

@@ -1,0 +1,76 @@
+"""mem_1r1w: a word is read a cycle later and kept until the next read; reads and writes go on side by side."""
+
+import os
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from verif.runner import run_block
+from verif.seed import rng
+
+
+class Bench:
+    """Drives both ports each cycle and checks the read data against a dictionary."""
+
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.ones = 2 ** int(os.environ["DataWidth"]) - 1
+        self.memory: dict[int, int] = {}
+        self.due: int | None = None  # None: nothing was read, or a word that was never written
+
+    async def start(self) -> None:
+        self.dut.we_i.value = self.dut.re_i.value = 0
+        cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
+        await FallingEdge(self.dut.clk_i)
+
+    async def cycle(self, write: tuple[int, int] | None, read: int | None) -> None:
+        """``write``: address and word."""
+        dut = self.dut
+        dut.we_i.value, dut.re_i.value = write is not None, read is not None
+        if write is not None:
+            dut.waddr_i.value, dut.wdata_i.value = write
+        if read is not None:
+            dut.raddr_i.value = read
+            self.due = self.memory.get(read)
+            if write is not None and write[0] == read:
+                self.due = write[1] ^ self.ones  # of no use, and seen to be
+        if write is not None:
+            self.memory[write[0]] = write[1]
+        await FallingEdge(dut.clk_i)
+        if self.due is not None:
+            assert int(dut.rdata_o.value) == self.due
+
+
+@cocotb.test(timeout_time=20, timeout_unit="us")
+async def every_word(dut):
+    """Every word is written, then read; it stays while others are written."""
+    bench, gen = Bench(dut), rng()
+    await bench.start()
+    words = [int.from_bytes(gen.bytes(16), "little") & bench.ones for _ in range(int(os.environ["NumWords"]))]
+    for address, word in enumerate(words):
+        await bench.cycle((address, word), None)
+    for address, word in enumerate(words):
+        await bench.cycle(None, address)
+        await bench.cycle((address, word ^ bench.ones), None)
+        assert int(dut.rdata_o.value) == word
+        await bench.cycle((address, word), address)
+        assert int(dut.rdata_o.value) == word ^ bench.ones
+
+
+@cocotb.test(timeout_time=50, timeout_unit="us")
+async def random_accesses(dut):
+    """Both ports at random, over few and over all addresses."""
+    bench, gen = Bench(dut), rng()
+    await bench.start()
+    for addresses in (2, int(os.environ["NumWords"])):
+        for _ in range(1000):
+            word = int.from_bytes(gen.bytes(16), "little") & bench.ones
+            write = (int(gen.integers(addresses)), word) if gen.random() < 0.6 else None
+            await bench.cycle(write, int(gen.integers(addresses)) if gen.random() < 0.6 else None)
+
+
+@pytest.mark.parametrize("sim, width, words", [("verilator", 88, 30), ("icarus", 1, 16)])
+def test_mem_1r1w(sim, width, words):
+    run_block("spcore_mem_1r1w", {"DataWidth": width, "NumWords": words}, sim=sim)
