@@ -142,6 +142,30 @@ package sparsecore_pkg;
     npos_t tile_w;
   } drain_info_t;
 
+  // A request to a banked memory, and what comes back: the grant of a request, and later the word, in order.
+  typedef struct packed {
+    logic  valid;
+    logic  urgent;   // the PE has nothing to do before the word is there
+    addr_t addr;
+  } mem_req_t;
+
+  typedef struct packed {
+    logic gnt;
+    logic rvalid;
+  } mem_rsp_t;
+
+  // A PE asks to hand over a unit's accumulators; then it sends their rows.
+  typedef struct packed {
+    logic        valid;
+    drain_info_t unit;
+  } drain_req_t;
+
+  typedef struct packed {
+    logic                valid;
+    logic                last;
+    logic [AccAddrW-1:0] row;
+  } drain_row_t;
+
   // What happens to a PE in a cycle; exactly one of these.
   typedef enum logic [2:0] {
     PeBusy         = 3'd0,  // L multipliers at work
