@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from verif.runner.sources import sources_of
 from verif.synth.fanout import fan_out
-from verif.synth.hierarchy import Unit
+from verif.synth.hierarchy import Unit, static_ports
 from verif.synth.library import Library
 from verif.synth.mapping import run_mapping
 from verif.synth.memories import memory_of
@@ -48,16 +46,6 @@ class Measured:
     output_loads: dict[str, list[int]]
     output_kinds: dict[str, str]
     """These four are FanOut's."""
-
-
-@cache
-def _static_ports() -> list[dict]:
-    return tomllib.loads((_HERE / "static.toml").read_text())["port"]
-
-
-def static_ports(module: str) -> set[str]:
-    """Input ports of `module` that do not change while it works (static.toml)."""
-    return {name for entry in _static_ports() if module not in entry.get("except", ()) for name in entry["names"]}
 
 
 def _digest(*parts: object) -> str:
@@ -141,7 +129,7 @@ class Flow:
                 "fanout.py",
                 "memories.py",
                 "flow.py",
-                "static.toml",
+                "units.toml",
                 "sta.py",
             )
         ]

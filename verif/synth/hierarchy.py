@@ -1,20 +1,23 @@
 """What the hierarchy of a configuration consists of: its units, with the parameter values that they have there.
 
-A unit is a module with a clock. A module without one is part of the logic of the unit that it stands in, and the memory
-wrappers are memories (verif.synth.memories).
+A unit is a module with a clock. Modules without one and the small parts of rtl/common and units.toml belong to the logic
+of the unit that they stand in; the memory wrappers are memories (verif.synth.memories).
 """
 
 from __future__ import annotations
 
 import hashlib
 import shlex
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from pyslang import ast
 from pyslang.driver import Driver
 
+from verif.runner.paths import RTL
 from verif.synth.memories import WRAPPERS
 
 CLOCK = "clk_i"
@@ -32,7 +35,7 @@ class Unit:
     memories: dict[str, Unit] = field(default_factory=dict)
     """Memory wrappers by instance path."""
     inlined: set[str] = field(default_factory=set)
-    """Modules without a clock that are part of its logic."""
+    """Modules that are part of its logic."""
     is_flat: bool = False
 
     @property
@@ -81,6 +84,22 @@ def _literal(value) -> str:
     return str(value)
 
 
+@cache
+def _settings() -> dict:
+    return tomllib.loads((Path(__file__).parent / "units.toml").read_text())
+
+
+def static_ports(module: str) -> set[str]:
+    """Input ports of `module` that do not change while it works (units.toml)."""
+    entries = _settings()["static"]
+    return {name for entry in entries if module not in entry.get("except", ()) for name in entry["names"]}
+
+
+def part_modules() -> set[str]:
+    """Modules with a clock that are no units: those of rtl/common and of units.toml."""
+    return {file.stem for file in (RTL / "common").glob("*.sv")} | set(_settings()["parts"])
+
+
 def elaborate(top: str, sources: Sequence[Path], parameters: Mapping[str, object]) -> Unit:
     """The unit `top` with everything below it.
 
@@ -97,6 +116,7 @@ def elaborate(top: str, sources: Sequence[Path], parameters: Mapping[str, object
     if any(d.isError() for d in compilation.getAllDiagnostics()):
         raise RuntimeError(f"slang cannot elaborate {top}")
     units: dict[tuple, Unit] = {}
+    parts = part_modules()
 
     def build(instance) -> Unit:
         body = instance.body
@@ -114,7 +134,7 @@ def elaborate(top: str, sources: Sequence[Path], parameters: Mapping[str, object
                 name = path + symbol.name
                 if symbol.definition.name in WRAPPERS:
                     unit.memories[name] = build(symbol)
-                elif symbol.body.find(CLOCK) is not None:
+                elif symbol.body.find(CLOCK) is not None and symbol.definition.name not in parts:
                     unit.children[name] = build(symbol)
                 else:
                     unit.inlined.add(symbol.definition.name)

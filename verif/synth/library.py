@@ -111,6 +111,13 @@ class Library:
         return self._smallest("inverter", "!A", "A'")
 
     @cached_property
+    def buffer(self) -> Cell:
+        """The second smallest buffer."""
+        found = [cell for cell in self.cells.values() if len(cell.inputs) == 1 and cell.computes("A")]
+        least = min(cell.area for cell in found)
+        return min((cell for cell in found if cell.area > least), key=lambda cell: (cell.area, cell.name))
+
+    @cached_property
     def strong_inverter(self) -> Cell:
         """The inverter nearest to four times the smallest: what drives a unit's inputs."""
         wanted = 4 * sum(self.inverter.inputs.values())

@@ -1,8 +1,8 @@
 """A unit from SystemVerilog to cells of a library, through Yosys, its slang front end and ABC.
 
 Runs as a program of its own (`python mapping.py JOB.json`), because Yosys keeps global state. Units below and memory
-wrappers stay as boxes. The result is the netlist as Yosys' JSON, the same before ABC (generic.json: gates, and flip-flops with
-their enables), and a list of the arrays that are no wrappers.
+wrappers stay as boxes. The result is the netlist as Yosys' JSON, the same before ABC (generic.json: gates, and
+flip-flops with their enables), and a list of the arrays that are no wrappers.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class _Mapper:
 
 
 def _main(path: Path) -> None:
-    """The job: top, parameters, sources, boxed (modules), boxes (instance path -> type), liberty, driver, load_ff, large."""
+    """The job: top, parameters, sources, boxed (modules), boxes (instance path to type), liberty, driver, load_ff."""
     _Mapper(json.loads(path.read_text()), path.parent).map()
 
 

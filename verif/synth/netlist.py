@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from verif.synth.library import Library
 
 Bit = int | str  # a net's number, or "0", "1", "x"
 CLOCK_PORTS = ("clk_i",)
+TREE_LOADS = 12  # of the smallest inverter that a buffer of a tree drives
 
 
 def net_names(netnames: dict[str, dict]) -> dict[Bit, str]:
@@ -43,6 +44,52 @@ class Netlist:
             if m["attributes"].get("blackbox") and name in kinds and name not in library.cells
         }
         self.names = net_names(module["netnames"])
+        self._buffer()
+
+    def _buffer(self) -> None:
+        """Trees of buffers to the many flip-flops and boxes that hang on one net: ABC sees the gates' loads alone."""
+        library = self.library
+        unit_load = sum(library.inverter.inputs.values())
+        clocks = {bit for name in CLOCK_PORTS if name in self.ports for bit in self.ports[name][1]}
+        ends: dict[Bit, list[tuple[list, int, float]]] = defaultdict(list)  # (bits of a port, index, load)
+        for cell in self.cells.values():
+            known = library.cells.get(cell["type"])
+            for port, bits in cell["connections"].items():
+                if known is None and self.box_ports[cell["type"]][port][0] == "input":
+                    for i, bit in enumerate(bits):
+                        ends[bit].append((bits, i, unit_load))
+                elif known and known.is_ff and port in known.inputs:
+                    ends[bits[0]].append((bits, 0, known.inputs[port]))
+        buffer = library.buffer
+        (pin_in, load), (pin_out,) = next(iter(buffer.inputs.items())), buffer.functions
+        net = max((bit for _, bits in self.ports.values() for bit in bits if isinstance(bit, int)), default=0)
+        net = max(
+            [
+                net,
+                *(
+                    b
+                    for c in self.cells.values()
+                    for bits in c["connections"].values()
+                    for b in bits
+                    if isinstance(b, int)
+                ),
+            ]
+        )
+        for source, pins in list(ends.items()):
+            if isinstance(source, str) or source in clocks:
+                continue
+            while sum(pin[2] for pin in pins) > TREE_LOADS * unit_load:
+                above = []
+                while pins:
+                    net += 1
+                    room = TREE_LOADS * unit_load
+                    while pins and (room := room - pins[-1][2]) >= 0:
+                        bits, index, _ = pins.pop()
+                        bits[index] = net
+                    pin = [source]
+                    self.cells[f"$tree${net}"] = {"type": buffer.name, "connections": {pin_in: pin, pin_out: [net]}}
+                    above.append((pin, 0, load))
+                pins = above
 
     def counts(self) -> Counter[str]:
         """Cells by type."""

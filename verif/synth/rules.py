@@ -19,7 +19,8 @@ def faults(unit: Measured) -> list[str]:
     for group, path in unit.paths.items():
         if path["fo4"] > LIMIT_FO4:
             found.append(
-                f"{group}: {path['fo4']:.1f} FO4 ({path['levels']} levels) from {path['from']} to {path['to']}, limit {LIMIT_FO4:.0f}"
+                f"{group}: {path['fo4']:.1f} FO4 ({path['levels']} levels) from {path['from']} to {path['to']}, "
+                f"limit {LIMIT_FO4:.0f}"
             )
     for start, end, length in unit.through:
         found.append(f"path from input {start} to output {end} ({length:.1f} FO4)")

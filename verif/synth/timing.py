@@ -1,7 +1,7 @@
 """The paths of a unit, by OpenSTA, and the models by which the unit above sees them.
 
-A unit is timed with ports at PORT_FO4 on either side in a period of LIMIT_FO4. A unit above sees each pin of it as it was
-measured: clock to output, and time before the clock edge at an input.
+A unit is timed with ports at PORT_FO4 on either side in a period of LIMIT_FO4. A unit above sees each pin of it as it
+was measured: clock to output, and time before the clock edge at an input.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def _write_boxes(boxes: Iterable[Box], library: Library, path: Path) -> None:
     load = sum(library.inverter.inputs.values())
     widths = sorted({width for box in boxes for _, width in box.ports.values() if width > 1})
     types = [
-        f"  type (b{w}) {{ base_type : array; data_type : bit; bit_width : {w}; bit_from : {w - 1}; bit_to : 0; downto : true; }}"
+        f"  type (b{w}) {{ base_type : array; data_type : bit; bit_width : {w};"
+        f" bit_from : {w - 1}; bit_to : 0; downto : true; }}"
         for w in widths
     ]
     head = f"""library (boxes) {{
