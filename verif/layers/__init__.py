@@ -1,4 +1,4 @@
-"""Runs given layers on the simulated core and returns what came out: behind `make run`, `make layer`, `make figures`."""
+"""Runs given layers on the simulated core and returns what came out, for `make run`, `make layer`, `make figures`."""
 
 from __future__ import annotations
 

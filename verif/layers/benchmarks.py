@@ -14,14 +14,18 @@ FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channe
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A layer of 3x3 kernels with padding 1, and what is asked of it; None where nothing is.
+    """A layer, and what is asked of it; None where nothing is.
 
-    utilization: at least this; speedup: at least this over the dense mode of the same layer; cycles: at most this.
+    padding: on all sides; utilization: at least this; speedup: at least this over the dense mode of the same layer;
+    cycles: at most this.
     """
 
     name: str
     shape: tuple[int, int, int]
     out_channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
     mode: tuple[int, int] = (2, 4)
     mask: str = "bernoulli"
     density: float = 0.5
@@ -37,11 +41,12 @@ class Benchmark:
             np.random.default_rng(seed),
             self.shape,
             self.out_channels,
-            (3, 3),
+            (self.kernel, self.kernel),
             mode=self.mode,
             mask=self.mask,
             density=self.density,
-            padding=(1, 1, 1, 1),
+            stride=(self.stride, self.stride),
+            padding=(self.padding,) * 4,
             skip=self.skip,
             zero_weights=0,
         )
@@ -62,6 +67,7 @@ class Benchmark:
 
 
 _F3 = {"shape": (64, 64, 64), "out_channels": 128}
+_1X1 = {"kernel": 1, "padding": 0, "mask": "clustered"}
 FIGURE_3 = Benchmark("64x64x64, 3x3x128, 2/4, half zero", **_F3, utilization=0.95, speedup=3.8)
 DENSE = Benchmark(
     "64x64x64, 3x3x128, dense mode, density 1.0",
@@ -79,6 +85,11 @@ BENCHMARKS = (
     Benchmark("64x56x56, 3x3x64, 2/4 at 0.45", (64, 56, 56), 64, mask="clustered", density=0.45, utilization=0.78),
     Benchmark("128x28x28, 3x3x128, 2/4 at 0.4", (128, 28, 28), 128, mask="clustered", density=0.4, utilization=0.78),
     Benchmark("256x14x14, 3x3x256, 2/4 at 0.35", (256, 14, 14), 256, mask="clustered", density=0.35, utilization=0.74),
+    Benchmark("128x56x56, 3x3/2x128, 2/4 at 0.5", (128, 56, 56), 128, stride=2, mask="clustered"),
+    Benchmark("64x56x56, 1x1x64, 2/4 at 0.5", (64, 56, 56), 64, **_1X1),
+    Benchmark("64x56x56, 1x1x256, 2/4 at 0.5", (64, 56, 56), 256, **_1X1),
+    Benchmark("64x56x56, 1x1/2x128, 2/4 at 0.5", (64, 56, 56), 128, stride=2, **_1X1),
+    Benchmark("3x224x224, 7x7/2x64, dense weights, density 1.0", (3, 224, 224), 64, 7, 2, 3, (1, 1), mask="full"),
     Benchmark(
         "512x7x7, 3x3x512, 2/4 at 0.3",
         (512, 7, 7),
@@ -88,4 +99,5 @@ BENCHMARKS = (
         utilization=0.72,
         config="paper_wmem4",
     ),
+    Benchmark("512x7x7, 1x1x2048, 2/4 at 0.5", (512, 7, 7), 2048, **_1X1, config="paper_wmem4"),
 )
