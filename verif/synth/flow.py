@@ -21,7 +21,7 @@ from verif.synth.netlist import Netlist
 from verif.synth.timing import Box, memory_box, time_unit
 
 _HERE = Path(__file__).parent
-_LARGE_CELLS = 60_000
+_SLEW_FO4 = 3
 _MODULE = re.compile(r"^\s*module\s+(\w+)", re.MULTILINE)
 
 
@@ -104,7 +104,7 @@ class Flow:
             "liberty": str(self.library.path),
             "driver": self.library.strong_inverter.name,
             "load_ff": 4 * sum(self.library.inverter.inputs.values()),
-            "large": _LARGE_CELLS,
+            "slew_ps": round(_SLEW_FO4 * self.library.fo4_ps),
         }
         digest = _digest(job, relevant, self.library.digest, version("pyosys"), _text("mapping.py"))
         done = directory / "map.digest"

@@ -16,8 +16,11 @@ from pathlib import Path
 # An array up to this many bits becomes flip-flops; a larger one outside a wrapper cannot be built.
 MAX_ARRAY_BITS = 256
 
-_ABC_SCRIPT = ("strash", "ifraig", "scorr", "dc2", "dch", "map", "topo", "buffer -p", "upsize", "dnsize", "stime")
-_ABC_SCRIPT_LARGE = ("strash", "dch", "map", "topo", "buffer -p", "upsize", "dnsize", "stime")
+# As fast as ABC makes it, with some area given back; {slew} is in ps. Large ones forgo what takes minutes.
+_ABC_BEFORE = ("strash", "ifraig", "scorr", "dc2", "dch")
+_ABC_BEFORE_LARGE = ("strash", "dch")
+_ABC_MAP = ("map -B 0.9", "topo", "buffer -p -S {slew}", "upsize", "dnsize", "stime")
+_LARGE_CELLS = 60_000
 
 
 def run_mapping(job: dict, directory: Path) -> None:
@@ -150,7 +153,8 @@ class _Mapper:
         self.run(f"dfflibmap -liberty {job['liberty']}", "opt -fast")
         cells = sum(1 for _ in self.design.top_module().cells_)
         script = self.directory / "abc.script"
-        script.write_text("\n".join(_ABC_SCRIPT if cells < job["large"] else _ABC_SCRIPT_LARGE) + "\n")
+        before = _ABC_BEFORE if cells < _LARGE_CELLS else _ABC_BEFORE_LARGE
+        script.write_text("\n".join((*before, *_ABC_MAP)).format(slew=job["slew_ps"]) + "\n")
         constraints = self.directory / "abc.constr"
         constraints.write_text(f"set_driving_cell {job['driver']}\nset_load {job['load_ff']}\n")
         self.run(
@@ -163,7 +167,7 @@ class _Mapper:
 
 
 def _main(path: Path) -> None:
-    """The job: top, parameters, sources, boxed (modules), boxes (instance path to type), liberty, driver, load_ff."""
+    """The job: top, parameters, sources, boxed (modules), boxes (instance path to type), liberty, driver, load_ff, slew_ps."""
     _Mapper(json.loads(path.read_text()), path.parent).map()
 
 
