@@ -14,7 +14,7 @@ STAMP := $(VENV)/.setup
 CLI   := $(PY) -m verif.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer figures regress coverage waves bench lint synth verilog docs clean
+.PHONY: help setup test run layer figures regress coverage waves bench formal lint synth verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -63,6 +63,9 @@ waves: $(STAMP) ## run one test with wave dumps: TEST= SEED=
 
 bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++; fails below the ratio asked
 	@$(CLI) bench --config "$(CONFIG)"
+
+formal: $(STAMP) ## proofs of small modules for all inputs
+	@$(PY) -m pytest -q -n 2 tests/formal
 
 lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)
 	@$(CLI) lint $(if $(TOP),--top "$(TOP)")
