@@ -70,9 +70,9 @@ formal: $(STAMP) ## proofs of small modules for all inputs
 lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)
 	@$(CLI) lint $(if $(TOP),--top "$(TOP)")
 
-synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file
+synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file UPDATE=1
 	@command -v sta >/dev/null && test -d /usr/share/qflow/tech/osu018 || .ci/packages qflow-tech-osu018 opensta
-	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)")
+	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)") $(if $(UPDATE),--update)
 
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file
 	@$(CLI) verilog --config "$(CONFIG)"

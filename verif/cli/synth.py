@@ -2,60 +2,85 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from models.config import load_config
 from verif.cli.phase import phase
 from verif.core import TOP
+from verif.runner.paths import ROOT
 from verif.runner.sources import sources_of
+from verif.synth import ratchet, report
 from verif.synth.flow import Flow
-from verif.synth.hierarchy import elaborate
+from verif.synth.hierarchy import Unit, elaborate
 from verif.synth.library import DEFAULT_LIBERTY, Library
 from verif.synth.rules import faults
 
-PREFIX = "spcore_"
+_PREFIX = "spcore_"
+
+
+def _chosen(top: Unit, name: str) -> list[Unit]:
+    """The units of a module (with or without the prefix) with all below them, those below first; all for no name."""
+    found = [u for u in top.tree() if not name or u.module.removeprefix(_PREFIX) == name.removeprefix(_PREFIX)]
+    if not found:
+        known = ", ".join(sorted({u.module for u in top.tree()}))
+        raise ValueError(f"{name} is no unit of this configuration, expected one of {known}")
+    wanted = {id(u) for start in found for u in start.tree()}
+    return [u for u in top.tree() if id(u) in wanted]
 
 
 def synth(
-    unit: Annotated[str, typer.Option(help="one module with what is below it, instead of all")] = "",
+    unit: Annotated[str, typer.Option(help="one module and the units below it, instead of all")] = "",
     config: str = "paper",
-    liberty: Path = DEFAULT_LIBERTY,
-    flat: Annotated[bool, typer.Option(help="the unit as one flat netlist as well")] = False,
-    jobs: int = 2,
+    liberty: Annotated[Path, typer.Option(help="Liberty file, also .gz")] = DEFAULT_LIBERTY,
+    update: Annotated[bool, typer.Option(help="enter today's figures into the ratchet")] = False,
+    jobs: Annotated[int, typer.Option(help="units at a time")] = 2,
 ) -> None:
-    """Map and time the units of a configuration; exit 1 on anything that cannot be built."""
-    console = Console(highlight=False)
+    """Map and time the units of a configuration; exit 1 on anything that cannot be built or has grown."""
+    console = Console(highlight=False, width=None if Console().is_terminal else 240)
     library = Library(liberty)
     top = elaborate(TOP, sources_of(TOP), load_config(config).parameters())
-    tops = [u for u in top.tree() if not unit or u.module.removeprefix(PREFIX) == unit.removeprefix(PREFIX)]
-    if not tops:
-        raise ValueError(
-            f"no unit {unit} in configuration {config}, expected one of {sorted({u.module for u in top.tree()})}"
+    units = _chosen(top, unit)
+    pes = [u for u in units if u.module == report.PE]
+    with phase(console, f"{len(units)} units of {config} with {library.name}"):
+        measured = Flow(library, jobs).measure(
+            [*units, *(pe.flat() for pe in pes)], lambda text: console.print(text, soft_wrap=True)
         )
-    wanted = {id(u): u for t in tops for u in t.tree()}
-    units = [u for u in top.tree() if id(u) in wanted]
-    if flat:
-        units += [t.flat() for t in tops]
-    flow = Flow(library, jobs)
-    with phase(console, f"{len(units)} units with {library.name}, FO4 {library.fo4_ps:.1f} ps"):
-        measured = flow.measure(units, lambda text: console.print(text, soft_wrap=True))
-    table = Table("unit", "kGE", "flip-flops", "arrays", "FO4", "levels", "ns", "worst path", box=None)
-    for result in measured.values():
-        worst = max(result.paths.values(), key=lambda path: path["fo4"], default=None)
-        table.add_row(
-            result.key, f"{result.area_ge / 1000:.2f}", str(result.flip_flops), str(len(result.arrays) or ""),
-            *((f"{worst['fo4']:.1f}", str(worst["levels"]), f"{worst['ns']:.2f}", f"{worst['from']} -> {worst['to']}") if worst else ()),
-        )  # fmt: skip
-    console.print(table, soft_wrap=True)
-    bad = 0
-    for result in measured.values():
-        for fault in faults(result):
-            bad += 1
-            console.print(f"FAIL {result.key}: {fault}", markup=False, soft_wrap=True)
-    if bad:
+    console.print(report.units_table(top, measured))
+    names = report.labels(top)
+    named = {names[key.removesuffix("-flat")] + key[len(key.removesuffix("-flat")) :]: m for key, m in measured.items()}
+    found = [f"{label}: {fault}" for label, result in named.items() for fault in faults(result)]
+    for pe in pes:
+        budget = report.pe_budget(pe, measured)
+        console.print(f"{names[pe.key]}: {budget}")
+        if config == "paper" and budget.too_large:
+            found.append(f"{names[pe.key]}: {budget}")
+    key = f"{config} {library.name}"
+    now = ratchet.figures(named)
+    if update:
+        ratchet.write(key, now if not unit else ratchet.read(key) | now)
+    kept = ratchet.read(key)
+    if kept:
+        found += ratchet.grown(now, kept)
+    rows = None
+    if not unit:
+        rows = report.table2(top, measured)
+        console.print(report.table2_table(rows))
+    console.print(
+        f"figures before layout; 1 GE = {library.nand2.name}, {library.nand2.area:g}; "
+        f"FO4 of {library.inverter.name} {library.fo4_ps:.1f} ps"
+    )
+    for fault in found:
+        console.print(f"FAIL {fault}", markup=False, soft_wrap=True)
+    facts = {"name": library.name, "fo4_ps": library.fo4_ps, "nand2_area": library.nand2.area}
+    path = report.json_path(library.dir, f"{config}_{unit}" if unit else config)
+    path.write_text(
+        json.dumps(report.as_json(top, measured, found, facts) | ({"table2": rows} if rows else {}), indent=1)
+    )
+    console.print(f"{path.relative_to(ROOT)}: all figures; {len(found)} faults")
+    if found:
         raise typer.Exit(1)

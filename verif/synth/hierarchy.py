@@ -1,7 +1,7 @@
 """What the hierarchy of a configuration consists of: its units, with the parameter values that they have there.
 
-A unit is a module with a clock. Modules without one and the small parts of rtl/common and units.toml belong to the logic
-of the unit that they stand in; the memory wrappers are memories (verif.synth.memories).
+A unit is a module with a clock. Modules without one and the small parts of rtl/common and units.toml belong to the
+logic of the unit that they stand in; the memory wrappers are memories (verif.synth.memories).
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class _Mapper:
 
 
 def _main(path: Path) -> None:
-    """The job: top, parameters, sources, boxed (modules), boxes (instance path to type), liberty, driver, load_ff, slew_ps."""
+    """The job: top, parameters, sources, boxed modules, boxes (path to type), liberty, driver, load_ff, slew_ps."""
     _Mapper(json.loads(path.read_text()), path.parent).map()
 
 

@@ -1,9 +1,10 @@
 """The memory wrappers of rtl/mem: the kinds of memory that exist, what they measure and how fast they are.
 
-Below ONE_KBIT a memory is made of cells: latches behind a register of the write data or flip-flops, whichever is
-smaller, with clock gates and a tree of AND-OR for each read port, in cells of Nangate45 (DLH_X1 2.660, DFF_X1 4.522,
-CLKGATE_X1 3.458, NAND2_X1 0.798, AOI22_X1 1.330 um2). Above, it is a macro of 45 nm: single port as fakeram45 (bsg_fakeram
-for OpenROAD: 512x64 0.528 um2 a bit, 64x32 0.606; TABLE), two ports at TWO_PORT times that.
+Below ONE_KBIT, or with an asynchronous read, a memory is made of cells: latches behind a register of the write data,
+or flip-flops, whichever is smaller, with a clock gate a word and AND-OR for each read port, at the cells' areas in
+Nangate45 (DLH_X1 2.660, DFF_X1 4.522, CLKGATE_X1 3.458, AOI22_X1 1.330, NAND2_X1 0.798 um2). Above, it is a macro at
+the density of register files and SRAM of 45 nm: fakeram45 of OpenROAD-flow-scripts (bsg_fakeram: 32x32 0.776 um2 a bit,
+64x32 0.606, 512x64 0.528), all single port; two ports take TWO_PORT times that.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ FLIP_FLOP_GE = 4.522 / NAND2_UM2
 CLOCK_GATE_GE = 3.458 / NAND2_UM2
 READ_GE = 1.1  # a bit and read port: half an AOI22 and its share of the gates that join them
 DECODE_GE = 2.0  # a word
-# um2 a bit of single-port macros at 45 nm by bits, from the largest down.
-MACRO_UM2 = ((32 * ONE_KBIT, 0.528), (0, 0.606))
-# A cell of eight transistors instead of six, and a second set of peripherals.
-TWO_PORT = 1.5
+# um2 a bit of single-port macros at 45 nm from so many bits on.
+MACRO_UM2 = ((32 * ONE_KBIT, 0.528), (2 * ONE_KBIT, 0.606), (0, 0.776))
+# An assumption: a cell of eight transistors is 30 % larger than one of six (L. Chang et al., VLSI Symposium 2005).
+TWO_PORT = 1.3
 
 OUT_FO4 = 12.0
 SETUP_FO4 = 4.0
@@ -68,6 +69,15 @@ class Memory:
         """Density as a macro at 45 nm."""
         density = next(value for least, value in MACRO_UM2 if self.bits >= least)
         return density if self.single_port else density * TWO_PORT
+
+    @property
+    def overhead(self) -> float:
+        """How much larger a bit of this macro is than one of a large single-port one."""
+        return self.um2_per_bit / MACRO_UM2[0][1]
+
+    def __str__(self) -> str:
+        ports = "1rw" if self.single_port else f"{self.reads}r{self.writes}w"
+        return f"{self.words}x{self.width} {ports}"
 
     @property
     def through_fo4(self) -> float:
