@@ -1,4 +1,4 @@
-"""`make verilog`: the core of one configuration as a single Verilog-2005 file."""
+"""`make verilog`: the core of one configuration as a single Verilog-2005 file that keeps the hierarchy."""
 
 from __future__ import annotations
 
