@@ -1,0 +1,36 @@
+"""A block test that waits in vain fails at its bound, and says for what and in which state the block stands."""
+
+import cocotb
+import pytest
+from cocotb.triggers import FallingEdge
+
+from tests.blocks.streams import reset, vector_source
+from verif.kit import block_test
+from verif.runner import SimulationFailure, run_block
+
+
+async def until(dut, signal: str) -> None:
+    while not getattr(dut, signal).value:
+        await FallingEdge(dut.clk_i)
+
+
+@block_test(us=3)
+async def in_vain(dut):
+    """A load is started and its beats never come; a second task does the waiting."""
+    inputs = ("wgt_start_i", "par_start_i", "base_i", "count_i", "k_log2_i", "m_log2_i", "flush_i")
+    await reset(dut, vector_source, **dict.fromkeys(inputs, 0))
+    dut.count_i.value, dut.wgt_start_i.value = 1, 1
+    await FallingEdge(dut.clk_i)
+    dut.wgt_start_i.value = 0
+    await cocotb.start_soon(until(dut, "wgt_done_o"))
+
+
+@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+def test_a_hang_is_explained(sim):
+    with pytest.raises(SimulationFailure) as failure:
+        run_block("spcore_weight_loader", {"NumLanes": 4}, sim=sim)
+    text = str(failure.value)
+    assert "not done after 3 us" in text
+    assert 'await cocotb.start_soon(until(dut, "wgt_done_o"))' in text
+    assert "until: await FallingEdge(dut.clk_i)" in text
+    assert ".state_q = StWeights" in text

@@ -1,0 +1,5 @@
+"""What block tests share: bounds in simulated time."""
+
+from verif.kit.bounds import block_test, bounded
+
+__all__ = ["block_test", "bounded"]
