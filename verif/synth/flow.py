@@ -31,6 +31,7 @@ class Measured:
 
     key: str
     module: str
+    is_flat: bool
     area_ge: float
     flip_flops: int
     cells: dict[str, int]
@@ -159,6 +160,7 @@ class Flow:
         result = Measured(
             key=name,
             module=unit.module,
+            is_flat=unit.is_flat,
             area_ge=self.library.ge(netlist.area()),
             flip_flops=netlist.flip_flops(),
             cells=dict(netlist.counts()),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pyslang import ast
+from pyslang import LiteralBase, SVInt, ast
 from pyslang.driver import Driver
 
 from verif.runner.paths import RTL
@@ -76,12 +76,18 @@ class Unit:
         return sum(child.count(below) for child in self.children.values())
 
 
-def _literal(value) -> str:
-    """A parameter value as something that a command line takes; structs as the vector they are."""
-    constant = value.value
-    if isinstance(constant, str):
-        return f'"{constant}"'
-    return str(value)
+def _literal(parameter) -> str:
+    """The value of a parameter as a command line takes it: a struct as the vector it is, an enumeration by a cast."""
+    value = parameter.value.value
+    if isinstance(value, str):
+        return f'"{value}"'
+    if not isinstance(value, SVInt):
+        raise RuntimeError(
+            f"parameter {parameter.name} of type {parameter.type}: expected an integer, struct or string"
+        )
+    base = LiteralBase.Hex if value.bitWidth > 64 else LiteralBase.Decimal
+    text = value.toString(base, True, 1 << 20)
+    return f"{parameter.type}'({text})" if parameter.type.isEnum else text
 
 
 @cache
@@ -120,7 +126,7 @@ def elaborate(top: str, sources: Sequence[Path], parameters: Mapping[str, object
 
     def build(instance) -> Unit:
         body = instance.body
-        values = {p.name: _literal(p.value) for p in body.parameters if p.isPortParam and not p.isLocalParam}
+        values = {p.name: _literal(p) for p in body.parameters if p.isPortParam and not p.isLocalParam}
         identity = (instance.definition.name, tuple(values.items()))
         if identity not in units:
             unit = units[identity] = Unit(instance.definition.name, values)

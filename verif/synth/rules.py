@@ -9,19 +9,16 @@ from verif.synth.timing import LIMIT_FO4
 
 
 def faults(unit: Measured) -> list[str]:
-    """The reasons against one unit, as text."""
+    """The reasons against one unit, as text; of a flat one the paths, the rest is said of the units in it."""
+    if unit.is_flat:
+        return _long_paths(unit)
     found = list(unit.faults)
     for array in unit.arrays:
         found.append(
             f"array {array['name']} of {array['words']} x {array['width']} bits with {array['reads']} read and "
             f"{array['writes']} write ports outside the wrappers of rtl/mem (limit {MAX_ARRAY_BITS} bits)"
         )
-    for group, path in unit.paths.items():
-        if path["fo4"] > LIMIT_FO4:
-            found.append(
-                f"{group}: {path['fo4']:.1f} FO4 ({path['levels']} levels) from {path['from']} to {path['to']}, "
-                f"limit {LIMIT_FO4:.0f}"
-            )
+    found += _long_paths(unit)
     for start, end, length in unit.through:
         found.append(f"path from input {start} to output {end} ({length:.1f} FO4)")
     for net in unit.wide_nets:
@@ -29,3 +26,12 @@ def faults(unit: Measured) -> list[str]:
             f"net {net['name']} with {net['loads']} loads is driven by logic ({net['driver']}), limit {MAX_LOADS}"
         )
     return found
+
+
+def _long_paths(unit: Measured) -> list[str]:
+    return [
+        f"{group}: {path['fo4']:.1f} FO4 ({path['levels']} levels) from {path['from']} to {path['to']}, "
+        f"limit {LIMIT_FO4:.0f}"
+        for group, path in unit.paths.items()
+        if path["fo4"] > LIMIT_FO4
+    ]
