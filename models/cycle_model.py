@@ -30,7 +30,7 @@ LINE = 14  # last values of a slot read to its last line written
 LONG, LONG_ERROR = 20_000, 0.03
 
 # Depths of the PE's queues.
-LINES = 3
+LINES = 4
 ENTRIES = 4
 SEGMENTS = 6
 

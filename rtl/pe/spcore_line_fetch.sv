@@ -3,12 +3,13 @@
 // line_walk delivers index entries. A line without anything to spread is dropped, in one cycle; it stays, as a mark,
 // where it ends the unit or a channel of which a line was handed on. Of any other line the words from the first to
 // the last with a byte inside the window are requested, one a cycle and without a gap between lines, while the next
-// lines' entries are read. Lines are handed on in order from LineDepth slots; their bytes are read here, by rank.
+// lines' entries are read. Lines are handed on in order from LineDepth slots; their bytes are read here, by rank: they
+// follow the rank by a cycle.
 module spcore_line_fetch
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
 #(
-  parameter int unsigned LineDepth = 3   // lines being fetched or waiting, at least 2
+  parameter int unsigned LineDepth = 4   // lines being fetched or waiting, at least 2
 ) (
   input  logic          clk_i,
   input  logic          rst_ni,
@@ -33,7 +34,7 @@ module spcore_line_fetch
   input  logic          act_gnt_i,
   input  logic          act_rvalid_i,
   input  logic [63:0]   act_rdata_i,
-  // Lines, and the 8 packed bytes of the present one that begin at a rank
+  // Lines, and the 8 packed bytes of the present one that begin at a rank, a cycle after it
   output logic          line_valid_o,
   input  logic          line_ready_i,
   output fetched_line_t line_o,
@@ -175,7 +176,6 @@ module spcore_line_fetch
   // Slots: lines in order; those that are complete may be handed on
   // -------------------------------------------------------------------------------------------------------------------
   fetched_line_t line_q [LineDepth];
-  logic [63:0]   words_q [LineDepth * LineWords];
   slot_t         read_slot_q;
   slot_t         arrive_slot_q;
   word_t         arrive_word_q;
@@ -220,18 +220,45 @@ module spcore_line_fetch
         unit:            unit_q
       };
     end
-    if (act_rvalid_i) words_q[{arrive_slot_q, arrive_word_q}] <= act_rdata_i;
   end
 
   assign line_valid_o = complete_q != '0;
   assign line_o       = line_q[read_slot_q];
 
-  // Bytes that begin in one word and may end in the next.
-  logic [63:0] low_word, high_word;
-  logic [5:0]  byte_shift;
-  assign low_word     = words_q[{read_slot_q, line_rank_i[5:3]}];
-  assign high_word    = words_q[{read_slot_q, word_t'(line_rank_i[5:3] + word_t'(1))}];
-  assign byte_shift   = {line_rank_i[2:0], 3'b000};
-  assign line_bytes_o = (low_word >> byte_shift) | (high_word << (7'd64 - 7'(byte_shift)));
+  // Bytes that begin in one word and may end in the next: even words in one memory, odd ones in the other.
+  localparam int unsigned HalfW = $clog2(LineDepth * LineWords / 2);
+  word_t            read_word;
+  logic [2:0]       rank_q;
+  logic             swap_q;        // the first byte is in an odd word
+  logic [1:0][63:0] half;
+  logic [127:0]     pair;
+
+  assign read_word = line_rank_i[PosW-1:PosW-WordW];
+
+  for (genvar odd = 0; odd < 2; odd++) begin : gen_words
+    logic [WordW-2:0] row;   // of the word at or behind the first byte's
+    assign row = read_word[WordW-1:1] + (WordW - 1)'(read_word[0] && odd == 0);
+    spcore_mem_1r1w #(
+      .NumWords(LineDepth * LineWords / 2), .DataWidth(64)
+    ) u_words (
+      .clk_i,
+      .we_i   (act_rvalid_i && arrive_word_q[0] == 1'(odd)),
+      .waddr_i(HalfW'({arrive_slot_q, arrive_word_q[WordW-1:1]})),
+      .wdata_i(act_rdata_i),
+      .re_i   (line_valid_o),
+      .raddr_i(HalfW'({read_slot_q, row})),
+      .rdata_o(half[odd])
+    );
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (line_valid_o) begin
+      rank_q <= line_rank_i[2:0];
+      swap_q <= read_word[0];
+    end
+  end
+
+  assign pair         = swap_q ? {half[0], half[1]} : {half[1], half[0]};
+  assign line_bytes_o = 64'(pair >> {rank_q, 3'b000});
 
 endmodule

@@ -16,7 +16,7 @@ module spcore_region_loader
   input  logic                 rst_ni,
   input  layer_t               layer_i,
   input  derived_t             derived_i,
-  // Lines from line_fetch, and its read port for their packed bytes
+  // Lines from line_fetch, and its read port for their packed bytes: they follow the rank by a cycle
   input  logic                 line_valid_i,
   output logic                 line_ready_o,
   input  fetched_line_t        line_i,
@@ -130,7 +130,6 @@ module spcore_region_loader
   // -------------------------------------------------------------------------------------------------------------------
   region_t         s2_region_q;
   logic [7:0]      s2_group_q, s2_nonzero_q;
-  logic [7:0][7:0] s2_bytes_q;
   logic [OffW-1:0] s2_offset_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -154,7 +153,6 @@ module spcore_region_loader
       };
       s2_group_q   <= group;
       s2_nonzero_q <= nonzero;
-      s2_bytes_q   <= line_bytes_i;
       s2_offset_q  <= offset[OffW-1:0];
     end
   end
@@ -176,7 +174,7 @@ module spcore_region_loader
     rank       = '0;
     if (s2_write_q) begin
       for (int unsigned i = 0; i < 8; i++) begin
-        if (s2_nonzero_q[i]) unpacked[i] = s2_bytes_q[rank];
+        if (s2_nonzero_q[i]) unpacked[i] = line_bytes_i[rank];
         rank = rank + 3'(s2_nonzero_q[i]);
       end
       lane_data  = (unpacked << {turn, 3'b000}) | (unpacked >> (7'd64 - {1'b0, turn, 3'b000}));

@@ -81,8 +81,9 @@ class Bench:
         dut.derived_i.value = DERIVED.pack(case.derived)
         lines, regions = deque(lines), deque(regions)
         held: deque = deque()  # (buffer, bytes) of regions accepted and not released
-        cycles = 0
+        cycles, octet = 0, bytes(8)
         while lines or regions or held:
+            dut.line_bytes_i.value = int.from_bytes(octet, "little")
             line_valid = bool(lines) and gen.random() < rates["line"]
             dut.line_valid_i.value = int(line_valid)
             fields, data = lines[0] if lines else ({}, b"")
@@ -92,8 +93,7 @@ class Bench:
             dut.release_i.value = int(release)
             await Timer(1, "ps")
             rank = int(dut.line_rank_o.value)
-            octet = (data[rank : rank + 8] + gen.bytes(8))[:8]
-            dut.line_bytes_i.value = int.from_bytes(octet, "little")
+            octet = (data[rank : rank + 8] + gen.bytes(8))[:8]  # of the next cycle
             if dut.region_valid_o.value:
                 assert regions, "a region that no unit has"
                 await self.check_region(regions[0])
