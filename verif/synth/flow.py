@@ -21,6 +21,7 @@ from verif.synth.netlist import Netlist
 from verif.synth.timing import Box, memory_box, time_unit
 
 _HERE = Path(__file__).parent
+_CODE = ("fanout.py", "flow.py", "library.py", "memories.py", "netlist.py", "sta.py", "timing.py", "units.toml")
 _SLEW_FO4 = 3
 _MODULE = re.compile(r"^\s*module\s+(\w+)", re.MULTILINE)
 
@@ -73,7 +74,8 @@ class Flow:
         """
         units = list(units)
         with ThreadPoolExecutor(self.jobs) as pool:
-            list(pool.map(lambda unit: self._map(unit, progress), units))
+            largest_first = sorted(units, key=lambda unit: not unit.is_flat)
+            list(pool.map(lambda unit: self._map(unit, progress), largest_first))
         measured: dict[str, Measured] = {}
         for unit in units:
             measured[self.name(unit)] = self._time(unit, measured, progress)
@@ -118,22 +120,8 @@ class Flow:
         name = self.name(unit)
         directory = self.library.dir / name
         below = {path: measured[child.key] for path, child in unit.children.items()}
-        models = {
-            child.key: (child.out, child.setup, child.input_loads, child.output_kinds) for child in below.values()
-        }
-        code = [
-            _text(f)
-            for f in (
-                "library.py",
-                "netlist.py",
-                "timing.py",
-                "fanout.py",
-                "memories.py",
-                "flow.py",
-                "units.toml",
-                "sta.py",
-            )
-        ]
+        models = {key: asdict(child) for key, child in {child.key: child for child in below.values()}.items()}
+        code = [_text(file) for file in _CODE]
         digest = _digest((directory / "map.digest").read_text(), sorted(models.items()), code)
         done = directory / "measured.json"
         if done.exists():
