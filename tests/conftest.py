@@ -1,17 +1,37 @@
 """What every test session says about itself and about its failures."""
 
+import os
+import random
 import shutil
 
 import pytest
 
-from verif.runner.run import default_seed, rerun_test
+from verif.runner.process import TERMINATED, end_on_sigterm
+from verif.runner.run import FULL, default_seed, rerun_test
+
+SLOW_SHARE = 4  # one slow test in so many runs without FULL=1
 
 
-def pytest_configure() -> None:
+def pytest_configure(config) -> None:
+    if hasattr(config, "workerinput"):
+        end_on_sigterm(KeyboardInterrupt())
+    else:
+        end_on_sigterm(pytest.exit.Exception("terminated", TERMINATED), tell_children=True)
     try:
         default_seed()
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Of the tests that are marked slow a sample, drawn by the seed, unless all are asked for."""
+    if os.environ.get(FULL):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    kept = set(random.Random(default_seed()).sample(slow, -(-len(slow) // SLOW_SHARE)))
+    left_out = [item for item in slow if item not in kept]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 @pytest.hookimpl(wrapper=True)

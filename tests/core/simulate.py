@@ -7,7 +7,7 @@ from pathlib import Path
 
 from verif.core import build_core, run_core
 from verif.runner.paths import ROOT
-from verif.runner.run import skip_without_icarus
+from verif.runner.run import COVERAGE, WAVES, skip_without_icarus
 
 
 def simulate(testcase: str, config: str = "small", sim: str = "verilator", **variables: object) -> dict:
@@ -22,8 +22,8 @@ def simulate(testcase: str, config: str = "small", sim: str = "verilator", **var
     design = build_core(
         config,
         sim,
-        coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
-        waves=bool(os.environ.get("WAVES")),
+        coverage=bool(os.environ.get(COVERAGE)) and sim == "verilator",
+        waves=bool(os.environ.get(WAVES)),
     )
     env = {name: str(value) for name, value in variables.items()}
     result = run_core(config, design, module, testcase, env=env)

@@ -15,9 +15,12 @@ from verif.cli.lint import lint
 from verif.cli.regress import regress
 from verif.cli.run import run
 from verif.cli.synth import synth
+from verif.cli.test import test
 from verif.cli.verilog import verilog
 from verif.cli.waves import waves
 from verif.runner import SimulationFailure
+from verif.runner.paths import check_build
+from verif.runner.process import INTERRUPTED, TERMINATED, end_on_sigterm
 from verif.runner.run import default_seed
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -30,9 +33,15 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     def checked(*args, **kwargs):
         try:
             default_seed()
+            check_build()
             command(*args, **kwargs)
         except typer.Exit:  # a RuntimeError
             raise
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except PermissionError as error:
+            Console(stderr=True, highlight=False).print(f"{error.filename}: {error.strerror}", markup=False)
+            raise typer.Exit(1) from None
         except (ValueError, RuntimeError, SimulationFailure) as error:
             Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
@@ -40,8 +49,9 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-for command in (run, layer, figures, regress, coverage, waves, bench, lint, synth, verilog, docs):
+for command in (test, run, layer, figures, regress, coverage, waves, bench, lint, synth, verilog, docs):
     app.command()(_reporting(command))
 
 if __name__ == "__main__":
+    end_on_sigterm(SystemExit(TERMINATED))
     app()

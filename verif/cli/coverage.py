@@ -13,9 +13,10 @@ from rich.table import Column, Table
 from verif.cli.code_coverage import KINDS, FileCoverage, read_coverage, write_lcov_report
 from verif.cli.functional_coverage import CoverPoint, merge_functional
 from verif.cli.phase import phase
-from verif.cli.pytest_run import pytest_run, selection
+from verif.cli.pytest_run import pytest_run, selection, session
 from verif.env.coverage_collector import EXPORT
 from verif.runner.paths import BUILD, ROOT
+from verif.runner.run import COVERAGE, FULL
 
 OUT = BUILD / "coverage"
 
@@ -60,12 +61,11 @@ def _functional_table(functional: dict[str, CoverPoint]) -> Table:
 
 def coverage(test: str = "tests") -> None:
     """Run TEST (default: everything that simulates) with coverage on, then merge and report."""
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-    tests = pytest_run(
-        ["-n", "2", "--ignore=tests/models", *selection(test + "/" if test == "tests" else test)],
-        {"CODE_COVERAGE": "1"},
-    )
+    chosen = selection(test)
+    with session("make coverage"):
+        shutil.rmtree(OUT, ignore_errors=True)
+        OUT.mkdir(parents=True)
+        code_of_tests = pytest_run(["-n", "2", "--ignore=tests/models", *chosen], {COVERAGE: "1", FULL: "1"})
     dats = sorted((OUT / "runs").rglob("coverage.dat"))
     exports = sorted((OUT / "runs").rglob(EXPORT))
     if not dats:
@@ -74,7 +74,7 @@ def coverage(test: str = "tests") -> None:
         code, functional = read_coverage(dats), merge_functional(exports)
         lcov = write_lcov_report(dats, OUT)
     _report(code, functional, lcov)
-    raise typer.Exit(tests.returncode)
+    raise typer.Exit(code_of_tests)
 
 
 def _report(code: dict[str, FileCoverage], functional: dict[str, CoverPoint], lcov: Path | None) -> None:

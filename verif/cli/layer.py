@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from models.planner import plan
 from models.tiling import Plan
 from verif.cli.phase import phase
 from verif.core import build_core
-from verif.layers import run_layers
+from verif.layers import LayerResult, run_layers
 from verif.runner.build import check_simulator
-from verif.runner.paths import BUILD
+from verif.runner.paths import BUILD, ROOT
 from verif.runner.run import default_seed
 
 
@@ -32,6 +33,8 @@ def _check_files(npz: str, out: str) -> None:
         raise ValueError(f"{out}: a directory, expected a file")
     if not target.parent.is_dir():
         raise ValueError(f"{out}: directory {target.parent} does not exist")
+    if target.exists() and Path(npz).exists() and target.samefile(npz):
+        raise ValueError(f"{out}: OUT is NPZ itself, expected another file")
     if not os.access(target if target.exists() else target.parent, os.W_OK):
         raise ValueError(f"{out}: not writable")
 
@@ -42,9 +45,27 @@ def _planned(core: Config, npz: str) -> tuple[Layer, Plan]:
         found = Layer.load(npz)
         return found, plan(core, found)
     except OSError as error:
-        raise ValueError(f"{npz}: {error.strerror}") from None
+        raise ValueError(f"{npz}: {error.strerror} (looked in {Path.cwd()})") from None
     except ValueError as error:
         raise ValueError(f"{npz}: {error}") from None
+
+
+def _save(result: LayerResult, out: str, spare: Path) -> None:
+    """Write the result to ``spare``, then ``out``; raises ValueError that names ``spare`` where ``out`` fails."""
+    with spare.open("wb") as file:
+        np.savez(
+            file,
+            output=result.output,
+            cycles=result.cycles,
+            macs=result.counters["MACS"],
+            utilization=result.utilization,
+            counters=json.dumps(result.counters),
+        )
+    try:
+        shutil.copyfile(spare, out)
+    except OSError as error:
+        raise ValueError(f"{out}: {error.strerror}; the result is in {spare.relative_to(ROOT)}") from None
+    spare.unlink()
 
 
 def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> None:
@@ -58,17 +79,10 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     again = ["make", "layer", f"NPZ={npz}", f"OUT={out}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]
+    directory = BUILD / "layer" / f"{config}-{sim}"
     with phase(console, f"simulating on {config} with {sim}"):
-        (result,) = run_layers(design, config, [planned], BUILD / "layer" / f"{config}-{sim}", shlex.join(again))
-    with open(out, "wb") as file:  # numpy would add .npz to a name without it
-        np.savez(
-            file,
-            output=result.output,
-            cycles=result.cycles,
-            macs=result.counters["MACS"],
-            utilization=result.utilization,
-            counters=json.dumps(result.counters),
-        )
+        (result,) = run_layers(design, config, [planned], directory, shlex.join(again))
+    _save(result, out, directory / f"out-{os.getpid()}.npz")
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(
         f"{out}: output {shape} {result.output.dtype}, {result.cycles:,} cycles, {result.counters['MACS']:,} MACs, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from verif.cli.pytest_run import pytest_run, selection
+from verif.cli.pytest_run import pytest_run, selection, session
 from verif.runner.paths import BUILD
-from verif.runner.run import MAX_SEED, default_seed, rerun_test
+from verif.runner.process import children
+from verif.runner.run import FULL, MAX_SEED, default_seed, rerun_test
 
 RANDOM_TEST = "tests/core/test_random.py"
 
@@ -37,14 +39,15 @@ def signature(message: str) -> str:
     return re.sub(r"0x[0-9a-fA-F]+|\d+", "#", first).strip()[:160]
 
 
-def run_seed(test: str, seed: int) -> tuple[int, list[Failure]]:
-    """Run `test` with `seed`; how many tests ran, and the failures."""
+def run_seed(test: str, chosen: list[str], seed: int) -> tuple[int, list[Failure]]:
+    """Run `test`, which pytest knows as ``chosen``, with `seed`; how many tests ran, and the failures."""
     xml = BUILD / "regress" / f"seed{seed}.xml"
     xml.unlink(missing_ok=True)
-    done = pytest_run(
-        [*selection(test), f"--junitxml={xml}", "-p", "no:cacheprovider"], {"SEED": str(seed)}, capture=True
-    )
-    xml.with_suffix(".log").write_text(done.stdout)
+    log = xml.with_suffix(".log")
+    with log.open("w") as output:
+        code = pytest_run(
+            [*chosen, f"--junitxml={xml}", "-p", "no:cacheprovider"], {"SEED": str(seed), FULL: "1"}, output=output
+        )
     failures: list[Failure] = []
     ran = 0
     if xml.exists():
@@ -58,8 +61,8 @@ def run_seed(test: str, seed: int) -> tuple[int, list[Failure]]:
                 rerun = re.search(r"rerun with: (make .*)", bad.text or "")
                 line = rerun.group(1) if rerun else rerun_test(test, seed)
                 failures.append(Failure(signature(text), line))
-    if done.returncode and not failures:
-        last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "no output")
+    if code and not failures:
+        last = next((line for line in reversed(log.read_text().splitlines()) if line.strip()), "no output")
         failures.append(Failure(f"pytest: {signature(last)}", rerun_test(test, seed)))
     return ran, failures
 
@@ -69,9 +72,10 @@ def regress(seeds: int = 20, test: str = RANDOM_TEST) -> None:
     first = default_seed()
     if not 1 <= seeds <= MAX_SEED - first + 1:
         raise ValueError(f"SEEDS: {seeds}, expected 1 to {MAX_SEED - first + 1} from SEED={first} on")
+    chosen = selection(test)
     (BUILD / "regress").mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
-    ran, failures = 0, list[Failure]()
+    done, ran, failures, interrupted = 0, 0, list[Failure](), False
     columns = (
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),
@@ -79,17 +83,32 @@ def regress(seeds: int = 20, test: str = RANDOM_TEST) -> None:
         TextColumn("{task.fields[failed]} failed"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    with session("make regress"), Progress(*columns, console=console) as progress:
         bar = progress.add_task("seeds", total=seeds, failed=0)
-        jobs = {pool.submit(run_seed, test, seed): seed for seed in range(first, first + seeds)}
-        for job in as_completed(jobs):
-            count, bad = job.result()
-            # Above the bar, and in a log, where no bar is drawn, the only sign of progress.
-            console.print(f"seed {jobs[job]}: {count} tests, {len(bad)} failed")
-            ran += count
-            failures += bad
-            progress.update(bar, advance=1, failed=len(failures))
+        jobs = {pool.submit(run_seed, test, chosen, seed): seed for seed in range(first, first + seeds)}
+        try:
+            for job in as_completed(jobs):
+                count, bad = job.result()
+                # Above the bar, and in a log, where no bar is drawn, the only sign of progress.
+                console.print(f"seed {jobs[job]}: {count} tests, {len(bad)} failed")
+                done, ran, failures = done + 1, ran + count, failures + bad
+                progress.update(bar, advance=1, failed=len(failures))
+        except (KeyboardInterrupt, SystemExit):
+            interrupted = True
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if interrupted:
+                for child in children(os.getpid()):
+                    os.kill(child, signal.SIGTERM)
+            _report(console, done, ran, failures)
+    if failures or not ran:
+        raise typer.Exit(1)
 
+
+def _report(console: Console, seeds: int, ran: int, failures: list[Failure]) -> None:
+    """Failures by what went wrong, each with the command that runs it again, and the totals."""
     buckets: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         buckets[failure.signature].append(failure)
@@ -99,6 +118,5 @@ def regress(seeds: int = 20, test: str = RANDOM_TEST) -> None:
             console.print(f"    {failure.rerun}", markup=False, soft_wrap=True)
         if len(bucket) > 5:
             console.print(f"    and {len(bucket) - 5} more; logs in build/regress/")
-    console.print(f"{seeds} seeds, {ran} tests: {ran - len(failures)} passed, {len(failures)} failed")
-    if failures or not ran:
-        raise typer.Exit(1)
+    failed = min(ran, len(failures))
+    console.print(f"{seeds} seeds, {ran} tests: {ran - failed} passed, {len(failures)} failed")

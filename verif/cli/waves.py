@@ -7,8 +7,9 @@ import time
 import typer
 from rich.console import Console
 
-from verif.cli.pytest_run import pytest_run, selection
+from verif.cli.pytest_run import pytest_run, selection, session
 from verif.runner.paths import BUILD, ROOT
+from verif.runner.run import WAVES
 
 
 def waves(test: str) -> None:
@@ -16,7 +17,8 @@ def waves(test: str) -> None:
     if not test:
         raise ValueError("TEST is empty: name the test to run, such as TEST=tests/blocks/test_fifo.py")
     started = time.time()
-    done = pytest_run(selection(test), {"WAVES": "1"})
+    with session("make waves"):
+        code = pytest_run(selection(test), {WAVES: "1"})
     dumps = [
         path
         for pattern in ("*.vcd", "*.fst")
@@ -27,4 +29,4 @@ def waves(test: str) -> None:
         Console(highlight=False).print(f"{path.relative_to(ROOT)} ({path.stat().st_size / 1e6:.1f} MB)", soft_wrap=True)
     if not dumps:
         Console(highlight=False).print("no waves were written: the test runs no simulation")
-    raise typer.Exit(done.returncode or not dumps)
+    raise typer.Exit(code or not dumps)

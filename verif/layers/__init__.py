@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from models.layer import Layer
 from models.lines import LineShape
 from models.tiling import Cut, Plan, make_plan
 from verif.core import run_core
 from verif.runner import Build
+from verif.runner.lock import held
 from verif.runner.run import LIMIT_S
 
 INPUT = "layer{}.npz"
@@ -87,12 +87,12 @@ def run_layers(
 ) -> list[LayerResult]:
     """Run layers one after another in one simulation, every output checked by the scoreboard.
 
-    ``directory`` takes what goes in and comes out, from one run at a time: others wait.
-    Raises SimulationFailure when the core's results are wrong or the simulation fails; ``rerun`` is the command it shows.
+    ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait.
+    Raises SimulationFailure, which shows the command ``rerun``, when results are wrong or the simulation fails.
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
-    with FileLock(directory / ".lock"):
+    with held(directory.with_suffix(".lock"), rerun):
         save_layers(directory, layers)
         done = run_core(
             config,
@@ -116,7 +116,7 @@ def run_layers(
                         lanes=layers[number][1].config.NumLanes,
                     )
                 )
-    return found
+        return found
 
 
 __all__ = ["LayerResult", "load_layers", "run_layers", "save_layers"]

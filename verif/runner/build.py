@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 import cocotb_tools.runner as cocotb_runner
 from filelock import FileLock
 
 from verif.runner import verilog
 from verif.runner.paths import BUILD, RTL, tool_env, verilator_home
+from verif.runner.process import listed_environment, run_group
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
@@ -65,12 +67,17 @@ class Build:
 
 
 class _Limited(cocotb_runner.Runner):
-    """A runner whose simulations are stopped after `limit_s` seconds."""
+    """A runner whose programs end with this process, and simulations after `limit_s` seconds."""
 
-    limit_s: int
+    limit_s: int | None = None  # builds have none
 
-    def _get_sim_cmd_prefix(self) -> list[str]:
-        return ["timeout", "--kill-after=5", str(self.limit_s), *super()._get_sim_cmd_prefix()]
+    def _execute_cmds(self, cmds: Sequence[Sequence[str]], cwd: Path, stdout: TextIO | None = None) -> None:
+        for command in cmds:
+            code = run_group(command, cwd=cwd, env=self.env, output=stdout, limit_s=self.limit_s)
+            if code is None:
+                raise RuntimeError(f"stopped after {self.limit_s} s")
+            if code != 0:
+                raise RuntimeError(f"command failed with return code {code}")
 
 
 class Icarus(_Limited, cocotb_runner.Icarus):
@@ -220,17 +227,18 @@ def _compile(
         verilog.generate_verilog(target.top, [s for s in sources if s.suffix != ".vlt"], parameters, generated)
         sources, parameters = [generated], {}  # the generated file has them built in
     try:
-        simulator.build(
-            sources=list(sources),
-            hdl_toplevel=target.top,
-            parameters=parameters,
-            build_args=args,
-            build_dir=target.path,
-            timescale=TIMESCALE,
-            waves=target.waves,
-            log_file=log,
-        )
-    except (RuntimeError, SystemExit) as error:
+        with listed_environment():
+            simulator.build(
+                sources=list(sources),
+                hdl_toplevel=target.top,
+                parameters=parameters,
+                build_args=args,
+                build_dir=target.path,
+                timescale=TIMESCALE,
+                waves=target.waves,
+                log_file=log,
+            )
+    except RuntimeError as error:
         text = log.read_text() if log.exists() else ""
         lines = [line for line in text.splitlines() if line.startswith("%") or "rror" in line] or text.splitlines()[
             -40:

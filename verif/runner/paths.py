@@ -28,4 +28,13 @@ def tool_env() -> dict[str, str]:
     env["PATH"] = os.pathsep.join([str(home / "bin"), str(Path(sys.executable).parent), env["PATH"]])
     # Verilator precompiles its headers; ccache reuses those only with this leniency.
     env.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
+    if not os.access(Path.home(), os.W_OK):
+        env.setdefault("CCACHE_DIR", str(BUILD / "ccache"))
     return env
+
+
+def check_build() -> None:
+    """Raises ValueError, which names it, when the directory of build products is not ours to write."""
+    writable = BUILD if BUILD.exists() else ROOT
+    if not os.access(writable, os.W_OK):
+        raise ValueError(f"{writable}: not writable, expected to put build products under {BUILD}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -14,11 +15,18 @@ from xml.etree import ElementTree
 
 from verif.runner.build import TIMESCALE, Build, build, simulator_runner
 from verif.runner.paths import BUILD, ROOT
+from verif.runner.process import listed_environment
 from verif.runner.sources import sources_of
 
 MAX_SEED = 2**31 - 1
 LIMIT_S = 600  # enough for every test
 
+# What commands tell the tests that they start, in the environment.
+COVERAGE = "SPARSECORE_COVERAGE"  # builds with code coverage
+WAVES = "SPARSECORE_WAVES"  # builds with wave dumps
+FULL = "SPARSECORE_FULL"  # all slow tests, not a sample
+
+_TEST_DECORATOR = re.compile(r"(cocotb\.test|pyuvm\.test|block_test)\(")
 # numpy alone in one thread: simulations run side by side, and BLAS threads wait by spinning.
 _ENV = {"COCOTB_ANSI_OUTPUT": "0", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -107,25 +115,28 @@ def run(
     try:
         simulator = simulator_runner(design.sim)
         simulator.limit_s = limit_s
-        simulator.test(
-            test_module=test_module,
-            hdl_toplevel=design.top,
-            hdl_toplevel_lang="verilog",
-            testcase=testcase,
-            seed=seed,
-            plusargs=plusargs,
-            extra_env=_ENV | dict(env or {}),
-            waves=design.waves,
-            build_dir=design.path,
-            test_dir=results_dir,
-            results_xml=str(results_xml),
-            timescale=TIMESCALE if design.sim == "verilator" else None,
-            log_file=log,
-        )
-    except (RuntimeError, SystemExit) as error:
-        ended = f"stopped after {limit_s} s" if str(error).endswith(": 124") else str(error)
+        with listed_environment():
+            simulator.test(
+                test_module=test_module,
+                hdl_toplevel=design.top,
+                hdl_toplevel_lang="verilog",
+                testcase=testcase,
+                seed=seed,
+                plusargs=plusargs,
+                extra_env=_ENV | dict(env or {}),
+                waves=design.waves,
+                build_dir=design.path,
+                test_dir=results_dir,
+                results_xml=str(results_xml),
+                timescale=TIMESCALE if design.sim == "verilator" else None,
+                log_file=log,
+            )
+    except RuntimeError as error:
+        ended = str(error)
 
     result = RunResult(results_dir, _parse(results_xml) if results_xml.exists() else [])
+    if not ended and len(result.tests) < _defined_tests(test_module, testcase):
+        ended = f"{len(result.tests)} tests ran, {test_module} defines {_defined_tests(test_module, testcase)}"
     if ended or result.failed or not result.tests:
         raise SimulationFailure(_report(result, ended, log, rerun))
     return result
@@ -139,6 +150,19 @@ def _parse(results_xml: Path) -> list[TestOutcome]:
         message = "\n".join(f"{item.get('type', 'error')}: {item.get('message') or item.text}" for item in bad)
         outcomes.append(TestOutcome(case.get("name", "?"), status, message))
     return outcomes
+
+
+def _defined_tests(test_module: str, testcase: str | Sequence[str] | None) -> int:
+    """How many tests a run has at least: those that are asked for, else the decorated ones of the module."""
+    if testcase is not None:
+        return 1 if isinstance(testcase, str) else len(testcase)
+    text = (ROOT / Path(*test_module.split("."))).with_suffix(".py").read_text()
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return sum(
+        any(_TEST_DECORATOR.match(ast.unparse(decorator)) for decorator in node.decorator_list)
+        for node in ast.parse(text).body
+        if isinstance(node, definitions)
+    )
 
 
 def _report(result: RunResult, ended: str, log: Path, rerun: str | None) -> str:
@@ -158,7 +182,7 @@ def skip_without_icarus() -> None:
 
     if shutil.which("iverilog") is None:
         pytest.skip("iverilog is not installed")
-    if os.environ.get("CODE_COVERAGE"):
+    if os.environ.get(COVERAGE):
         pytest.skip("coverage is collected on Verilator")
 
 
@@ -175,8 +199,8 @@ def run_block(
     """Build module `top` and run the cocotb tests of the calling file on it.
 
     The way a block test in tests/blocks/ does both from its pytest function. The parameters
-    reach the cocotb side as environment variables of the same names. Set $CODE_COVERAGE or $WAVES
-    for a build with code coverage or wave dumps. Skips the calling test where the simulator is
+    reach the cocotb side as environment variables of the same names. `make coverage` and
+    `make waves` ask for builds with code coverage or wave dumps. Skips the calling test where the simulator is
     not installed.
     """
     __tracebackhide__ = True
@@ -190,8 +214,8 @@ def run_block(
         sources_of(top, tuple(extra_sources)),
         parameters,
         sim,
-        coverage=bool(os.environ.get("CODE_COVERAGE")) and sim == "verilator",
-        waves=bool(os.environ.get("WAVES")),
+        coverage=bool(os.environ.get(COVERAGE)) and sim == "verilator",
+        waves=bool(os.environ.get(WAVES)),
         public=(*public, "*.state_q"),  # for the words of verif.kit.bounds
     )
     values = {name: str(value) for name, value in parameters.items()}
