@@ -15,7 +15,7 @@ from rich.table import Table
 from verif.runner.paths import RTL
 from verif.synth.flow import Measured
 from verif.synth.hierarchy import Unit
-from verif.synth.memories import Memory, memory_of
+from verif.synth.memories import ONE_KBIT, Memory, memory_of
 
 PE, ACCUMULATOR = "spcore_pe", "spcore_accumulator"
 PE_LOGIC_GE, PE_ALL_GE = 95_000, 130_000
@@ -35,8 +35,11 @@ _OWN_ROWS = ("Memories' crossbars", "Drain and output", "Staging", "Requantisati
 
 
 def arrays_of(unit: Measured) -> list[Memory]:
-    """Arrays outside wrappers as the memories that they would be, with all their ports."""
-    return [Memory(a["words"], a["width"], a["reads"], a["writes"], False, True) for a in unit.arrays]
+    """Arrays outside wrappers, priced as if memories with their ports existed: macros from a kbit on, below it cells."""
+    return [
+        Memory(a["words"], a["width"], a["reads"], a["writes"], False, a["words"] * a["width"] < ONE_KBIT)
+        for a in unit.arrays
+    ]
 
 
 def labels(top: Unit) -> dict[str, str]:
@@ -149,7 +152,7 @@ def table2(top: Unit, measured: Mapping[str, Measured]) -> dict[str, dict[str, f
         logic, macros = _rows(unit, path, folder)
         shares[logic].logic_ge += result.area_ge
         for memory in [memory_of(m) for m in unit.memories.values()] + arrays_of(result):
-            if memory.bits >= 1024 and not (memory.asynchronous and memory.writes == 1):
+            if memory.is_macro:
                 shares[macros].macros.append(memory)
             else:
                 shares[logic].cells_ge += memory.area_ge
