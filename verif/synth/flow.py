@@ -129,7 +129,8 @@ class Flow:
             if stored.pop("digest") == digest:
                 return Measured(**stored)
         progress(f"timing {name}")
-        netlist = Netlist(directory / "netlist.json", self.library)
+        mapped = json.loads((directory / "mapped.json").read_text())
+        netlist = Netlist(directory / "netlist.json", self.library, mapped["buffered"])
         static = static_ports(unit.module)
         faults = netlist.faults()
         children = {child.key: child for child in below.values()}
@@ -153,7 +154,7 @@ class Flow:
             flip_flops=netlist.flip_flops(),
             cells=dict(netlist.counts()),
             faults=faults,
-            arrays=json.loads((directory / "arrays.json").read_text()),
+            arrays=mapped["arrays"],
             **timing,
             **asdict(fan_out(directory / "generic.json", static, below)),
         )

@@ -2,7 +2,7 @@
 
 Runs as a program of its own (`python mapping.py JOB.json`), because Yosys keeps global state. Units below and memory
 wrappers stay as boxes. The result is the netlist as Yosys' JSON, the same before ABC (generic.json: gates, and
-flip-flops with their enables), and a list of the arrays that are no wrappers.
+flip-flops with their enables), and mapped.json: the arrays that are no wrappers, and whether ABC has put buffers in.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 # An array up to this many bits becomes flip-flops; a larger one outside a wrapper cannot be built.
 MAX_ARRAY_BITS = 256
 
-# As fast as ABC makes it, with some area given back; {slew} is in ps. Large ones forgo what takes minutes.
-_ABC_BEFORE = ("strash", "ifraig", "scorr", "dc2", "dch")
-_ABC_BEFORE_LARGE = ("strash", "dch")
-_ABC_MAP = ("map -B 0.9", "topo", "buffer -p -S {slew}", "upsize", "dnsize", "stime")
-_LARGE_CELLS = 60_000
+# As fast as ABC makes it, with some area given back; {slew} is in ps.
+_ABC = ("strash", "ifraig", "scorr", "dc2", "dch", "map -B 0.9", "topo", "buffer -p -S {slew}", "upsize", "dnsize")
+# Large units forgo what takes minutes there, or fails; Netlist puts the buffers in.
+_ABC_LARGE = ("strash", "dc2", "map -B 0.9")
+_LARGE_CELLS = 80_000
 
 
 def run_mapping(job: dict, directory: Path) -> None:
@@ -153,8 +153,8 @@ class _Mapper:
         self.run(f"dfflibmap -liberty {job['liberty']}", "opt -fast")
         cells = sum(1 for _ in self.design.top_module().cells_)
         script = self.directory / "abc.script"
-        before = _ABC_BEFORE if cells < _LARGE_CELLS else _ABC_BEFORE_LARGE
-        script.write_text("\n".join((*before, *_ABC_MAP)).format(slew=job["slew_ps"]) + "\n")
+        large = cells >= _LARGE_CELLS
+        script.write_text("\n".join(_ABC_LARGE if large else _ABC).format(slew=job["slew_ps"]) + "\n")
         constraints = self.directory / "abc.constr"
         constraints.write_text(f"set_driving_cell {job['driver']}\nset_load {job['load_ff']}\n")
         self.run(
@@ -163,7 +163,7 @@ class _Mapper:
             "opt_clean -purge",
             f"write_json {self.directory / 'netlist.json'}",
         )
-        (self.directory / "arrays.json").write_text(json.dumps(arrays))
+        (self.directory / "mapped.json").write_text(json.dumps({"arrays": arrays, "buffered": not large}))
 
 
 def _main(path: Path) -> None:

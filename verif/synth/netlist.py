@@ -27,9 +27,9 @@ def net_names(netnames: dict[str, dict]) -> dict[Bit, str]:
 
 
 class Netlist:
-    """The top module of the JSON that Yosys wrote."""
+    """The top module of the JSON that Yosys wrote; `buffered` says whether the gates' loads have buffers already."""
 
-    def __init__(self, path: Path, library: Library):
+    def __init__(self, path: Path, library: Library, buffered: bool):
         modules = json.loads(path.read_text())["modules"]
         (module,) = (m for m in modules.values() if not m["attributes"].get("blackbox"))
         self.library = library
@@ -44,9 +44,9 @@ class Netlist:
             if m["attributes"].get("blackbox") and name in kinds and name not in library.cells
         }
         self.names = net_names(module["netnames"])
-        self._buffer()
+        self._buffer(buffered)
 
-    def _buffer(self) -> None:
+    def _buffer(self, gates_are_buffered: bool) -> None:
         """Trees of buffers to the many flip-flops and boxes that hang on one net: ABC sees the gates' loads alone."""
         library = self.library
         unit_load = sum(library.inverter.inputs.values())
@@ -58,7 +58,7 @@ class Netlist:
                 if known is None and self.box_ports[cell["type"]][port][0] == "input":
                     for i, bit in enumerate(bits):
                         ends[bit].append((bits, i, unit_load))
-                elif known and known.is_ff and port in known.inputs:
+                elif known and port in known.inputs and (known.is_ff or not gates_are_buffered):
                     ends[bits[0]].append((bits, 0, known.inputs[port]))
         buffer = library.buffer
         (pin_in, load), (pin_out,) = next(iter(buffer.inputs.items())), buffer.functions

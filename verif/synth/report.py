@@ -35,7 +35,7 @@ _OWN_ROWS = ("Memories' crossbars", "Drain and output", "Staging", "Requantisati
 
 
 def arrays_of(unit: Measured) -> list[Memory]:
-    """Arrays outside wrappers, priced as if memories with their ports existed: macros from a kbit on, below it cells."""
+    """Arrays outside wrappers, priced as if memories with their ports existed: macros from a kbit on, else cells."""
     return [
         Memory(a["words"], a["width"], a["reads"], a["writes"], False, a["words"] * a["width"] < ONE_KBIT)
         for a in unit.arrays
