@@ -206,7 +206,7 @@ def _parse(text: str, netlist: Netlist, fo4: float) -> dict:
         elif words[0] == "point":
             ends[-1][2].append((float(words[1]), words[2]))
         elif words[0] == "slack":
-            bits = slacks.setdefault(words[1], [None] * len(netlist.ports[words[1]][1]))
+            slacks.setdefault(words[1], [None] * len(netlist.ports[words[1]][1]))
             index = words[2].removeprefix(words[1]).strip("[]")
             place = (words[1], int(index) if index else 0)
         elif place and words[0].startswith("("):
