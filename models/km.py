@@ -40,7 +40,7 @@ def check(tensor: np.ndarray, k: int, m: int, d: int, name: str = "tensor") -> N
     broken = np.argwhere(counts > k)
     if len(broken):
         *rest, group = (int(i) for i in broken[0])
-        position = rest[: d % tensor.ndim] + [slice(group * m, group * m + m)] + rest[d % tensor.ndim :]
+        position = [*rest[: d % tensor.ndim], slice(group * m, group * m + m), *rest[d % tensor.ndim :]]
         text = ", ".join(f"{p.start}:{p.stop}" if isinstance(p, slice) else str(p) for p in position)
         raise ValueError(
             f"{name}: group {group} at [{text}] has {int(counts[tuple(broken[0])])} non-zeros, "

@@ -30,8 +30,8 @@ class Work:
     """Counts of one layer.
 
     emissions: int64 (tiles, C, R*S), activations that meet each weight vector; load: int64 (tiles, C), cycles of the
-    region loader; fetches: what each tile reads; positions: int64 (tiles,), from a tile's first to its last, gaps at the
-    right of partial tiles included; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
+    region loader; fetches: what each tile reads; positions: int64 (tiles,), from a tile's first to its last, gaps at
+    the right of partial tiles included; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
     """
 
     emissions: np.ndarray

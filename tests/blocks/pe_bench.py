@@ -37,7 +37,7 @@ def derived_of(config: Config, d: Mapping[str, int]) -> dict[str, int]:
 def make_layer(
     gen, a: np.ndarray, out_k: int, kernel, mode, stride=(1, 1), padding=(0, 0, 0, 0), skip=True, fill=0.9
 ) -> Layer:
-    """A layer with these activations (C, H, W) and random weights of which `fill` of those that k/m allows are not 0."""
+    """A layer with these activations (C, H, W) and random weights, `fill` of those that k/m allows not 0."""
     shape = (out_k, a.shape[0], *kernel)
     weights = gen.integers(-128, 128, shape).astype(np.int8) * (gen.random(shape) < fill)
     zeros = np.zeros(out_k, np.int32)

@@ -1,4 +1,4 @@
-"""activation_loader: loads of lines, stalls on the stream crossed with a store that holds back, every malformed stream."""
+"""activation_loader: loads of lines, stalls crossed with a store that holds back, every malformed stream."""
 
 import os
 from collections.abc import Callable
@@ -179,7 +179,7 @@ class Bench:
 
 @cocotb.test()
 async def loads(dut):
-    """Random lines of every size in a section that they fill exactly, every stall of the stream with every one of the store."""
+    """Random lines of every size in a section that they fill exactly, all stalls of stream and store crossed."""
     bench = await Bench(dut).start()
     for stream in STALLS:
         for store in STALLS:

@@ -114,7 +114,7 @@ class Bench:
 
 @cocotb.test()
 async def random_traffic(dut):
-    """Requests that stand until granted, few and many, spread or on few addresses, direct accesses and starts between."""
+    """Requests that stand until granted, few and many, spread or not, direct accesses and starts between."""
     bench, gen = Bench(dut), rng()
     await bench.start()
     await bench.fill(gen)

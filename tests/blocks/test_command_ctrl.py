@@ -321,7 +321,7 @@ async def errors(dut):
 
 @cocotb.test()
 async def soft_reset(dut):
-    """It resets the core for some cycles and clears what the core sets, not what the host wrote; commands meanwhile are refused."""
+    """It resets the core for some cycles and clears what the core sets; commands meanwhile are refused."""
     bench = await Bench(dut).start()
     await _set_loads(bench, wgt=(5, 7))
     await bench.write("INTR_ENABLE", layer_done=1)

@@ -1,4 +1,4 @@
-"""drain_arbiter: who is granted, into which slot, in every cycle, against the rules of docs/architecture.md section 7.8."""
+"""drain_arbiter: who is granted, into which slot, in every cycle (docs/architecture.md section 7.8)."""
 
 import os
 

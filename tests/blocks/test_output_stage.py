@@ -192,7 +192,9 @@ async def random_layers(dut):
     for _ in range(int(os.environ["Layers"])):
         work = LayerOfJobs(gen, bench.p["NumLanes"])
         slowest = int(gen.choice([1, 30, 300]))
-        await bench.run(work, lambda job, unit: int(gen.integers(slowest)), float(gen.choice([1.0, 0.5, 0.15])))
+        await bench.run(
+            work, lambda job, unit, slowest=slowest: int(gen.integers(slowest)), float(gen.choice([1.0, 0.5, 0.15]))
+        )
 
 
 @cocotb.test()
@@ -211,7 +213,7 @@ async def every_tile_shape(dut):
 
 @cocotb.test()
 async def oldest_job_comes_last(dut):
-    """Units of younger jobs want slots while the oldest job's are late, and the younger jobs' others wait behind those."""
+    """Units of younger jobs want slots while the oldest job's are late, and others wait behind those."""
     gen = rng()
     bench = Bench(dut, gen)
     await bench.reset()
@@ -222,7 +224,7 @@ async def oldest_job_comes_last(dut):
 
 @cocotb.test()
 async def overflow(dut):
-    """The section is too small: one overflow, nothing written past the limit or after it, all jobs complete, then recovery."""
+    """The section is too small: one overflow, nothing written past it, all jobs complete, then recovery."""
     gen = rng()
     bench = Bench(dut, gen)
     await bench.reset()
@@ -268,8 +270,8 @@ async def throughput(dut):
         lines = p["NumLanes"] << ratio
         beats = max(1, h * w // p["SpLanes"]) * lines
         rows = h * w // (4 >> ratio)
-        # Limits: positions a cycle; the drains, one at a time with a gap of 2 cycles; one line a cycle from all streaming
-        # processors; and a slot, which is filled and read in turn.
+        # Limits: positions a cycle; the drains, one at a time with a gap of 2 cycles; one line a cycle from all
+        # streaming processors; and a slot, which is filled and read in turn.
         limit = max(beats, (rows + 2) * p["NumSp"], lines * p["NumSp"], (rows + beats + 7) / p["NumStage"])
         dut._log.info(
             f"ratio {1 << ratio}: {measured:.1f} cycles a job and streaming processor, limit {limit}, {beats} beats"

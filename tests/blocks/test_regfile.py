@@ -1,4 +1,4 @@
-"""regfile: a written word is read from the next cycle on, at every read port, without a clock edge between address and data."""
+"""regfile: a written word is read from the next cycle on, at every port, in the cycle of its address."""
 
 import os
 

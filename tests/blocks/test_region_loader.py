@@ -75,7 +75,7 @@ class Bench:
             assert self.dut.region_bitmap_o.value == sum(1 << offset for offset in want["bytes"])
 
     async def run(self, case: Case, lines: list[tuple[dict, bytes]], regions: list[dict], rates: dict) -> int:
-        """Feed lines (with their packed bytes), expect regions; returns the cycles from the first line to the last region."""
+        """Feed lines (with their packed bytes), expect regions; returns the cycles from first line to last region."""
         dut, gen = self.dut, self.gen
         dut.layer_i.value = LAYER.pack(case.layer)
         dut.derived_i.value = DERIVED.pack(case.derived)

@@ -1,4 +1,4 @@
-"""weight_loader: loads of weights and parameters in every k/m mode, idle cycles in the stream, every malformed stream."""
+"""weight_loader: loads of weights and parameters in every k/m mode, idle cycles, every malformed stream."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`make layer` as a user meets it: a layer judged by scipy, and one clear line for each thing that may be wrong with it."""
+"""`make layer` as a user meets it: a layer judged by scipy, and one line for each thing that may be wrong with it."""
 
 import json
 

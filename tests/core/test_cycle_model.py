@@ -89,7 +89,8 @@ def test_cycle_model_predicts_the_core():
             misses.append(table[-1])
     summary = (
         f"{len(layers)} layers; {len(long_errors)} of more than {LONG} cycles: worst error {max(long_errors):.2%}, "
-        f"mean {np.mean(long_errors):.2%}; the others: worst {max(short_errors):.2%}, median {np.median(short_errors):.2%}"
+        f"mean {np.mean(long_errors):.2%}; the others: worst {max(short_errors):.2%}, "
+        f"median {np.median(short_errors):.2%}"
     )
     (directory / "table.md").write_text("\n".join([*table, "", summary, ""]))
     assert len(layers) >= 30 and len(long_errors) >= 8, summary

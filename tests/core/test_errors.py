@@ -90,7 +90,7 @@ class ErrorTest(CoreTest):
 @pyuvm.test()
 class MalformedWeights(ErrorTest):
     async def scenario(self):
-        layer, plan = legal_layer(self.config)
+        layer, _ = legal_layer(self.config)
         beats = stream.weight_beats(self.config, layer)
         bad = len(beats) // 2
 

@@ -1,4 +1,4 @@
-"""Several layers: queued back to back, chained through the Activation Memory, loads and transfers beside a running layer."""
+"""Several layers: queued back to back, chained through memory, loads and transfers beside a running layer."""
 
 import os
 from dataclasses import replace

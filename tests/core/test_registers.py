@@ -1,4 +1,4 @@
-"""The register interface: reset values, every writable bit, illegal accesses, interrupts, the configuration registers."""
+"""The register interface: reset values, every writable bit, illegal accesses, interrupts, configuration registers."""
 
 import cocotb
 import pytest
@@ -104,7 +104,7 @@ class IllegalAccesses(RegisterTest):
 
 @pyuvm.test()
 class PartialAccesses(RegisterTest):
-    """Bytes of registers, at every offset: writes leave the other bytes alone, and the scoreboard compares the words."""
+    """Bytes of registers, at every offset: writes leave the other bytes alone; the scoreboard compares the words."""
 
     async def scenario(self):
         registers = self.env.registers

@@ -1,4 +1,4 @@
-"""The stream agents on a wire, with the protocol rules: every packet arrives as sent under all stalls, and none half."""
+"""The stream agents on a wire, with the protocol rules: packets arrive as sent under all stalls, and none half."""
 
 from unittest.mock import PropertyMock, patch
 
@@ -100,7 +100,6 @@ class ResetDropsATransfer(WireTest):
     async def scenario(self):
         rng, dut = seed.rng(0), cocotb.top
         for stalls in ((NO_STALLS, NO_STALLS), (NO_STALLS, Stalls(1, 8)), (Stalls(1, 8), NO_STALLS)):
-            before = len(self.env.received.packets)
             lost = cocotb.start_soon(self.exchange(packets(rng, 50), *stalls))
             await ClockCycles(dut.clk_i, 100)
             while self.env.source.monitor.idle or self.env.sink.monitor.idle:

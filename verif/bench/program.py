@@ -23,7 +23,10 @@ PIECE = 2000  # cycles between two marks
 
 @pyuvm.test()
 class Figure3(CoreTest):
-    """64x64x64, 3x3x128, padding 1, 2/4, activations half zero: loads, layer and results between marks, and a mark every PIECE cycles."""
+    """64x64x64, 3x3x128, padding 1, 2/4, activations half zero: loads, layer and results between marks.
+
+    A mark stands every PIECE cycles as well.
+    """
 
     def start_of_simulation_phase(self):
         ports = [tuple(port) for port in json.loads(os.environ[PORTS])]

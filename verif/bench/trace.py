@@ -31,9 +31,9 @@ PORTS, RECORD = "BENCH_PORTS", "BENCH_RECORD"  # environment: JSON list of ports
 
 
 class Stopwatch:
-    """Named points of a run in simulated and in processor time (what else the machine does is not counted); with `record`, also a port trace.
+    """Named points of a run in simulated and in processor time (what else the machine does is not counted).
 
-    Recording costs time, so a run is either recorded or timed.
+    With `record` also a port trace; recording costs time, so a run is either recorded or timed.
     """
 
     def __init__(self, dut, clock, period: int, ports: list[tuple[str, int, int]], record: bool):

@@ -30,7 +30,7 @@ Marks = dict[str, tuple[int, float]]  # name to (cycle, seconds)
 
 
 def _speed(runs: list[Marks], begin: str, end: str) -> tuple[int, float]:
-    """(cycles, cycles per second of processor time) of a stretch: each piece between two marks counts with its best time.
+    """(cycles, cycles per second of processor time) of a stretch: each piece between two marks has its best time.
 
     Other load only slows pieces down, and rarely the same one in all runs.
     """
@@ -42,7 +42,7 @@ def _speed(runs: list[Marks], begin: str, end: str) -> tuple[int, float]:
 
 
 def bench(config: str = "paper") -> None:
-    """Cycles per second of CONFIG on the Figure 3 layer, pyuvm and C++, and their ratio; exit 1 when it misses what is asked."""
+    """Cycles per second of CONFIG on the Figure 3 layer, pyuvm and C++, and their ratio; exit 1 when it is too low."""
     console, seed = Console(highlight=False), default_seed()
     directory = BUILD / "bench"
     directory.mkdir(parents=True, exist_ok=True)

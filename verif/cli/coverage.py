@@ -27,8 +27,9 @@ td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left} td.n{text-align:r
 </style></head><body><h1>SparseCore coverage</h1>
 <h2>Code</h2>{% if lcov %}<p><a href="{{ lcov }}">Annotated sources</a></p>{% endif %}
 <table><tr><th>file</th>{% for kind in kinds %}<th>{{ kind }}</th>{% endfor %}<th>lines not reached</th></tr>
-{% for name, file in code.items() %}<tr><td>{{ name }}</td>{% for kind in kinds %}<td class="n">{{ percent(*file.ratio(kind)) }}</td>
-{% endfor %}<td>{{ file.missed_lines()|join(' ') }}</td></tr>{% endfor %}</table>
+{% for name, file in code.items() %}<tr><td>{{ name }}</td>{% for kind in kinds %}
+<td class="n">{{ percent(*file.ratio(kind)) }}</td>{% endfor %}
+<td>{{ file.missed_lines()|join(' ') }}</td></tr>{% endfor %}</table>
 <h2>Functional</h2><table><tr><th>cover point</th><th>covered</th><th>bins</th><th></th><th>missing</th></tr>
 {% for name, point in functional.items() %}<tr><td>{{ name }}</td><td class="n">{{ point.covered }}</td>
 <td class="n">{{ point.bins|length }}</td><td class="n">{{ percent(point.covered, point.bins|length) }}</td>

@@ -80,12 +80,19 @@ def _verible(sources: Sequence[Path]) -> str:
     return _messages(["verible-verilog-lint", rules, *(str(s) for s in sources if RTL in s.parents)])
 
 
+def _ruff(*what: str) -> str:
+    return _messages([sys.executable, "-m", "ruff", *what, "--quiet", "."])
+
+
 def lint(top: str = "") -> None:
     """Lint everything, or only module TOP with its default parameters; exit 1 on any message."""
     console = Console(highlight=False)
     targets = [(top, top, {})] if top else list(_targets())
     files = sources_of(top) if top else sorted(RTL.rglob("*.sv"))
     checks = [("verible", f"{len(files)} files", lambda: _verible(files))]
+    if not top:
+        checks.append(("ruff", "lint", lambda: _ruff("check")))
+        checks.append(("ruff", "format", lambda: _ruff("format", "--check")))
     for label, module, parameters in targets:
         sources = sources_of(module)
         for tool, check in (("verilator", _verilator), ("slang", _slang)):

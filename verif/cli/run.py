@@ -1,4 +1,4 @@
-"""`make run`: the paper's Figure 3 layer on the core, with the figures that the paper gives beside the measured ones."""
+"""`make run`: the paper's Figure 3 layer on the core, with the paper's figures beside the measured ones."""
 
 from __future__ import annotations
 

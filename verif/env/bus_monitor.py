@@ -16,7 +16,7 @@ class HandshakeMonitor(BusMonitor):
     """
 
     def __init__(self, prefix: str, channel: str, payload: Sequence[str], callback: Callable[[list[int]], None]):
-        """``channel``: what stands before "valid" and "ready"; ``payload``: the signals whose values are handed over."""
+        """``channel``: what stands before "valid" and "ready"; ``payload``: the signals that are handed over."""
         self._signals = [f"{channel}valid", f"{channel}ready", *payload]
         dut = cocotb.top
         super().__init__(dut, prefix, dut.clk_i, reset_n=dut.rst_ni, callback=callback, case_insensitive=False)

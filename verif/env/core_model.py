@@ -38,8 +38,9 @@ class CoreModel:
     """The core's state as the host has made it.
 
     Feed it with `write`, `read_status`, `weight_packet`, `activation_packet` and `reset`. It fills `expected` (packets
-    of the result stream still to come, in order), `errors` (sticky causes), `descriptor_error`, `layers`, and `interrupts`:
-    how many of each cause the host has still to serve (negative for a moment when it is faster than a faulty packet).
+    of the result stream still to come, in order), `errors` (sticky causes), `descriptor_error`, `layers`, and
+    `interrupts`: how many of each cause the host has still to serve (negative for a
+    moment when it is faster than a faulty packet).
     """
 
     def __init__(self, config: Config):

@@ -20,7 +20,7 @@ SETTLE_CYCLES = 200  # for the last interrupts, and for packets that should not 
 
 
 class CoreTest(uvm_test):
-    """Override `scenario`. `config` is the configuration, `rng` the run's random generator, `core` the virtual sequencer."""
+    """Override `scenario`. `config`: the configuration; `rng`: random numbers; `core`: the virtual sequencer."""
 
     def build_phase(self):
         self.config = load_config(os.environ[CONFIG_VARIABLE])

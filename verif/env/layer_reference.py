@@ -73,7 +73,7 @@ def count_macs(activations: np.ndarray, weights: np.ndarray, d: Descriptor) -> i
 
 
 def memory_accesses(done: LayerDone, config: Config) -> dict[str, int]:
-    """What the PEs read of each memory: weight vectors, words and index entries, however many one bank access serves."""
+    """What the PEs read of each memory: vectors, words and index entries, however many an access serves."""
     d = done.descriptor
     sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
     bottom = max(0, (d.out_h - 1) * sy + d.kernel_r - d.pad_top - d.in_h)
@@ -102,7 +102,7 @@ def memory_accesses(done: LayerDone, config: Config) -> dict[str, int]:
 
 
 def pad_plane(tensor: np.ndarray, d: Descriptor) -> np.ndarray:
-    """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off at the bottom and right."""
+    """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off."""
     height = (d.out_h - 1) * (d.stride_y2 + 1) + d.kernel_r
     width = (d.out_w - 1) * (d.stride_x2 + 1) + d.kernel_s
     bottom = max(0, height - d.pad_top - d.in_h)

@@ -90,7 +90,7 @@ class Checker:
         self.compared += 1
 
     def access(self, access: BusAccess, quiet: bool = True) -> None:
-        """An access of the AXI4-Lite port. ``quiet``: no stream has moved for a while, so that what they cause is settled."""
+        """An access of the AXI4-Lite port. ``quiet``: no stream has moved for a while; what they cause is settled."""
         name = self.registers.name_at(access.address)
         rights = self.registers.rights(name) if name else None
         legal = rights in ("RW", "WO" if access.write else "RO")

@@ -1,4 +1,4 @@
-"""Virtual sequences: load tensors, push layers, wait, fetch results. They run on the environment's virtual sequencer."""
+"""Virtual sequences: load tensors, push layers, wait, fetch results. They run on the virtual sequencer."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class StreamPort:
 
 
 def quiet(prefix: str) -> None:
-    """Silence what cocotbext-axi logs of each frame and access on a port: formatting it costs more than the transfer."""
+    """Silence what cocotbext-axi logs of each frame and access: formatting it costs more than the transfer."""
     logging.getLogger(f"cocotb.{cocotb.top._name}.{prefix}").setLevel(logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""SystemVerilog to what solvers read: a program of its own (`python -m verif.formal.netlist JOB`), as Yosys keeps global state."""
+"""SystemVerilog to what solvers read: a program of its own, as Yosys keeps global state."""
 
 from __future__ import annotations
 

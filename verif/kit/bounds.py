@@ -1,4 +1,4 @@
-"""Bounds in simulated time: a test that stands still fails soon, and says what it waits for and how the design stands."""
+"""Bounds in simulated time: a test that stands still fails soon, and says what it waits for and in which state."""
 
 from __future__ import annotations
 

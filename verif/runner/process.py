@@ -1,4 +1,4 @@
-"""Programs that end with us: in a group of their own, killed whole when we are interrupted, told to end, or out of time."""
+"""Programs that end with us: in a group of their own, killed whole on an interrupt, on SIGTERM, and out of time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_group(
     output: IO[Any] | int | None,
     limit_s: float | None = None,
 ) -> int | None:
-    """Run a command with its output and errors to ``output``; its exit code, None when it was stopped after ``limit_s``.
+    """Run a command with its output and errors to ``output``; its exit code, None when ``limit_s`` stopped it.
 
     Nothing of it is left when this returns or raises, so that an interrupt leaves no orphan.
     """
@@ -67,7 +67,10 @@ def children(pid: int) -> list[int]:
 
 
 def end_on_sigterm(ending: BaseException, *, tell_children: bool = False) -> None:
-    """SIGTERM raises ``ending`` in the main thread, so that what this process started ends too; children are told first."""
+    """SIGTERM raises ``ending`` in the main thread, so that what this process started ends too.
+
+    ``tell_children``: they get the signal first.
+    """
 
     def ended(_number: int, _frame: FrameType | None) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -84,7 +84,8 @@ def run(
     The session's seed reaches `random`, `verif.seed.rng()` and the simulator's unknown values. The run
     happens in `results_dir`, which is emptied first; by default it is named after the test
     and the seed. A test bench may leave files there, such as `functional.yml`, the functional
-    coverage that `make coverage` merges. `rerun` is the command shown on failure; under pytest tests/conftest.py shows it.
+    coverage that `make coverage` merges. `rerun` is the command shown on
+    failure; under pytest tests/conftest.py shows it.
     A simulation that takes longer than `limit_s` seconds is stopped and counts as failed.
 
     Raises:
