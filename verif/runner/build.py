@@ -158,9 +158,9 @@ def build(
 
     `sources` are in dependency order (see `sources_of`) and may include .vlt files, used by
     Verilator only. On Icarus the design is the Verilog that Yosys generates from them.
-    `checks` False leaves out on Verilator what the RTL has under `ifndef SYNTHESIS`, and checks of
-    unique cases. `public` names signals inside the design as `module.signal` (wildcards allowed) that the test bench reads or writes
-    on Verilator; top-level ports are always reachable.
+    `checks` False leaves out on Verilator what the RTL has under `ifndef SYNTHESIS`, and checks of unique
+    cases. `public` names signals inside the design as `module.signal` (wildcards allowed) that the test bench
+    reads or writes on Verilator; top-level ports are always reachable.
 
     Raises:
         ValueError: unknown simulator, or coverage asked from Icarus.
