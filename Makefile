@@ -13,14 +13,15 @@ unexport PYTHONSAFEPATH PYTHONPATH PYTHONHOME PYTEST_ADDOPTS PYTEST_PLUGINS PYTE
 VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.setup
+TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer figures regress coverage waves bench formal lint synth verilog docs clean
+.PHONY: help setup test run layer figures figure1 torch regress coverage waves bench formal lint synth verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
-	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo "configurations (CONFIG): $$(sed -n 's/^\[\([a-z0-9_]*\)\].*/\1/p' rtl/configs.toml | tr '\n' ' ')"
 
 setup: $(STAMP) ## install everything into .venv (and Icarus and OpenSTA by apt-get, where permitted)
@@ -39,6 +40,17 @@ layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table
 	@$(CLI) figures
+
+torch: $(TORCH) ## install PyTorch and Fashion-MNIST: figure1 does it, the tests of training are skipped without
+
+$(TORCH): requirements-train.txt $(STAMP)
+	@.ci/packages dataset-fashion-mnist
+	@echo "installing the packages of requirements-train.txt"
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -r requirements-train.txt
+	@touch $@
+
+figure1: $(TORCH) ## train, prune, measure: accuracy against sparsity in some minutes; FULL=1: the figure of the docs
+	@$(CLI) figure1 $(if $(FULL),--full)
 
 regress: $(STAMP) ## random layers over SEEDS=n seeds from SEED=, in parallel; TEST= chooses the test
 	@$(CLI) regress --seeds "$(SEEDS)" $(if $(TEST),--test "$$TEST")

@@ -3,9 +3,14 @@
 Terms: activations (C, H, W), weights (K, C, R, S), outputs (K, Ho, Wo); padding is (top, bottom, left, right).
 """
 
+from collections.abc import Iterator
+from functools import reduce
+
 import numpy as np
 
 INT32 = np.iinfo(np.int32)
+INT24 = (-(2**23), 2**23 - 1)
+RESIDUAL_SHIFT = 9  # least shift beside a residual, which is added in 1/256 of an output step
 
 
 def out_size(size: int, kernel: int, stride: int, before: int, after: int) -> int:
@@ -13,10 +18,27 @@ def out_size(size: int, kernel: int, stride: int, before: int, after: int) -> in
     return (size + before + after - kernel) // stride + 1
 
 
-def pad(activations: np.ndarray, padding: tuple[int, int, int, int]) -> np.ndarray:
-    """(C, H, W) with rows and columns of zeros added."""
+def _spread(channels: np.ndarray) -> np.ndarray:
+    """(K,) values against (..., K, Ho, Wo), as int64."""
+    return channels.astype(np.int64)[:, None, None]
+
+
+def pad(activations: np.ndarray, padding: tuple[int, int, int, int], value: int = 0) -> np.ndarray:
+    """(..., H, W) with rows and columns added, of zeros unless another value is given."""
     top, bottom, left, right = padding
-    return np.pad(activations, [(0, 0), (top, bottom), (left, right)])
+    widths = [(0, 0)] * (activations.ndim - 2) + [(top, bottom), (left, right)]
+    return np.pad(activations, widths, constant_values=value)
+
+
+def _taps(
+    padded: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Kernel positions (i, j), each with the elements (..., Ho, Wo) of the padded (..., H, W) that it meets."""
+    ho, wo = (out_size(padded.shape[axis - 2], kernel[axis], stride[axis], 0, 0) for axis in (0, 1))
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            rows = slice(i, i + (ho - 1) * stride[0] + 1, stride[0])
+            yield i, j, padded[..., rows, j : j + (wo - 1) * stride[1] + 1 : stride[1]]
 
 
 def convolve(
@@ -25,40 +47,85 @@ def convolve(
     stride: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> np.ndarray:
-    """Cross-correlation of (C, H, W) with (K, C, R, S), as networks use it; returns int64 (K, Ho, Wo).
+    """Cross-correlation of (..., C, H, W) with (K, C, R, S), as networks use it; returns int64 (..., K, Ho, Wo).
 
     Raises ValueError when an accumulator leaves int32, where the core would wrap.
     """
-    c, h, w = activations.shape
     k, _, r, s = weights.shape
-    ho = out_size(h, r, stride[0], *padding[:2])
-    wo = out_size(w, s, stride[1], *padding[2:])
-    # Doubles add these integers exactly, at BLAS speed: |sum| < 2^53 up to C * R * S = 2^38.
-    padded = pad(activations, padding).astype(np.float64)
-    acc = np.zeros((k, ho * wo))
-    for i in range(r):
-        for j in range(s):
-            rows = slice(i, i + (ho - 1) * stride[0] + 1, stride[0])
-            cols = slice(j, j + (wo - 1) * stride[1] + 1, stride[1])
-            acc += weights[:, :, i, j].astype(np.float64) @ padded[:, rows, cols].reshape(c, ho * wo)
-    acc = acc.astype(np.int64).reshape(k, ho, wo)
+    # Floating point adds these integers exactly, at BLAS speed, while sums stay in its mantissa: doubles up to
+    # C * R * S = 2^38, single precision for most layers of small networks.
+    largest = int(np.abs(weights.astype(np.int64)).sum((1, 2, 3)).max(initial=0)) * 255
+    exact = np.float32 if largest < 2**24 else np.float64
+    # Channels first: all positions of all planes are the columns of one product.
+    padded = np.moveaxis(pad(activations, padding), -3, 0).astype(exact)
+    acc = 0
+    for i, j, met in _taps(padded, (r, s), stride):
+        acc += weights[:, :, i, j].astype(exact) @ met.reshape(len(met), -1)
+    acc = np.moveaxis(acc.astype(np.int64).reshape(k, *met.shape[1:]), 0, -3)
     if acc.size and (acc.min() < INT32.min or acc.max() > INT32.max):
         worst = acc.max() if acc.max() > INT32.max else acc.min()
         raise ValueError(f"accumulator: {worst} leaves int32, the core would wrap")
     return acc
 
 
+def sum_pool(
+    activations: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
+) -> np.ndarray:
+    """Sums over windows of (..., H, W), padding counting as zeros; int64 (..., Ho, Wo)."""
+    return sum(met.astype(np.int64) for _, _, met in _taps(pad(activations, padding), kernel, stride))
+
+
+def max_pool(
+    activations: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
+) -> np.ndarray:
+    """The largest value inside the plane of each window of (..., H, W); the activations' dtype."""
+    padded = pad(activations, padding, np.iinfo(activations.dtype).min)
+    return reduce(np.maximum, (met for _, _, met in _taps(padded, kernel, stride)))
+
+
 def requantize(
     acc: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, low: int, high: int
 ) -> np.ndarray:
-    """``clamp(((acc + bias) * multiplier + (1 << (shift - 1))) >> shift)`` of int64 (K, Ho, Wo) accumulators.
+    """``clamp(((acc + bias) * multiplier + (1 << (shift - 1))) >> shift)`` of int64 (..., K, Ho, Wo) accumulators.
 
     bias, multiplier (0..2^31-1) and shift (1..62) are (K,). Returns uint8 when low >= 0, else int8.
     Source: TOSA ``apply_scale_32`` with single rounding.
     """
-    column = (slice(None),) + (None,) * (acc.ndim - 1)
-    total = acc.astype(np.int64) + bias.astype(np.int64)[column]
-    product = total * multiplier.astype(np.int64)[column]  # 33 by 32 bits, signed: fits 64
-    # floor((p + 2^(s-1)) / 2^s) = floor((floor(p / 2^(s-1)) + 1) / 2): the sum cannot leave 64 bits.
-    rounded = ((product >> (shift.astype(np.int64)[column] - 1)) + 1) >> 1
-    return np.clip(rounded, low, high).astype(np.uint8 if low >= 0 else np.int8)
+    product = (acc + _spread(bias)) * _spread(multiplier)  # 33 by 32 bits, signed: fits 64
+    return _clamp(_halve(product >> (_spread(shift) - 1)), low, high)
+
+
+def _halve(value: np.ndarray) -> np.ndarray:
+    """Half, rounded half up. So that the rounding constant cannot overflow 64 bits it is added behind the shift:
+    floor((p + 2^(s-1)) / 2^s) = floor((floor(p / 2^(s-1)) + 1) / 2)."""
+    return (value + 1) >> 1
+
+
+def _clamp(value: np.ndarray, low: int, high: int) -> np.ndarray:
+    return np.clip(value, low, high).astype(np.uint8 if low >= 0 else np.int8)
+
+
+def requantize_residual(
+    acc: np.ndarray,
+    bias: np.ndarray,
+    multiplier: np.ndarray,
+    shift: np.ndarray,
+    residual: np.ndarray,
+    residual_multiplier: int,
+    residual_shift: int,
+    low: int,
+    high: int,
+) -> np.ndarray:
+    """`requantize` with a residual int8 or uint8 (..., K, Ho, Wo) added: docs/numbers.md section 4.
+
+    Both operands are brought to 1/256 of an output step, saturated to 24 bits, added and rounded once.
+    Raises ValueError for a shift below RESIDUAL_SHIFT.
+    """
+    if min(shift.min(), residual_shift) < RESIDUAL_SHIFT:
+        raise ValueError(
+            f"shift: {min(shift.min(), residual_shift)}, expected at least {RESIDUAL_SHIFT} beside a residual"
+        )
+    own = _halve(((acc + _spread(bias)) * _spread(multiplier)) >> (_spread(shift) - RESIDUAL_SHIFT))
+    other = _halve((residual.astype(np.int64) * residual_multiplier) >> (residual_shift - RESIDUAL_SHIFT))
+    total = np.clip(own, *INT24) + np.clip(other, *INT24)
+    return _clamp((total + 128) >> 8, low, high)

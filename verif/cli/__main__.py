@@ -9,6 +9,7 @@ from rich.console import Console
 from verif.cli.bench import bench
 from verif.cli.coverage import coverage
 from verif.cli.docs import docs
+from verif.cli.figure1 import figure1
 from verif.cli.figures import figures
 from verif.cli.layer import layer
 from verif.cli.lint import lint
@@ -49,7 +50,7 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-for command in (test, run, layer, figures, regress, coverage, waves, bench, lint, synth, verilog, docs):
+for command in (test, run, layer, figures, figure1, regress, coverage, waves, bench, lint, synth, verilog, docs):
     app.command()(_reporting(command))
 
 if __name__ == "__main__":

@@ -1,0 +1,159 @@
+"""A quantised network in the core's integer arithmetic: nodes in order, one implementation of docs/numbers.md.
+
+Tensors are uint8 or int8 (N, C, H, W) with zero point 0; the input is uint8. A node names the tensors that it reads by
+the nodes that make them, and ``INPUT`` is the network's input.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from models import km, reference
+from models.layer import Layer
+
+INPUT = "input"
+_BATCH = 250
+_ARRAYS = ("weights", "bias", "multiplier", "shift", "weight_scale")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer.
+
+    op: "conv", "max_pool" or "sum_pool" (an average pool is a sum whose divisor lies in multiplier and shift);
+    source: the tensor read; kernel, stride: (rows, columns); padding: (top, bottom, left, right);
+    clamp: (low, high), the output is uint8 for low >= 0, otherwise int8; scale: float value of an output step.
+    weights: int8 (K, C, R, S) and weight_scale: float64 (K,), for a convolution; bias, multiplier, shift: int32 (K,),
+    not for a max pool. residual: a tensor of the output's shape that is added, with its multiplier and shift.
+    k, m: the mode along the output depth that the weights satisfy.
+    """
+
+    name: str
+    op: str
+    source: str
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    clamp: tuple[int, int] = (0, 255)
+    scale: float = 1.0
+    k: int = 1
+    m: int = 1
+    residual: str | None = None
+    residual_multiplier: int = 0
+    residual_shift: int = 0
+    weights: np.ndarray | None = None
+    weight_scale: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    multiplier: np.ndarray | None = None
+    shift: np.ndarray | None = None
+
+    def run(self, tensors: dict[str, np.ndarray]) -> np.ndarray:
+        """The output, from the tensors made so far."""
+        x = tensors[self.source]
+        if self.op == "max_pool":
+            return reference.max_pool(x, self.kernel, self.stride, self.padding)
+        if self.op == "sum_pool":
+            acc = reference.sum_pool(x, self.kernel, self.stride, self.padding)
+        else:
+            acc = reference.convolve(x, self.weights, self.stride, self.padding)
+        numbers = self.bias, self.multiplier, self.shift
+        if self.residual is None:
+            return reference.requantize(acc, *numbers, *self.clamp)
+        other = tensors[self.residual], self.residual_multiplier, self.residual_shift
+        return reference.requantize_residual(acc, *numbers, *other, *self.clamp)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Nodes in the order in which they run; the last one's output is the network's. scale: value of an input step."""
+
+    nodes: tuple[Node, ...]
+    shape: tuple[int, int, int]
+    scale: float
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """All tensors by name, of uint8 images (N, C, H, W)."""
+        tensors = {INPUT: images}
+        for node in self.nodes:
+            tensors[node.name] = node.run(tensors)
+        return tensors
+
+    def classify(self, images: np.ndarray) -> np.ndarray:
+        """int64 (N,): the class of each image, of equal ones the first."""
+        last = self.nodes[-1].name
+        parts = (self.run(images[i : i + _BATCH])[last] for i in range(0, len(images), _BATCH))
+        return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in parts])
+
+    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Share of the images (uint8 (N, C, H, W)) that are classified as the labels say."""
+        return float((self.classify(images) == labels).mean())
+
+    def layers(self, image: np.ndarray) -> dict[str, Layer]:
+        """Every convolution as a layer of the core, with the activations that one image (C, H, W) brings.
+
+        A residual is left out, and the convolution then gives int8, because a `Layer` has none.
+        Raises ValueError when a convolution is none that the core runs.
+        """
+        tensors = self.run(image[None])
+        found = {}
+        for node in self.nodes:
+            if node.op != "conv":
+                continue
+            try:
+                found[node.name] = Layer(
+                    activations=tensors[node.source][0],
+                    weights=node.weights,
+                    bias=node.bias,
+                    multiplier=node.multiplier,
+                    shift=node.shift,
+                    stride=node.stride,
+                    padding=node.padding,
+                    k=node.k,
+                    m=node.m,
+                    clamp=node.clamp if node.residual is None else (-128, 127),
+                )
+            except ValueError as error:
+                raise ValueError(f"{node.name}: {error}") from None
+        return found
+
+    def save(self, path: str | Path) -> None:
+        """Write the network as one compressed NPZ file."""
+        arrays, header = {}, []
+        for number, node in enumerate(self.nodes):
+            values = {field.name: getattr(node, field.name) for field in fields(node)}
+            arrays |= {f"{number}.{name}": values[name] for name in _ARRAYS if values[name] is not None}
+            header.append({name: value for name, value in values.items() if name not in _ARRAYS})
+        text = json.dumps({"shape": self.shape, "scale": self.scale, "nodes": header})
+        np.savez_compressed(path, header=np.array(text), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Network:
+        """Read what `save` wrote. Raises ValueError, which names the file, for one that is no network."""
+        try:
+            with np.load(path, allow_pickle=False) as npz:
+                header = json.loads(str(npz["header"]))
+                nodes = []
+                for number, values in enumerate(header["nodes"]):
+                    arrays = {name: npz[f"{number}.{name}"] for name in _ARRAYS if f"{number}.{name}" in npz}
+                    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+                    nodes.append(Node(**values | tuples | arrays))
+        except FileNotFoundError:
+            raise ValueError(f"{path}: no such file") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: no network of this project ({error})") from None
+        return cls(tuple(nodes), tuple(header["shape"]), header["scale"])
+
+
+def sparsest_mode(weights: np.ndarray) -> tuple[int, int]:
+    """The mode of the core that weights (K, ...) satisfy with the fewest stored, and of those the one of smallest m."""
+    for k, m in sorted(km.MODES, key=lambda mode: (-(-len(weights) // mode[1]) * mode[0], mode[1])):
+        try:
+            km.check(weights, k, m, 0)
+        except ValueError:
+            continue
+        return k, m
+    return 1, 1
