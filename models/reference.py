@@ -116,7 +116,7 @@ def requantize_residual(
     low: int,
     high: int,
 ) -> np.ndarray:
-    """`requantize` with a residual int8 or uint8 (..., K, Ho, Wo) added: docs/numbers.md section 4.
+    """`requantize` with a residual int8 or uint8 (..., K, Ho, Wo) added: docs/numbers.md section 3.
 
     Both operands are brought to 1/256 of an output step, saturated to 24 bits, added and rounded once.
     Raises ValueError for a shift below RESIDUAL_SHIFT.

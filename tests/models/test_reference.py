@@ -124,7 +124,7 @@ def test_sums_beyond_single_precision_are_exact(value):
 
 
 def exact_residual(acc, bias, multiplier, shift, residual, residual_multiplier, residual_shift, low, high):
-    """docs/numbers.md section 4 in Python's unbounded integers."""
+    """docs/numbers.md section 3 in Python's unbounded integers."""
     total = 0
     for p, s in (((acc + bias) * multiplier, shift), (residual * residual_multiplier, residual_shift)):
         total += min(max((p + (1 << (s - 9))) >> (s - 8) if s > 8 else p, -(2**23)), 2**23 - 1)
