@@ -21,9 +21,9 @@ SLOT = 4  # last word of a line granted to the first of the line that takes its 
 REGION = 2  # last group to the pass generator
 SEGMENT = 3  # pass generated to its first emission
 VECTOR = 2  # weight vector granted to its pass's first emission
-FLUSH = 5  # last emission to the drain request
-GRANT = 2  # drain granted to its first row
-AHEAD = 3  # emissions resume so long before the last row is handed over
+FLUSH = 2  # last emission to the drain request
+GRANT = 3  # drain granted to its first row
+AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 14  # last values of a slot read to its last line written
 
 # What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
@@ -193,6 +193,7 @@ class _Simulation:
         self.live = (work.load > 0).tolist()
         self.load = work.load.tolist()
         self.emissions = work.emissions.tolist()
+        self.repeat = int(d.tile_h * d.tile_w == 1)  # a position is not emitted in two cycles running
         self.reads = [(fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches]
         self.end = self.no_weight = self.no_activation = self.drained = 0
 
@@ -340,7 +341,7 @@ class _Simulation:
         self._next_pass(pe)
 
     def _scan(self, pe, ready, vector, n, release, end):
-        start = max(pe.scan_end, ready, vector)
+        start = max(pe.scan_end + self.repeat, ready, vector)
         no_weight = min(start - pe.scan_end, max(0, vector - max(ready, pe.scan_end)))
         self.no_weight += no_weight
         self.no_activation += start - pe.scan_end - no_weight

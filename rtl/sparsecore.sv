@@ -284,9 +284,9 @@ module sparsecore
   // -----------------------------------------------------------------------------------------------------------------
   // PEs
   // -----------------------------------------------------------------------------------------------------------------
-  logic        [NumPe-1:0]                         drain_req, drain_gnt, drain_valid, drain_last;
-  drain_info_t [NumPe-1:0]                         drain_info;
-  logic        [NumPe-1:0][AccAddrW-1:0]           drain_row;
+  drain_req_t  [NumPe-1:0]                         drain_req;
+  logic        [NumPe-1:0]                         drain_gnt;
+  drain_row_t  [NumPe-1:0]                         drain_row;
   logic        [NumPe-1:0][NumBanks-1:0][AccW-1:0] drain_data;
   pe_state_e   [NumPe-1:0]                         pe_state;
   logic        [NumPe-1:0][MacW-1:0]               pe_macs;
@@ -329,22 +329,14 @@ module sparsecore
       .idx_rvalid_i       (idx_rvalid[i]),
       .idx_rdata_i        (idx_rdata[i]),
       .drain_req_o        (drain_req[i]),
-      .drain_info_o       (drain_info[i]),
       .drain_gnt_i        (drain_gnt[i]),
-      .drain_valid_o      (drain_valid[i]),
       .drain_row_o        (drain_row[i]),
-      .drain_last_o       (drain_last[i]),
       .drain_data_o       (drain_data[i]),
       .state_o            (pe_state[i]),
       .macs_o             (pe_macs[i]),
       .count_i            (running),
       .count_clear_i      (start),
-      .cnt_busy_o         (pe_counters[i].busy),
-      .cnt_no_weight_o    (pe_counters[i].no_weight),
-      .cnt_no_activation_o(pe_counters[i].no_activation),
-      .cnt_drain_o        (pe_counters[i].drain),
-      .cnt_no_unit_o      (pe_counters[i].no_unit),
-      .cnt_macs_o         (pe_counters[i].macs)
+      .counters_o         (pe_counters[i])
     );
   end
 
@@ -370,11 +362,8 @@ module sparsecore
     .start_i      (start),
     .oldest_job_i (oldest_job),
     .drain_req_i  (drain_req),
-    .drain_info_i (drain_info),
     .drain_gnt_o  (drain_gnt),
-    .drain_valid_i(drain_valid),
     .drain_row_i  (drain_row),
-    .drain_last_i (drain_last),
     .drain_data_i (drain_data),
     .par_re_o     (par_re),
     .par_addr_o   (par_raddr),

@@ -175,6 +175,16 @@ package sparsecore_pkg;
     PeNoUnit       = 3'd4
   } pe_state_e;
 
+  // Counters of one PE (docs/architecture.md section 8).
+  typedef struct packed {
+    logic [31:0] busy;
+    logic [31:0] no_weight;
+    logic [31:0] no_activation;
+    logic [31:0] drain;
+    logic [31:0] no_unit;
+    logic [31:0] macs;
+  } pe_counters_t;
+
   // Bits of a line that begin a row of its block: the multiples of line_w.
   function automatic bitmap_t row_starts(input npos_t line_w);
     bitmap_t starts;

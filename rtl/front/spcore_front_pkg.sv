@@ -37,14 +37,4 @@ package spcore_front_pkg;
     logic [31:0] bytes_written;
   } counters_t;
 
-  // Counters of one PE.
-  typedef struct packed {
-    logic [31:0] busy;
-    logic [31:0] no_weight;
-    logic [31:0] no_activation;
-    logic [31:0] drain;
-    logic [31:0] no_unit;
-    logic [31:0] macs;
-  } pe_counters_t;
-
 endpackage

@@ -24,12 +24,9 @@ module spcore_output_stage
   input  logic                                        start_i,        // of a layer
   input  job_t                                        oldest_job_i,   // open one
 
-  input  logic        [NumPe-1:0]                     drain_req_i,
-  input  drain_info_t [NumPe-1:0]                     drain_info_i,
+  input  drain_req_t  [NumPe-1:0]                     drain_req_i,
   output logic        [NumPe-1:0]                     drain_gnt_o,
-  input  logic        [NumPe-1:0]                     drain_valid_i,
-  input  logic        [NumPe-1:0][AccAddrW-1:0]       drain_row_i,
-  input  logic        [NumPe-1:0]                     drain_last_i,
+  input  drain_row_t  [NumPe-1:0]                     drain_row_i,
   input  logic [NumPe-1:0][NumBanks-1:0][AccW-1:0]    drain_data_i,
 
   output logic        [NumSp-1:0]                     par_re_o,
@@ -58,14 +55,24 @@ module spcore_output_stage
   slot_info_t [NumSlots-1:0]   slot_info;
   logic       [NumSlots-1:0]   slot_full, slot_take, slot_free, slot_read;
 
-  assign row_valid = drain_valid_i[pe];
-  assign row_last  = drain_valid_i[pe] & drain_last_i[pe];
+  logic        [NumPe-1:0] drain_req;
+  drain_info_t [NumPe-1:0] drain_info;
+
+  always_comb begin
+    for (int unsigned i = 0; i < NumPe; i++) begin
+      drain_req[i]  = drain_req_i[i].valid;
+      drain_info[i] = drain_req_i[i].unit;
+    end
+  end
+
+  assign row_valid = drain_row_i[pe].valid;
+  assign row_last  = drain_row_i[pe].valid & drain_row_i[pe].last;
 
   spcore_drain_arbiter #(
     .NumPe(NumPe), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
     .clk_i, .rst_ni, .start_i, .tile_w_i(layer_i.tile_w), .splits_i(layer_i.splits), .oldest_job_i,
-    .req_i(drain_req_i), .info_i(drain_info_i), .gnt_o(drain_gnt_o),
+    .req_i(drain_req), .info_i(drain_info), .gnt_o(drain_gnt_o),
     .pe_o(pe), .slot_o(slot), .add_o(add), .complete_o(complete), .last_i(row_last),
     .slot_info_o(slot_info), .slot_free_i(slot_free)
   );
@@ -81,7 +88,7 @@ module spcore_output_stage
     row      = '0;
     row_data = '0;
     if (row_valid) begin
-      row      = drain_row_i[pe];
+      row      = drain_row_i[pe].row;
       row_data = drain_data_i[pe];
     end
   end

@@ -1,7 +1,7 @@
 // A processing element: takes work units, fetches their activations and weights, and computes their accumulators, which
 // it hands over when a unit is complete.
 //
-//   line_fetch > region_loader > pass_generator > scanner > mac_array > accumulator
+//   line_fetch > region_loader > pass_generator > scanner > mac_array
 //                                       weight_queue ^
 //
 // While a unit computes, the next one's lines and regions are loaded.
@@ -52,26 +52,18 @@ module spcore_pe
   input  logic                          idx_rvalid_i,
   input  index_entry_t                  idx_rdata_i,
 
-  // drain: after the grant the rows follow, one a cycle
-  output logic                          drain_req_o,
-  output drain_info_t                   drain_info_o,
+  // drain: after the grant the rows follow, one a cycle, each with its values
+  output drain_req_t                    drain_req_o,
   input  logic                          drain_gnt_i,
-  output logic                          drain_valid_o,
-  output logic [AccAddrW-1:0]           drain_row_o,
-  output logic                          drain_last_o,
+  output drain_row_t                    drain_row_o,
   output logic [NumBanks-1:0][AccW-1:0] drain_data_o,
 
-  // what happens in this cycle, and counters of it
+  // what happened in the cycle before, and counters of it
   output pe_state_e                     state_o,
   output logic [CountW-1:0]             macs_o,       // two non-zero operands
   input  logic                          count_i,
   input  logic                          count_clear_i,
-  output logic [31:0]                   cnt_busy_o,
-  output logic [31:0]                   cnt_no_weight_o,
-  output logic [31:0]                   cnt_no_activation_o,
-  output logic [31:0]                   cnt_drain_o,
-  output logic [31:0]                   cnt_no_unit_o,
-  output logic [31:0]                   cnt_macs_o
+  output pe_counters_t                  counters_o
 );
 
   // ---- activations: lines to regions to segments ----
@@ -145,6 +137,7 @@ module spcore_pe
   // ---- compute ----
 
   logic               emit_load, emit_valid, emit_end, unblock;
+  drain_info_t        drain_unit;
   logic [VectorW-1:0] emit_vector;
   pos_t               emit_pos;
   logic [7:0]         emit_act;
@@ -159,90 +152,68 @@ module spcore_pe
     .byte_buf_o(byte_buf), .byte_off_o(byte_off), .byte_i(act_byte), .release_o(release_region),
     .emit_load_o(emit_load), .emit_vector_o(emit_vector),
     .emit_valid_o(emit_valid), .emit_pos_o(emit_pos), .emit_act_o(emit_act), .emit_end_o(emit_end),
-    .unblock_i(unblock), .unit_o(drain_info_o),
+    .unblock_i(unblock), .unit_o(drain_unit),
     .busy_o(busy), .no_weight_o(no_weight), .starving_o(no_segment), .blocked_o(blocked)
   );
 
-  logic                              mac_valid, mac_end;
-  logic [AccAddrW-1:0]               mac_row;
-  logic [NumLanes-1:0]               mac_en;
-  logic [NumLanes-1:0][3:0]          mac_bank;
-  logic signed [NumLanes-1:0][15:0]  mac_product;
+  logic                clear;
+  logic [AccAddrW-1:0] clear_row;
 
   spcore_mac_array #(
     .NumLanes(NumLanes)
   ) u_mac_array (
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .load_i(emit_load), .vector_i(emit_vector),
-    .valid_i(emit_valid), .pos_i(emit_pos), .act_i(emit_act), .end_i(emit_end),
-    .valid_o(mac_valid), .row_o(mac_row), .en_o(mac_en), .bank_o(mac_bank), .product_o(mac_product),
-    .end_o(mac_end), .macs_o
+    .valid_i(emit_valid), .pos_i(emit_pos), .act_i(emit_act),
+    .clear_i(clear), .row_i(clear_row), .data_o(drain_data_o),
+    .macs_o
   );
 
   logic unit_done, clearing;
 
-  spcore_accumulator #(
-    .NumLanes(NumLanes)
-  ) u_accumulator (
-    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_info_o),
-    .valid_i(mac_valid), .row_i(mac_row), .en_i(mac_en), .bank_i(mac_bank), .product_i(mac_product),
-    .end_i(mac_end),
-    .drain_req_o, .drain_gnt_i, .drain_valid_o, .drain_row_o, .drain_last_o, .drain_data_o,
+  spcore_drain_ctrl u_drain_ctrl (
+    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_unit), .end_i(emit_end),
+    .req_o(drain_req_o.valid), .gnt_i(drain_gnt_i), .row_o(drain_row_o),
+    .clear_o(clear), .clear_row_o(clear_row),
     .unblock_o(unblock), .done_o(unit_done), .clearing_o(clearing)
   );
+
+  assign drain_req_o.unit = drain_unit;
 
   // ---- state and counters ----
 
   // Units from acceptance to the last row handed over. More than fit: a unit holds at least one place of some queue.
   logic [5:0] units_q;
   logic       unit_in;
+  pe_state_e  state;
 
   assign unit_in  = unit_valid_i & unit_ready_o;
   assign free_o   = units_q == '0 & ~clearing;
   assign starving = no_segment & ~blocked;
 
   always_comb begin
-    if      (busy)          state_o = PeBusy;
-    else if (units_q == '0) state_o = PeNoUnit;
-    else if (blocked)       state_o = PeDrain;
-    else if (no_weight)     state_o = PeNoWeight;
-    else                    state_o = PeNoActivation;
+    if      (busy)          state = PeBusy;
+    else if (units_q == '0) state = PeNoUnit;
+    else if (blocked)       state = PeDrain;
+    else if (no_weight)     state = PeNoWeight;
+    else                    state = PeNoActivation;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       units_q <= '0;
-    end else if (unit_in != unit_done) begin
-      units_q <= unit_in ? units_q + 1'b1 : units_q - 1'b1;
+      state_o <= PeNoUnit;
+    end else begin
+      state_o <= state;
+      if (unit_in != unit_done) units_q <= unit_in ? units_q + 1'b1 : units_q - 1'b1;
     end
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      cnt_busy_o          <= '0;
-      cnt_no_weight_o     <= '0;
-      cnt_no_activation_o <= '0;
-      cnt_drain_o         <= '0;
-      cnt_no_unit_o       <= '0;
-      cnt_macs_o          <= '0;
-    end else if (count_clear_i) begin
-      cnt_busy_o          <= '0;
-      cnt_no_weight_o     <= '0;
-      cnt_no_activation_o <= '0;
-      cnt_drain_o         <= '0;
-      cnt_no_unit_o       <= '0;
-      cnt_macs_o          <= '0;
-    end else if (count_i) begin
-      unique case (state_o)
-        PeBusy:         cnt_busy_o          <= cnt_busy_o + 1'b1;
-        PeNoWeight:     cnt_no_weight_o     <= cnt_no_weight_o + 1'b1;
-        PeNoActivation: cnt_no_activation_o <= cnt_no_activation_o + 1'b1;
-        PeDrain:        cnt_drain_o         <= cnt_drain_o + 1'b1;
-        default:        cnt_no_unit_o       <= cnt_no_unit_o + 1'b1;
-      endcase
-      cnt_macs_o <= cnt_macs_o + 32'(macs_o);
-    end
-  end
+  spcore_pe_counters #(
+    .CountW(CountW)
+  ) u_counters (
+    .clk_i, .rst_ni, .state_i(state_o), .macs_i(macs_o), .count_i, .clear_i(count_clear_i), .counters_o
+  );
 
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.

@@ -1,10 +1,12 @@
 // Non-zero scanner: walks the segments' bits, lowest first, and emits one position a cycle with its activation, without
-// a bubble between segments and passes.
+// a bubble between segments and passes, but never one position in two cycles running.
 //
-// Stage 0 finds the lowest bit of the current segment, stage 1 reads the byte from the region buffer and looks up the
-// tile position, the registered emission is the third. The first emission of a pass takes the head of the weight queue
-// along; the vector reaches mac_array a cycle ahead of that emission. After the last position of a unit the scanner
-// waits for unblock_i: until then the accumulators belong to that unit.
+// Stage 0 finds the lowest bit of the current segment, stage 1 reads the byte from the region buffer, looks up the tile
+// position and emits. The first emission of a pass takes the head of the weight queue along. After the last position of a
+// unit the scanner waits for unblock_i: until then the accumulators belong to that unit.
+//
+// An accumulator takes a sum every other cycle, so a pass that begins with the position that the one before ended with
+// waits for a cycle: passes of a single position, as in a fully connected layer, take two cycles each.
 
 module spcore_scanner
   import sparsecore_pkg::*;
@@ -37,7 +39,7 @@ module spcore_scanner
   output logic               release_o,
 
   // to mac_array
-  output logic               emit_load_o,    // emissions from the next cycle on are of this vector
+  output logic               emit_load_o,    // emissions from this one on are of this vector
   output logic [VectorW-1:0] emit_vector_o,
   output logic               emit_valid_o,
   output pos_t               emit_pos_o,
@@ -60,11 +62,11 @@ module spcore_scanner
   logic        blocked_q;
   bitmap_t     rest;             // bits without the lowest
   pos_t        lowest;
-  logic        has_bits, enabled, emit, advance, load;
+  logic        has_bits, enabled, emit, advance, load, hold;
 
   assign rest     = cur_q.bits & (cur_q.bits - 1'b1);
   assign has_bits = cur_q.bits != '0;
-  assign enabled  = cur_valid_q & ~blocked_q;
+  assign enabled  = cur_valid_q & ~blocked_q & ~hold;
   assign emit     = enabled & has_bits & (~cur_q.first_of_pass | wgt_valid_i);
   assign advance  = enabled & (has_bits ? emit & (rest == '0) : 1'b1);
   assign load     = segment_valid_i & segment_ready_o;
@@ -115,23 +117,30 @@ module spcore_scanner
     if (advance && cur_q.last_of_unit) unit_o <= cur_q.unit;
   end
 
-  // ---- stage 1: byte and position ----
+  // ---- stage 1: byte and position, the emission ----
 
   pos_t               pos_tab [RegionPos];
-  logic               read_q, end_q;
+  logic               read_q, end_q, release_q, load_q, emitted_q;
   region_off_t        pos_off_q;     // q
+  region_off_t        emitted_off_q; // and that of the emission before
+
+  assign hold = read_q & emitted_q & (pos_off_q == emitted_off_q);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      read_q      <= 1'b0;
-      end_q       <= 1'b0;
-      release_o   <= 1'b0;
-      emit_load_o <= 1'b0;
+      read_q    <= 1'b0;
+      end_q     <= 1'b0;
+      release_q <= 1'b0;
+      load_q    <= 1'b0;
+      emitted_q <= 1'b0;
     end else begin
-      read_q      <= emit;
-      end_q       <= advance & cur_q.last_of_unit;
-      release_o   <= advance & cur_q.release_region;
-      emit_load_o <= emit & cur_q.first_of_pass;
+      emitted_q <= emit_valid_o;
+      if (!hold) begin
+        read_q    <= emit;
+        end_q     <= advance & cur_q.last_of_unit;
+        release_q <= advance & cur_q.release_region;
+        load_q    <= emit & cur_q.first_of_pass;
+      end
     end
   end
 
@@ -142,27 +151,16 @@ module spcore_scanner
       byte_buf_o <= cur_q.buffer;
       if (cur_q.first_of_pass) emit_vector_o <= wgt_vector_i;
     end
+    if (read_q) emitted_off_q <= pos_off_q;
     if (tab_we_i) pos_tab[tab_q_i[$clog2(RegionPos)-1:0]] <= tab_p_i;
   end
 
-  // ---- the emission ----
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      emit_valid_o <= 1'b0;
-      emit_end_o   <= 1'b0;
-    end else begin
-      emit_valid_o <= read_q;
-      emit_end_o   <= end_q;
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (read_q) begin
-      emit_act_o <= byte_i;
-      emit_pos_o <= pos_tab[pos_off_q[$clog2(RegionPos)-1:0]];
-    end
-  end
+  assign emit_valid_o = read_q & ~hold;
+  assign emit_end_o   = end_q & ~hold;
+  assign emit_load_o  = load_q & ~hold;
+  assign release_o    = release_q & ~hold;
+  assign emit_act_o   = byte_i;
+  assign emit_pos_o   = pos_tab[pos_off_q[$clog2(RegionPos)-1:0]];
 
   assign busy_o      = emit;
   assign no_weight_o = wgt_ready_o & ~wgt_valid_i;

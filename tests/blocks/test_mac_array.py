@@ -1,4 +1,4 @@
-"""mac_array: products, banks and rows of all modes, the MAC count, both kinds of activations."""
+"""mac_array: sums of all modes at full rate, both kinds of activations, rows handed over and cleared, the MAC count."""
 
 import os
 
@@ -14,78 +14,123 @@ from verif.seed import rng
 from verif.structs import struct
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
+ROWS = 32
 
 
-async def start(dut) -> None:
-    dut.rst_ni.value = 0
-    await Timer(1, "ns")  # no clock edge before the reset
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.layer_i, dut.derived_i, dut.load_i, dut.vector_i, dut.valid_i, dut.pos_i, dut.act_i, dut.end_i):
-        port.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
+class Bench:
+    """Drives emissions and hand-overs a cycle at a time, keeps the sums and counts that must come out."""
+
+    def __init__(self, dut):
+        self.dut, self.gen, self.lanes = dut, rng(), int(os.environ["NumLanes"])
+        self.sums = np.zeros((ROWS, 4 * self.lanes), np.int64)
+        self.mode, self.signed = (1, 1), False
+        self.vector: tuple[np.ndarray, np.ndarray] | None = None
+        self.macs = [0, 0]  # of one and two cycles ago
+        self.rows: list[np.ndarray | None] = [None, None]  # handed over likewise
+        self.position: int | None = None  # of the emission in the cycle before
+
+    async def start(self) -> None:
+        dut = self.dut
+        dut.rst_ni.value = 0
+        await Timer(1, "ns")  # no clock edge before the reset
+        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+        for name in ("layer_i", "derived_i", "load_i", "vector_i", "valid_i", "pos_i", "act_i", "clear_i", "row_i"):
+            getattr(dut, name).value = 0
+        await FallingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)
+        dut.rst_ni.value = 1
+        await self.hand_over(range(ROWS), compare=False)
+
+    def set_mode(self, k: int, m: int) -> None:
+        self.mode, self.signed, self.vector = (k, m), bool(self.gen.integers(2)), None
+        self.dut.layer_i.value = LAYER.pack(
+            {"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1, "act_signed": self.signed}
+        )
+        self.dut.derived_i.value = DERIVED.pack({"ratio": (m // k).bit_length() - 1})
+
+    async def cycle(self, macs: int = 0, row: np.ndarray | None = None) -> None:
+        """To the next falling edge; checks what the cycle before the last one leads to."""
+        dut = self.dut
+        await FallingEdge(dut.clk_i)
+        dut.load_i.value, dut.valid_i.value, dut.clear_i.value = 0, 0, 0
+        self.macs, self.rows = [macs, self.macs[0]], [row, self.rows[0]]
+        assert dut.macs_o.value == self.macs[1]
+        if self.rows[1] is not None:
+            found = np.frombuffer(int(dut.data_o.value).to_bytes(16 * self.lanes, "little"), "<i4")
+            wrong = np.flatnonzero(found != self.rows[1].astype(np.int32))
+            assert not len(wrong), f"mode {self.mode}, banks {wrong}: {found[wrong]}, expected {self.rows[1][wrong]}"
+
+    async def idle(self) -> None:
+        self.dut.pos_i.value, self.dut.act_i.value = int(self.gen.integers(64)), int(self.gen.integers(256))
+        self.position = None
+        await self.cycle()
+
+    async def emit(self, load: bool, position: int, act: int) -> None:
+        """One emission, with a new vector if `load`."""
+        dut, (k, m) = self.dut, self.mode
+        if self.position == position:
+            await self.idle()
+        dut.load_i.value = load or self.vector is None
+        if load or self.vector is None:
+            values, indices = self.vector = self.random_vector()
+            lanes = [int(i) << 8 | int(v) & 0xFF for v, i in zip(values, indices, strict=True)]
+            dut.vector_i.value = sum(bits << (12 * n) for n, bits in enumerate(lanes))
+        else:
+            dut.vector_i.value = int(self.gen.integers(2**48))
+        dut.valid_i.value, dut.pos_i.value, dut.act_i.value = 1, position, act
+        # docs/architecture.md, section 7.6
+        values, indices = self.vector
+        share = 4 * k // m
+        lane = np.arange(self.lanes)
+        bank = lane // 4 * 16 + position % share * (4 * m // k) + lane % 4 // k * m + indices
+        used = values != 0
+        self.sums[position // share, bank[used]] += (values * (act - 256 if self.signed and act > 127 else act))[used]
+        self.position = position
+        await self.cycle(int(used.sum()) if act else 0)
+
+    async def hand_over(self, rows, compare: bool = True) -> None:
+        """Read and clear rows, one a cycle."""
+        for row in rows:
+            self.dut.clear_i.value, self.dut.row_i.value = 1, int(row)
+            sums, self.sums[row] = self.sums[row].copy(), 0
+            await self.cycle(0, sums if compare else None)
+        await self.idle()  # the row's sums are cleared in this cycle
+
+    def random_vector(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values and indices, ascending within a group of k lanes; some values are zero, some extreme."""
+        (k, m), gen = self.mode, self.gen
+        values = gen.choice([-128, -127, -1, 0, 1, 127, int(gen.integers(-128, 128))], self.lanes)
+        return values, np.concatenate([np.sort(gen.choice(m, k, replace=False)) for _ in range(self.lanes // k)])
 
 
-def random_vector(gen, lanes: int, k: int, m: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values and indices, ascending within a group of k lanes; some values are zero, some extreme."""
-    values = gen.choice([-128, -127, -1, 0, 1, 127, int(gen.integers(-128, 128))], lanes)
-    indices = np.concatenate([np.sort(gen.choice(m, k, replace=False)) for _ in range(lanes // k)])
-    return values, indices
-
-
-def expected(mode, values, indices, position: int, act: int):
-    """(row, banks, products) by the definitions of docs/architecture.md, section 7.6."""
-    k, m = mode
-    ratio = m // k
-    share = 4 // ratio
-    channel = np.arange(len(values)) % 4 // k * m + indices
-    return position // share, position % share * (4 * ratio) + channel, values * act
+async def units(dut, act_values, fill: float) -> None:
+    bench = Bench(dut)
+    await bench.start()
+    for k, m in MODES * 2:
+        bench.set_mode(k, m)
+        most = min(64, 128 * k // m)
+        positions = bench.gen.permutation(most)[: int(bench.gen.choice([1, 2, 4, most]))]
+        for _ in range(200):
+            if bench.gen.random() < fill:
+                act = int(bench.gen.choice(act_values))
+                await bench.emit(bool(bench.gen.random() < 0.3), int(bench.gen.choice(positions)), act)
+            else:
+                await bench.idle()
+        await bench.idle()
+        await bench.hand_over(range(-(-most * m // (4 * k))))
+        assert not bench.sums.any()
 
 
 @cocotb.test()
 async def random_emissions(dut):
-    """All modes: vectors loaded at any time, a cycle ahead of their first emission, with gaps and without."""
-    await start(dut)
-    gen, lanes = rng(), int(os.environ["NumLanes"])
-    for k, m in MODES * 2:
-        signed = bool(gen.integers(2))
-        positions = min(64, 128 * k // m)
-        dut.layer_i.value = LAYER.pack(
-            {"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1, "act_signed": signed}
-        )
-        dut.derived_i.value = DERIVED.pack({"ratio": (m // k).bit_length() - 1})
-        vector, loaded, ends = None, None, 0
-        for _ in range(150):
-            vector, loaded = loaded or vector, None
-            load = vector is None or gen.random() < 0.3
-            dut.load_i.value = load
-            if load:
-                loaded = random_vector(gen, lanes, k, m)
-                lane = [int(i) << 8 | int(v) & 0xFF for v, i in zip(*loaded, strict=True)]
-                dut.vector_i.value = sum(bits << (12 * n) for n, bits in enumerate(lane))
-            valid = vector is not None and gen.random() < 0.8
-            act = int(gen.choice([0, 1, 127, 128, 255, int(gen.integers(256))]))
-            position, end = int(gen.integers(positions)), bool(gen.random() < 0.1)
-            dut.valid_i.value, dut.pos_i.value, dut.act_i.value, dut.end_i.value = valid, position, act, end
-            await FallingEdge(dut.clk_i)
-            assert dut.end_o.value == end
-            ends += end
-            assert dut.valid_o.value == (valid and act != 0), "zero activations are gated"
-            if not (valid and act):
-                assert dut.macs_o.value == 0
-                continue
-            value = act - 256 if signed and act > 127 else act
-            row, banks, products = expected((k, m), *vector, position, value)
-            nonzero = vector[0] != 0
-            enabled, bank, product = int(dut.en_o.value), int(dut.bank_o.value), int(dut.product_o.value)
-            assert dut.row_o.value == row and dut.macs_o.value == int(nonzero.sum())
-            for n in range(lanes):
-                assert (enabled >> n & 1) == nonzero[n]
-                assert (bank >> 4 * n & 15) == int(banks[n])
-                found = product >> 16 * n & 0xFFFF
-                assert found == int(products[n]) & 0xFFFF, f"lane {n}: {vector[0][n]} * {value} gave {found:#x}"
-        assert ends
+    """All modes, vectors at any time, gaps, zero activations among others."""
+    await units(dut, [0, 1, 127, 128, 255, 77], 0.7)
+
+
+@cocotb.test()
+async def full_rate(dut):
+    """All modes without a gap, but for positions that repeat."""
+    await units(dut, range(1, 256), 1.0)
 
 
 @pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus")])

@@ -14,7 +14,8 @@ from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
-LAYER, DERIVED, INFO, LINE = struct("layer_t"), struct("derived_t"), struct("drain_info_t"), struct("line_write_t")
+LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("line_write_t")
+REQUEST, ROW = struct("drain_req_t"), struct("drain_row_t")
 
 
 def parameters() -> dict[str, int]:
@@ -71,10 +72,7 @@ class Bench:
             dut.derived_i,
             dut.oldest_job_i,
             dut.drain_req_i,
-            dut.drain_info_i,
-            dut.drain_valid_i,
             dut.drain_row_i,
-            dut.drain_last_i,
             dut.drain_data_i,
             dut.par_i,
             dut.lw_ready_i,
@@ -100,16 +98,17 @@ class Bench:
         oldest, oldest_seen = 0, 0
         next_word, overflowed, written = d["out_act_base"], False, 0
         par = [0] * p["NumSp"]
-        row_w, bank_bits = 5, 4 * p["NumLanes"] * 32
+        bank_bits = 4 * p["NumLanes"] * 32
         cycle = idle = 0
         while len(done) < len(work.jobs):
             for pe in sorted(pes, key=lambda pe: len(pe.units)):
                 if waiting and len(pe.units) < per_pe:
                     job, unit = waiting.popleft()
                     pe.units.append((job, unit, delay(job, unit)))
-            dut.drain_req_i.value = sum(pe.request() << i for i, pe in enumerate(pes))
-            dut.drain_info_i.value = sum(
-                INFO.pack(pe.units[0][0].info) << (INFO.width * i) for i, pe in enumerate(pes) if pe.units
+            dut.drain_req_i.value = sum(
+                REQUEST.pack({"valid": pe.request(), "unit": pe.units[0][0].info}) << (REQUEST.width * i)
+                for i, pe in enumerate(pes)
+                if pe.units
             )
             dut.lw_ready_i.value = self.gen.random() < ready_rate
             dut.par_i.value = sum(value << (PARAM.width * i) for i, value in enumerate(par))
@@ -151,16 +150,14 @@ class Bench:
                     done[job.number] = cycle
                     while oldest in done:
                         oldest += 1
-            valid = rows = lasts = data = 0
+            rows = data = 0
             for i, pe in enumerate(pes):
                 out = pe.step(bool(granted >> i & 1))
                 if out is not None:
-                    valid |= 1 << i
-                    rows |= out[0] << (row_w * i)
-                    lasts |= out[1] << i
-                    data |= out[2] << (bank_bits * i)
-            dut.drain_valid_i.value, dut.drain_row_i.value = valid, rows
-            dut.drain_last_i.value, dut.drain_data_i.value = lasts, data
+                    row, last, values = out
+                    rows |= ROW.pack({"valid": 1, "last": last, "row": row}) << (ROW.width * i)
+                    data |= values << (bank_bits * i)
+            dut.drain_row_i.value, dut.drain_data_i.value = rows, data
             assert idle < 3000, f"stuck: {len(done)} of {len(work.jobs)} jobs done, {len(waiting)} units not begun"
         assert overflowed == overflow
         if not overflow:

@@ -31,6 +31,7 @@ def _targets() -> Iterator[tuple[str, str, Mapping[str, int]]]:
     for root in roots:
         if root != TOP:
             yield root, root, {}
+    yield "spcore_acc_quad (banks)", "spcore_acc_quad", {"Lanewise": 0}  # the core is checked with its faster form
 
 
 def _messages(command: Sequence[str]) -> str:
@@ -47,6 +48,7 @@ def _verilator(top: str, sources: Sequence[Path], parameters: Mapping[str, int])
         "-Wall",
         "--quiet",
         "--timing",
+        "-DSPCORE_FAST_SIM",
         "--top-module",
         top,
         *(f"-G{name}={value}" for name, value in parameters.items()),

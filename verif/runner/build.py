@@ -37,6 +37,7 @@ _VERILATOR_ARGS = (
     "unique",
     "--x-initial",
     "unique",
+    "-DSPCORE_FAST_SIM",  # the lane-wise form of spcore_acc_quad
 )
 _OPTIMIZATION = {
     "OPT_FAST": "-O1",

@@ -1,0 +1,143 @@
+"""acc_quad: sums at full rate, rows handed over and cleared, wrapping; the banks and the form for simulation alike."""
+
+from pathlib import Path
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, Timer
+
+from verif.runner import run_block
+from verif.seed import rng
+
+ROWS, BANKS = 32, 16
+FORMS = Path(__file__).parent / "hdl" / "acc_quad_forms.sv"
+
+
+class Bench:
+    """Drives products and hand-overs a cycle at a time, keeps the sums that must come out of both forms."""
+
+    def __init__(self, dut):
+        self.dut, self.gen = dut, rng()
+        self.sums = np.zeros((ROWS, BANKS), np.int64)
+        self.read: tuple[int, set[int]] = (0, set())  # row and banks read in the cycle before
+
+    async def start(self) -> None:
+        dut = self.dut
+        for name in ("row_i", "add_i", "en_i", "bank_i", "product_i", "clear_i"):
+            getattr(dut, name).value = 0
+        await Timer(1, "ns")
+        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+        await FallingEdge(dut.clk_i)
+        for row in range(ROWS):
+            dut.row_i.value, dut.clear_i.value = row, 1
+            await FallingEdge(dut.clk_i)
+        await self.idle()
+
+    async def idle(self) -> None:
+        self.dut.add_i.value, self.dut.clear_i.value = 0, 0
+        # What is not enabled may be anything.
+        self.dut.row_i.value = int(self.gen.integers(ROWS))
+        self.dut.en_i.value, self.dut.bank_i.value = int(self.gen.integers(16)), int(self.gen.integers(2**16))
+        self.dut.product_i.value = int(self.gen.integers(2**62))
+        await FallingEdge(self.dut.clk_i)
+        self.read = (0, set())
+
+    async def add(self, row: int, banks: np.ndarray, enabled: np.ndarray, products: np.ndarray) -> None:
+        """One product of each enabled lane; a cycle earlier where they meet the sums of the cycle before."""
+        used = {int(bank) for bank in banks[enabled]}
+        if self.read[0] == row and self.read[1] & used:
+            await self.idle()
+        dut = self.dut
+        dut.clear_i.value, dut.add_i.value, dut.row_i.value = 0, 1, row
+        dut.en_i.value = sum(int(e) << n for n, e in enumerate(enabled))
+        dut.bank_i.value = sum(int(b) << 4 * n for n, b in enumerate(banks))
+        dut.product_i.value = sum((int(p) & 0xFFFF) << 16 * n for n, p in enumerate(products))
+        self.sums[row, banks[enabled]] += products[enabled]
+        await FallingEdge(dut.clk_i)
+        self.read = (row, used)
+
+    async def hand_over(self, rows) -> None:
+        """Read and clear rows, one a cycle."""
+        dut = self.dut
+        if len(rows) and self.read[0] == rows[0]:
+            await self.idle()
+        for row in rows:
+            dut.add_i.value, dut.clear_i.value, dut.row_i.value = 0, 1, int(row)
+            dut.en_i.value, dut.bank_i.value = int(self.gen.integers(16)), int(self.gen.integers(2**16))
+            await FallingEdge(dut.clk_i)
+            data = np.frombuffer(int(dut.data_o.value).to_bytes(8 * BANKS, "little"), "<i4").reshape(2, BANKS)
+            want = self.sums[row].astype(np.int32)
+            for form, found in zip(("banks", "lanes"), data, strict=True):
+                assert (found == want).all(), f"row {row}, {form}: {found}, expected {want}"
+            self.sums[row] = 0
+            self.read = (row, set(range(BANKS)))
+
+    def lanes(self, fill: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Banks that lanes may address, all different; which are enabled; any products."""
+        while True:
+            banks = np.arange(4) + self.gen.integers(0, BANKS - 3, 4)
+            if len(set(banks.tolist())) == 4:
+                products = self.gen.choice([-(2**15), 2**15 - 1, -1, 0, 1, int(self.gen.integers(-(2**15), 2**15))], 4)
+                return banks, self.gen.random(4) < fill, products
+
+
+@cocotb.test()
+async def random_sums(dut):
+    """Few rows and many, with gaps and without; the rows that were used are handed over in any order."""
+    bench = Bench(dut)
+    await bench.start()
+    for _ in range(60):
+        used = bench.gen.permutation(ROWS)[: int(bench.gen.choice([1, 2, 3, ROWS]))]
+        for _ in range(int(bench.gen.integers(0, 120))):
+            if bench.gen.random() < 0.1:
+                await bench.idle()
+            await bench.add(int(bench.gen.choice(used)), *bench.lanes())
+        await bench.hand_over(used)
+        if bench.gen.random() < 0.5:
+            await bench.idle()
+
+
+@cocotb.test()
+async def every_crossing(dut):
+    """Each lane into each of its banks, alone, positive and negative, across every carry of the upper half."""
+    bench = Bench(dut)
+    await bench.start()
+    for lane in range(4):
+        for bank in range(lane, lane + BANKS - 3):
+            banks, enabled = (np.arange(4) + bank - lane) % BANKS, np.arange(4) == lane
+            row = int(bench.gen.integers(ROWS))
+            for product in (1, -1, -1, 1, 32767, 32767, 32767, -32768, -32768, -32768, -1, 1, -2):
+                await bench.add(row, banks, enabled, np.full(4, product))
+            await bench.hand_over([row])
+    assert not bench.sums.any()
+
+
+@cocotb.test()
+async def wrapping(dut):
+    """A sum that leaves 32 bits wraps, on either side."""
+    bench = Bench(dut)
+    await bench.start()
+    banks, enabled = np.arange(4) + 3, np.ones(4, bool)
+    ends = (2**15 - 1, -(2**15))
+    for row, product in enumerate(ends):
+        await bench.add(row, banks, enabled, np.full(4, product))
+    packed = [sum((end & 0xFFFF) << 16 * n for n in range(4)) for end in ends]
+    for _ in range(2**16 + 8):
+        for row in range(2):
+            dut.row_i.value, dut.product_i.value = row, packed[row]
+            await FallingEdge(dut.clk_i)
+    bench.read = (1, set(range(3, 7)))
+    bench.sums *= 2**16 + 9
+    assert (bench.sums[0, 3:7] > 2**31).all() and (bench.sums[1, 3:7] < -(2**31)).all()
+    bench.sums = (bench.sums + 2**31) % 2**32 - 2**31
+    await bench.hand_over(range(2))
+
+
+SHORT = ["random_sums", "every_crossing"]
+
+
+@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+def test_acc_quad(sim):
+    run_block("acc_quad_forms", sim=sim, extra_sources=[FORMS], testcase=None if sim == "verilator" else SHORT)

@@ -1,0 +1,55 @@
+"""pe_counters: states and products of the cycles that count, each a cycle after count_i; clearing, carries."""
+
+import cocotb
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, Timer
+
+from verif.runner import run_block
+from verif.seed import rng
+from verif.structs import struct
+
+COUNTERS = struct("pe_counters_t")
+STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")
+
+
+async def start(dut) -> None:
+    dut.rst_ni.value = 0
+    await Timer(1, "ns")  # no clock edge before the reset
+    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
+    for port in (dut.clear_i, dut.count_i, dut.state_i, dut.macs_i):
+        port.value = 0
+    await FallingEdge(dut.clk_i)
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    await FallingEdge(dut.clk_i)
+    assert not int(dut.counters_o.value)
+
+
+@cocotb.test()
+async def random_cycles(dut):
+    """Long runs of a state and short ones, counting and not, cleared now and then."""
+    await start(dut)
+    gen = rng()
+    want, counting, clearing, state, macs = dict.fromkeys((*STATES, "macs"), 0), False, False, 0, 0
+    for _ in range(6000):
+        if gen.random() < 0.05:
+            state = int(gen.integers(len(STATES)))
+        macs = int(gen.integers(17))
+        dut.state_i.value, dut.macs_i.value = state, macs
+        dut.count_i.value, dut.clear_i.value = gen.random() < 0.95, gen.random() < 0.001
+        if clearing:
+            want = dict.fromkeys(want, 0)
+        elif counting:
+            want[STATES[state]] += 1
+            want["macs"] += macs
+        await Timer(1, "ns")
+        counting, clearing = bool(dut.count_i.value), bool(dut.clear_i.value)
+        await FallingEdge(dut.clk_i)
+        assert COUNTERS.unpack(dut.counters_o.value) == want
+    assert want["macs"] > 2**12
+
+
+@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+def test_pe_counters(sim):
+    run_block("spcore_pe_counters", sim=sim)
