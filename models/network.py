@@ -69,10 +69,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Network:
-    """Nodes in the order in which they run; the last one's output is the network's. scale: value of an input step."""
+    """Nodes in the order in which they run; the last one's output is the network's.
+
+    example: an image, uint8 (C, H, W), which also says what shape images have; scale: value of an input step.
+    """
 
     nodes: tuple[Node, ...]
-    shape: tuple[int, int, int]
+    example: np.ndarray
     scale: float
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -92,13 +95,13 @@ class Network:
         """Share of the images (uint8 (N, C, H, W)) that are classified as the labels say."""
         return float((self.classify(images) == labels).mean())
 
-    def layers(self, image: np.ndarray) -> dict[str, Layer]:
-        """Every convolution as a layer of the core, with the activations that one image (C, H, W) brings.
+    def layers(self) -> dict[str, Layer]:
+        """Every convolution as a layer of the core, with the activations that the example brings.
 
         A residual is left out, and the convolution then gives int8, because a `Layer` has none.
         Raises ValueError when a convolution is none that the core runs.
         """
-        tensors = self.run(image[None])
+        tensors = self.run(self.example[None])
         found = {}
         for node in self.nodes:
             if node.op != "conv":
@@ -127,8 +130,8 @@ class Network:
             values = {field.name: getattr(node, field.name) for field in fields(node)}
             arrays |= {f"{number}.{name}": values[name] for name in _ARRAYS if values[name] is not None}
             header.append({name: value for name, value in values.items() if name not in _ARRAYS})
-        text = json.dumps({"shape": self.shape, "scale": self.scale, "nodes": header})
-        np.savez_compressed(path, header=np.array(text), **arrays)
+        text = json.dumps({"scale": self.scale, "nodes": header})
+        np.savez_compressed(path, header=np.array(text), example=self.example, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -136,7 +139,7 @@ class Network:
         try:
             with np.load(path, allow_pickle=False) as npz:
                 header = json.loads(str(npz["header"]))
-                nodes = []
+                nodes, example = [], npz["example"]
                 for number, values in enumerate(header["nodes"]):
                     arrays = {name: npz[f"{number}.{name}"] for name in _ARRAYS if f"{number}.{name}" in npz}
                     tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
@@ -145,7 +148,7 @@ class Network:
             raise ValueError(f"{path}: no such file") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: no network of this project ({error})") from None
-        return cls(tuple(nodes), tuple(header["shape"]), header["scale"])
+        return cls(tuple(nodes), example, header["scale"])
 
 
 def sparsest_mode(weights: np.ndarray) -> tuple[int, int]:

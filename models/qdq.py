@@ -88,7 +88,7 @@ def qdq(network: Network) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "network",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", *network.shape])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", *network.example.shape])],
         [helper.make_tensor_value_info(last.name, kind, ["n", "k", "h", "w"])],
         [constant for constant in build.constants if constant.name in {i for node in nodes for i in node.input}],
     )

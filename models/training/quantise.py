@@ -220,8 +220,9 @@ def _padding(layer: _Layer) -> tuple[int, int, int, int]:
 def quantise(model: nn.Module, calibration: Tensor, images_of: Callable[[Tensor], Tensor]) -> Network:
     """The integer network of a trained model.
 
-    calibration: uint8 images (N, C, H, W), some hundreds; images_of: makes of them what the model takes, and must be a
-    multiplication by 1/255, so that a zero stays one. The model itself is left as it is.
+    calibration: uint8 images (N, C, H, W), some hundreds, the first becomes the network's example; images_of: makes of
+    them what the model takes, and must be a multiplication by 1/255, so that a zero stays one. The model is left as it
+    is.
     Raises ValueError, with the node's name, for what cannot be expressed.
     """
     module = fuse(finalised(model).eval())
@@ -235,7 +236,7 @@ def quantise(model: nn.Module, calibration: Tensor, images_of: Callable[[Tensor]
         node = _node(layer, recorder, names, scales, lows)
         scales[layer.output], lows[layer.output] = node.scale, node.clamp[0]
         nodes.append(node)
-    return Network(tuple(nodes), recorder.shapes[graph.input], 1 / 255)
+    return Network(tuple(nodes), calibration[0].numpy(), 1 / 255)
 
 
 def _node(layer: _Layer, recorder: _Recorder, names: dict, scales: dict, lows: dict) -> Node:

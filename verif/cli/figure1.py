@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +16,6 @@ def figure1(full: bool = False) -> None:
     """Run what is still to do and draw the figure: of fewer images and one seed, or (--full) that of the docs."""
     from models.training import figure, runs  # torch is optional
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     console = Console(highlight=False)
 
     def report(text: str) -> None:
