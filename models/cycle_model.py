@@ -14,24 +14,27 @@ from models.tiling import Plan
 from models.work import Work
 
 # Pipeline latencies in cycles.
-BIND = 3  # unit bound to its first index read
-ENTRY = 2  # index entry granted to its line's first word request
-WORD = 2  # last word granted to the line's last group in the region loader
-SLOT = 4  # last word of a line granted to the first of the line that takes its slot
+ACCESS = 2  # request to the access of a bank
+BIND = 3 + ACCESS  # unit bound to its first index read
+ENTRY = 6 + ACCESS  # index entry read to its line's first word
+WORD = 2  # last word read to the line's last group in the region loader
+SLOT = 5 + ACCESS  # last word of a line read to the first of the line that takes its slot
 REGION = 2  # last group to the pass generator
 SEGMENT = 3  # pass generated to its first emission
-VECTOR = 2  # weight vector granted to its pass's first emission
+VECTOR = 3  # weight vector read to its pass's first emission
 FLUSH = 2  # last emission to the drain request
 GRANT = 3  # drain granted to its first row
 AHEAD = 1  # emissions resume so long before the last row is handed over
-LINE = 14  # last values of a slot read to its last line written
+LINE = 15  # last values of a slot read to its last line written
 
 # What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
 LONG, LONG_ERROR = 20_000, 0.03
 
+GROUPS = 16  # of PEs at a memory, at most
+
 # Depths of the PE's queues.
-LINES = 4
-ENTRIES = 4
+LINES = 5
+ENTRIES = 12
 SEGMENTS = 6
 
 
@@ -66,25 +69,28 @@ class _Unit:
 
 
 class _Memory:
-    """Banks that serve one address a cycle to everyone who asks for it."""
+    """Banks that serve one address a cycle to everyone who asks for it, and groups of PEs that take one a cycle."""
 
-    def __init__(self, banks: int):
+    def __init__(self, banks: int, pes: int):
         self.banks = banks
+        self.group_size = -(-pes // GROUPS)
         self.taken = set()  # cycle * banks + bank
+        self.busy = set()  # cycle * GROUPS + group
         self.granted = {}  # address: cycle of its latest access
         self.reads = self.hits = 0
 
-    def read(self, time: int, address: int) -> int:
-        """The cycle in which a request of cycle ``time`` is granted."""
-        slot = time * self.banks + address % self.banks
-        while slot in self.taken:
-            slot += self.banks
-        grant = slot // self.banks
+    def read(self, time: int, address: int, pe: int) -> int:
+        """The cycle in which a request that could be served at ``time`` is served."""
+        bank, group = address % self.banks, pe // self.group_size
+        grant = time
+        while grant * self.banks + bank in self.taken or grant * GROUPS + group in self.busy:
+            grant += 1
         known = self.granted.get(address, -1)
         if time <= known <= grant:
             self.hits += 1
             return known
-        self.taken.add(slot)
+        self.taken.add(grant * self.banks + bank)
+        self.busy.add(grant * GROUPS + group)
         self.granted[address] = grant
         self.reads += 1
         return grant
@@ -181,11 +187,11 @@ class _Simulation:
         self.kernel = d.kernel_r * d.kernel_s
         self.lines = max(1, *(len(fetch.lines) for fetch in work.fetches))
         self.pes = [
-            _Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth) for i in range(config.NumPe)
+            _Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth + 1) for i in range(config.NumPe)
         ]
-        self.weights = _Memory(config.WgtBanks)
-        self.activations = _Memory(config.ActBanks)
-        self.index = _Memory(config.IdxBanks)
+        self.weights = _Memory(config.WgtBanks, config.NumPe)
+        self.activations = _Memory(config.ActBanks, config.NumPe)
+        self.index = _Memory(config.IdxBanks, config.NumPe)
         self.output = _Output(plan, work)
         self.waiting = []  # PEs that ask to be drained
         self.events, self.sequence = [], 0
@@ -242,12 +248,12 @@ class _Simulation:
         entry = d.in_idx_base + channel * self.plan.in_lines
         index_time, word_time = max(pe.index_time, time - ENTRIES), time
         for number, first, count in zip(numbers, firsts[channel], counts[channel], strict=True):
-            index_time = self.index.read(index_time, entry + number) + 1
+            index_time = self.index.read(index_time, entry + number, pe.number) + 1
             word_time = max(word_time, index_time - 1 + ENTRY)
             if count:
                 word_time = max(word_time, pe.lines_end.popleft() + SLOT)
                 for word in range(first, first + count):
-                    word_time = self.activations.read(word_time, word) + 1
+                    word_time = self.activations.read(word_time, word, pe.number) + 1
                 pe.lines_end.append(word_time - 1)
         pe.index_time, pe.fetch_time = index_time, word_time
         last = channel == unit.last
@@ -325,14 +331,14 @@ class _Simulation:
         pe.region_time += stall
         pe.generate_time += stall
         pe.request = (generated + SEGMENT, address, n, release, end)
-        self._at(max(generated + 1, pe.request_time + 1), self._vector, pe)
+        self._at(max(generated + 1 + ACCESS, pe.request_time + 1), self._vector, pe)
 
     def _vector(self, time, pe):
         ready, address, n, release, end = pe.request
         pe.request = None
         vector = 0
         if address is not None:
-            pe.request_time = self.weights.read(time, address)
+            pe.request_time = self.weights.read(time, address, pe.number)
             vector = pe.request_time + VECTOR
         if pe.draining:
             pe.prefetched.append((ready, vector, n, release, end))

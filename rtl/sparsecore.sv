@@ -16,7 +16,7 @@ module sparsecore
   parameter int unsigned ParDepth      = 2048,   // output channels
   parameter int unsigned RegionPos     = 512,    // positions of a region buffer
   parameter int unsigned NumRegions    = 4,      // region buffers of a PE
-  parameter int unsigned WgtQueueDepth = 4,      // weight vectors that a PE prefetches
+  parameter int unsigned WgtQueueDepth = 6,      // weight vectors that a PE prefetches
   parameter int unsigned NumSp         = 2,      // streaming processors
   parameter int unsigned SpLanes       = 32,     // positions of a streaming processor per cycle
   parameter int unsigned NumStage      = 4,      // staging slots of a streaming processor
@@ -73,8 +73,6 @@ module sparsecore
   localparam int unsigned NumBanks   = 4 * NumLanes;
   localparam int unsigned MacW       = $clog2(NumLanes + 1);
   localparam int unsigned HitW       = $clog2(NumPe + 1);
-  localparam int unsigned WgtBankW   = $clog2(WgtBanks);
-  localparam int unsigned WgtAddrW   = $clog2(WgtDepth);
   localparam int unsigned PeW        = $clog2(NumPe);
 
   // Everything but the register block is reset by a soft reset as well.
@@ -164,65 +162,44 @@ module sparsecore
   // -----------------------------------------------------------------------------------------------------------------
   // Memories
   // -----------------------------------------------------------------------------------------------------------------
-  logic         [NumPe-1:0]              wgt_req, wgt_urgent, wgt_gnt, wgt_rvalid;
-  addr_t        [NumPe-1:0]              wgt_addr;
-  logic         [NumPe-1:0][VectorW-1:0] wgt_rdata;
-  logic         [NumPe-1:0]              act_req, act_urgent, act_gnt, act_rvalid;
-  addr_t        [NumPe-1:0]              act_addr;
-  logic         [NumPe-1:0][63:0]        act_rdata;
-  logic         [NumPe-1:0]              idx_req, idx_urgent, idx_gnt, idx_rvalid;
-  addr_t        [NumPe-1:0]              idx_addr;
-  index_entry_t [NumPe-1:0]              idx_rdata;
-  logic [$clog2(WgtBanks+1)-1:0]         wgt_reads;
-  logic [$clog2(ActBanks+1)-1:0]         act_reads;
-  logic [$clog2(IdxBanks+1)-1:0]         idx_reads;
-  logic [HitW-1:0]                       wgt_hits, act_hits, idx_hits;
+  mem_req_t     [NumPe-1:0]               wgt_req, act_req, idx_req;
+  mem_rsp_t     [NumPe-1:0]               wgt_rsp, act_rsp, idx_rsp;
+  weight_lane_t [NumPe-1:0][NumLanes-1:0] wgt_rdata;
+  logic         [NumPe-1:0][63:0]         act_rdata;
+  index_entry_t [NumPe-1:0]               idx_rdata;
+  logic [$clog2(WgtBanks+1)-1:0]          wgt_reads;
+  logic [$clog2(ActBanks+1)-1:0]          act_reads;
+  logic [$clog2(IdxBanks+1)-1:0]          idx_reads;
+  logic [HitW-1:0]                        wgt_hits, act_hits, idx_hits;
 
-  // Weight Memory; the weight loader writes one vector a cycle.
-  logic                              wgt_we;
-  // verilator lint_off UNUSEDSIGNAL
-  addr_t                             wgt_waddr;      // only as many bits as there are vectors
-  // verilator lint_on UNUSEDSIGNAL
-  logic [VectorW-1:0]                wgt_wdata;
-  logic [WgtBanks-1:0]               wgt_dir_en;
-  logic [WgtBanks-1:0][WgtAddrW-1:0] wgt_dir_addr;
-  logic [WgtBanks-1:0][VectorW-1:0]  wgt_dir_wdata;
+  logic                                   wgt_we;
+  addr_t                                  wgt_waddr;
+  weight_lane_t [NumLanes-1:0]            wgt_wdata;
 
-  assign wgt_dir_en    = wgt_we ? WgtBanks'(1) << wgt_waddr[WgtBankW-1:0] : '0;
-  assign wgt_dir_addr  = {WgtBanks{wgt_waddr[WgtBankW+:WgtAddrW]}};
-  assign wgt_dir_wdata = {WgtBanks{wgt_wdata}};
-
-  spcore_banked_mem #(
-    .NumReq(NumPe),
-    .Banks (WgtBanks),
-    .Depth (WgtDepth),
-    .Width (VectorW)
-  ) u_weight_memory (
+  spcore_weight_store #(
+    .NumReq  (NumPe),
+    .NumLanes(NumLanes),
+    .Banks   (WgtBanks),
+    .Depth   (WgtDepth)
+  ) u_weight_store (
     .clk_i,
-    .rst_ni     (core_rst_n),
-    .start_i    (start),
-    .req_i      (wgt_req),
-    .urgent_i   (wgt_urgent),
-    .addr_i     (wgt_addr),
-    .gnt_o      (wgt_gnt),
-    .rvalid_o   (wgt_rvalid),
-    .rdata_o    (wgt_rdata),
-    .dir_en_i   (wgt_dir_en),
-    .dir_we_i   (wgt_dir_en),
-    .dir_addr_i (wgt_dir_addr),
-    .dir_wdata_i(wgt_dir_wdata),
-    .dir_rdata_o(),   // weights are read by PEs alone
-    .reads_o    (wgt_reads),
-    .hits_o     (wgt_hits)
+    .rst_ni   (core_rst_n),
+    .start_i  (start),
+    .req_i    (wgt_req),
+    .rsp_o    (wgt_rsp),
+    .vector_o (wgt_rdata),
+    .we_i     (wgt_we),
+    .waddr_i  (wgt_waddr),
+    .wvector_i(wgt_wdata),
+    .reads_o  (wgt_reads),
+    .hits_o   (wgt_hits)
   );
 
-  // Activation and Index Memory; lines are written by the output stage (0) and the activation loader (1).
+  // Lines are written by the output stage (0) and the activation loader (1).
   logic        [1:0] lw_valid, lw_ready;
   line_write_t [1:0] lw_line;
-  logic              lr_valid, lr_ready, lr_rvalid;
-  addr_t             lr_idx_addr;
-  bitmap_t           lr_bitmap;
-  line_bytes_t       lr_bytes;
+  line_read_req_t    lr_req;
+  line_read_rsp_t    lr_rsp;
 
   spcore_activation_store #(
     .NumReq  (NumPe),
@@ -232,33 +209,23 @@ module sparsecore
     .IdxDepth(IdxDepth)
   ) u_activation_store (
     .clk_i,
-    .rst_ni       (core_rst_n),
-    .start_i      (start),
-    .act_req_i    (act_req),
-    .act_urgent_i (act_urgent),
-    .act_addr_i   (act_addr),
-    .act_gnt_o    (act_gnt),
-    .act_rvalid_o (act_rvalid),
-    .act_rdata_o  (act_rdata),
-    .idx_req_i    (idx_req),
-    .idx_urgent_i (idx_urgent),
-    .idx_addr_i   (idx_addr),
-    .idx_gnt_o    (idx_gnt),
-    .idx_rvalid_o (idx_rvalid),
-    .idx_rdata_o  (idx_rdata),
-    .lw_valid_i   (lw_valid),
-    .lw_ready_o   (lw_ready),
-    .lw_line_i    (lw_line),
-    .lr_valid_i   (lr_valid),
-    .lr_ready_o   (lr_ready),
-    .lr_idx_addr_i(lr_idx_addr),
-    .lr_rvalid_o  (lr_rvalid),
-    .lr_bitmap_o  (lr_bitmap),
-    .lr_bytes_o   (lr_bytes),
-    .act_reads_o  (act_reads),
-    .act_hits_o   (act_hits),
-    .idx_reads_o  (idx_reads),
-    .idx_hits_o   (idx_hits)
+    .rst_ni     (core_rst_n),
+    .start_i    (start),
+    .act_req_i  (act_req),
+    .act_rsp_o  (act_rsp),
+    .act_rdata_o(act_rdata),
+    .idx_req_i  (idx_req),
+    .idx_rsp_o  (idx_rsp),
+    .idx_rdata_o(idx_rdata),
+    .lw_valid_i (lw_valid),
+    .lw_ready_o (lw_ready),
+    .lw_line_i  (lw_line),
+    .lr_req_i   (lr_req),
+    .lr_rsp_o   (lr_rsp),
+    .act_reads_o(act_reads),
+    .act_hits_o (act_hits),
+    .idx_reads_o(idx_reads),
+    .idx_hits_o (idx_hits)
   );
 
   logic               par_we;
@@ -311,22 +278,13 @@ module sparsecore
       .unit_i             (unit),
       .free_o             (pe_free[i]),
       .wgt_req_o          (wgt_req[i]),
-      .wgt_urgent_o       (wgt_urgent[i]),
-      .wgt_addr_o         (wgt_addr[i]),
-      .wgt_gnt_i          (wgt_gnt[i]),
-      .wgt_rvalid_i       (wgt_rvalid[i]),
+      .wgt_rsp_i          (wgt_rsp[i]),
       .wgt_rdata_i        (wgt_rdata[i]),
       .act_req_o          (act_req[i]),
-      .act_urgent_o       (act_urgent[i]),
-      .act_addr_o         (act_addr[i]),
-      .act_gnt_i          (act_gnt[i]),
-      .act_rvalid_i       (act_rvalid[i]),
+      .act_rsp_i          (act_rsp[i]),
       .act_rdata_i        (act_rdata[i]),
       .idx_req_o          (idx_req[i]),
-      .idx_urgent_o       (idx_urgent[i]),
-      .idx_addr_o         (idx_addr[i]),
-      .idx_gnt_i          (idx_gnt[i]),
-      .idx_rvalid_i       (idx_rvalid[i]),
+      .idx_rsp_i          (idx_rsp[i]),
       .idx_rdata_i        (idx_rdata[i]),
       .drain_req_o        (drain_req[i]),
       .drain_gnt_i        (drain_gnt[i]),
@@ -567,12 +525,8 @@ module sparsecore
     .lines_i      (res_lines),
     .busy_o       (res_busy),
     .done_o       (res_done),
-    .lr_valid_o   (lr_valid),
-    .lr_ready_i   (lr_ready),
-    .lr_idx_addr_o(lr_idx_addr),
-    .lr_rvalid_i  (lr_rvalid),
-    .lr_bitmap_i  (lr_bitmap),
-    .lr_bytes_i   (lr_bytes),
+    .lr_req_o     (lr_req),
+    .lr_rsp_i     (lr_rsp),
     .m_axis_tdata (m_axis_res_tdata),
     .m_axis_tkeep (m_axis_res_tkeep),
     .m_axis_tvalid(m_axis_res_tvalid),

@@ -52,6 +52,19 @@ package sparsecore_pkg;
     line_bytes_t bytes;   // packed; those past the last non-zero are 0
   } line_write_t;
 
+  // A request for a whole line by its index entry, and the answers, in order.
+  typedef struct packed {
+    logic  valid;
+    addr_t idx_addr;
+  } line_read_req_t;
+
+  typedef struct packed {
+    logic        gnt;      // the request is taken
+    logic        rvalid;
+    bitmap_t     bitmap;
+    line_bytes_t bytes;    // packed; those past the last non-zero are 0
+  } line_read_rsp_t;
+
   // Requantisation parameters of one output channel.
   typedef struct packed {
     logic [5:0]         shift;       // 1..62
@@ -142,10 +155,10 @@ package sparsecore_pkg;
     npos_t tile_w;
   } drain_info_t;
 
-  // A request to a banked memory, and what comes back: the grant of a request, and later the word, in order.
+  // A request to a banked memory, and what comes back: that the request is taken, and later the word, in order.
   typedef struct packed {
     logic  valid;
-    logic  urgent;   // the PE has nothing to do before the word is there
+    logic  urgent;   // with or without valid: the PE has nothing to do before a word is there
     addr_t addr;
   } mem_req_t;
 

@@ -20,7 +20,7 @@ module spcore_round_robin #(
 
   // Requests whose number has this bit set.
   function automatic logic [NumReq-1:0] with_bit(input int unsigned index_bit);
-    for (int unsigned i = 0; i < NumReq; i++) with_bit[i] = 1'(i >> index_bit);
+    for (int unsigned r = 0; r < NumReq; r++) with_bit[r] = 1'(r >> index_bit);
   endfunction
 
   assign pool     = (req_i & above_q) != '0 ? req_i & above_q : req_i;

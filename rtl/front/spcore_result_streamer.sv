@@ -15,12 +15,8 @@ module spcore_result_streamer
   output logic                     busy_o,
   output logic                     done_o,       // pulse: the last beat is taken
 
-  output logic                     lr_valid_o,
-  input  logic                     lr_ready_i,
-  output addr_t                    lr_idx_addr_o,
-  input  logic                     lr_rvalid_i,
-  input  bitmap_t                  lr_bitmap_i,
-  input  line_bytes_t              lr_bytes_i,
+  output line_read_req_t           lr_req_o,
+  input  line_read_rsp_t           lr_rsp_i,
 
   output logic [8*StreamBytes-1:0] m_axis_tdata,
   output logic [StreamBytes-1:0]   m_axis_tkeep,
@@ -44,9 +40,8 @@ module spcore_result_streamer
   logic [LevelW-1:0] taken_q;   // FIFO places of lines asked for or held
   logic              read, line_done;
 
-  assign lr_valid_o    = to_read_q != '0 && taken_q != LevelW'(Depth);
-  assign lr_idx_addr_o = addr_q;
-  assign read          = lr_valid_o & lr_ready_i;
+  assign lr_req_o = '{valid: to_read_q != '0 && taken_q != LevelW'(Depth), idx_addr: addr_q};
+  assign read     = lr_req_o.valid & lr_rsp_i.gnt;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -79,7 +74,7 @@ module spcore_result_streamer
 
   spcore_fifo #(.Width(LineW), .Depth(Depth)) u_lines (
     .clk_i, .rst_ni, .clear_i(1'b0),
-    .valid_i(lr_rvalid_i), .ready_o(), .data_i({lr_bitmap_i, lr_bytes_i}),
+    .valid_i(lr_rsp_i.rvalid), .ready_o(), .data_i({lr_rsp_i.bitmap, lr_rsp_i.bytes}),
     .valid_o(line_valid), .ready_i(line_done), .data_o({bitmap, bytes}),
     .level_o()
   );

@@ -2,7 +2,7 @@
 // stage (0) and the activation loader (1) and read by the result streamer.
 //
 // A line's words lie in consecutive banks, at most 8 of them, so a line is written in one cycle and read in two accesses
-// (index entry, then all its words). Line writes go before line reads, both before the PEs.
+// (index entry, then all its words), one line a cycle either way. Line writes go before line reads, both before the PEs.
 module spcore_activation_store
   import sparsecore_pkg::*;
 #(
@@ -11,27 +11,21 @@ module spcore_activation_store
   parameter int unsigned ActDepth = 24576,  // words of a bank
   parameter int unsigned IdxBanks = 8,
   parameter int unsigned IdxDepth = 6144,   // entries of a bank
-  localparam int unsigned WordW     = 8 * WordBytes,
-  localparam int unsigned ActReadW  = $clog2(ActBanks + 1),
-  localparam int unsigned IdxReadW  = $clog2(IdxBanks + 1),
-  localparam int unsigned HitW      = $clog2(NumReq + 1)
+  localparam int unsigned WordW    = 8 * WordBytes,
+  localparam int unsigned ActReadW = $clog2(ActBanks + 1),
+  localparam int unsigned IdxReadW = $clog2(IdxBanks + 1),
+  localparam int unsigned HitW     = $clog2(NumReq + 1)
 ) (
   input  logic                          clk_i,
   input  logic                          rst_ni,
   input  logic                          start_i,   // of a layer
 
-  input  logic         [NumReq-1:0]     act_req_i,
-  input  logic         [NumReq-1:0]     act_urgent_i,
-  input  addr_t        [NumReq-1:0]     act_addr_i,
-  output logic         [NumReq-1:0]     act_gnt_o,
-  output logic         [NumReq-1:0]     act_rvalid_o,
+  input  mem_req_t     [NumReq-1:0]     act_req_i,
+  output mem_rsp_t     [NumReq-1:0]     act_rsp_o,
   output logic [NumReq-1:0][WordW-1:0]  act_rdata_o,
 
-  input  logic         [NumReq-1:0]     idx_req_i,
-  input  logic         [NumReq-1:0]     idx_urgent_i,
-  input  addr_t        [NumReq-1:0]     idx_addr_i,
-  output logic         [NumReq-1:0]     idx_gnt_o,
-  output logic         [NumReq-1:0]     idx_rvalid_o,
+  input  mem_req_t     [NumReq-1:0]     idx_req_i,
+  output mem_rsp_t     [NumReq-1:0]     idx_rsp_o,
   output index_entry_t [NumReq-1:0]     idx_rdata_o,
 
   // line writes
@@ -39,13 +33,9 @@ module spcore_activation_store
   output logic        [1:0]             lw_ready_o,
   input  line_write_t [1:0]             lw_line_i,
 
-  // line reads: at most one every other cycle
-  input  logic                          lr_valid_i,
-  output logic                          lr_ready_o,
-  input  addr_t                         lr_idx_addr_i,
-  output logic                          lr_rvalid_o,
-  output bitmap_t                       lr_bitmap_o,
-  output line_bytes_t                   lr_bytes_o,
+  // line reads
+  input  line_read_req_t                lr_req_i,
+  output line_read_rsp_t                lr_rsp_o,
 
   output logic [ActReadW-1:0]           act_reads_o,
   output logic [HitW-1:0]               act_hits_o,
@@ -57,169 +47,177 @@ module spcore_activation_store
   localparam int unsigned ActEntryW = $clog2(ActDepth);
   localparam int unsigned IdxBankW  = $clog2(IdxBanks);
   localparam int unsigned IdxEntryW = $clog2(IdxDepth);
+  localparam int unsigned EntryW    = $bits(index_entry_t);
+  typedef logic [LineWords-1:0][WordW-1:0] words_t;
 
   // ---------------------------------------------------------------------------------------------------------------
-  // Line writes: round robin
+  // Line writes: the writer whose turn it is, which passes to the other where that one waits
   // ---------------------------------------------------------------------------------------------------------------
-  logic        last_q;   // who wrote last
-  logic        lw_fire;
-  line_write_t lw;
+  logic        turn_q;
+  logic        write_q;     // the line is written in this cycle
+  // verilator lint_off UNUSEDSIGNAL
+  line_write_t line_q;      // of its addresses as many bits as the memories have
+  // verilator lint_on UNUSEDSIGNAL
 
-  always_comb begin
-    lw_ready_o = 2'b00;
-    if (lw_valid_i == 2'b11) lw_ready_o = last_q ? 2'b01 : 2'b10;
-    else                     lw_ready_o = lw_valid_i;
-  end
-  assign lw_fire = |lw_valid_i;
-  assign lw      = lw_ready_o[1] ? lw_line_i[1] : lw_line_i[0];
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni)      last_q <= 1'b0;
-    else if (lw_fire) last_q <= lw_ready_o[1];
-  end
-
-  // ---------------------------------------------------------------------------------------------------------------
-  // Line reads: index entry, then words
-  // ---------------------------------------------------------------------------------------------------------------
-  logic                lr_fire, words_fire;
-  logic                entry_coming_q, entry_valid_q, words_coming_q;
-  logic [IdxBankW-1:0] entry_bank_q;
-  index_entry_t        entry_q, sent_q;
-  logic [PosW:0]       entry_count;
-  logic [3:0]          entry_words, sent_words_q;
-  logic [IdxBanks-1:0][$bits(index_entry_t)-1:0] idx_dir_rdata;
-  logic [ActBanks-1:0][WordW-1:0]                act_dir_rdata;
-
-  assign entry_count = npos_t'($countones(entry_q.bitmap));
-  assign entry_words = 4'((entry_count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes));
-  assign words_fire  = entry_valid_q && !lw_fire;
-  // An entry on its way always finds its register empty.
-  assign lr_ready_o  = !lw_fire && !entry_coming_q && (!entry_valid_q || words_fire);
-  assign lr_fire     = lr_valid_i && lr_ready_o;
+  assign lw_ready_o = {turn_q, !turn_q};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      entry_coming_q <= 1'b0;
-      entry_valid_q  <= 1'b0;
-      words_coming_q <= 1'b0;
+      turn_q  <= 1'b0;
+      write_q <= 1'b0;
     end else begin
-      entry_coming_q <= lr_fire;
-      words_coming_q <= words_fire;
-      if (entry_coming_q)  entry_valid_q <= 1'b1;
-      else if (words_fire) entry_valid_q <= 1'b0;
+      if (start_i)                  turn_q <= 1'b0;
+      else if (lw_valid_i[!turn_q]) turn_q <= !turn_q;
+      write_q <= lw_valid_i[turn_q];
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (lr_fire)        entry_bank_q <= lr_idx_addr_i[IdxBankW-1:0];
-    if (entry_coming_q) entry_q      <= idx_dir_rdata[entry_bank_q];
-    if (words_fire) begin
-      sent_q       <= entry_q;
-      sent_words_q <= entry_words;
+    if (lw_valid_i[turn_q]) line_q <= lw_line_i[turn_q];
+  end
+
+  // ---------------------------------------------------------------------------------------------------------------
+  // Line reads: request, index entry, number of words, words
+  // ---------------------------------------------------------------------------------------------------------------
+  logic                read_valid, entry_read, words_read;
+  // verilator lint_off UNUSEDSIGNAL
+  addr_t               read_addr;
+  // verilator lint_on UNUSEDSIGNAL
+  logic                coming_q;             // an index entry is at its bank's output
+  logic [IdxBankW-1:0] coming_bank_q;
+  logic                entry_valid, entry_take;
+  index_entry_t        entry;
+  logic [1:0]          entries_q;            // read and not taken
+  logic                counted_valid_q;
+  index_entry_t        counted_q;
+  logic [3:0]          counted_words_q;
+  npos_t               count;
+  logic                sent_q;               // the words are at the banks' outputs
+  bitmap_t             sent_bitmap_q;
+  logic [ActBankW-1:0] sent_bank_q;          // of the first
+  logic [3:0]          sent_words_q;
+  logic                lr_gnt;
+  logic [IdxBanks-1:0][EntryW-1:0] idx_dir_rdata;
+  logic [ActBanks-1:0][WordW-1:0]  act_dir_rdata;
+
+  assign words_read = counted_valid_q && !write_q;
+  assign entry_take = entry_valid && (!counted_valid_q || words_read);
+  assign entry_read = read_valid && !write_q && (entries_q != 2'd2 || entry_take);
+
+  spcore_fifo #(
+    .Width(AddrW), .Depth(2)
+  ) u_requests (
+    .clk_i, .rst_ni, .clear_i(1'b0),
+    .valid_i(lr_req_i.valid), .ready_o(lr_gnt), .data_i(lr_req_i.idx_addr),
+    .valid_o(read_valid), .ready_i(entry_read), .data_o(read_addr),
+    .level_o()
+  );
+
+  spcore_fifo #(
+    .Width(EntryW), .Depth(2)
+  ) u_entries (
+    .clk_i, .rst_ni, .clear_i(1'b0),
+    .valid_i(coming_q), .ready_o(), .data_i(idx_dir_rdata[coming_bank_q]),   // read only with room for it
+    .valid_o(entry_valid), .ready_i(entry_take), .data_o(entry),
+    .level_o()
+  );
+
+  assign count = npos_t'($countones(entry.bitmap));
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      coming_q        <= 1'b0;
+      entries_q       <= '0;
+      counted_valid_q <= 1'b0;
+      sent_q          <= 1'b0;
+    end else begin
+      coming_q  <= entry_read;
+      entries_q <= entries_q + 2'(entry_read) - 2'(entry_take);
+      sent_q    <= words_read;
+      if (entry_take)      counted_valid_q <= 1'b1;
+      else if (words_read) counted_valid_q <= 1'b0;
     end
   end
 
-  assign lr_rvalid_o = words_coming_q;
-  assign lr_bitmap_o = sent_q.bitmap;
+  always_ff @(posedge clk_i) begin
+    if (entry_read) coming_bank_q <= read_addr[IdxBankW-1:0];
+    if (entry_take) begin
+      counted_q       <= entry;
+      counted_words_q <= 4'((count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes));
+    end
+    if (words_read) begin
+      sent_bitmap_q <= counted_q.bitmap;
+      sent_bank_q   <= counted_q.ptr[ActBankW-1:0];
+      sent_words_q  <= counted_words_q;
+    end
+  end
+
+  words_t sent_words;
+
   always_comb begin
-    lr_bytes_o = '0;
-    if (words_coming_q) begin
+    sent_words = '0;
+    if (sent_q) begin
       for (int unsigned j = 0; j < LineWords; j++) begin
-        if (4'(j) < sent_words_q) begin
-          lr_bytes_o[WordBytes*j+:WordBytes] = act_dir_rdata[ActBankW'(sent_q.ptr) + ActBankW'(j)];
-        end
+        if (4'(j) < sent_words_q) sent_words[j] = act_dir_rdata[sent_bank_q + ActBankW'(j)];
       end
     end
   end
+
+  assign lr_rsp_o = '{gnt: lr_gnt, rvalid: sent_q, bitmap: sent_bitmap_q, bytes: sent_words};
 
   // ---------------------------------------------------------------------------------------------------------------
   // Direct ports
   // ---------------------------------------------------------------------------------------------------------------
-  logic [ActBanks-1:0]                           act_dir_en;
-  logic [ActBanks-1:0][ActEntryW-1:0]            act_dir_addr;
-  logic [ActBanks-1:0][WordW-1:0]                act_dir_wdata;
-  logic [IdxBanks-1:0]                           idx_dir_en;
-  logic [IdxBanks-1:0][IdxEntryW-1:0]            idx_dir_addr;
-  logic [IdxBanks-1:0][$bits(index_entry_t)-1:0] idx_dir_wdata;
+  logic [ActBanks-1:0]                act_dir_en;
+  logic [ActBanks-1:0][ActEntryW-1:0] act_dir_addr;
+  logic [ActBanks-1:0][WordW-1:0]     act_dir_wdata;
+  logic [IdxBanks-1:0]                idx_dir_en;
+  // verilator lint_off UNUSEDSIGNAL
+  addr_t                              first, idx_addr;
+  // verilator lint_on UNUSEDSIGNAL
+  logic [3:0]                         words;
 
+  assign first    = write_q ? line_q.ptr : counted_q.ptr;
+  assign words    = write_q ? line_q.words : words_read ? counted_words_q : '0;
+  assign idx_addr = write_q ? line_q.idx_addr : read_addr;
+
+  // Bank b holds word b - first of the line, if there is one.
   always_comb begin
-    // verilator lint_off UNUSEDSIGNAL
-    addr_t      ptr, word, entry;   // as many bits as the memories have
-    // verilator lint_on UNUSEDSIGNAL
-    logic [3:0] words;
+    logic [ActBankW-1:0] word;
     act_dir_en    = '0;
     act_dir_addr  = '0;
     act_dir_wdata = '0;
-    idx_dir_en    = '0;
-    idx_dir_addr  = '0;
-    idx_dir_wdata = '0;
-    ptr   = lw_fire ? lw.ptr : entry_q.ptr;
-    words = lw_fire ? lw.words : entry_words;
-    word  = '0;
-    entry = lw_fire ? lw.idx_addr : lr_idx_addr_i;
-    if (lw_fire || words_fire) begin
-      for (int unsigned j = 0; j < LineWords; j++) begin
-        word = ptr + addr_t'(j);
-        if (4'(j) < words) begin
-          act_dir_en[word[ActBankW-1:0]]    = 1'b1;
-          act_dir_addr[word[ActBankW-1:0]]  = word[ActBankW+:ActEntryW];
-          act_dir_wdata[word[ActBankW-1:0]] = lw.bytes[WordBytes*j+:WordBytes];
-        end
+    word          = '0;
+    if (words != '0) begin
+      for (int unsigned b = 0; b < ActBanks; b++) begin
+        word = ActBankW'(b) - first[ActBankW-1:0];
+        act_dir_en[b]    = 32'(word) < 32'(words);
+        act_dir_addr[b]  = first[ActBankW+:ActEntryW] + ActEntryW'(ActBankW'(b) < first[ActBankW-1:0]);
+        act_dir_wdata[b] = line_q.bytes[WordBytes*word[$clog2(LineWords)-1:0]+:WordBytes];
       end
     end
-    if (lw_fire || lr_fire) begin
-      idx_dir_en[entry[IdxBankW-1:0]]    = 1'b1;
-      idx_dir_addr[entry[IdxBankW-1:0]]  = entry[IdxBankW+:IdxEntryW];
-      idx_dir_wdata[entry[IdxBankW-1:0]] = {lw.bitmap, lw.ptr};
-    end
+    idx_dir_en = write_q || entry_read ? IdxBanks'(1) << idx_addr[IdxBankW-1:0] : '0;
   end
 
   spcore_banked_mem #(
-    .NumReq(NumReq),
-    .Banks (ActBanks),
-    .Depth (ActDepth),
-    .Width (WordW)
+    .NumReq(NumReq), .Banks(ActBanks), .Depth(ActDepth), .Width(WordW)
   ) u_activation_memory (
-    .clk_i,
-    .rst_ni,
-    .start_i,
-    .req_i      (act_req_i),
-    .urgent_i   (act_urgent_i),
-    .addr_i     (act_addr_i),
-    .gnt_o      (act_gnt_o),
-    .rvalid_o   (act_rvalid_o),
-    .rdata_o    (act_rdata_o),
-    .dir_en_i   (act_dir_en),
-    .dir_we_i   ({ActBanks{lw_fire}}),
-    .dir_addr_i (act_dir_addr),
-    .dir_wdata_i(act_dir_wdata),
+    .clk_i, .rst_ni, .start_i,
+    .req_i(act_req_i), .rsp_o(act_rsp_o), .rdata_o(act_rdata_o),
+    .dir_en_i(act_dir_en), .dir_we_i({ActBanks{write_q}}), .dir_addr_i(act_dir_addr), .dir_wdata_i(act_dir_wdata),
     .dir_rdata_o(act_dir_rdata),
-    .reads_o    (act_reads_o),
-    .hits_o     (act_hits_o)
+    .reads_o(act_reads_o), .hits_o(act_hits_o)
   );
 
   spcore_banked_mem #(
-    .NumReq(NumReq),
-    .Banks (IdxBanks),
-    .Depth (IdxDepth),
-    .Width ($bits(index_entry_t))
+    .NumReq(NumReq), .Banks(IdxBanks), .Depth(IdxDepth), .Width(EntryW)
   ) u_index_memory (
-    .clk_i,
-    .rst_ni,
-    .start_i,
-    .req_i      (idx_req_i),
-    .urgent_i   (idx_urgent_i),
-    .addr_i     (idx_addr_i),
-    .gnt_o      (idx_gnt_o),
-    .rvalid_o   (idx_rvalid_o),
-    .rdata_o    (idx_rdata_o),
-    .dir_en_i   (idx_dir_en),
-    .dir_we_i   ({IdxBanks{lw_fire}}),
-    .dir_addr_i (idx_dir_addr),
-    .dir_wdata_i(idx_dir_wdata),
+    .clk_i, .rst_ni, .start_i,
+    .req_i(idx_req_i), .rsp_o(idx_rsp_o), .rdata_o(idx_rdata_o),
+    .dir_en_i(idx_dir_en), .dir_we_i({IdxBanks{write_q}}), .dir_addr_i({IdxBanks{idx_addr[IdxBankW+:IdxEntryW]}}),
+    .dir_wdata_i({IdxBanks{line_q.bitmap, line_q.ptr}}),
     .dir_rdata_o(idx_dir_rdata),
-    .reads_o    (idx_reads_o),
-    .hits_o     (idx_hits_o)
+    .reads_o(idx_reads_o), .hits_o(idx_hits_o)
   );
 
   if (ActBanks < LineWords) begin : gen_check_act_banks

@@ -1,82 +1,117 @@
 // A banked memory with multicast (docs/architecture.md section 7): each requester asks for one address a cycle, a bank
-// serves one address a cycle to everyone who asks for it, and data follow the grant by a cycle.
+// serves one address a cycle to everyone whose request for it is there, and words come back in order, three cycles after
+// their request at the earliest.
 //
-// Order within a bank: the direct port, then urgent requests, then all others; among equals round robin. Requesters whose
-// address equals the winner's are granted along with it. start_i takes the round robin to its beginning, so that a layer's
-// cycles do not depend on those before it.
+// Requesters stand in groups (request_group). A group offers one address a cycle to the banks and gets one word a cycle
+// for all its members, over one multiplexer. Order within a bank: the direct port, then urgent offers, then all others;
+// among equals round robin. Offers of the winner's address are taken along with it. start_i takes the round robin to its
+// beginning, so that a layer's cycles do not depend on those before it.
 module spcore_banked_mem
-  import sparsecore_pkg::addr_t;
+  import sparsecore_pkg::*;
 #(
-  parameter int unsigned NumReq = 64,
-  parameter int unsigned Banks  = 8,
-  parameter int unsigned Depth  = 1024,   // entries of a bank
-  parameter int unsigned Width  = 64,
-  localparam int unsigned BankW  = $clog2(Banks),
+  parameter int unsigned NumReq    = 64,
+  parameter int unsigned GroupSize = (NumReq + 15) / 16,   // 16 groups at most
+  parameter int unsigned Banks     = 8,
+  parameter int unsigned Depth     = 1024,   // entries of a bank
+  parameter int unsigned Width     = 64,
   localparam int unsigned EntryW = $clog2(Depth),
-  localparam int unsigned ReqW   = $clog2(NumReq),
   localparam int unsigned ReadW  = $clog2(Banks + 1),
   localparam int unsigned HitW   = $clog2(NumReq + 1)
 ) (
-  input  logic                          clk_i,
-  input  logic                          rst_ni,
-  input  logic                          start_i,   // of a layer
+  input  logic                             clk_i,
+  input  logic                             rst_ni,
+  input  logic                             start_i,   // of a layer
 
-  input  logic  [NumReq-1:0]            req_i,
-  input  logic  [NumReq-1:0]            urgent_i,
-  input  addr_t [NumReq-1:0]            addr_i,
-  output logic  [NumReq-1:0]            gnt_o,
-  output logic  [NumReq-1:0]            rvalid_o,
-  output logic  [NumReq-1:0][Width-1:0] rdata_o,
+  input  mem_req_t [NumReq-1:0]            req_i,
+  output mem_rsp_t [NumReq-1:0]            rsp_o,
+  output logic     [NumReq-1:0][Width-1:0] rdata_o,   // with rvalid
 
-  // direct port: address within the bank
-  input  logic [Banks-1:0]              dir_en_i,
-  input  logic [Banks-1:0]              dir_we_i,
-  input  logic [Banks-1:0][EntryW-1:0]  dir_addr_i,
-  input  logic [Banks-1:0][Width-1:0]   dir_wdata_i,
-  output logic [Banks-1:0][Width-1:0]   dir_rdata_o,
+  // direct port: address within the bank, data a cycle later
+  input  logic [Banks-1:0]                 dir_en_i,
+  input  logic [Banks-1:0]                 dir_we_i,
+  input  logic [Banks-1:0][EntryW-1:0]     dir_addr_i,
+  input  logic [Banks-1:0][Width-1:0]      dir_wdata_i,
+  output logic [Banks-1:0][Width-1:0]      dir_rdata_o,
 
-  // this cycle's accesses for requesters, and requesters served beyond the first of each
-  output logic [ReadW-1:0]              reads_o,
-  output logic [HitW-1:0]               hits_o
+  // accesses for requesters a few cycles ago, and requesters served beyond the first of each
+  output logic [ReadW-1:0]                 reads_o,
+  output logic [HitW-1:0]                  hits_o
 );
 
-  // ---- who asks for which bank ----
+  localparam int unsigned BankW    = $clog2(Banks);
+  localparam int unsigned ReqAddrW = BankW + EntryW;
+  // At least two, with members that never ask where there are too few requesters.
+  localparam int unsigned Groups   = NumReq <= GroupSize ? 2 : (NumReq + GroupSize - 1) / GroupSize;
+  localparam int unsigned Members  = Groups * GroupSize;
 
-  logic [Banks-1:0][NumReq-1:0] wanted;
+  // ---- requests ----
+
+  // verilator lint_off UNUSEDSIGNAL
+  logic [Members-1:0]                ready;   // also of members that do not exist
+  // verilator lint_on UNUSEDSIGNAL
+  logic [Members-1:0]                valid, urgent;
+  logic [Members-1:0][ReqAddrW-1:0]  addr;
+  logic [Groups-1:0][GroupSize-1:0]  offer;
+  logic [Groups-1:0]                 offer_valid, offer_urgent, granted;
+  logic [Groups-1:0][ReqAddrW-1:0]   offer_addr;
+
+  always_comb begin
+    valid  = '0;
+    urgent = '0;
+    addr   = '0;
+    for (int unsigned i = 0; i < NumReq; i++) begin
+      valid[i]  = req_i[i].valid;
+      urgent[i] = req_i[i].urgent;
+      addr[i]   = req_i[i].addr[ReqAddrW-1:0];
+    end
+  end
+
+  for (genvar g = 0; g < Groups; g++) begin : gen_group
+    spcore_request_group #(
+      .NumReq(GroupSize), .AddrW(ReqAddrW)
+    ) u_request_group (
+      .clk_i, .rst_ni, .start_i,
+      .valid_i(valid[g*GroupSize+:GroupSize]), .ready_o(ready[g*GroupSize+:GroupSize]),
+      .addr_i(addr[g*GroupSize+:GroupSize]), .urgent_i(urgent[g*GroupSize+:GroupSize]),
+      .offer_o(offer[g]), .urgent_o(offer_urgent[g]), .addr_o(offer_addr[g]), .take_i(granted[g])
+    );
+    assign offer_valid[g] = offer[g] != '0;
+  end
+
+  // ---- banks: the direct port, else one of the addresses that are offered ----
+
+  logic [Banks-1:0][Groups-1:0] wanted, choice;
+  logic [Banks-1:0]             serves;
+  logic [Banks-1:0][Width-1:0]  bank_rdata;
 
   always_comb begin
     wanted = '0;
-    if (|req_i) begin
-      for (int unsigned i = 0; i < NumReq; i++) begin
-        if (req_i[i]) wanted[addr_i[i][BankW-1:0]][i] = 1'b1;
+    if (offer_valid != '0) begin
+      for (int unsigned g = 0; g < Groups; g++) begin
+        if (offer_valid[g]) wanted[offer_addr[g][BankW-1:0]][g] = 1'b1;
       end
     end
   end
 
-  // ---- banks: the direct port, else one address of those that are asked for ----
-
-  logic  [Banks-1:0] serves;
-  addr_t [Banks-1:0] serve_addr;
-
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
-    logic [NumReq-1:0] candidates;
-    logic [ReqW-1:0]   winner;
+    logic [Groups-1:0] candidates;
+    logic [EntryW-1:0] entry;
 
-    always_comb begin
-      candidates = '0;
-      if (wanted[b] != '0 && !dir_en_i[b]) begin
-        candidates = (wanted[b] & urgent_i) != '0 ? wanted[b] & urgent_i : wanted[b];
-      end
-    end
+    assign candidates = (wanted[b] & offer_urgent) != '0 ? wanted[b] & offer_urgent : wanted[b];
+    assign serves[b]  = wanted[b] != '0 && !dir_en_i[b];
 
     spcore_round_robin #(
-      .NumReq(NumReq)
+      .NumReq(Groups)
     ) u_round_robin (
-      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(serves[b]), .choice_o(), .index_o(winner)
+      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(serves[b]), .choice_o(choice[b]), .index_o()
     );
 
-    assign serves[b]     = candidates != '0;
-    assign serve_addr[b] = serves[b] ? addr_i[winner] : '0;
+    always_comb begin
+      entry = '0;
+      if (serves[b]) begin
+        for (int unsigned g = 0; g < Groups; g++) if (choice[b][g]) entry |= offer_addr[g][BankW+:EntryW];
+      end
+    end
 
     spcore_mem_1rw #(
       .NumWords(Depth), .DataWidth(Width)
@@ -84,45 +119,80 @@ module spcore_banked_mem
       .clk_i,
       .en_i   (dir_en_i[b] | serves[b]),
       .we_i   (dir_en_i[b] & dir_we_i[b]),
-      .addr_i (dir_en_i[b] ? dir_addr_i[b] : serve_addr[b][BankW+:EntryW]),
+      .addr_i (dir_en_i[b] ? dir_addr_i[b] : entry),
       .wdata_i(dir_wdata_i[b]),
-      .rdata_o(dir_rdata_o[b])
+      .rdata_o(bank_rdata[b])
     );
   end
 
-  // ---- grants, and data a cycle later ----
+  assign dir_rdata_o = bank_rdata;
 
-  logic [NumReq-1:0][BankW-1:0] from_q;
+  // ---- grants: the banks' choices and whoever offers the same address ----
+
+  logic [Groups-1:0][Groups-1:0] same;
+  logic [Groups-1:0]             chosen;
 
   always_comb begin
-    gnt_o = '0;
-    if (|serves) begin
-      for (int unsigned i = 0; i < NumReq; i++) begin
-        if (req_i[i]) begin
-          gnt_o[i] = serves[addr_i[i][BankW-1:0]] && serve_addr[addr_i[i][BankW-1:0]] == addr_i[i];
+    same = '0;
+    if (offer_valid != '0) begin
+      for (int unsigned g = 0; g < Groups; g++) begin
+        same[g][g] = 1'b1;
+        for (int unsigned h = 0; h < g; h++) begin
+          if (offer_addr[g] == offer_addr[h]) begin
+            same[g][h] = 1'b1;
+            same[h][g] = 1'b1;
+          end
         end
       end
     end
   end
 
-  assign reads_o = ReadW'($countones(serves));
-  assign hits_o  = HitW'($countones(gnt_o)) - HitW'(reads_o);
+  always_comb begin
+    chosen  = '0;
+    granted = '0;
+    if (serves != '0) begin
+      for (int unsigned b = 0; b < Banks; b++) if (serves[b]) chosen |= choice[b];
+      for (int unsigned g = 0; g < Groups; g++) granted[g] = offer_valid[g] && (chosen & same[g]) != '0;
+    end
+  end
+
+  // ---- words, a cycle later ----
+
+  logic [Groups-1:0][Banks-1:0]     from_q;   // bank whose word a group gets
+  logic [Groups-1:0][GroupSize-1:0] members_q;
+  logic [Banks-1:0]                 serves_q;
+  logic [Groups-1:0][Width-1:0]     group_rdata;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) rvalid_o <= '0;
-    else         rvalid_o <= gnt_o;
+    if (!rst_ni) begin
+      members_q <= '0;
+      serves_q  <= '0;
+      reads_o   <= '0;
+      hits_o    <= '0;
+    end else begin
+      for (int unsigned g = 0; g < Groups; g++) members_q[g] <= granted[g] ? offer[g] : '0;
+      serves_q <= serves;
+      reads_o  <= ReadW'($countones(serves_q));
+      hits_o   <= HitW'($countones(members_q)) - HitW'($countones(serves_q));
+    end
   end
 
   always_ff @(posedge clk_i) begin
-    if (|serves) begin
-      for (int unsigned i = 0; i < NumReq; i++) begin
-        if (gnt_o[i]) from_q[i] <= addr_i[i][BankW-1:0];
-      end
+    for (int unsigned g = 0; g < Groups; g++) begin
+      if (granted[g]) from_q[g] <= Banks'(1) << offer_addr[g][BankW-1:0];
     end
   end
 
   always_comb begin
-    for (int unsigned i = 0; i < NumReq; i++) rdata_o[i] = rvalid_o[i] ? dir_rdata_o[from_q[i]] : '0;
+    group_rdata = '0;
+    for (int unsigned g = 0; g < Groups; g++) begin
+      for (int unsigned b = 0; b < Banks; b++) if (from_q[g][b]) group_rdata[g] |= bank_rdata[b];
+    end
+  end
+
+  for (genvar i = 0; i < NumReq; i++) begin : gen_rsp
+    assign rsp_o[i]   = '{gnt: ready[i], rvalid: members_q[i/GroupSize][i%GroupSize]};
+    assign rdata_o[i] = group_rdata[i/GroupSize];
   end
 
   if (Banks < 2 || (Banks & (Banks - 1)) != 0) begin : gen_check_banks

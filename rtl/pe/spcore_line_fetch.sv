@@ -9,36 +9,29 @@ module spcore_line_fetch
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
 #(
-  parameter int unsigned LineDepth = 4   // lines being fetched or waiting, at least 2
+  parameter int unsigned LineDepth = 5   // lines being fetched or waiting, at least 2
 ) (
-  input  logic          clk_i,
-  input  logic          rst_ni,
-  input  layer_t        layer_i,
-  input  derived_t      derived_i,
-  input  logic          starving_i,   // the PE has nothing to compute: its requests are urgent
-  // Ready when the previous unit's last word is granted.
-  input  logic          unit_valid_i,
-  output logic          unit_ready_o,
-  input  unit_t         unit_i,
-  // Index Memory: the grant in the cycle of the request, the entry in the next
-  output logic          idx_req_o,
-  output logic          idx_urgent_o,
-  output addr_t         idx_addr_o,
-  input  logic          idx_gnt_i,
-  input  logic          idx_rvalid_i,
-  input  index_entry_t  idx_rdata_i,
-  // Activation Memory, likewise
-  output logic          act_req_o,
-  output logic          act_urgent_o,
-  output addr_t         act_addr_o,
-  input  logic          act_gnt_i,
-  input  logic          act_rvalid_i,
-  input  logic [63:0]   act_rdata_i,
+  input  logic            clk_i,
+  input  logic            rst_ni,
+  input  layer_t          layer_i,
+  input  derived_t        derived_i,
+  input  logic            starving_i,   // the PE has nothing to compute: its requests are urgent
+  // Ready when all entries of the previous unit are seen.
+  input  logic            unit_valid_i,
+  output logic            unit_ready_o,
+  input  unit_t           unit_i,
+  // Index and Activation Memory
+  output mem_req_t        idx_req_o,
+  input  mem_rsp_t        idx_rsp_i,
+  input  index_entry_t    idx_rdata_i,
+  output mem_req_t        act_req_o,
+  input  mem_rsp_t        act_rsp_i,
+  input  logic [63:0]     act_rdata_i,
   // Lines, and the 8 packed bytes of the present one that begin at a rank, a cycle after it
-  output logic          line_valid_o,
-  input  logic          line_ready_i,
-  output fetched_line_t line_o,
-  input  pos_t          line_rank_i,
+  output logic            line_valid_o,
+  input  logic            line_ready_i,
+  output fetched_line_t   line_o,
+  input  pos_t            line_rank_i,
   output logic [7:0][7:0] line_bytes_o
 );
 
@@ -55,40 +48,30 @@ module spcore_line_fetch
 
   localparam slot_t LastSlot = slot_t'(LineDepth - 1);
 
-  logic   fetch_q;      // words of a line are left to request
-  logic   fetch_end;    // its last word is granted
-  count_t held_q;       // slots in use
-  count_t complete_q;   // those whose bytes are all there
-
   // -------------------------------------------------------------------------------------------------------------------
   // Index entries
   // -------------------------------------------------------------------------------------------------------------------
+  logic        urgent_q;
+  logic        unit_open_q;   // entries of the unit are still to come
   logic        unit_take;
-  logic        walk_busy, entry_valid, entry_ready;
+  logic        entry_valid, entry_ready;
   line_entry_t entry;
   pe_unit_t    unit_q;
 
-  assign unit_ready_o = !walk_busy && !fetch_q;
+  assign unit_ready_o = !unit_open_q;
   assign unit_take    = unit_valid_i && unit_ready_o;
-  assign idx_urgent_o = starving_i;
 
   spcore_line_walk u_line_walk (
-    .clk_i,
-    .rst_ni,
-    .layer_i,
-    .derived_i,
-    .unit_valid_i (unit_take),
-    .unit_i,
-    .busy_o       (walk_busy),
-    .idx_req_o,
-    .idx_addr_o,
-    .idx_gnt_i,
-    .idx_rvalid_i,
-    .idx_rdata_i,
-    .entry_valid_o(entry_valid),
-    .entry_ready_i(entry_ready),
-    .entry_o      (entry)
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .unit_valid_i(unit_take), .unit_i,
+    .urgent_i(urgent_q), .idx_req_o, .idx_rsp_i, .idx_rdata_i,
+    .entry_valid_o(entry_valid), .entry_ready_i(entry_ready), .entry_o(entry)
   );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) urgent_q <= 1'b0;
+    else         urgent_q <= starving_i;
+  end
 
   always_ff @(posedge clk_i) begin
     if (unit_take) begin
@@ -98,132 +81,174 @@ module spcore_line_fetch
   end
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Which lines are kept, and which of their words
+  // Which lines are kept
   // -------------------------------------------------------------------------------------------------------------------
-  logic    channel_open_q;   // a line of the present channel was handed on
-  addr_t   wgt_addr_q;       // the present channel's
-  logic    any, keep, room, load;
-  bitmap_t bytes_needed, up_to_last;
-  word_t   word_first, word_last;
+  logic   channel_open_q;   // a line of the present channel was handed on
+  addr_t  wgt_addr_q;       // the present channel's
+  count_t held_q;           // slots in use
+  logic   bounds_valid_q;   // a line's first and last word are being worked out
+  logic   fetch_q;          // words of a line are left to request
+  logic   keep, room, load;
 
-  assign any         = entry.need != '0;
-  assign keep        = any || (entry.last_of_channel && (channel_open_q || entry.last_of_unit));
-  assign room        = held_q != count_t'(LineDepth) && (!fetch_q || fetch_end);
+  assign keep        = entry.any || (entry.last_of_channel && (channel_open_q || entry.last_of_unit));
+  assign room        = held_q != count_t'(LineDepth) && !(bounds_valid_q && fetch_q);
   assign entry_ready = !keep || room;
   assign load        = entry_valid && keep && room;
 
-  // The ranks of the first and last needed byte among the packed bytes, in words.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      unit_open_q    <= 1'b0;
+      channel_open_q <= 1'b0;
+      wgt_addr_q     <= '0;
+    end else if (unit_take) begin
+      unit_open_q <= 1'b1;
+      wgt_addr_q  <= unit_i.wgt_addr;
+    end else if (entry_valid && entry_ready) begin
+      unit_open_q    <= !entry.last_of_unit;
+      channel_open_q <= !entry.last_of_channel && (channel_open_q || entry.any);
+      if (entry.last_of_channel) wgt_addr_q <= wgt_addr_q + addr_t'(derived_i.rs);
+    end
+  end
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Which of their words: the ranks of the first and last needed byte among the packed bytes
+  // -------------------------------------------------------------------------------------------------------------------
+  slot_t   load_slot_q;                    // of the next line
+  bitmap_t needed, from_first, up_to_last;
+  bitmap_t below_first_q, below_last_q;    // non-zeros below the first and the last needed
+  addr_t   bounds_ptr_q;
+  slot_t   bounds_slot_q;
+  logic    fetch_start, fetch_end;
+  word_t   word_first, word_last;
+
+  assign fetch_start = bounds_valid_q && (!fetch_q || fetch_end);
+
   always_comb begin
-    bytes_needed = entry.bitmap & entry.need;
-    up_to_last   = bytes_needed;
-    word_first   = '0;
-    word_last    = '0;
+    needed     = entry.bitmap & entry.need;
+    from_first = needed;
+    up_to_last = needed;
     if (entry_valid) begin
+      for (int unsigned i = 0; i < PosW; i++) from_first |= from_first << (1 << i);
       for (int unsigned i = 0; i < PosW; i++) up_to_last |= up_to_last >> (1 << i);
-      word_first = word_t'($countones(entry.bitmap & ((bytes_needed & -bytes_needed) - bitmap_t'(1))) / WordBytes);
-      word_last  = word_t'(($countones(entry.bitmap & up_to_last) - 1) / WordBytes);
+    end
+  end
+
+  always_comb begin
+    word_first = '0;
+    word_last  = '0;
+    if (bounds_valid_q) begin
+      word_first = word_t'($countones(below_first_q) / WordBytes);
+      word_last  = word_t'($countones(below_last_q) / WordBytes);
     end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      channel_open_q <= 1'b0;
-      wgt_addr_q     <= '0;
-    end else if (unit_take) begin
-      wgt_addr_q <= unit_i.wgt_addr;
-    end else if (entry_valid && entry_ready) begin
-      channel_open_q <= !entry.last_of_channel && (channel_open_q || any);
-      if (entry.last_of_channel) wgt_addr_q <= wgt_addr_q + addr_t'(derived_i.rs);
+    if (!rst_ni)                  bounds_valid_q <= 1'b0;
+    else if (load && entry.words) bounds_valid_q <= 1'b1;
+    else if (fetch_start)         bounds_valid_q <= 1'b0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (load && entry.words) begin
+      below_first_q <= entry.bitmap & ~from_first;
+      below_last_q  <= entry.bitmap & (up_to_last >> 1);
+      bounds_ptr_q  <= entry.ptr;
+      bounds_slot_q <= load_slot_q;
     end
   end
 
   // -------------------------------------------------------------------------------------------------------------------
   // Words
   // -------------------------------------------------------------------------------------------------------------------
-  addr_t act_addr_q;
-  word_t word_q, word_last_q;
-  slot_t fetch_slot_q;        // of the words being requested
-  slot_t load_slot_q;         // of the next line
-  logic  has_words;
+  // Where a word goes that was requested.
+  typedef struct packed {
+    slot_t slot;
+    word_t word;
+    logic  last;   // of its line
+  } target_t;
 
-  assign has_words    = bytes_needed != '0;
-  assign fetch_end    = act_gnt_i && word_q == word_last_q;
-  assign act_req_o    = fetch_q;
-  assign act_urgent_o = starving_i;
-  assign act_addr_o   = act_addr_q;
+  addr_t   fetch_ptr_q;
+  word_t   word_q, word_last_q;
+  slot_t   fetch_slot_q;
+  target_t target, arrived;
+  logic    target_ready, word_take;
+
+  assign target    = '{slot: fetch_slot_q, word: word_q, last: word_q == word_last_q};
+  assign act_req_o = '{valid: fetch_q && target_ready, urgent: urgent_q, addr: fetch_ptr_q + addr_t'(word_q)};
+  assign word_take = act_req_o.valid && act_rsp_i.gnt;
+  assign fetch_end = word_take && target.last;
+
+  spcore_fifo #(
+    .Width($bits(target_t)), .Depth(4)
+  ) u_targets (
+    .clk_i, .rst_ni, .clear_i(1'b0),
+    .valid_i(word_take), .ready_o(target_ready), .data_i(target),
+    .valid_o(), .ready_i(act_rsp_i.rvalid), .data_o(arrived),
+    .level_o()
+  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      fetch_q      <= 1'b0;
-      act_addr_q   <= '0;
-      word_q       <= '0;
-      word_last_q  <= '0;
-      fetch_slot_q <= '0;
-    end else if (load && has_words) begin
-      fetch_q      <= 1'b1;
-      act_addr_q   <= entry.ptr + addr_t'(word_first);
+    if (!rst_ni)          fetch_q <= 1'b0;
+    else if (fetch_start) fetch_q <= 1'b1;
+    else if (fetch_end)   fetch_q <= 1'b0;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (fetch_start) begin
+      fetch_ptr_q  <= bounds_ptr_q;
       word_q       <= word_first;
       word_last_q  <= word_last;
-      fetch_slot_q <= load_slot_q;
-    end else if (fetch_q && act_gnt_i) begin
-      if (fetch_end) fetch_q <= 1'b0;
-      act_addr_q <= act_addr_q + addr_t'(1);
-      word_q     <= word_q + word_t'(1);
+      fetch_slot_q <= bounds_slot_q;
+    end else if (word_take) begin
+      word_q <= word_q + word_t'(1);
     end
   end
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Slots: lines in order; those that are complete may be handed on
+  // Slots: lines in order; the first is at the memory's output and handed on when its words are there
   // -------------------------------------------------------------------------------------------------------------------
-  fetched_line_t line_q [LineDepth];
-  slot_t         read_slot_q;
-  slot_t         arrive_slot_q;
-  word_t         arrive_word_q;
-  logic          last_word_q;      // it is its line's last
-  logic          no_word_q;        // a line that needs none was loaded in the previous cycle
-  logic          pop;
+  slot_t                read_slot_q;       // of the next line to be read
+  slot_t                line_slot_q;       // of the line at the output
+  count_t               waiting_q;         // lines that are not read yet
+  logic                 read_q;            // a line is at the output
+  logic [LineDepth-1:0] complete_q;        // by slot: no word is missing
+  logic                 read, pop;
 
-  assign pop = line_valid_o && line_ready_i;
+  assign line_valid_o = read_q && complete_q[line_slot_q];
+  assign pop          = line_valid_o && line_ready_i;
+  assign read         = waiting_q != '0 && (!read_q || pop);
+
+  spcore_mem_1r1w #(
+    .NumWords(LineDepth), .DataWidth($bits(fetched_line_t))
+  ) u_lines (
+    .clk_i,
+    .we_i(load), .waddr_i(load_slot_q),
+    .wdata_i({entry.bitmap, entry.need, entry.origin, entry.last_of_channel, entry.last_of_unit, wgt_addr_q, unit_q}),
+    .re_i(read), .raddr_i(read_slot_q), .rdata_o(line_o)
+  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      load_slot_q   <= '0;
-      read_slot_q   <= '0;
-      held_q        <= '0;
-      complete_q    <= '0;
-      arrive_slot_q <= '0;
-      arrive_word_q <= '0;
-      last_word_q   <= 1'b0;
-      no_word_q     <= 1'b0;
+      load_slot_q <= '0;
+      read_slot_q <= '0;
+      held_q      <= '0;
+      waiting_q   <= '0;
+      read_q      <= 1'b0;
+      complete_q  <= '0;
     end else begin
       if (load) load_slot_q <= load_slot_q == LastSlot ? '0 : load_slot_q + slot_t'(1);
-      if (pop)  read_slot_q <= read_slot_q == LastSlot ? '0 : read_slot_q + slot_t'(1);
-      held_q        <= held_q + count_t'(load) - count_t'(pop);
-      // A line without words completes as late as one with words would, so that completion keeps the order.
-      complete_q    <= complete_q + count_t'(last_word_q) + count_t'(no_word_q) - count_t'(pop);
-      last_word_q   <= fetch_q && fetch_end;
-      no_word_q     <= load && !has_words;
-      arrive_slot_q <= fetch_slot_q;
-      arrive_word_q <= word_q;
+      if (read) read_slot_q <= read_slot_q == LastSlot ? '0 : read_slot_q + slot_t'(1);
+      held_q    <= held_q + count_t'(load) - count_t'(pop);
+      waiting_q <= waiting_q + count_t'(load) - count_t'(read);
+      read_q    <= read || (read_q && !pop);
+      if (load)                               complete_q[load_slot_q]  <= !entry.words;
+      if (act_rsp_i.rvalid && arrived.last)   complete_q[arrived.slot] <= 1'b1;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (load) begin
-      line_q[load_slot_q] <= '{
-        bitmap:          entry.bitmap,
-        need:            entry.need,
-        origin:          entry.origin,
-        last_of_channel: entry.last_of_channel,
-        last_of_unit:    entry.last_of_unit,
-        wgt_addr:        wgt_addr_q,
-        unit:            unit_q
-      };
-    end
+    if (read) line_slot_q <= read_slot_q;
   end
-
-  assign line_valid_o = complete_q != '0;
-  assign line_o       = line_q[read_slot_q];
 
   // Bytes that begin in one word and may end in the next: even words in one memory, odd ones in the other.
   localparam int unsigned HalfW = $clog2(LineDepth * LineWords / 2);
@@ -242,11 +267,11 @@ module spcore_line_fetch
       .NumWords(LineDepth * LineWords / 2), .DataWidth(64)
     ) u_words (
       .clk_i,
-      .we_i   (act_rvalid_i && arrive_word_q[0] == 1'(odd)),
-      .waddr_i(HalfW'({arrive_slot_q, arrive_word_q[WordW-1:1]})),
+      .we_i   (act_rsp_i.rvalid && arrived.word[0] == 1'(odd)),
+      .waddr_i(HalfW'({arrived.slot, arrived.word[WordW-1:1]})),
       .wdata_i(act_rdata_i),
       .re_i   (line_valid_o),
-      .raddr_i(HalfW'({read_slot_q, row})),
+      .raddr_i(HalfW'({line_slot_q, row})),
       .rdata_o(half[odd])
     );
   end

@@ -21,6 +21,7 @@ module spcore_pass_generator
 
   input  layer_t               layer_i,
   input  derived_t             derived_i,
+  input  logic                 start_i,      // of a layer: the mask is built anew, so its cycles do not depend on others
 
   // regions, from region_loader
   input  logic                 region_valid_i,
@@ -109,6 +110,8 @@ module spcore_pass_generator
       build_half_q <= 1'b0;
       build_off_q  <= '0;
       last_base_q  <= '0;
+    end else if (start_i) begin
+      mask_valid_q <= 1'b0;
     end else if (mask_start) begin
       shape_q      <= shape;
       mask_valid_q <= 1'b0;

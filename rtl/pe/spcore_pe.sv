@@ -13,7 +13,7 @@ module spcore_pe
   parameter int unsigned NumLanes      = 16,
   parameter int unsigned RegionPos     = 512,  // positions of a region buffer
   parameter int unsigned NumRegions    = 4,
-  parameter int unsigned WgtQueueDepth = 4,    // weight vectors prefetched
+  parameter int unsigned WgtQueueDepth = 6,    // weight vectors prefetched
   localparam int unsigned VectorW      = NumLanes * $bits(weight_lane_t),
   localparam int unsigned NumBanks     = 4 * NumLanes,
   localparam int unsigned CountW       = $clog2(NumLanes + 1)
@@ -32,24 +32,15 @@ module spcore_pe
   input  unit_t                         unit_i,
   output logic                          free_o,       // no unit anywhere in the PE
 
-  // memories: grant in the cycle of the request, data in the next
-  output logic                          wgt_req_o,
-  output logic                          wgt_urgent_o,
-  output addr_t                         wgt_addr_o,
-  input  logic                          wgt_gnt_i,
-  input  logic                          wgt_rvalid_i,
-  input  logic [VectorW-1:0]            wgt_rdata_i,
-  output logic                          act_req_o,
-  output logic                          act_urgent_o,
-  output addr_t                         act_addr_o,
-  input  logic                          act_gnt_i,
-  input  logic                          act_rvalid_i,
+  // memories
+  output mem_req_t                      wgt_req_o,
+  input  mem_rsp_t                      wgt_rsp_i,
+  input  weight_lane_t [NumLanes-1:0]   wgt_rdata_i,
+  output mem_req_t                      act_req_o,
+  input  mem_rsp_t                      act_rsp_i,
   input  logic [63:0]                   act_rdata_i,
-  output logic                          idx_req_o,
-  output logic                          idx_urgent_o,
-  output addr_t                         idx_addr_o,
-  input  logic                          idx_gnt_i,
-  input  logic                          idx_rvalid_i,
+  output mem_req_t                      idx_req_o,
+  input  mem_rsp_t                      idx_rsp_i,
   input  index_entry_t                  idx_rdata_i,
 
   // drain: after the grant the rows follow, one a cycle, each with its values
@@ -78,8 +69,8 @@ module spcore_pe
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .starving_i(starving),
     .unit_valid_i, .unit_ready_o, .unit_i,
-    .idx_req_o, .idx_urgent_o, .idx_addr_o, .idx_gnt_i, .idx_rvalid_i, .idx_rdata_i,
-    .act_req_o, .act_urgent_o, .act_addr_o, .act_gnt_i, .act_rvalid_i, .act_rdata_i,
+    .idx_req_o, .idx_rsp_i, .idx_rdata_i,
+    .act_req_o, .act_rsp_i, .act_rdata_i,
     .line_valid_o(line_valid), .line_ready_i(line_ready), .line_o(line),
     .line_rank_i(line_rank), .line_bytes_o(line_bytes)
   );
@@ -111,7 +102,7 @@ module spcore_pe
   spcore_pass_generator #(
     .RegionPos(RegionPos)
   ) u_pass_generator (
-    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .clk_i, .rst_ni, .layer_i, .derived_i, .start_i(count_clear_i),
     .region_valid_i(region_valid), .region_ready_o(region_ready), .region_i(region),
     .region_bitmap_i(region_bitmap),
     .wgt_valid_o(wgt_addr_valid), .wgt_ready_i(wgt_addr_ready), .wgt_addr_o(wgt_addr),
@@ -120,16 +111,15 @@ module spcore_pe
 
   // ---- weights ----
 
-  logic               vector_valid, vector_ready, no_weight;
-  logic [VectorW-1:0] vector;
+  logic                        vector_valid, vector_ready, no_weight;
+  weight_lane_t [NumLanes-1:0] vector;
 
   spcore_weight_queue #(
     .NumLanes(NumLanes), .Depth(WgtQueueDepth)
   ) u_weight_queue (
     .clk_i, .rst_ni,
     .addr_valid_i(wgt_addr_valid), .addr_ready_o(wgt_addr_ready), .addr_i(wgt_addr),
-    .req_o(wgt_req_o), .urgent_o(wgt_urgent_o), .addr_o(wgt_addr_o), .gnt_i(wgt_gnt_i),
-    .rvalid_i(wgt_rvalid_i), .rdata_i(wgt_rdata_i),
+    .req_o(wgt_req_o), .rsp_i(wgt_rsp_i), .rdata_i(wgt_rdata_i),
     .waiting_i(no_weight),
     .valid_o(vector_valid), .ready_i(vector_ready), .vector_o(vector)
   );

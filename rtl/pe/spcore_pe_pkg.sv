@@ -16,6 +16,8 @@ package spcore_pe_pkg;
                                    // with skipping only the non-zeros
     addr_t       ptr;
     region_off_t origin;           // region offset of the line's bit 0, modulo 2^RegionW (it may lie outside)
+    logic        any;              // need is not 0
+    logic        words;            // nor is bitmap & need: bytes have to be read
     logic        last_of_channel;
     logic        last_of_unit;     // implies last_of_channel
   } line_entry_t;

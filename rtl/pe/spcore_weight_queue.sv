@@ -1,36 +1,32 @@
 // Prefetches weight vectors: takes the addresses of a PE's passes in order, requests them from the Weight Memory and
 // queues the vectors for the scanner.
 //
-// An address and its vector share one place of the queue, so no vector is ever requested without room for it.
-
+// A place is set aside for a vector when it is requested. It is free again when the vector is read into the memory's
+// output, where it waits for the scanner.
 module spcore_weight_queue
   import sparsecore_pkg::*;
 #(
   parameter int unsigned NumLanes = 16,
-  parameter int unsigned Depth    = 4,   // passes whose vectors are requested or held, at least 2
-  localparam int unsigned VectorW = NumLanes * $bits(weight_lane_t)
+  parameter int unsigned Depth    = 6   // vectors requested or held, at least 2
 ) (
-  input  logic               clk_i,
-  input  logic               rst_ni,
+  input  logic                        clk_i,
+  input  logic                        rst_ni,
 
   // addresses, from pass_generator
-  input  logic               addr_valid_i,
-  output logic               addr_ready_o,
-  input  addr_t              addr_i,
+  input  logic                        addr_valid_i,
+  output logic                        addr_ready_o,
+  input  addr_t                       addr_i,
 
-  // Weight Memory: grant in the cycle of the request, data one cycle later
-  output logic               req_o,
-  output logic               urgent_o,
-  output addr_t              addr_o,
-  input  logic               gnt_i,
-  input  logic               rvalid_i,
-  input  logic [VectorW-1:0] rdata_i,
+  // Weight Memory
+  output mem_req_t                    req_o,
+  input  mem_rsp_t                    rsp_i,
+  input  weight_lane_t [NumLanes-1:0] rdata_i,
 
   // vectors, to the scanner
-  input  logic               waiting_i,  // the scanner can do nothing before the next vector
-  output logic               valid_o,
-  input  logic               ready_i,
-  output logic [VectorW-1:0] vector_o
+  input  logic                        waiting_i,  // the scanner can do nothing before the next vector
+  output logic                        valid_o,
+  input  logic                        ready_i,
+  output weight_lane_t [NumLanes-1:0] vector_o
 );
 
   localparam int unsigned PtrW   = $clog2(Depth);
@@ -45,54 +41,73 @@ module spcore_weight_queue
 
   localparam ptr_t Last = ptr_t'(Depth - 1);
 
-  addr_t              addr_q   [Depth];
-  logic [VectorW-1:0] vector_q [Depth];
-  ptr_t               push_ptr_q, req_ptr_q, fill_ptr_q, pop_ptr_q;
-  level_t             used_q;       // places taken
-  level_t             requests_q;   // addresses not yet granted
-  level_t             filled_q;     // vectors held
-  logic               push, grant, pop;
+  // ---- requests ----
 
-  assign addr_ready_o = used_q != level_t'(Depth);
-  assign req_o        = requests_q != '0;
-  assign addr_o       = addr_q[req_ptr_q];
-  assign valid_o      = filled_q != '0;
-  assign vector_o     = vector_q[pop_ptr_q];
-  assign urgent_o     = waiting_i & ~valid_o;
+  level_t used_q;     // places taken
+  logic   room_q;     // one is left
+  level_t used_next;
+  logic   urgent_q;
+  logic   addr_valid, request, read;
+  addr_t  addr;
 
-  assign push  = addr_valid_i & addr_ready_o;
-  assign grant = req_o & gnt_i;
-  assign pop   = valid_o & ready_i;
+  spcore_fifo #(
+    .Width($bits(addr_t)), .Depth(2)
+  ) u_addresses (
+    .clk_i, .rst_ni, .clear_i(1'b0),
+    .valid_i(addr_valid_i), .ready_o(addr_ready_o), .data_i(addr_i),
+    .valid_o(addr_valid), .ready_i(room_q & rsp_i.gnt), .data_o(addr),
+    .level_o()
+  );
+
+  assign req_o     = '{valid: addr_valid & room_q, urgent: urgent_q, addr: addr};
+  assign request   = req_o.valid & rsp_i.gnt;
+  assign used_next = used_q + level_t'(request) - level_t'(read);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      push_ptr_q <= '0;
-      req_ptr_q  <= '0;
-      fill_ptr_q <= '0;
-      pop_ptr_q  <= '0;
-      used_q     <= '0;
-      requests_q <= '0;
-      filled_q   <= '0;
+      used_q   <= '0;
+      room_q   <= 1'b1;
+      urgent_q <= 1'b0;
     end else begin
-      if (push)     push_ptr_q <= push_ptr_q == Last ? '0 : push_ptr_q + 1'b1;
-      if (grant)    req_ptr_q  <= req_ptr_q == Last ? '0 : req_ptr_q + 1'b1;
-      if (rvalid_i) fill_ptr_q <= fill_ptr_q == Last ? '0 : fill_ptr_q + 1'b1;
-      if (pop)      pop_ptr_q  <= pop_ptr_q == Last ? '0 : pop_ptr_q + 1'b1;
-      used_q     <= used_q + level_t'(push) - level_t'(pop);
-      requests_q <= requests_q + level_t'(push) - level_t'(grant);
-      filled_q   <= filled_q + level_t'(rvalid_i) - level_t'(pop);
+      used_q   <= used_next;
+      room_q   <= used_next != level_t'(Depth);
+      urgent_q <= waiting_i & ~valid_o;
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (push)     addr_q[push_ptr_q]   <= addr_i;
-    if (rvalid_i) vector_q[fill_ptr_q] <= rdata_i;
+  // ---- vectors ----
+
+  ptr_t   fill_ptr_q, read_ptr_q;
+  level_t filled_q;   // vectors in places
+
+  assign read = filled_q != '0 && (!valid_o || ready_i);
+
+  spcore_mem_1r1w #(
+    .NumWords(Depth), .DataWidth(NumLanes * $bits(weight_lane_t))
+  ) u_vectors (
+    .clk_i,
+    .we_i(rsp_i.rvalid), .waddr_i(fill_ptr_q), .wdata_i(rdata_i),
+    .re_i(read), .raddr_i(read_ptr_q), .rdata_o(vector_o)
+  );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      fill_ptr_q <= '0;
+      read_ptr_q <= '0;
+      filled_q   <= '0;
+      valid_o    <= 1'b0;
+    end else begin
+      if (rsp_i.rvalid) fill_ptr_q <= fill_ptr_q == Last ? '0 : fill_ptr_q + 1'b1;
+      if (read)         read_ptr_q <= read_ptr_q == Last ? '0 : read_ptr_q + 1'b1;
+      filled_q <= filled_q + level_t'(rsp_i.rvalid) - level_t'(read);
+      valid_o  <= read | (valid_o & ~ready_i);
+    end
   end
 
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.
   always_ff @(posedge clk_i) begin
-    if (rst_ni && $time != 0 && rvalid_i && used_q == filled_q + requests_q) $error("%m: a vector came that was not requested");
+    if (rst_ni && $time != 0 && rsp_i.rvalid && used_q == filled_q) $error("%m: a vector came that was not requested");
   end
 `endif
 

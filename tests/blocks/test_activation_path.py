@@ -9,6 +9,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
+from tests.blocks.memory_port import MemoryPort
 from tests.blocks.windows import (
     Case,
     expected_regions,
@@ -41,18 +42,14 @@ class Bench:
             dut.derived_i,
             dut.unit_valid_i,
             dut.unit_i,
-            dut.idx_gnt_i,
-            dut.idx_rvalid_i,
-            dut.idx_rdata_i,
-            dut.act_gnt_i,
-            dut.act_rvalid_i,
-            dut.act_rdata_i,
             dut.region_ready_i,
             dut.byte_buf_i,
             dut.byte_off_i,
             dut.release_i,
         ):
             port.value = 0
+        self.idx = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
+        self.act = MemoryPort(dut.act_req_o, dut.act_rsp_i, dut.act_rdata_i, self.gen)
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
         dut.rst_ni.value = 1
@@ -68,16 +65,12 @@ class Bench:
         }
         waiting, held = deque(units), deque()
         regions = deque(region for unit in units for region in expected_regions(case, unit))
-        idx_data = act_data = None
+        index = {at: ENTRY.pack({"bitmap": line.bitmap, "ptr": line.ptr}) for at, line in case.lines.items()}
         cycles = 0
         while waiting or regions or held:
             dut.unit_valid_i.value, dut.unit_i.value = int(bool(waiting)), UNIT.pack(waiting[0]) if waiting else 0
-            idx_gnt = bool(dut.idx_req_o.value) and gen.random() < grant
-            act_gnt = bool(dut.act_req_o.value) and gen.random() < grant
-            dut.idx_gnt_i.value, dut.act_gnt_i.value = int(idx_gnt), int(act_gnt)
-            dut.idx_rvalid_i.value, dut.act_rvalid_i.value = int(idx_data is not None), int(act_data is not None)
-            dut.idx_rdata_i.value, dut.act_rdata_i.value = idx_data or 0, act_data or 0
-            idx_data = act_data = None
+            self.idx.drive(grant)
+            self.act.drive(grant)
             dut.region_ready_i.value = int(gen.random() < consume)
             release = bool(held) and gen.random() < consume
             dut.release_i.value = int(release)
@@ -91,11 +84,8 @@ class Bench:
             cycles += 1
             if dut.unit_valid_i.value and dut.unit_ready_o.value:
                 waiting.popleft()
-            if idx_gnt:
-                stored = case.lines[int(dut.idx_addr_o.value)]
-                idx_data = ENTRY.pack({"bitmap": stored.bitmap, "ptr": stored.ptr})
-            if act_gnt:
-                act_data = words[int(dut.act_addr_o.value)]
+            self.idx.sample(index.__getitem__)
+            self.act.sample(words.__getitem__)
             if dut.region_valid_o.value and dut.region_ready_i.value:
                 found, want = REGION.unpack(dut.region_o.value), regions.popleft()
                 assert all(found[key] == want[key] for key in ("empty", "last_of_unit", "wgt_addr", "unit"))

@@ -1,45 +1,107 @@
-"""banked_mem: data of every grant, multicast, order of service, direct port, fairness."""
+"""banked_mem: every cycle against a model of queues, groups and banks; order of a requester, multicast, fairness."""
 
 import os
+from collections import deque
 
 import cocotb
-import numpy as np
 import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.memory_port import LATENCY
 from verif.runner import run_block
 from verif.seed import rng
+from verif.structs import struct
 
-ADDR_W = 24
+REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
+QUEUE = 2  # requests of a requester that wait
+
+
+def first_after(last: int, candidates: list[int], size: int) -> int:
+    """Round robin: the candidate that follows `last`."""
+    return min(candidates, key=lambda i: (i - last - 1) % size)
+
+
+class Model:
+    """What the memory does in a cycle, from what it held before."""
+
+    def __init__(self, requesters: int, group: int, banks: int) -> None:
+        self.requesters, self.group, self.banks = requesters, group, banks
+        self.groups = max(2, -(-requesters // group))
+        self.words: dict[int, int] = {}
+        self.queues = [deque() for _ in range(requesters)]
+        self.urgent: set[int] = set()
+        self.offers: list[tuple[int, set[int]] | None] = [None] * self.groups
+        self.answers: dict[int, int | None] = {}  # of this cycle: requester -> word (None: never written)
+        self.restart()
+
+    def restart(self) -> None:
+        """The round robins begin anew."""
+        self.last_of_group = [self.group - 1] * self.groups
+        self.last_of_bank = [self.groups - 1] * self.banks
+
+    def _serve(self, blocked: set[int]) -> tuple[set[int], int]:
+        """Groups whose offers are taken, and the number of banks that serve."""
+        taken, reads = set(), 0
+        for bank in set(range(self.banks)) - blocked:
+            asking = [g for g, offer in enumerate(self.offers) if offer and offer[0] % self.banks == bank]
+            if asking:
+                urgent = [g for g in asking if self.offers[g][1] & self.urgent]
+                winner = first_after(self.last_of_bank[bank], urgent or asking, self.groups)
+                self.last_of_bank[bank] = winner
+                taken |= {g for g in asking if self.offers[g][0] == self.offers[winner][0]}
+                reads += 1
+        return taken, reads
+
+    def _next_offer(self, group: int) -> tuple[int, set[int]] | None:
+        first = group * self.group
+        asking = [i for i in range(first, min(first + self.group, self.requesters)) if self.queues[i]]
+        if not asking:
+            return None
+        urgent = [i for i in asking if i in self.urgent]
+        winner = first_after(self.last_of_group[group], [i - first for i in urgent or asking], self.group)
+        self.last_of_group[group] = winner
+        address = self.queues[first + winner][0]
+        members = {i for i in asking if self.queues[i][0] == address}
+        for i in members:
+            self.queues[i].popleft()
+        return address, members
+
+    def cycle(self, requests: dict[int, int], urgent: set[int], direct: dict, start: bool) -> tuple[set[int], int, int]:
+        """Requesters whose request is accepted, banks that serve and requesters served beyond the first of each."""
+        accepted = {i for i in requests if len(self.queues[i]) < QUEUE}
+        taken, reads = self._serve(set(direct))
+        self.answers = {i: self.words.get(self.offers[g][0]) for g in taken for i in self.offers[g][1]}
+        for g in range(self.groups):
+            if g in taken or not self.offers[g]:
+                self.offers[g] = self._next_offer(g)
+        for i in accepted:
+            self.queues[i].append(requests[i])
+        for bank, (row, word) in direct.items():
+            if word is not None:
+                self.words[row * self.banks + bank] = word
+        self.urgent = urgent
+        if start:
+            self.restart()
+        return accepted, reads, len(self.answers) - reads
 
 
 class Bench:
-    """Drives one cycle at a time and checks it against a model of the banks and of the order of service."""
+    """Drives one cycle at a time and checks it against the model."""
 
     def __init__(self, dut) -> None:
         self.dut = dut
-        self.requesters, self.banks, self.depth, self.width = (
-            int(os.environ[name]) for name in ("NumReq", "Banks", "Depth", "Width")
+        self.requesters, self.group, self.banks, self.depth, self.width = (
+            int(os.environ[name]) for name in ("NumReq", "GroupSize", "Banks", "Depth", "Width")
         )
-        self.memory: list[int | None] = [None] * (self.banks * self.depth)
-        self.last = [self.requesters - 1] * self.banks  # requester served last
-        self.granted: dict[int, int | None] = {}  # last cycle: requester -> word (None: never written)
+        self.model = Model(self.requesters, self.group, self.banks)
         self.direct: dict[int, int | None] = {}  # last cycle: bank -> word read
+        self.counts = deque([(0, 0)] * 2)
 
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (
-            dut.start_i,
-            dut.req_i,
-            dut.urgent_i,
-            dut.addr_i,
-            dut.dir_en_i,
-            dut.dir_we_i,
-            dut.dir_addr_i,
-            dut.dir_wdata_i,
-        ):
+        for port in (dut.start_i, dut.req_i, dut.dir_en_i, dut.dir_we_i, dut.dir_addr_i, dut.dir_wdata_i):
             port.value = 0
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
@@ -47,56 +109,44 @@ class Bench:
         dut.rst_ni.value = 1
 
     async def cycle(
-        self, requests: dict[int, tuple[int, bool]], direct: dict[int, tuple[int, int | None]], start: bool = False
+        self, requests: dict[int, int], urgent: set[int] = frozenset(), direct: dict | None = None, start: bool = False
     ) -> set[int]:
-        """`requests`: requester -> (address, urgent); `direct`: bank -> (row, word to write or None to read).
+        """`requests`: requester -> address; `direct`: bank -> (row, word to write or None to read).
 
-        Returns who was granted.
+        Returns who got a word.
         """
-        dut = self.dut
+        dut, direct = self.dut, direct or {}
         dut.start_i.value = start
-        dut.req_i.value = sum(1 << i for i in requests)
-        dut.urgent_i.value = sum(urgent << i for i, (_, urgent) in requests.items())
-        dut.addr_i.value = sum(address << (ADDR_W * i) for i, (address, _) in requests.items())
+        dut.req_i.value = sum(
+            REQ.pack({"valid": i in requests, "urgent": i in urgent, "addr": requests.get(i, 0)}) << (REQ.width * i)
+            for i in {*requests, *urgent}
+        )
         row_w = (self.depth - 1).bit_length()
         dut.dir_en_i.value = sum(1 << b for b in direct)
         dut.dir_we_i.value = sum((word is not None) << b for b, (_, word) in direct.items())
         dut.dir_addr_i.value = sum(row << (row_w * b) for b, (row, _) in direct.items())
         dut.dir_wdata_i.value = sum((word or 0) << (self.width * b) for b, (_, word) in direct.items())
         await RisingEdge(dut.clk_i)
-        grants = int(dut.gnt_o.value)
-        reads, hits = int(dut.reads_o.value), int(dut.hits_o.value)
-        self.check_data()
+        answers = self.model.answers
+        self.check_words(answers)
+        read = {b: self.model.words.get(row * self.banks + b) for b, (row, word) in direct.items() if word is None}
+        accepted, *counts = self.model.cycle(requests, set(urgent), direct, start)
+        responses = int(dut.rsp_o.value)
+        gnt = {i for i in requests if RSP.unpack(responses >> (RSP.width * i) & (2**RSP.width - 1))["gnt"]}
+        assert gnt == accepted
+        self.counts.append(tuple(counts))
+        assert (int(dut.reads_o.value), int(dut.hits_o.value)) == self.counts.popleft()
+        self.direct = read
         await FallingEdge(dut.clk_i)
-        winners = self.winners(requests, direct)
-        if start:
-            self.last = [self.requesters - 1] * self.banks
-        want = {i for i, (address, _) in requests.items() if winners.get(address % self.banks) == address}
-        assert grants == sum(1 << i for i in want)
-        assert reads == len(winners) and hits == len(want) - len(winners)
-        self.granted = {i: self.memory[requests[i][0]] for i in want}
-        self.direct = {b: self.memory[row * self.banks + b] for b, (row, word) in direct.items() if word is None}
-        for bank, (row, word) in direct.items():
-            if word is not None:
-                self.memory[row * self.banks + bank] = word
-        return want
+        self.accepted = accepted
+        return set(answers)
 
-    def winners(self, requests, direct) -> dict[int, int]:
-        """bank -> address served this cycle."""
-        found = {}
-        for bank in range(self.banks):
-            asking = {i: urgent for i, (address, urgent) in requests.items() if address % self.banks == bank}
-            if asking and bank not in direct:
-                first = (self.last[bank] + 1) % self.requesters
-                winner = min(asking, key=lambda i: (not asking[i], (i - first) % self.requesters))
-                self.last[bank] = winner
-                found[bank] = requests[winner][0]
-        return found
-
-    def check_data(self) -> None:
+    def check_words(self, answers: dict[int, int | None]) -> None:
         dut = self.dut
-        assert dut.rvalid_o.value == sum(1 << i for i in self.granted)
-        for port, words in ((dut.rdata_o, self.granted), (dut.dir_rdata_o, self.direct)):
+        responses = int(dut.rsp_o.value)
+        rvalid = {i for i in range(self.requesters) if responses >> (RSP.width * i) & 1}
+        assert rvalid == set(answers)
+        for port, words in ((dut.rdata_o, answers), (dut.dir_rdata_o, self.direct)):
             known = {i: word for i, word in words.items() if word is not None}
             if known:
                 value = port.value
@@ -109,12 +159,18 @@ class Bench:
         for row in range(self.depth):
             words = gen.integers(0, 2**32, (self.banks, -(-self.width // 32)))
             values = [int.from_bytes(word.astype("<u4").tobytes(), "little") % 2**self.width for word in words]
-            await self.cycle({}, {b: (row, value) for b, value in enumerate(values)})
+            await self.cycle({}, direct={b: (row, value) for b, value in enumerate(values)})
+
+    async def drain(self) -> None:
+        """Until nothing is under way."""
+        for _ in range(LATENCY + QUEUE * self.requesters + 2):
+            await self.cycle({})
+        assert not any(self.model.queues) and not any(self.model.offers), "requests are left"
 
 
 @cocotb.test()
 async def random_traffic(dut):
-    """Requests that stand until granted, few and many, spread or not, direct accesses and starts between."""
+    """Requests that stand until accepted, few and many, on many or few addresses, direct accesses, starts."""
     bench, gen = Bench(dut), rng()
     await bench.start()
     await bench.fill(gen)
@@ -122,49 +178,74 @@ async def random_traffic(dut):
     for rate in (0.02, 0.3, 1.0):
         for addresses in (3, size):
             for direct_rate in (0.0, 0.3):
-                pending: dict[int, tuple[int, bool]] = {}
+                pending: dict[int, int] = {}
+                answered = 0
                 for _ in range(120):
                     for i in range(bench.requesters):
                         if i not in pending and gen.random() < rate:
-                            pending[i] = int(gen.integers(addresses)) * size // addresses, bool(gen.random() < 0.3)
+                            pending[i] = int(gen.integers(addresses)) * size // addresses
+                    urgent = {i for i in range(bench.requesters) if gen.random() < 0.3}
                     direct = {}
                     for b in range(bench.banks):
                         if gen.random() < direct_rate:
                             word = int(gen.integers(2 ** min(32, bench.width)))
                             direct[b] = int(gen.integers(bench.depth)), word if gen.random() < 0.5 else None
-                    for i in await bench.cycle(pending, direct, gen.random() < 0.05):
+                    answered += len(await bench.cycle(pending, urgent, direct, gen.random() < 0.05))
+                    for i in bench.accepted:
                         del pending[i]
+                await bench.drain()
+                assert answered > 0
+
+
+@cocotb.test()
+async def latency(dut):
+    """A word comes LATENCY cycles after its request where nobody else asks."""
+    bench, gen = Bench(dut), rng()
+    await bench.start()
+    await bench.fill(gen)
+    for i in range(bench.requesters):
+        came = [await bench.cycle({i: 1} if cycle == 0 else {}) for cycle in range(LATENCY + 2)]
+        assert came == [{i} if cycle == LATENCY else set() for cycle in range(LATENCY + 2)]
 
 
 @cocotb.test()
 async def multicast(dut):
-    """All who ask for one address are served by one access, all of the time."""
+    """All who ask for one address are served by one access; one requester alone gets a word a cycle."""
     bench, gen = Bench(dut), rng()
     await bench.start()
     await bench.fill(gen)
-    for address in range(min(20, bench.banks * bench.depth)):
-        assert len(await bench.cycle(dict.fromkeys(range(bench.requesters), (address, False)), {})) == bench.requesters
+    everyone = range(bench.requesters)
+    size = bench.banks * bench.depth
+    for address in range(min(20, size)):
+        came = await bench.cycle(dict.fromkeys(everyone, address))
+        assert bench.accepted == set(everyone) and (address < LATENCY or came == set(everyone))
+    await bench.drain()
+    for cycle in range(30):
+        came = await bench.cycle({0: cycle % size})
+        assert bench.accepted == {0} and (cycle < LATENCY or came == {0})
 
 
 @cocotb.test()
 async def nobody_starves(dut):
-    """All ask one bank for different words, for ever: each is served once every NumReq cycles; urgent ones share it."""
+    """All ask one bank for different words, for ever: everyone is served; while some are urgent, only they are."""
     bench, gen = Bench(dut), rng()
     await bench.start()
     await bench.fill(gen)
-    requests = {i: (i % bench.depth * bench.banks, False) for i in range(min(bench.requesters, bench.depth))}
-    served = np.zeros(bench.requesters, int)
-    for _ in range(4 * len(requests)):
-        for i in await bench.cycle(requests, {}):
-            served[i] += 1
-    assert (served[: len(requests)] == 4).all()
-    urgent = [1, 2, len(requests) - 1]
-    requests = {i: (address, i in urgent) for i, (address, _) in requests.items()}
-    served[:] = 0
-    for _ in range(30):
-        for i in await bench.cycle(requests, {}):
-            served[i] += 1
-    assert (served[urgent] == 10).all() and served.sum() == 30
+    requests = {i: i % bench.depth * bench.banks for i in range(min(bench.requesters, bench.depth))}
+    served = dict.fromkeys(requests, 0)
+    for cycle in range(5 * len(requests) + 10):
+        for i in await bench.cycle(requests):
+            served[i] += cycle >= 10
+    assert sum(served.values()) == 5 * len(requests), "a word a cycle from the bank"
+    assert all(3 <= count <= 12 for count in served.values()), served
+    await bench.drain()
+    urgent = [1, len(requests) - 1]
+    served = dict.fromkeys(requests, 0)
+    for cycle in range(40):
+        for i in await bench.cycle(requests, set(urgent)):
+            served[i] += cycle >= 10
+    # An offer that was made before a member's turn holds its group up once.
+    assert sum(served[i] for i in urgent) >= 28, served
 
 
 @cocotb.test()
@@ -173,26 +254,27 @@ async def direct_port_first(dut):
     bench, gen = Bench(dut), rng()
     await bench.start()
     await bench.fill(gen)
-    requests = {0: (0, True), 1: (1, False)}
-    assert await bench.cycle(requests, {0: (1, None)}) == {1}
-    assert await bench.cycle(requests, {0: (0, 1), 1: (0, 0)}) == set()
-    assert await bench.cycle(requests, {}) == {0, 1}
-    assert bench.granted == {0: 1, 1: 0}
-    await bench.cycle({}, {})
+    other = bench.requesters - 1
+    await bench.cycle({0: 0, other: 1})
+    came = [await bench.cycle({}, direct={0: (1, None)}) for _ in range(6)]
+    assert came == ([set()] * 2 + [{other}] + [set()] * 3 if other >= bench.group else [set()] * 6)
+    came = [await bench.cycle({}) for _ in range(4)]
+    assert set().union(*came) == ({0} if other >= bench.group else {0, other})
 
 
 @pytest.mark.parametrize(
-    "sim, requesters, banks, depth, width",
+    "sim, requesters, group, banks, depth, width",
     [
-        ("verilator", 64, 8, 30, 192),
-        ("verilator", 4, 8, 16, 88),
-        ("verilator", 5, 2, 7, 1),
-        ("verilator", 16, 16, 24, 64),
-        ("icarus", 4, 8, 12, 48),
+        ("verilator", 64, 4, 8, 30, 192),
+        ("verilator", 4, 1, 8, 16, 88),
+        ("verilator", 5, 2, 2, 7, 1),
+        ("verilator", 16, 4, 16, 24, 64),
+        ("icarus", 4, 2, 8, 12, 48),
     ],
 )
-def test_banked_mem(sim, requesters, banks, depth, width):
-    run_block("spcore_banked_mem", {"NumReq": requesters, "Banks": banks, "Depth": depth, "Width": width}, sim=sim)
+def test_banked_mem(sim, requesters, group, banks, depth, width):
+    sizes = {"NumReq": requesters, "GroupSize": group, "Banks": banks, "Depth": depth, "Width": width}
+    run_block("spcore_banked_mem", sizes, sim=sim)
 
 
 def test_parameter_check():

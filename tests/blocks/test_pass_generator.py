@@ -102,6 +102,7 @@ async def start(dut) -> None:
     for name in (
         "layer_i",
         "derived_i",
+        "start_i",
         "region_valid_i",
         "region_i",
         "region_bitmap_i",

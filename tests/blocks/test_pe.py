@@ -13,6 +13,7 @@ from models.config import Config, load_config
 from models.km import MODES
 from models.lines import LineShape
 from models.tiling import Cut
+from tests.blocks.memory_port import MemoryPort
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
 from verif.runner import run_block
 from verif.seed import rng
@@ -35,7 +36,10 @@ class Bench:
     def __init__(self, dut, gen):
         self.dut, self.gen = dut, gen
         self.memories = {name: {} for name in ("wgt", "act", "idx")}
-        self.pending = dict.fromkeys(self.memories)
+        self.ports = {
+            name: MemoryPort(*(getattr(dut, f"{name}_{port}") for port in ("req_o", "rsp_i", "rdata_i")), gen)
+            for name in self.memories
+        }
         self.grant_rate = self.drain_rate = 1.0
         self.states: list[int] = []
         self.macs = 0
@@ -62,19 +66,14 @@ class Bench:
             "drain_gnt_i",
         ):
             self.port(name).value = 0
-        for memory in self.memories:
-            for signal in ("gnt_i", "rvalid_i", "rdata_i"):
-                self.port(f"{memory}_{signal}").value = 0
         self.dut.count_clear_i.value = 0
         await self.reset()
 
     async def reset(self) -> None:
         self.dut.rst_ni.value = 0
         self.dut.unit_valid_i.value = 0
-        for memory in self.memories:
-            self.pending[memory] = None
-            self.port(f"{memory}_gnt_i").value = 0
-            self.port(f"{memory}_rvalid_i").value = 0
+        for port in self.ports.values():
+            port.reset()
         self.granted, self.rows, self.drains = None, [], []
         await FallingEdge(self.dut.clk_i)
         self.dut.rst_ni.value = 1
@@ -82,19 +81,15 @@ class Bench:
     async def cycle(self) -> bool:
         """One clock cycle, from falling edge to falling edge; True if a unit was accepted."""
         dut = self.dut
-        for name, address in self.pending.items():
-            self.port(f"{name}_rvalid_i").value = address is not None
-            if address is not None:
-                self.port(f"{name}_rdata_i").value = self.memories[name][address]
+        for port in self.ports.values():
+            port.drive(self.grant_rate)
         await Timer(1, "ns")
-        for name in self.memories:
-            grant = self.port(f"{name}_req_o").value and self.gen.random() < self.grant_rate
-            self.port(f"{name}_gnt_i").value = bool(grant)
-            self.pending[name] = int(self.port(f"{name}_addr_o").value) if grant else None
         request = REQUEST.unpack(dut.drain_req_o.value)
         grant = request["valid"] and self.gen.random() < self.drain_rate
         dut.drain_gnt_i.value = bool(grant)
         await RisingEdge(dut.clk_i)
+        for name, port in self.ports.items():
+            port.sample(self.memories[name].__getitem__)
         accepted = bool(dut.unit_valid_i.value and dut.unit_ready_o.value)
         self.states.append(int(dut.state_o.value))
         self.macs += int(dut.macs_o.value)

@@ -12,6 +12,9 @@ from tests.blocks.streams import STALLS, line_sink, reset, set_stalls
 from verif.env.streams import Packet
 from verif.runner import run_block
 from verif.seed import rng
+from verif.structs import struct
+
+REQ, RSP = struct("line_read_req_t"), struct("line_read_rsp_t")
 
 
 class Bench:
@@ -27,10 +30,7 @@ class Bench:
             start_i=0,
             idx_base_i=0,
             lines_i=0,
-            lr_ready_i=0,
-            lr_rvalid_i=0,
-            lr_bitmap_i=0,
-            lr_bytes_i=0,
+            lr_rsp_i=0,
         )
         self.ready, self.latency = None, (1, 1)
         self.lines: dict[int, tuple[int, bytes]] = {}
@@ -43,19 +43,20 @@ class Bench:
         dut, now, answers = self.dut, 0, deque()
         while True:
             await FallingEdge(dut.clk_i)
-            dut.lr_ready_i.value = int(self.ready is None or not next(self.ready))
-            dut.lr_rvalid_i.value = int(bool(answers) and answers[0][0] <= now)
-            if answers and answers[0][0] <= now:
+            taken, answer = self.ready is None or not next(self.ready), bool(answers) and answers[0][0] <= now
+            if answer:
                 bitmap, packed = answers.popleft()[1]
-                dut.lr_bitmap_i.value, dut.lr_bytes_i.value = bitmap, int.from_bytes(packed, "little")
             else:
-                dut.lr_bitmap_i.value = dut.lr_bytes_i.value = int(self.gen.integers(2**63))
+                bitmap, packed = int(self.gen.integers(2**63)), self.gen.bytes(64)
+            dut.lr_rsp_i.value = RSP.pack(
+                {"gnt": taken, "rvalid": answer, "bitmap": bitmap, "bytes": int.from_bytes(packed, "little")}
+            )
             await RisingEdge(dut.clk_i)
             now += 1
             if not dut.rst_ni.value:
                 answers.clear()
-            elif dut.lr_valid_o.value and dut.lr_ready_i.value:
-                address = int(dut.lr_idx_addr_o.value)
+            elif taken and (request := REQ.unpack(dut.lr_req_o.value))["valid"]:
+                address = request["idx_addr"]
                 self.reads.append(address)
                 due = now + int(self.gen.integers(self.latency[0], self.latency[1] + 1)) - 1
                 answers.append((max(due, answers[-1][0] + 1 if answers else 0), self.lines[address]))
@@ -107,7 +108,8 @@ class Bench:
             assert cycles < limit, "the transfer does not end"
         for _ in range(6):
             await FallingEdge(self.dut.clk_i)
-            assert self.dut.busy_o.value == 0 and self.dut.m_axis_tvalid.value == 0 and self.dut.lr_valid_o.value == 0
+            assert self.dut.busy_o.value == 0 and self.dut.m_axis_tvalid.value == 0
+            assert REQ.unpack(self.dut.lr_req_o.value)["valid"] == 0
         assert self.reads == list(range(base, base + len(lines)))
         assert self.done == [self.beats], "done comes once, with the last beat"
         assert self.sink.count() == len(lines)
@@ -143,9 +145,9 @@ async def every_population(dut):
 
 @cocotb.test()
 async def full_rate(dut):
-    """A beat every cycle at the store's latency of 4, full and empty lines alike."""
+    """A beat every cycle at the store's latency of 5, full and empty lines alike."""
     bench = await Bench(dut).start()
-    bench.latency = (4, 4)
+    bench.latency = (5, 5)
     for density in (0, 1):
         cycles = await bench.transfer([bench.line(density) for _ in range(60)])
         assert cycles <= bench.beats + 8, f"{cycles} cycles for {bench.beats} beats"

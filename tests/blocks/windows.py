@@ -201,7 +201,8 @@ def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
         line = (y // layer["line_h"], x // layer["line_w"])
         need_of[line] = need_of.get(line, 0) | 1 << (y % layer["line_h"] * layer["line_w"] + x % layer["line_w"])
     if not need_of:
-        return [], [{"bitmap": 0, "need": 0, "ptr": 0, "origin": 0, "last_of_channel": 1, "last_of_unit": 1}]
+        mark = dict.fromkeys(("bitmap", "need", "ptr", "origin", "any", "words"), 0)
+        return [], [mark | {"last_of_channel": 1, "last_of_unit": 1}]
 
     first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // derived["rs"]
     addresses, entries = [], []
@@ -217,14 +218,17 @@ def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
             offset = (
                 (line_y * layer["line_h"] - unit["win_y"]) * derived["win_w"] + line_x * layer["line_w"] - unit["win_x"]
             )
+            need = need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1)
             last_of_channel = (line_y, line_x) == max(need_of)
             addresses.append(address)
             entries.append(
                 {
                     "bitmap": stored.bitmap,
-                    "need": need_of[line_y, line_x] & (stored.bitmap if layer["skip"] else -1),
+                    "need": need,
                     "ptr": stored.ptr,
                     "origin": offset % 512,
+                    "any": int(need != 0),
+                    "words": int(need & stored.bitmap != 0),
                     "last_of_channel": int(last_of_channel),
                     "last_of_unit": int(last_of_channel and channel == unit["channels"] - 1),
                 }

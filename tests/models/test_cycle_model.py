@@ -61,7 +61,7 @@ def test_one_processing_element_by_hand(rng):
         _, found = predict(config, layer, Cut(LineShape(8, 8), LineShape(8, 8)))
         assert found.busy == channels * (8 * 3 - 2) ** 2
         assert 0 < found.cycles - found.busy < 120
-        assert found.no_weight == 0
+        assert found.no_weight <= 3  # until the first vector is there
 
 
 def test_dense_baseline_is_near_its_ideal(rng):
