@@ -23,7 +23,9 @@ REGION = 2  # last group to the pass generator
 SEGMENT = 3  # pass generated to its first emission
 VECTOR = 3  # weight vector read to its pass's first emission
 FLUSH = 2  # last emission to the drain request
-GRANT = 3  # drain granted to its first row
+CHOICE = 5  # drain request to its grant, by a streaming processor that waits for one
+LOOKUP = 2  # more of it when the layer is split
+GRANT = 5  # drain granted to its first row, also behind the last row of the one before
 AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 15  # last values of a slot read to its last line written
 
@@ -137,34 +139,47 @@ class _Output:
         self.splits = d.splits
         self.pes = config.NumPe
         self.last_pe = 0  # round robin
+        self.group_pes = -(-config.NumPe // 8)  # PEs of a group of the drain network
         self.slots = [config.NumStage] * config.NumSp  # free ones
         self.sp_of_job, self.units_left = {}, {}
-        self.port_free = self.writer_free = 0
+        self.port_free = [0] * config.NumSp  # when it can take a drain
+        self.port_group = [-1] * config.NumSp  # where the present one comes from
+        self.writer_free = 0
         self.sp_free = [0] * config.NumSp
         self.done, self.oldest = set(), 0
 
-    def choose(self, waiting: list[_Pe]) -> _Pe | None:
-        """Who drains next: units of a job with a slot first; the last slot is for the oldest job."""
-        free = sum(self.slots)
-        candidates = [pe for pe in waiting if pe.draining.job in self.sp_of_job]
-        if not candidates and free:
-            anyone = free > 1 or self.splits == 1 or self.oldest in self.sp_of_job
-            candidates = [pe for pe in waiting if anyone or pe.draining.job == self.oldest]
-        return min(candidates, key=lambda pe: (pe.number - self.last_pe - 1) % self.pes, default=None)
+    def choose(self, waiting: list[_Pe], time: int) -> tuple[_Pe, int] | None:
+        """Who drains next, and to which streaming processor: units of a job with a slot first; the last slot is for the
+        oldest job. A group of PEs has one drain at a time."""
+        idle = [sp for sp, free in enumerate(self.port_free) if free <= time]
+        taken = {self.port_group[sp] for sp in range(len(self.slots)) if sp not in idle}
+        waiting = [pe for pe in waiting if pe.number // self.group_pes not in taken]
+        if not idle or not waiting:
+            return None
+        found = [pe for pe in waiting if self.sp_of_job.get(pe.draining.job) in idle]
+        opened = max(idle, key=lambda sp: self.slots[sp])
+        if not found and self.slots[opened]:
+            anyone = sum(self.slots) > 1 or self.splits == 1 or self.oldest in self.sp_of_job
+            found = [
+                pe
+                for pe in waiting
+                if pe.draining.job not in self.sp_of_job and (anyone or pe.draining.job == self.oldest)
+            ]
+        pe = min(found, key=lambda pe: (pe.number - self.last_pe - 1) % self.pes, default=None)
+        return (pe, self.sp_of_job.get(pe.draining.job, opened)) if pe else None
 
-    def drain(self, pe: _Pe, time: int) -> tuple[int, int | None]:
+    def drain(self, pe: _Pe, sp: int, time: int) -> tuple[int, int | None]:
         """End of a unit's drain, and when its slot is read if this was the job's last unit."""
         unit = pe.draining
         self.last_pe = pe.number
         if unit.job not in self.sp_of_job:
-            sp = max(range(len(self.slots)), key=lambda i: self.slots[i])
             self.slots[sp] -= 1
             self.sp_of_job[unit.job], self.units_left[unit.job] = sp, self.splits
-        self.port_free = end = time + GRANT + self.rows[unit.tile]
+        self.port_free[sp] = end = time + GRANT + self.rows[unit.tile]
+        self.port_group[sp] = pe.number // self.group_pes
         self.units_left[unit.job] -= 1
         if self.units_left[unit.job]:
             return end, None
-        sp = self.sp_of_job[unit.job]
         lines = self.channels[unit.chunk]
         start = max(self.sp_free[sp], end)
         self.writer_free = max(self.writer_free, start) + lines
@@ -199,7 +214,6 @@ class _Simulation:
         self.live = (work.load > 0).tolist()
         self.load = work.load.tolist()
         self.emissions = work.emissions.tolist()
-        self.repeat = int(d.tile_h * d.tile_w == 1)  # a position is not emitted in two cycles running
         self.reads = [(fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches]
         self.end = self.no_weight = self.no_activation = self.drained = 0
 
@@ -347,7 +361,7 @@ class _Simulation:
         self._next_pass(pe)
 
     def _scan(self, pe, ready, vector, n, release, end):
-        start = max(pe.scan_end + self.repeat, ready, vector)
+        start = max(pe.scan_end, ready, vector)
         no_weight = min(start - pe.scan_end, max(0, vector - max(ready, pe.scan_end)))
         self.no_weight += no_weight
         self.no_activation += start - pe.scan_end - no_weight
@@ -359,7 +373,7 @@ class _Simulation:
             self._load(pe)
         if end is not None:
             pe.draining = end
-            self._at(pe.scan_end + FLUSH, self._request_drain, pe)
+            self._at(pe.scan_end + FLUSH + CHOICE + (LOOKUP if self.output.splits > 1 else 0), self._request_drain, pe)
 
     # Output stage
 
@@ -377,14 +391,13 @@ class _Simulation:
         self._grant(time, None)
 
     def _grant(self, time, _):
-        if time < self.output.port_free or not self.waiting:
+        choice = self.output.choose(self.waiting, time)
+        if choice is None:
             return
-        pe = self.output.choose(self.waiting)
-        if pe is None:
-            return
+        pe, sp = choice
         self.waiting.remove(pe)
         unit = pe.draining
-        end, read = self.output.drain(pe, time)
+        end, read = self.output.drain(pe, sp, time)
         self._at(end, self._grant, None)
         if read is not None:
             self._at(read, self._free, unit.job)
@@ -395,6 +408,7 @@ class _Simulation:
         while pe.prefetched and not pe.draining:
             self._scan(pe, *pe.prefetched.popleft())
         self._next_pass(pe)
+        self._grant(time, None)
 
     def run(self) -> Cycles:
         for pe in self.pes:

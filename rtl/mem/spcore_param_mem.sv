@@ -1,5 +1,6 @@
 // Parameter Memory: requantisation parameters by output channel. One write port, and one read port for each streaming
-// processor; data a cycle after the read.
+// processor, which has a copy of its own; data a cycle after the read. An entry that is read while it is written comes out
+// as anything.
 module spcore_param_mem
   import sparsecore_pkg::*;
 #(
@@ -19,13 +20,13 @@ module spcore_param_mem
   output param_t [NumRead-1:0] rdata_o
 );
 
-  logic [$bits(param_t)-1:0] mem_q [Depth];
-
-  always_ff @(posedge clk_i) begin
-    if (we_i) mem_q[waddr_i[EntryW-1:0]] <= wdata_i;
-    for (int unsigned i = 0; i < NumRead; i++) begin
-      if (re_i[i]) rdata_o[i] <= mem_q[raddr_i[i][EntryW-1:0]];
-    end
+  for (genvar i = 0; i < NumRead; i++) begin : gen_copy
+    spcore_mem_1r1w #(
+      .NumWords(Depth), .DataWidth($bits(param_t))
+    ) u_copy (
+      .clk_i, .we_i, .waddr_i(waddr_i[EntryW-1:0]), .wdata_i,
+      .re_i(re_i[i]), .raddr_i(raddr_i[i][EntryW-1:0]), .rdata_o(rdata_o[i])
+    );
   end
 
 endmodule

@@ -1,9 +1,17 @@
-// Chooses the PE that hands over its accumulators, and the staging slot they go to. One PE at a time.
+// Chooses the PEs that hand over their accumulators, one at a time for each streaming processor, and the staging slots
+// they go to.
 //
-// A job binds a slot when its first unit is granted and keeps it until the slot is freed. Units of jobs that have a slot
-// go first, round robin. With splits, other units may wait for a slot while theirs is all that a job misses, so a job
-// may take the last free slot only if it is the oldest open one, or that one has its slot: then the oldest job can
-// always finish, and with it every job in turn. Without splits a slot always becomes free by itself.
+// A job binds a slot when its first unit is chosen and keeps it until the slot is freed; all its units go to that slot.
+// A streaming processor's choice prefers units of jobs that have one of its slots, round robin. Other units open a slot
+// of a streaming processor that has no drain, else of the one with most free slots. With splits, other units may wait for a slot while theirs is all that
+// a job misses, so a job may take the last free slot of all only if it is the oldest open one, or that one has its slot:
+// then the oldest job can always finish, and with it every job in turn. Without splits a slot always becomes free by
+// itself.
+//
+// Choosing takes some cycles, for one streaming processor at a time and while the PE chosen before sends its rows. The
+// network from the PEs is shared up to its groups of GroupPes: two drains are never in one group. What is known of a
+// waiting PE (its job's slot, whether its job is the oldest) is kept for each PE: a new request is looked up once in the
+// table of slots, and a job that binds a slot is told to all.
 
 module spcore_drain_arbiter
   import sparsecore_pkg::*;
@@ -12,108 +20,234 @@ module spcore_drain_arbiter
   parameter int unsigned NumPe    = 64,
   parameter int unsigned NumSp    = 2,
   parameter int unsigned NumStage = 4,  // slots of a streaming processor
-  localparam int unsigned NumSlots = NumSp * NumStage,
-  localparam int unsigned PeW      = $clog2(NumPe),
-  localparam int unsigned SlotW    = $clog2(NumSlots),
-  localparam int unsigned CountW   = $clog2(NumSlots + 1)
+  localparam int unsigned GroupPes  = group_pes(NumPe),
+  localparam int unsigned NumGroups = (NumPe + GroupPes - 1) / GroupPes
 ) (
-  input  logic                      clk_i,
-  input  logic                      rst_ni,
-  input  logic                      start_i,       // of a layer
-  input  npos_t                     tile_w_i,      // columns of a full tile
-  input  dim_t                      splits_i,      // units of a job
-  input  job_t                      oldest_job_i,
+  input  logic                              clk_i,
+  input  logic                              rst_ni,
+  input  logic                              start_i,       // of a layer
+  input  layer_t                            layer_i,
+  input  job_t                              oldest_job_i,
 
-  input  logic        [NumPe-1:0]   req_i,
-  input  drain_info_t [NumPe-1:0]   info_i,
-  output logic        [NumPe-1:0]   gnt_o,
+  input  drain_req_t [NumPe-1:0]            req_i,
+  output logic       [NumPe-1:0]            gnt_o,
 
-  // the drain that was granted last
-  output logic [PeW-1:0]            pe_o,
-  output logic [SlotW-1:0]          slot_o,
-  output logic                      add_o,         // not the job's first unit
-  output logic                      complete_o,    // the job's last unit
-  input  logic                      last_i,        // its last row is here
+  // the drain network
+  output logic       [NumGroups-1:0]                node_en_o,
+  output logic       [NumGroups-1:0][GroupPes-1:0]  node_sel_o,   // the PE of a group that was granted last
+  input  drain_row_t [NumGroups-1:0]                row_i,        // behind the nodes
 
-  output slot_info_t [NumSlots-1:0] slot_info_o,   // the mask from the end of the job's drains
-  input  logic       [NumSlots-1:0] slot_free_i
+  // by streaming processor: the drain under way, until its last row is behind the node
+  output logic [NumSp-1:0][NumGroups-1:0]   group_o,       // where it comes from
+  output logic [NumSp-1:0][NumStage-1:0]    slot_o,        // where it goes to
+  output logic [NumSp-1:0]                  add_o,         // not the job's first unit
+  output logic [NumSp-1:0]                  complete_o,    // the job's last unit
+
+  output logic [NumSp-1:0][NumStage-1:0]    info_we_o,     // pulse, some cycles after a job has bound its slot
+  output slot_info_t                        info_o,
+  input  logic [NumSp-1:0][NumStage-1:0]    slot_free_i
 );
 
-  logic [NumSlots-1:0]  bound_q;
-  job_t [NumSlots-1:0]  job_q;
-  dim_t [NumSlots-1:0]  units_q;     // granted, of the slot's job
-  logic                 active_q;    // a drain is under way
-  logic                 pick, take;
+  localparam int unsigned NumSlots  = NumSp * NumStage;
+  localparam int unsigned SlotW     = $clog2(NumSlots);
+  localparam int unsigned CountW    = $clog2(NumSlots + 1);
+  localparam int unsigned PortW     = NumSp > 1 ? $clog2(NumSp) : 1;
+  localparam int unsigned NumWays   = NumGroups * GroupPes;  // NumPe, or a few more that never ask
 
-  // ---- which PE ----
+  typedef logic [SlotW-1:0]   slot_t;
+  typedef logic [CountW-1:0]  count_t;
+  typedef logic [NumWays-1:0] pes_t;
 
-  logic [NumPe-1:0]  known, opening, candidates, choice;
-  logic [PeW-1:0]    pe;
-  logic [CountW-1:0] num_free;
-  logic              oldest_bound;
+  typedef enum logic [1:0] {
+    StPick,     // who is chosen for port_q
+    StInfo,     // its unit
+    StBind,     // its slot
+    StTell      // all PEs whose jobs have bound a slot
+  } state_e;
 
-  assign pick = (!active_q || last_i) && |req_i;
+  state_e             state_q, state_d;
+  logic [PortW-1:0]   port_q;       // the streaming processor that is chosen for
+  // verilator lint_off UNUSEDSIGNAL
+  drain_info_t        info_q;       // of the PE that was chosen; without split
+  drain_req_t [NumWays-1:0] req;
+  // verilator lint_on UNUSEDSIGNAL
 
   always_comb begin
-    num_free     = '0;
-    oldest_bound = 1'b0;
-    known        = '0;
-    opening      = '0;
-    if (pick) begin
-      for (int unsigned s = 0; s < NumSlots; s++) begin
-        if (!bound_q[s])                       num_free     = num_free + 1'b1;
-        else if (job_q[s] == oldest_job_i) oldest_bound = 1'b1;
+    req = '0;
+    for (int unsigned i = 0; i < NumPe; i++) req[i] = req_i[i];
+  end
+
+  // The lowest request, and all above the one that is given, in two steps over groups of eight.
+  function automatic pes_t above(input pes_t requests);
+    pes_t prefix;
+    above = '0;
+    for (int unsigned i = 0; i < NumWays; i += 8) begin
+      prefix[i] = 1'b0;
+      for (int unsigned j = 0; j < i; j++) prefix[i] |= requests[j];
+      for (int unsigned j = i; j < i + 8 && j < NumWays; j++) begin
+        above[j] = prefix[i];
+        for (int unsigned k = i; k < j; k++) above[j] |= requests[k];
       end
-      for (int unsigned i = 0; i < NumPe; i++) begin
-        if (req_i[i]) begin
-          for (int unsigned s = 0; s < NumSlots; s++) begin
-            if (bound_q[s] && job_q[s] == info_i[i].job) known[i] = 1'b1;
-          end
-          opening[i] = num_free > CountW'(1) || (num_free == CountW'(1)
-                       && (!info_i[i].split || oldest_bound || info_i[i].job == oldest_job_i));
+    end
+  endfunction
+
+  function automatic pes_t lowest(input pes_t requests);
+    return requests & ~above(requests);
+  endfunction
+
+  // ---- slots ----
+
+  logic [NumSlots-1:0] bound_q;
+  job_t [NumSlots-1:0] job_q;
+  dim_t [NumSlots-1:0] units_q;     // chosen, of the slot's job
+  logic                bind_open, bind_known;
+  slot_t               slot;        // of the unit in StBind
+  slot_t               known_slot_q;
+  logic                is_known_q;
+  dim_t                number;
+
+  always_comb begin
+    slot = known_slot_q;
+    if (!is_known_q) begin
+      for (int unsigned s = 0; s < NumSlots; s++) begin
+        if (!bound_q[s] && s / NumStage == 32'(port_q)) slot = slot_t'(s);
+      end
+    end
+  end
+
+  assign number = is_known_q ? units_q[slot] + 1'b1 : dim_t'(1);
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      bound_q <= '0;
+      job_q   <= '0;
+      units_q <= '0;
+    end else begin
+      bound_q <= bound_q & ~slot_free_i;
+      if (bind_open) begin
+        bound_q[slot] <= 1'b1;
+        job_q[slot]   <= info_q.job;
+      end
+      if (bind_open || bind_known) units_q[slot] <= number;
+    end
+  end
+
+  // Which streaming processors may open a slot: for any job, for the oldest alone. As of the cycle before: slots that
+  // became free since make no difference but delay.
+  logic [NumSp-1:0] next_valid_q;
+  logic [NumSp-1:0] open_any_q, open_oldest_q, defer_q;  // defer: to another one that has no choice yet
+  logic [NumSp-1:0] open_any_d, open_oldest_d, defer_d;
+
+  always_comb begin
+    automatic count_t [NumSp-1:0] num_free = '0;
+    automatic count_t             all_free = '0;
+    automatic logic               oldest_bound = 1'b0;
+    automatic logic   [NumSp-1:0] idle = '0;
+    for (int unsigned s = 0; s < NumSlots; s++) begin
+      if (!bound_q[s]) begin
+        num_free[s/NumStage] = num_free[s/NumStage] + 1'b1;
+        all_free             = all_free + 1'b1;
+      end else if (job_q[s] == oldest_job_i) begin
+        oldest_bound = 1'b1;
+      end
+    end
+    for (int unsigned p = 0; p < NumSp; p++) idle[p] = group_o[p] == '0 && !next_valid_q[p];
+    defer_d = '0;
+    for (int unsigned p = 0; p < NumSp; p++) begin
+      open_oldest_d[p] = num_free[p] != '0;
+      open_any_d[p]    = num_free[p] != '0 && (all_free > count_t'(1) || layer_i.splits == dim_t'(1) || oldest_bound);
+      for (int unsigned o = 0; o < NumSp; o++) begin
+        if (!next_valid_q[o] && num_free[o] != '0 && (idle[o] == idle[p] ? num_free[o] > num_free[p] : idle[o])) begin
+          defer_d[p] = 1'b1;
         end
       end
     end
   end
 
-  assign candidates = known != '0 ? known : opening;
-  assign take       = |candidates;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      open_any_q    <= '0;
+      open_oldest_q <= '0;
+      defer_q       <= '0;
+    end else begin
+      open_any_q    <= open_any_d;
+      open_oldest_q <= open_oldest_d;
+      defer_q       <= defer_d;
+    end
+  end
 
-  spcore_round_robin #(
-    .NumReq(NumPe)
-  ) u_round_robin (
-    .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(take), .choice_o(choice), .index_o(pe)
-  );
+  // ---- what is known of the PEs that ask ----
 
-  // ---- which slot: the job's, else one of the streaming processor with most free slots ----
+  pes_t                asks_q;     // a request, a cycle later
+  pes_t                seen_q;     // it is being looked up, or was
+  pes_t                ready_q;    // may be chosen
+  pes_t                known_q;    // its job has a slot
+  pes_t                oldest_q;   // its job is the oldest one
+  slot_t [NumWays-1:0] slot_of_q;
+  pes_t                new_q, lookup_q;
+  job_t                lookup_job_q, told_job_q;
+  logic                told_bind_q;
+  slot_t               told_slot_q;
+  pes_t                fresh, chosen_q;
+  logic                unsplit;
+  logic                lookup_known;
+  slot_t               lookup_slot;
 
-  // verilator lint_off UNUSEDSIGNAL
-  drain_info_t      info;   // without split
-  // verilator lint_on UNUSEDSIGNAL
-  logic [SlotW-1:0] slot;
+  // Without splits no job has a slot before its only unit is chosen.
+  assign unsplit = layer_i.splits == dim_t'(1);
+  assign fresh   = asks_q & ~seen_q;
 
   always_comb begin
-    logic [CountW-1:0] most, here;
-    info = '0;
-    slot = '0;
-    most = '0;
-    here = '0;
-    if (take) begin
-      info = info_i[pe];
-      if (known != '0) begin
-        for (int unsigned s = 0; s < NumSlots; s++) begin
-          if (bound_q[s] && job_q[s] == info.job) slot = SlotW'(s);
-        end
-      end else begin
-        for (int unsigned p = 0; p < NumSp; p++) begin
-          here = '0;
-          for (int unsigned s = p * NumStage; s < (p + 1) * NumStage; s++) begin
-            if (!bound_q[s]) here = here + 1'b1;
-          end
-          if (here > most) begin
-            most = here;
-            for (int unsigned s = p * NumStage; s < (p + 1) * NumStage; s++) begin
-              if (!bound_q[s]) slot = SlotW'(s);
+    lookup_known = 1'b0;
+    lookup_slot  = '0;
+    for (int unsigned s = 0; s < NumSlots; s++) begin
+      if (bound_q[s] && job_q[s] == lookup_job_q) begin
+        lookup_known = 1'b1;
+        lookup_slot |= slot_t'(s);
+      end
+    end
+  end
+
+  function automatic job_t job_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
+    job_of = '0;
+    for (int unsigned i = 0; i < NumWays; i++) job_of |= {$bits(job_t){which[i]}} & reqs[i].unit.job;
+  endfunction
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      asks_q       <= '0;
+      seen_q       <= '0;
+      ready_q      <= '0;
+      known_q      <= '0;
+      oldest_q     <= '0;
+      slot_of_q    <= '0;
+      new_q        <= '0;
+      lookup_q     <= '0;
+      lookup_job_q <= '0;
+    end else begin
+      for (int unsigned i = 0; i < NumWays; i++) asks_q[i] <= req[i].valid;
+      new_q        <= unsplit ? '0 : lowest(fresh);
+      lookup_q     <= new_q;
+      lookup_job_q <= job_of(new_q, req);
+      if (|asks_q || |seen_q) begin
+        seen_q  <= (seen_q | (unsplit ? fresh : lowest(fresh))) & asks_q;
+        ready_q <= (ready_q | (unsplit ? fresh : lookup_q)) & ~(state_q == StInfo ? chosen_q : '0) & asks_q;
+        for (int unsigned i = 0; i < NumWays; i++) begin
+          if (!asks_q[i]) begin
+            known_q[i]  <= 1'b0;
+            oldest_q[i] <= 1'b0;
+          end else begin
+            if (lookup_q[i] && lookup_known) begin
+              known_q[i]   <= 1'b1;
+              slot_of_q[i] <= lookup_slot;
+            end
+            if (req[i].unit.job == told_job_q) begin
+              if (told_bind_q) begin
+                known_q[i]   <= 1'b1;
+                slot_of_q[i] <= told_slot_q;
+              end else begin
+                oldest_q[i] <= 1'b1;
+              end
             end
           end
         end
@@ -121,67 +255,221 @@ module spcore_drain_arbiter
     end
   end
 
-  // ---- the drain under way ----
+  // The PEs hear which job binds a slot, else which one is the oldest.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      told_job_q  <= '0;
+      told_bind_q <= 1'b0;
+      told_slot_q <= '0;
+    end else begin
+      told_job_q  <= bind_open ? info_q.job : oldest_job_i;
+      told_bind_q <= bind_open;
+      told_slot_q <= slot;
+    end
+  end
+
+  // ---- the choice ----
+
+  pes_t  candidates, above_q, pool;
+  logic  are_known;
+  logic  info_busy;   // what the slot before holds is still being written
+  logic  tell;
+
+  logic [NumSp-1:0][NumWays-1:0]   next_pe_q;
+  logic [NumSp-1:0][NumGroups-1:0] next_group_q;
+  logic [NumSp-1:0][NumStage-1:0]  next_slot_q;
+  logic [NumSp-1:0]                next_add_q, next_complete_q;
+  logic [NumSp-1:0]                issue;
+
+  always_comb begin
+    automatic pes_t                 known = '0, open = '0;
+    automatic logic [NumGroups-1:0] taken = '0;
+    if (state_q == StPick && |ready_q && !next_valid_q[port_q]) begin
+      for (int unsigned p = 0; p < NumSp; p++) if (next_valid_q[p]) taken |= next_group_q[p];
+      for (int unsigned i = 0; i < NumWays; i++) begin
+        if (ready_q[i] && !taken[i/GroupPes]) begin
+          known[i] = known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(port_q);
+          open[i]  = !known_q[i] && !defer_q[port_q] && (open_any_q[port_q] || (open_oldest_q[port_q] && oldest_q[i]));
+        end
+      end
+    end
+    are_known  = known != '0;
+    candidates = are_known ? known : open;
+  end
+
+  assign pool       = (candidates & above_q) != '0 ? candidates & above_q : candidates;
+  assign bind_known = state_q == StBind && is_known_q;
+  assign bind_open  = state_q == StBind && !is_known_q;
+  assign tell       = bind_open;
+
+  always_comb begin
+    state_d = state_q;
+    unique case (state_q)
+      StPick:  if (candidates != '0) state_d = StInfo;
+      StInfo:  if (!info_busy) state_d = StBind;
+      StBind:  state_d = tell ? StTell : StPick;
+      default: state_d = StPick;
+    endcase
+  end
+
+  function automatic drain_info_t unit_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
+    unit_of = '0;
+    for (int unsigned i = 0; i < NumWays; i++) unit_of |= {$bits(drain_info_t){which[i]}} & reqs[i].unit;
+  endfunction
+
+  function automatic slot_t slot_of(input pes_t which, input slot_t [NumWays-1:0] slots);
+    slot_of = '0;
+    for (int unsigned i = 0; i < NumWays; i++) slot_of |= {SlotW{which[i]}} & slots[i];
+  endfunction
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      active_q   <= 1'b0;
-      gnt_o      <= '0;
-      pe_o       <= '0;
-      slot_o     <= '0;
-      add_o      <= 1'b0;
-      complete_o <= 1'b0;
-      bound_q    <= '0;
-      job_q      <= '0;
-      units_q    <= '0;
+      state_q      <= StPick;
+      port_q       <= '0;
+      above_q      <= '1;
+      is_known_q   <= 1'b0;
+      chosen_q     <= '0;
+      info_q       <= '0;
+      known_slot_q <= '0;
     end else begin
-      gnt_o   <= choice;
-      bound_q <= bound_q & ~slot_free_i;
-      if (take) begin
-        active_q      <= 1'b1;
-        pe_o          <= pe;
-        slot_o        <= slot;
-        add_o         <= known != '0;
-        complete_o    <= splits_i == ((known != '0) ? units_q[slot] + 1'b1 : dim_t'(1));
-        units_q[slot] <= (known != '0) ? units_q[slot] + 1'b1 : dim_t'(1);
-        bound_q[slot] <= 1'b1;
-        job_q[slot]   <= info.job;
-      end else if (last_i) begin
-        active_q <= 1'b0;
+      state_q <= state_d;
+      unique case (state_q)
+        StPick: begin
+          chosen_q   <= lowest(pool);
+          is_known_q <= are_known;
+        end
+        StInfo: begin
+          if (!info_busy) info_q <= unit_of(chosen_q, req);
+          known_slot_q <= slot_of(chosen_q, slot_of_q);
+          above_q      <= above(chosen_q);
+        end
+        default: ;
+      endcase
+      if (start_i)                port_q <= '0;
+      else if (state_d == StPick) port_q <= (32'(port_q) == NumSp - 1) ? '0 : port_q + 1'b1;
+      if (start_i) above_q <= '1;
+    end
+  end
+
+  // ---- the drains: chosen next, and under way ----
+
+  logic [NumSp-1:0]                last;
+  logic [NumSp-1:0][NumGroups-1:0] go;
+
+  always_comb begin
+    for (int unsigned p = 0; p < NumSp; p++) begin
+      last[p] = 1'b0;
+      for (int unsigned g = 0; g < NumGroups; g++) last[p] |= group_o[p][g] & row_i[g].valid & row_i[g].last;
+    end
+    for (int unsigned p = 0; p < NumSp; p++) begin
+      automatic logic [NumGroups-1:0] taken = '0;
+      for (int unsigned o = 0; o < NumSp; o++) if (o != p && !last[o]) taken |= group_o[o];
+      go[p] = '0;
+      if (next_valid_q[p] && (group_o[p] == '0 || last[p])) go[p] = next_group_q[p] & ~taken;
+      issue[p] = go[p] != '0;
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      next_valid_q    <= '0;
+      next_pe_q       <= '0;
+      next_group_q    <= '0;
+      next_slot_q     <= '0;
+      next_add_q      <= '0;
+      next_complete_q <= '0;
+    end else begin
+      next_valid_q <= next_valid_q & ~issue;
+      if (bind_open || bind_known) begin
+        for (int unsigned p = 0; p < NumSp; p++) begin
+          if (32'(port_q) == p) begin
+            next_valid_q[p]    <= 1'b1;
+            next_pe_q[p]       <= chosen_q;
+            for (int unsigned g = 0; g < NumGroups; g++) next_group_q[p][g] <= |chosen_q[g*GroupPes+:GroupPes];
+            for (int unsigned s = 0; s < NumStage; s++) next_slot_q[p][s] <= 32'(slot) == p * NumStage + s;
+            next_add_q[p]      <= is_known_q;
+            next_complete_q[p] <= number == layer_i.splits;
+          end
+        end
       end
     end
   end
 
-  // ---- what the slots hold ----
+  logic [NumWays-1:0] gnt_q;
+  assign gnt_o = gnt_q[NumPe-1:0];
 
-  npos_t   npos;
-  bitmap_t mask;
-  logic    mask_done;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      gnt_q      <= '0;
+      node_en_o  <= '0;
+      node_sel_o <= '0;
+      group_o    <= '0;
+      slot_o     <= '0;
+      add_o      <= '0;
+      complete_o <= '0;
+    end else begin
+      gnt_q <= '0;
+      for (int unsigned g = 0; g < NumGroups; g++) begin
+        if (row_i[g].valid && row_i[g].last) node_en_o[g] <= 1'b0;
+        for (int unsigned p = 0; p < NumSp; p++) begin
+          if (go[p][g]) begin
+            gnt_q[g*GroupPes+:GroupPes] <= next_pe_q[p][g*GroupPes+:GroupPes];
+            node_sel_o[g]               <= next_pe_q[p][g*GroupPes+:GroupPes];
+            node_en_o[g]                <= 1'b1;
+          end
+        end
+      end
+      for (int unsigned p = 0; p < NumSp; p++) begin
+        if (issue[p]) begin
+          group_o[p]    <= go[p];
+          slot_o[p]     <= next_slot_q[p];
+          add_o[p]      <= next_add_q[p];
+          complete_o[p] <= next_complete_q[p];
+        end else if (last[p]) begin
+          group_o[p] <= '0;
+        end
+      end
+    end
+  end
+
+  // ---- what a slot holds ----
+
+  logic                           start_q, calc_q;
+  logic [NumSp-1:0][NumStage-1:0] info_slot_q;
+  logic                           mask_done;
+  npos_t                          npos;
+  bitmap_t                        mask;
 
   spcore_tile_mask u_tile_mask (
-    .clk_i, .rst_ni, .start_i(take), .tile_h_i(info.tile_h), .tile_w_i(info.tile_w), .pitch_i(tile_w_i),
+    .clk_i, .rst_ni, .start_i(start_q), .tile_h_i(info_q.tile_h), .tile_w_i(info_q.tile_w), .pitch_i(layer_i.tile_w),
     .npos_o(npos), .mask_o(mask), .done_o(mask_done)
   );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      slot_info_o <= '0;
+      start_q     <= 1'b0;
+      calc_q      <= 1'b0;
+      info_slot_q <= '0;
+      info_we_o   <= '0;
     end else begin
-      if (take) begin
-        slot_info_o[slot].job      <= info.job;
-        slot_info_o[slot].chunk    <= info.chunk;
-        slot_info_o[slot].out_line <= info.out_line;
+      start_q   <= bind_open;
+      info_we_o <= '0;
+      if (bind_open) begin
+        for (int unsigned s = 0; s < NumSlots; s++) info_slot_q[s/NumStage][s%NumStage] <= 32'(slot) == s;
       end
-      if (last_i) begin
-        slot_info_o[slot_o].npos <= npos;
-        slot_info_o[slot_o].mask <= mask;
-        assert (mask_done) else $error("%m: a drain ended before the tile's mask was complete");
+      if (start_q) calc_q <= 1'b1;
+      else if (calc_q && mask_done) begin
+        calc_q    <= 1'b0;
+        info_we_o <= info_slot_q;
       end
     end
   end
 
-  if (NumPe < 2) begin : gen_check_num_pe
-    $error("%m: NumPe = %0d, expected at least 2", NumPe);
+  assign info_busy = start_q | calc_q | (|info_we_o);
+  assign info_o    = '{job: info_q.job, chunk: info_q.chunk, out_line: info_q.out_line, npos: npos, mask: mask};
+
+  if (NumPe < 2 || NumPe > 64) begin : gen_check_num_pe
+    $error("%m: NumPe = %0d, expected 2 to 64", NumPe);
   end
   if (NumSlots < 2) begin : gen_check_slots
     $error("%m: NumSp * NumStage = %0d, expected at least 2", NumSlots);

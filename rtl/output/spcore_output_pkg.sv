@@ -41,6 +41,11 @@ package spcore_output_pkg;
     line_bytes_t bytes;   // packed; those past the last non-zero are 0
   } packed_line_t;
 
+  // PEs of a group of the drain network: at most eight groups.
+  function automatic int unsigned group_pes(input int unsigned num_pe);
+    return (num_pe + 7) / 8;
+  endfunction
+
   // Bank bit that bit i of the row is sent to, with banks numbered by bank_w bits: 0, 1, 4, 5 .. bank_w-1, 2, 3.
   function automatic int unsigned skew_bit(input int unsigned i, input int unsigned bank_w);
     if (i < 2)          return i;

@@ -1,10 +1,10 @@
 // From the PEs' accumulators to output lines in the Activation and Index Memories (docs/architecture.md section 7,
 // steps 7 to 10).
 //
-//   PEs > drain_arbiter > staging slots (NumStage for each of NumSp) > streaming processors > line_writer
+//   PEs > a drain_node for each group > staging slots (NumStage for each of NumSp) > streaming processors > line_writer
 //
-// The rows of the PE that drains are permuted on their way into the slot, so that a streaming processor can read many
-// positions of a channel in a cycle (spcore_output_pkg).
+// For each streaming processor one PE drains at a time, as drain_arbiter chooses. Its rows are permuted on their way into
+// the slot, so that a streaming processor can read many positions of a channel in a cycle (spcore_output_pkg).
 
 module spcore_output_stage
   import sparsecore_pkg::*;
@@ -44,73 +44,43 @@ module spcore_output_stage
   output npos_t                                       line_bytes_o    // of that line
 );
 
-  localparam int unsigned NumSlots = NumSp * NumStage;
-  localparam int unsigned BankW    = $clog2(NumBanks);
+  localparam int unsigned GroupPes  = group_pes(NumPe);
+  localparam int unsigned NumGroups = (NumPe + GroupPes - 1) / GroupPes;
 
-  // ---- which PE into which slot ----
+  // ---- which PEs into which slots ----
 
-  logic [$clog2(NumPe)-1:0]    pe;
-  logic [$clog2(NumSlots)-1:0] slot;
-  logic                        add, complete, row_valid, row_last;
-  slot_info_t [NumSlots-1:0]   slot_info;
-  logic       [NumSlots-1:0]   slot_full, slot_take, slot_free, slot_read;
-
-  logic        [NumPe-1:0] drain_req;
-  drain_info_t [NumPe-1:0] drain_info;
-
-  always_comb begin
-    for (int unsigned i = 0; i < NumPe; i++) begin
-      drain_req[i]  = drain_req_i[i].valid;
-      drain_info[i] = drain_req_i[i].unit;
-    end
-  end
-
-  assign row_valid = drain_row_i[pe].valid;
-  assign row_last  = drain_row_i[pe].valid & drain_row_i[pe].last;
+  logic       [NumGroups-1:0]                             node_en;
+  logic       [NumGroups-1:0][GroupPes-1:0]               node_sel;
+  drain_row_t [NumGroups-1:0]                             node_row;
+  logic       [NumGroups-1:0][NumBanks-1:0][AccW-1:0]     node_data;
+  logic       [NumSp-1:0][NumGroups-1:0]                  group;
+  logic       [NumSp-1:0][NumStage-1:0]                   slot, info_we, slot_full, slot_take, slot_free, slot_read;
+  logic       [NumSp-1:0]                                 add, complete;
+  slot_info_t                                             info;
 
   spcore_drain_arbiter #(
     .NumPe(NumPe), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
-    .clk_i, .rst_ni, .start_i, .tile_w_i(layer_i.tile_w), .splits_i(layer_i.splits), .oldest_job_i,
-    .req_i(drain_req), .info_i(drain_info), .gnt_o(drain_gnt_o),
-    .pe_o(pe), .slot_o(slot), .add_o(add), .complete_o(complete), .last_i(row_last),
-    .slot_info_o(slot_info), .slot_free_i(slot_free)
+    .clk_i, .rst_ni, .start_i, .layer_i, .oldest_job_i,
+    .req_i(drain_req_i), .gnt_o(drain_gnt_o),
+    .node_en_o(node_en), .node_sel_o(node_sel), .row_i(node_row),
+    .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete),
+    .info_we_o(info_we), .info_o(info), .slot_free_i(slot_free)
   );
 
-  // ---- its rows ----
+  // ---- their rows, up to a node for each group ----
 
-  logic [NumBanks-1:0][AccW-1:0] row_data, swapped, fill_data_q;
-  row_t                          row, fill_row_q;
-  logic [NumSlots-1:0]           fill_valid_q;
-  logic                          fill_add_q, fill_end_q;
+  for (genvar g = 0; g < NumGroups; g++) begin : gen_node
+    localparam int unsigned First = g * GroupPes;
+    localparam int unsigned NumIn = NumPe - First < GroupPes ? NumPe - First : GroupPes;
 
-  always_comb begin
-    row      = '0;
-    row_data = '0;
-    if (row_valid) begin
-      row      = drain_row_i[pe].row;
-      row_data = drain_data_i[pe];
-    end
-  end
-
-  spcore_bank_swap #(
-    .NumBanks(NumBanks)
-  ) u_swap (
-    .en_i(row_valid), .by_i(skew(row, BankW)), .words_i(row_data), .words_o(swapped)
-  );
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) fill_valid_q <= '0;
-    else         fill_valid_q <= row_valid ? NumSlots'(1) << slot : '0;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (row_valid) begin
-      fill_row_q  <= row;
-      fill_add_q  <= add;
-      fill_end_q  <= row_last & complete;
-      fill_data_q <= swapped;
-    end
+    spcore_drain_node #(
+      .NumIn(NumIn), .NumBanks(NumBanks)
+    ) u_node (
+      .clk_i, .rst_ni, .en_i(node_en[g]), .sel_i(node_sel[g][NumIn-1:0]),
+      .row_i(drain_row_i[First+:NumIn]), .data_i(drain_data_i[First+:NumIn]),
+      .row_o(node_row[g]), .data_o(node_data[g])
+    );
   end
 
   // ---- slots and streaming processors ----
@@ -119,31 +89,25 @@ module spcore_output_stage
   packed_line_t [NumSp-1:0] line;
 
   for (genvar p = 0; p < NumSp; p++) begin : gen_sp
-    bank_t                                       select;
-    row_t                                        read_row, read_low;
-    logic [NumStage-1:0][NumBanks-1:0][AccW-1:0] words;
+    row_t [1:0]                    read_row;
+    logic [NumBanks-1:0][AccW-1:0] words;
 
-    for (genvar s = 0; s < NumStage; s++) begin : gen_slot
-      spcore_staging_buffer #(
-        .NumBanks(NumBanks)
-      ) u_staging_buffer (
-        .clk_i, .rst_ni,
-        .fill_valid_i(fill_valid_q[p*NumStage+s]), .fill_row_i(fill_row_q), .fill_add_i(fill_add_q),
-        .fill_end_i(fill_end_q), .fill_data_i(fill_data_q),
-        .full_o(slot_full[p*NumStage+s]), .take_i(slot_take[p*NumStage+s]),
-        .read_i(slot_read[p*NumStage+s]), .select_i(select), .row_i(read_row), .low_i(read_low),
-        .words_o(words[s])
-      );
-    end
+    spcore_staging_buffer #(
+      .NumGroups(NumGroups), .NumStage(NumStage), .NumBanks(NumBanks)
+    ) u_staging_buffer (
+      .clk_i, .rst_ni,
+      .group_i(group[p]), .slot_i(slot[p]), .add_i(add[p]), .complete_i(complete[p]),
+      .row_i(node_row), .data_i(node_data),
+      .full_o(slot_full[p]), .take_i(slot_take[p]),
+      .read_i(slot_read[p]), .read_row_i(read_row), .words_o(words)
+    );
 
     spcore_streaming_processor #(
       .NumLanes(NumLanes), .SpLanes(SpLanes), .NumStage(NumStage)
     ) u_streaming_processor (
       .clk_i, .rst_ni, .layer_i, .derived_i,
-      .full_i(slot_full[p*NumStage+:NumStage]), .info_i(slot_info[p*NumStage+:NumStage]),
-      .take_o(slot_take[p*NumStage+:NumStage]), .free_o(slot_free[p*NumStage+:NumStage]),
-      .read_o(slot_read[p*NumStage+:NumStage]), .select_o(select), .row_o(read_row), .low_o(read_low),
-      .words_i(words),
+      .full_i(slot_full[p]), .info_we_i(info_we[p]), .info_i(info), .take_o(slot_take[p]), .free_o(slot_free[p]),
+      .read_o(slot_read[p]), .read_row_o(read_row), .words_i(words),
       .par_re_o(par_re_o[p]), .par_addr_o(par_addr_o[p]), .par_i(par_i[p]),
       .line_valid_o(line_valid[p]), .line_ready_i(line_ready[p]), .line_o(line[p])
     );

@@ -19,14 +19,13 @@ module spcore_slot_reader
 
   // slots
   input  logic       [NumStage-1:0]                  full_i,
-  input  slot_info_t [NumStage-1:0]                  info_i,
+  input  logic       [NumStage-1:0]                  info_we_i,  // what a slot holds, some time after it is bound
+  input  slot_info_t                                 info_i,
   output logic       [NumStage-1:0]                  take_o,
   output logic       [NumStage-1:0]                  free_o,
   output logic       [NumStage-1:0]                  read_o,
-  output bank_t                                      select_o,
-  output row_t                                       row_o,
-  output row_t                                       low_o,
-  input  logic [NumStage-1:0][NumBanks-1:0][AccW-1:0] words_i,
+  output row_t       [1:0]                           read_row_o,
+  input  logic [NumBanks-1:0][AccW-1:0]              words_i,
 
   // Parameter Memory: data a cycle later, until the next read
   output logic                                       par_re_o,
@@ -50,7 +49,9 @@ module spcore_slot_reader
   // ---- walk over slots, channels and positions: one read a cycle ----
 
   logic   active_q, pend_q, issue, line_end, job_end, load;
-  stage_t stage_q, next_stage;
+  stage_t stage_q, next_stage, info_stage;
+  row_t   row, low;    // of position 0 of the beat; bits that differ within it
+  bank_t  select;      // bank of position 0
   bank_t  offset_q;    // channel in the chunk
   dim_t   channel_q;   // and in the layer
   beat_t  beat_q;
@@ -58,26 +59,50 @@ module spcore_slot_reader
   addr_t  par_addr_q;
   dim_t   next_channel;
 
+  // ---- what the slots hold ----
+
+  logic       [NumStage-1:0] known_q;   // it is written
+  logic       [NumStage-1:0] ready;     // slots that can be read
+  // verilator lint_off UNUSEDSIGNAL
+  slot_info_t                next_info, info_q;   // of the next slot, of the present one: its chunk is in channel_q
+  // verilator lint_on UNUSEDSIGNAL
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) known_q <= '0;
+    else         known_q <= (known_q | info_we_i) & ~take_o;
+  end
+
+  assign ready = full_i & known_q;
+
+  spcore_regfile #(
+    .NumWords(NumStage > 1 ? NumStage : 2), .DataWidth($bits(slot_info_t))
+  ) u_info (
+    .clk_i, .we_i(|info_we_i), .waddr_i(info_stage), .wdata_i(info_i), .raddr_i(next_stage), .rdata_o(next_info)
+  );
+
   assign pos        = pos_t'(32'(beat_q) * SpLanes);
   assign issue      = active_q & (~pend_q | ready_i);
-  assign line_end   = 32'(pos) + SpLanes >= 32'(info_i[stage_q].npos);
+  assign line_end   = 32'(pos) + SpLanes >= 32'(info_q.npos);
   assign job_end    = line_end & (dim_t'(offset_q) + 1'b1 == derived_i.chunk_k || channel_q + 1'b1 == layer_i.out_k);
-  assign load       = (~active_q | (issue & job_end)) & |full_i;
+  assign load       = (~active_q | (issue & job_end)) & |ready;
 
   // The next full slot, behind the present one.
   always_comb begin
+    info_stage = '0;
+    for (int unsigned n = 0; n < NumStage; n++) if (info_we_i[n]) info_stage |= stage_t'(n);
     next_stage = stage_q;
     for (int unsigned n = NumStage; n > 0; n--) begin
-      if (full_i[(32'(stage_q) + n) % NumStage]) next_stage = stage_t'((32'(stage_q) + n) % NumStage);
+      if (ready[(32'(stage_q) + n) % NumStage]) next_stage = stage_t'((32'(stage_q) + n) % NumStage);
     end
   end
 
-  assign next_channel = info_i[next_stage].chunk << (LogL + 32'(derived_i.ratio));
+  assign next_channel = next_info.chunk << (LogL + 32'(derived_i.ratio));
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       active_q   <= 1'b0;
       stage_q    <= '0;
+      info_q     <= '0;
       offset_q   <= '0;
       channel_q  <= '0;
       beat_q     <= '0;
@@ -85,6 +110,7 @@ module spcore_slot_reader
     end else if (load) begin
       active_q   <= 1'b1;
       stage_q    <= next_stage;
+      info_q     <= next_info;
       offset_q   <= '0;
       channel_q  <= next_channel;
       beat_q     <= '0;
@@ -104,9 +130,10 @@ module spcore_slot_reader
 
   assign take_o     = load ? NumStage'(1) << next_stage : '0;
   assign read_o     = issue ? NumStage'(1) << stage_q : '0;
-  assign select_o   = acc_bank(offset_q, '0, derived_i.ratio) ^ skew(row_o, BankW);
-  assign row_o      = acc_row(pos, derived_i.ratio);
-  assign low_o      = acc_row(pos_t'(SpLanes - 1), derived_i.ratio);
+  assign row        = acc_row(pos, derived_i.ratio);
+  assign low        = acc_row(pos_t'(SpLanes - 1), derived_i.ratio);
+  assign select     = acc_bank(offset_q, '0, derived_i.ratio) ^ skew(row, BankW);
+  assign read_row_o = {row | (~unskew(select, BankW) & low), row | (unskew(select, BankW) & low)};
   assign par_re_o   = issue;
   assign par_addr_o = par_addr_q;
 
@@ -129,11 +156,11 @@ module spcore_slot_reader
 
   always_ff @(posedge clk_i) begin
     if (issue) begin
-      pend_select_q  <= select_o;
-      tag_o.job      <= info_i[stage_q].job;
+      pend_select_q  <= select;
+      tag_o.job      <= info_q.job;
       tag_o.channel  <= channel_q;
-      tag_o.out_line <= info_i[stage_q].out_line;
-      tag_o.mask     <= info_i[stage_q].mask;
+      tag_o.out_line <= info_q.out_line;
+      tag_o.mask     <= info_q.mask;
       tag_o.line_end <= line_end;
       tag_o.job_end  <= job_end;
     end
@@ -142,7 +169,7 @@ module spcore_slot_reader
   spcore_bank_swap #(
     .NumBanks(NumBanks)
   ) u_swap (
-    .en_i(pend_q), .by_i(pend_select_q), .words_i(words_i[pend_stage_q]), .words_o(words)
+    .en_i(pend_q), .by_i(pend_select_q), .words_i, .words_o(words)
   );
 
   // The words of position 0 of the beat and channel 0 now lead; here is where those of the other positions are.

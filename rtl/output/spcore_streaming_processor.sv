@@ -20,14 +20,13 @@ module spcore_streaming_processor
   input  derived_t                                    derived_i,
 
   input  logic       [NumStage-1:0]                   full_i,
-  input  slot_info_t [NumStage-1:0]                   info_i,
+  input  logic       [NumStage-1:0]                   info_we_i,
+  input  slot_info_t                                  info_i,
   output logic       [NumStage-1:0]                   take_o,
   output logic       [NumStage-1:0]                   free_o,
   output logic       [NumStage-1:0]                   read_o,
-  output bank_t                                       select_o,
-  output row_t                                        row_o,
-  output row_t                                        low_o,
-  input  logic [NumStage-1:0][NumBanks-1:0][AccW-1:0] words_i,
+  output row_t       [1:0]                            read_row_o,
+  input  logic [NumBanks-1:0][AccW-1:0]               words_i,
 
   output logic                                        par_re_o,
   output addr_t                                       par_addr_o,
@@ -48,7 +47,7 @@ module spcore_streaming_processor
     .NumLanes(NumLanes), .SpLanes(SpLanes), .NumStage(NumStage)
   ) u_slot_reader (
     .clk_i, .rst_ni, .layer_i, .derived_i,
-    .full_i, .info_i, .take_o, .free_o, .read_o, .select_o, .row_o, .low_o, .words_i,
+    .full_i, .info_we_i, .info_i, .take_o, .free_o, .read_o, .read_row_o, .words_i,
     .par_re_o, .par_addr_o, .par_i,
     .valid_o(acc_valid), .ready_i(acc_ready), .acc_o(acc), .par_o(par), .tag_o(acc_tag)
   );

@@ -30,10 +30,12 @@ class SlotBench:
         self.banks = 4 * int(os.environ["NumLanes"])
         self.jobs: list[Job | None] = [None] * self.stages
         self.taken = [False] * self.stages
-        self.infos = [0] * self.stages
+        self.infos: list[int | None] = [None] * self.stages  # still to be told
         self.memory = gen.integers(0, 2**32, (self.stages, self.banks, ROWS), dtype=np.uint32)
-        self.words = self.memory[:, :, 0].copy()  # read last
+        self.words = self.memory[0, :, 0].copy()  # read last
         self.par = 0
+        self.tell_rate = 1.0  # how soon it is told what a slot holds
+        self.telling: int | None = None
 
     async def start(self) -> None:
         dut = self.dut
@@ -57,6 +59,11 @@ class SlotBench:
     def full(self) -> list[int]:
         return [stage for stage, job in enumerate(self.jobs) if job and not self.taken[stage]]
 
+    @property
+    def known(self) -> list[int]:
+        """Full slots of which it was told what they hold."""
+        return [stage for stage in self.full if self.infos[stage] is None]
+
     def fill(self, stage: int, job: Job) -> None:
         """Put a job, the sum of its units, into a vacant slot."""
         self.jobs[stage], self.taken[stage] = job, False
@@ -65,29 +72,36 @@ class SlotBench:
             self.memory[stage, np.arange(self.banks) ^ skew(row, self.banks), row] = words
 
     def drive(self) -> None:
+        """Tell of at most one slot, at any time."""
         dut = self.dut
         dut.full_i.value = sum(1 << stage for stage in self.full)
-        dut.info_i.value = sum(info << (SLOT.width * stage) for stage, info in enumerate(self.infos))
         dut.words_i.value, dut.par_i.value = to_flat(self.words), self.par
+        untold = [stage for stage, info in enumerate(self.infos) if info is not None]
+        self.telling = int(self.gen.choice(untold)) if untold and self.gen.random() < self.tell_rate else None
+        dut.info_we_i.value = 0 if self.telling is None else 1 << self.telling
+        anything = int.from_bytes(self.gen.bytes(32), "little") % (1 << SLOT.width)
+        dut.info_i.value = anything if self.telling is None else self.infos[self.telling]
 
     def observe(self) -> tuple[int | None, int | None, int | None]:
         """What the DUT does in this cycle: the slot that it takes, reads and frees, if any."""
         dut = self.dut
         took, read, freed = (self._one(port) for port in (dut.take_o, dut.read_o, dut.free_o))
-        assert took is None or took in self.full
+        assert took is None or took in self.known
         for stage in {read, freed} - {None}:
             assert self.jobs[stage] and self.taken[stage], f"slot {stage} is read or freed, but not taken"
         assert dut.par_re_o.value == (read is not None)
         if read is not None:
-            select, row, low = (int(port.value) for port in (dut.select_o, dut.row_o, dut.low_o))
-            rows = row | unskew(np.arange(self.banks) ^ select, self.banks) & low
-            self.words[read] = self.memory[read, np.arange(self.banks), rows]
+            variants = int(dut.read_row_o.value)
+            low, high = variants & (ROWS - 1), variants >> ROWS.bit_length() - 1
+            bits = unskew(np.arange(self.banks), self.banks)
+            self.words = self.memory[read, np.arange(self.banks), low & ~bits | high & bits]
             self.par = self.work.parameter(int(dut.par_addr_o.value))
+        if self.telling is not None:
+            self.infos[self.telling] = None
         if took is not None:
             self.taken[took] = True
         if freed is not None:  # what it held may change from now on
             self.jobs[freed] = None
-            self.infos[freed] = int.from_bytes(self.gen.bytes(32), "little") % (1 << SLOT.width)
             self.memory[freed] = self.gen.integers(0, 2**32, self.memory[freed].shape, dtype=np.uint32)
         return took, read, freed
 

@@ -1,4 +1,8 @@
-"""drain_arbiter: who is granted, into which slot, in every cycle (docs/architecture.md section 7.8)."""
+"""drain_arbiter: who is granted, into which slot, against the rules of docs/architecture.md section 7.8.
+
+Never two drains from a PE or a group or into a streaming processor, a slot for a job, the last free one for the oldest
+job, nobody forgotten.
+"""
 
 import os
 
@@ -11,7 +15,18 @@ from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
-INFO, SLOT = struct("drain_info_t"), struct("slot_info_t")
+LAYER, REQ, ROW, SLOT = (struct(f"{name}_t") for name in ("layer", "drain_req", "drain_row", "slot_info"))
+# Cycles in which a streaming processor without a drain takes a PE that it may take, at most: it chooses in turn with
+# the others, and a PE or slot may be kept for the drain that follows another one's present drain.
+CHOICE = 100
+PITCH = 8  # columns of a full tile
+
+
+class Drain:
+    """A drain under way: `wait` cycles until its first row is behind the node, then `rows` rows."""
+
+    def __init__(self, pe: int, info: dict, wait: int, rows: int) -> None:
+        self.pe, self.info, self.wait, self.rows = pe, info, wait, rows
 
 
 class Bench:
@@ -20,117 +35,192 @@ class Bench:
     def __init__(self, dut, gen, splits: int) -> None:
         self.dut, self.gen, self.splits = dut, gen, splits
         self.pes, self.sps, self.stages = (int(os.environ[name]) for name in ("NumPe", "NumSp", "NumStage"))
+        self.group_pes = -(-self.pes // 8)
+        self.groups = -(-self.pes // self.group_pes)
         self.requests: dict[int, dict] = {}
+        self.granted: set[int] = set()  # in the last cycle: their requests end now
         self.next_unit = 0  # number of the next unit to ask, job * splits + split
-        self.slots: dict[int, list] = {}  # slot -> [job, units granted, cycles until it is freed or None]
+        self.slots: dict[tuple[int, int], list] = {}  # (sp, slot) -> [job, units granted, cycles until it is freed]
+        self.early: dict[tuple[int, int], dict] = {}  # told before the grant
+        self.untold: dict[tuple[int, int], dict] = {}  # slots whose information is still to come
         self.done: set[int] = set()
         self.oldest = 0
-        self.draining: tuple[int, int, dict] | None = None  # PE, slot, info
-        self.rows = 0  # left of it
-        self.last = self.pes - 1  # granted last
+        self.drains: list[Drain | None] = [None] * self.sps
+        self.starving = [0] * self.sps  # cycles in which it did not drain though it could
+        self.waited: dict[int, int] = {}  # grants since a PE asks
+        self.grants = 0
 
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (
-            dut.start_i,
-            dut.tile_w_i,
-            dut.splits_i,
-            dut.oldest_job_i,
-            dut.req_i,
-            dut.info_i,
-            dut.last_i,
-            dut.slot_free_i,
-        ):
+        for port in (dut.start_i, dut.oldest_job_i, dut.req_i, dut.row_i, dut.slot_free_i):
             port.value = 0
+        dut.layer_i.value = LAYER.pack({"tile_w": PITCH, "splits": self.splits})
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
         dut.rst_ni.value = 1
-        dut.tile_w_i.value, dut.splits_i.value = 8, self.splits
+        dut.start_i.value = 1
+        await FallingEdge(dut.clk_i)
+        dut.start_i.value = 0
 
-    def may_bind(self, job: int) -> bool:
-        free = self.sps * self.stages - len(self.slots)
-        oldest_bound = any(slot[0] == self.oldest for slot in self.slots.values())
-        return free > 1 or (free == 1 and (self.splits == 1 or job == self.oldest or oldest_bound))
+    def slot_of(self, job: int) -> tuple[int, int] | None:
+        return next((slot for slot, (owner, _, _) in self.slots.items() if owner == job), None)
+
+    def free_of(self, sp: int) -> int:
+        return self.stages - sum(slot[0] == sp for slot in self.slots)
+
+    def may_open(self, job: int) -> bool:
+        free = sum(map(self.free_of, range(self.sps)))
+        return free > 1 or (
+            free == 1 and (self.splits == 1 or job == self.oldest or self.slot_of(self.oldest) is not None)
+        )
+
+    def could(self, sp: int) -> bool:
+        """Somebody could drain to a streaming processor."""
+        taken = {drain.pe // self.group_pes for drain in self.drains if drain}
+        for pe, info in self.requests.items():
+            slot = self.slot_of(info["job"])
+            if pe // self.group_pes not in taken and (
+                slot[0] == sp if slot else self.free_of(sp) and self.may_open(info["job"])
+            ):
+                return True
+        return False
 
     async def cycle(self, request_rate: float, jobs: int) -> None:
         dut, gen = self.dut, self.gen
+        for pe in self.granted:
+            del self.requests[pe]
         # Units of the few oldest jobs, in random order among the PEs as if they computed for random times.
+        busy = {drain.pe for drain in self.drains if drain} | self.granted
+        self.granted = set()
         for pe in range(self.pes):
-            if pe not in self.requests and self.next_unit < jobs * self.splits and gen.random() < request_rate:
+            if (
+                pe not in self.requests
+                and pe not in busy
+                and self.next_unit < min(jobs, self.oldest + 4 * self.pes) * self.splits
+                and gen.random() < request_rate
+            ):
                 job = self.next_unit // self.splits
-                height = int(gen.integers(1, 9))
                 self.requests[pe] = {
                     "job": job,
                     "split": self.splits > 1,
                     "chunk": job % 3,
                     "out_line": job // 3,
-                    "tile_h": height,
-                    "tile_w": int(gen.integers(1, 9)),
+                    "tile_h": int(gen.integers(1, 9)),
+                    "tile_w": int(gen.integers(1, PITCH + 1)),
                 }
+                self.waited[pe] = 0
                 self.next_unit += 1
+        # Rows behind the nodes.
+        rows = [0] * self.groups
+        for drain in filter(None, self.drains):
+            if drain.wait:
+                drain.wait -= 1
+            else:
+                drain.rows -= 1
+                rows[drain.pe // self.group_pes] = ROW.pack({"valid": 1, "last": drain.rows == 0})
         freed = [slot for slot, (_, _, left) in self.slots.items() if left == 0]
-        last = self.draining is not None and self.rows == 1
-        dut.req_i.value = sum(1 << pe for pe in self.requests)
-        dut.info_i.value = sum(INFO.pack(info) << (INFO.width * pe) for pe, info in self.requests.items())
-        dut.oldest_job_i.value, dut.last_i.value = self.oldest, last
-        start = gen.random() < 0.05
-        dut.start_i.value = start
-        dut.slot_free_i.value = sum(1 << slot for slot in freed)
-        known = {pe for pe, info in self.requests.items() if any(info["job"] == s[0] for s in self.slots.values())}
-        can = known or {pe for pe, info in self.requests.items() if self.may_bind(info["job"])}
-        can = can if self.draining is None or last else set()
-        free_of = [self.stages - sum(slot // self.stages == sp for slot in self.slots) for sp in range(self.sps)]
+        dut.req_i.value = sum(
+            REQ.pack({"valid": 1, "unit": info}) << (REQ.width * pe) for pe, info in self.requests.items()
+        )
+        dut.row_i.value = sum(row << (ROW.width * group) for group, row in enumerate(rows))
+        dut.oldest_job_i.value = self.oldest
+        dut.slot_free_i.value = sum(1 << (sp * self.stages + slot) for sp, slot in freed)
+        for sp, drain in enumerate(self.drains):
+            held = int(dut.group_o.value) >> (sp * self.groups) & ((1 << self.groups) - 1)
+            assert held == (1 << drain.pe // self.group_pes if drain else 0)
         await FallingEdge(dut.clk_i)
-        grants = int(dut.gnt_o.value)
-        if last:
-            pe, slot, info = self.draining
-            found = SLOT.unpack(int(dut.slot_info_o.value) >> (SLOT.width * slot) & ((1 << SLOT.width) - 1))
-            assert {name: found[name] for name in ("job", "chunk", "out_line")} == {
-                name: info[name] for name in ("job", "chunk", "out_line")
-            }
-            assert found["npos"] == 8 * (info["tile_h"] - 1) + info["tile_w"]
-            assert found["mask"].bit_count() == info["tile_h"] * info["tile_w"]
-            if self.slots[slot][1] == self.splits:
-                self.slots[slot][2] = int(gen.integers(1, 30))
-            self.draining = None
+        for sp, drain in enumerate(self.drains):
+            if drain and not drain.rows and not drain.wait:
+                slot = self.slot_of(drain.info["job"])
+                if self.slots[slot][1] == self.splits:
+                    self.slots[slot][2] = int(gen.integers(10, 40))
+                self.drains[sp] = None
+        self.check_info()
+        self.check_grants(int(dut.gnt_o.value))
         for slot in self.slots.values():
             slot[2] = slot[2] - 1 if slot[2] else slot[2]
         for slot in freed:
+            assert slot not in self.untold, "what a slot held was never told"
             self.done.add(self.slots.pop(slot)[0])
         while self.oldest in self.done:
             self.oldest += 1
-        turn = min(can, key=lambda pe: (pe - self.last - 1) % self.pes, default=self.last)
-        self.last = self.pes - 1 if start else turn
-        if not can:
-            assert grants == 0
-            self.rows -= 1
+        for sp in range(self.sps):
+            self.starving[sp] = self.starving[sp] + 1 if not self.drains[sp] and self.could(sp) else 0
+            assert self.starving[sp] <= CHOICE, f"streaming processor {sp} could drain"
+
+    def check_info(self) -> None:
+        told = int(self.dut.info_we_o.value)
+        assert told.bit_count() <= 1
+        if not told:
             return
-        assert grants == 1 << turn, f"{grants:b}, expected PE {turn} of {can}"
-        pe, slot = grants.bit_length() - 1, int(dut.slot_o.value)
-        assert dut.pe_o.value == pe
-        info = self.requests.pop(pe)
-        if pe in known:
-            assert self.slots[slot][0] == info["job"]
+        slot = divmod(told.bit_length() - 1, self.stages)
+        found = SLOT.unpack(self.dut.info_o.value)
+        if slot in self.untold:
+            self.check_slot(self.untold.pop(slot), found)
         else:
-            assert slot not in self.slots
-            assert free_of[slot // self.stages] == max(free_of), "the streaming processor with most free slots"
-            self.slots[slot] = [info["job"], 0, None]
-        assert dut.add_o.value == (pe in known)
-        self.slots[slot][1] += 1
-        assert dut.complete_o.value == (self.slots[slot][1] == self.splits)
-        self.draining, self.rows = (pe, slot, info), 3 + int(gen.integers(info["tile_h"], 20))
+            assert slot not in self.slots and slot not in self.early, f"{slot} is told twice"
+            self.early[slot] = found
+
+    @staticmethod
+    def check_slot(info: dict, found: dict) -> None:
+        for name in ("job", "chunk", "out_line"):
+            assert found[name] == info[name]
+        assert found["npos"] == PITCH * (info["tile_h"] - 1) + info["tile_w"]
+        want = sum(1 << y * PITCH + x for y in range(info["tile_h"]) for x in range(info["tile_w"]))
+        assert found["mask"] == want
+
+    def check_grants(self, grants: int) -> None:
+        dut, gen = self.dut, self.gen
+        for pe in range(self.pes):
+            if not grants >> pe & 1:
+                continue
+            assert pe in self.requests and pe not in self.granted, f"PE {pe} is granted without a request"
+            group = pe // self.group_pes
+            ports = [
+                sp
+                for sp in range(self.sps)
+                if int(dut.group_o.value) >> (sp * self.groups) & ((1 << self.groups) - 1) == 1 << group
+            ]
+            assert len(ports) == 1, f"group {group} drains to {ports}"
+            sp = ports[0]
+            assert self.drains[sp] is None, f"streaming processor {sp} has a drain"
+            select = int(dut.node_sel_o.value) >> (group * self.group_pes) & ((1 << self.group_pes) - 1)
+            assert select == 1 << (pe % self.group_pes) and int(dut.node_en_o.value) >> group & 1
+            flags = int(dut.slot_o.value) >> (sp * self.stages) & ((1 << self.stages) - 1)
+            assert flags.bit_count() == 1
+            slot = sp, flags.bit_length() - 1
+            info = self.requests[pe]
+            add, complete = int(dut.add_o.value) >> sp & 1, int(dut.complete_o.value) >> sp & 1
+            bound = self.slot_of(info["job"])
+            assert add == (bound is not None)
+            if add:
+                assert slot == bound, "all units of a job go to one slot"
+            else:
+                assert slot not in self.slots
+                assert self.may_open(info["job"]), "the last free slot is for the oldest job"
+                self.slots[slot] = [info["job"], 0, None]
+                if slot in self.early:
+                    self.check_slot(info, self.early.pop(slot))
+                else:
+                    self.untold[slot] = info
+            self.slots[slot][1] += 1
+            assert complete == (self.slots[slot][1] == self.splits)
+            self.drains[sp] = Drain(pe, info, int(gen.integers(2, 6)), int(gen.integers(1, 20)))
+            self.granted.add(pe)
+            self.grants += 1
 
 
-async def run(dut, splits: int, request_rate: float, jobs: int = 60) -> None:
+async def run(dut, splits: int, request_rate: float, jobs: int = 60) -> Bench:
     bench = Bench(dut, rng(splits), splits)
     await bench.start()
-    for _ in range(100 * jobs * splits):
+    for _ in range(200 * jobs * splits):
         await bench.cycle(request_rate, jobs)
         if len(bench.done) == jobs:
-            return
-    raise AssertionError(f"stuck: {len(bench.done)} of {jobs} jobs are done")
+            assert not bench.untold
+            return bench
+    raise AssertionError(f"stuck: {len(bench.done)} of {jobs} jobs are done, {bench.requests} wait")
 
 
 @cocotb.test()
@@ -148,8 +238,34 @@ async def rare_requests(dut):
     await run(dut, 2, 0.01)
 
 
+@cocotb.test()
+async def in_turn(dut):
+    """Units of one job, a slot known: PEs are served round robin, by each streaming processor."""
+    bench = Bench(dut, rng(), 1000)
+    await bench.start()
+    order: list[int] = []
+    for _ in range(120 * bench.pes):
+        before = set(bench.requests)
+        await bench.cycle(1, 1)
+        order += sorted(bench.granted)
+        assert bench.granted <= before
+        if len(order) >= 4 * bench.pes:
+            break
+    # All units are of job 0, so one streaming processor takes them all. A PE asks again soon after its drain.
+    for pe in range(bench.pes):
+        turns = [i for i, granted in enumerate(order) if granted == pe]
+        assert len(turns) >= 3, f"PE {pe} was granted {len(turns)} times of {len(order)}"
+
+
 @pytest.mark.parametrize(
-    "sim, pes, sps, stages", [("verilator", 16, 2, 2), ("verilator", 4, 1, 2), ("icarus", 4, 2, 2)]
+    "sim, pes, sps, stages",
+    [
+        ("verilator", 16, 2, 2),
+        ("verilator", 64, 2, 4),
+        ("verilator", 4, 1, 2),
+        ("verilator", 11, 3, 1),
+        ("icarus", 4, 2, 2),
+    ],
 )
 def test_drain_arbiter(sim, pes, sps, stages):
     run_block("spcore_drain_arbiter", {"NumPe": pes, "NumSp": sps, "NumStage": stages}, sim=sim)

@@ -1,4 +1,4 @@
-"""param_mem: reads of all ports while it is written; data stay until the next read."""
+"""param_mem: reads of all ports while another entry is written; data stay until the next read."""
 
 import os
 
@@ -34,6 +34,7 @@ async def random_accesses(dut):
         await FallingEdge(dut.clk_i)
         due = [memory.get(reads[i]) if i in reads else due[i] for i in range(ports)]
         if write:
+            due = [None if reads.get(i) == address else due[i] for i in range(ports)]  # may be anything
             memory[address] = word
         value = dut.rdata_o.value
         for i, want in enumerate(due):

@@ -40,6 +40,7 @@ async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_r
     """All jobs of a layer; returns the cycles from the first slot taken to the last line."""
     dut, gen = bench.dut, bench.gen
     bench.set_layer(work)
+    bench.tell_rate = fill_rate
     waiting, due = deque(work.jobs), deque()
     cycles = idle = 0
     while waiting or due or len(bench.vacant) < bench.stages:
