@@ -15,7 +15,7 @@ from models.work import Work
 
 # Pipeline latencies in cycles.
 ACCESS = 2  # request to the access of a bank
-BIND = 3 + ACCESS  # unit bound to its first index read
+BIND = 6 + ACCESS  # PE seen to be ready to the first index read of the unit that it gets
 ENTRY = 6 + ACCESS  # index entry read to its line's first word
 WORD = 2  # last word read to the line's last group in the region loader
 SLOT = 5 + ACCESS  # last word of a line read to the first of the line that takes its slot

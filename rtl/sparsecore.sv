@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SparseCore: an accelerator for structurally sparse CNNs. The core's top level; docs/architecture.md describes it.
 //
 // Bus ports carry AMBA's names instead of direction suffixes.
@@ -73,39 +74,26 @@ module sparsecore
   localparam int unsigned NumBanks   = 4 * NumLanes;
   localparam int unsigned MacW       = $clog2(NumLanes + 1);
   localparam int unsigned HitW       = $clog2(NumPe + 1);
-  localparam int unsigned PeW        = $clog2(NumPe);
+
+  localparam config_t Cfg = '{
+    NumPe: NumPe, NumLanes: NumLanes, WgtBanks: WgtBanks, WgtDepth: WgtDepth, ActBanks: ActBanks, ActDepth: ActDepth,
+    IdxBanks: IdxBanks, IdxDepth: IdxDepth, ParDepth: ParDepth, RegionPos: RegionPos, NumRegions: NumRegions,
+    WgtQueueDepth: WgtQueueDepth, NumSp: NumSp, SpLanes: SpLanes, NumStage: NumStage, QueueDepth: QueueDepth,
+    StreamBytes: StreamBytes
+  };
 
   // Everything but the register block is reset by a soft reset as well.
   logic core_rst_n;
 
-  // -----------------------------------------------------------------------------------------------------------------
-  // Layers: queue, setup, scheduler
-  // -----------------------------------------------------------------------------------------------------------------
-  logic       push_valid, push_ready, queue_valid, queue_ready;
-  layer_t     push_layer, queue_layer, layer;
-  derived_t   derived;
-  logic [$clog2(QueueDepth+1)-1:0] queue_level;
-  logic        tab_we;
-  region_off_t tab_q;
-  pos_t        tab_p;
-  logic        start, running, all_done, setup_busy, layer_done, desc_error;
-  logic [3:0]  desc_error_code;
-
-  spcore_fifo #(
-    .Width($bits(layer_t)),
-    .Depth(QueueDepth)
-  ) u_layer_queue (
-    .clk_i,
-    .rst_ni (core_rst_n),
-    .clear_i(1'b0),
-    .valid_i(push_valid),
-    .ready_o(push_ready),
-    .data_i (push_layer),
-    .valid_o(queue_valid),
-    .ready_i(queue_ready),
-    .data_o (queue_layer),
-    .level_o(queue_level)
-  );
+  // ---- layers: queue, setup, scheduler ----
+  layer_cmd_t    layer_cmd;
+  layer_status_t layer_status;
+  layer_t        layer;
+  derived_t      derived;
+  logic          tab_we;
+  region_off_t   tab_q;
+  pos_t          tab_p;
+  logic          prepare, start, running, all_done, overflow;
 
   spcore_layer_setup #(
     .NumLanes  (NumLanes),
@@ -113,27 +101,25 @@ module sparsecore
     .ActWords  (ActBanks * ActDepth),
     .IdxEntries(IdxBanks * IdxDepth),
     .ParEntries(ParDepth),
-    .RegionPos (RegionPos)
+    .RegionPos (RegionPos),
+    .QueueDepth(QueueDepth)
   ) u_layer_setup (
     .clk_i,
-    .rst_ni           (core_rst_n),
-    .layer_valid_i    (queue_valid),
-    .layer_ready_o    (queue_ready),
-    .layer_i          (queue_layer),
-    .layer_o          (layer),
-    .derived_o        (derived),
-    .tab_we_o         (tab_we),
-    .tab_q_o          (tab_q),
-    .tab_p_o          (tab_p),
-    .start_o          (start),
-    .all_done_i       (all_done),
-    .busy_o           (setup_busy),
-    .layer_done_o     (layer_done),
-    .desc_error_o     (desc_error),
-    .desc_error_code_o(desc_error_code)
+    .rst_ni    (core_rst_n),
+    .cmd_i     (layer_cmd),
+    .status_o  (layer_status),
+    .overflow_i(overflow),
+    .layer_o   (layer),
+    .derived_o (derived),
+    .tab_we_o  (tab_we),
+    .tab_q_o   (tab_q),
+    .tab_p_o   (tab_p),
+    .prepare_o (prepare),
+    .start_o   (start),
+    .all_done_i(all_done)
   );
 
-  unit_t            unit;
+  unit_t [(NumPe+UnitGroup-1)/UnitGroup-1:0] unit;   // for a group of PEs
   logic [NumPe-1:0] unit_valid, unit_ready, pe_free;
   logic [NumSp-1:0] job_done;
   job_t [NumSp-1:0] job_done_id;
@@ -145,6 +131,7 @@ module sparsecore
   ) u_scheduler (
     .clk_i,
     .rst_ni       (core_rst_n),
+    .prepare_i    (prepare),
     .start_i      (start),
     .layer_i      (layer),
     .derived_i    (derived),
@@ -159,9 +146,7 @@ module sparsecore
     .all_done_o   (all_done)
   );
 
-  // -----------------------------------------------------------------------------------------------------------------
-  // Memories
-  // -----------------------------------------------------------------------------------------------------------------
+  // ---- memories ----
   mem_req_t     [NumPe-1:0]               wgt_req, act_req, idx_req;
   mem_rsp_t     [NumPe-1:0]               wgt_rsp, act_rsp, idx_rsp;
   weight_lane_t [NumPe-1:0][NumLanes-1:0] wgt_rdata;
@@ -248,9 +233,7 @@ module sparsecore
     .rdata_o(par_rdata)
   );
 
-  // -----------------------------------------------------------------------------------------------------------------
-  // PEs
-  // -----------------------------------------------------------------------------------------------------------------
+  // ---- PEs ----
   drain_req_t  [NumPe-1:0]                         drain_req;
   logic        [NumPe-1:0]                         drain_gnt;
   drain_row_t  [NumPe-1:0]                         drain_row;
@@ -275,7 +258,7 @@ module sparsecore
       .tab_p_i            (tab_p),
       .unit_valid_i       (unit_valid[i]),
       .unit_ready_o       (unit_ready[i]),
-      .unit_i             (unit),
+      .unit_i             (unit[i/UnitGroup]),
       .free_o             (pe_free[i]),
       .wgt_req_o          (wgt_req[i]),
       .wgt_rsp_i          (wgt_rsp[i]),
@@ -300,10 +283,8 @@ module sparsecore
 
   assign pe_state_o = pe_state;
 
-  // -----------------------------------------------------------------------------------------------------------------
-  // Output stage
-  // -----------------------------------------------------------------------------------------------------------------
-  logic  overflow, line_written;
+  // ---- output stage ----
+  logic  line_written;
   npos_t line_bytes;
 
   spcore_output_stage #(
@@ -336,10 +317,8 @@ module sparsecore
     .line_bytes_o (line_bytes)
   );
 
-  // -----------------------------------------------------------------------------------------------------------------
-  // Counters
-  // -----------------------------------------------------------------------------------------------------------------
-  counters_t    counter_values;
+  // ---- counters ----
+  counters_t    counters;
   logic [15:0]  pe_select;
   pe_counters_t pe_selected;
 
@@ -364,96 +343,41 @@ module sparsecore
     .idx_hits_i    (idx_hits),
     .line_written_i(line_written),
     .line_bytes_i  (line_bytes),
-    .counters_o    (counter_values)
+    .counters_o    (counters),
+    .pe_select_i   (pe_select),
+    .pe_counters_i (pe_counters),
+    .pe_counters_o (pe_selected)
   );
 
-  assign pe_selected = pe_select < 16'(NumPe) ? pe_counters[pe_select[PeW-1:0]] : '0;
+  // ---- host side ----
+  wgt_cmd_t    wgt_cmd;
+  wgt_status_t wgt_status;
+  act_cmd_t    act_cmd;
+  act_status_t act_status;
+  res_cmd_t    res_cmd;
+  res_status_t res_status;
 
-  // -----------------------------------------------------------------------------------------------------------------
-  // Host side
-  // -----------------------------------------------------------------------------------------------------------------
-  logic       wgt_start, par_start, wgt_flush, wgt_busy, par_busy, wgt_discard, wgt_done, par_done;
-  addr_t      wgt_base, wgt_count, wgt_err_info;
-  logic [1:0] wgt_k_log2;
-  logic [2:0] wgt_m_log2;
-  wgt_err_t   wgt_err;
-  logic       act_start, act_flush, act_busy, act_discard, act_done;
-  addr_t      act_idx_base, act_lines, act_base, act_limit, act_err_info, act_end;
-  npos_t      act_line_pos;
-  act_err_t   act_err;
-  logic       res_start, res_busy, res_done;
-  addr_t      res_idx_base, res_lines;
-
-  spcore_command_ctrl #(
-    .NumPe      (NumPe),
-    .NumLanes   (NumLanes),
-    .WgtBanks   (WgtBanks),
-    .WgtDepth   (WgtDepth),
-    .ActBanks   (ActBanks),
-    .ActDepth   (ActDepth),
-    .IdxBanks   (IdxBanks),
-    .IdxDepth   (IdxDepth),
-    .ParDepth   (ParDepth),
-    .RegionPos  (RegionPos),
-    .NumRegions (NumRegions),
-    .NumSp      (NumSp),
-    .SpLanes    (SpLanes),
-    .NumStage   (NumStage),
-    .StreamBytes(StreamBytes)
-  ) u_command_ctrl (
-    .clk_i,
-    .rst_ni,
-    .core_rst_no      (core_rst_n),
-    .irq_o,
+  spcore_host #(
+    .Cfg(Cfg)
+  ) u_host (
+    .clk_i, .rst_ni, .irq_o,
+    .core_rst_no   (core_rst_n),
     .s_axil_awaddr, .s_axil_awprot, .s_axil_awvalid, .s_axil_awready,
     .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
     .s_axil_bresp, .s_axil_bvalid, .s_axil_bready,
     .s_axil_araddr, .s_axil_arprot, .s_axil_arvalid, .s_axil_arready,
     .s_axil_rdata, .s_axil_rresp, .s_axil_rvalid, .s_axil_rready,
-    .wgt_start_o      (wgt_start),
-    .par_start_o      (par_start),
-    .wgt_base_o       (wgt_base),
-    .wgt_count_o      (wgt_count),
-    .wgt_k_log2_o     (wgt_k_log2),
-    .wgt_m_log2_o     (wgt_m_log2),
-    .wgt_flush_o      (wgt_flush),
-    .wgt_busy_i       (wgt_busy),
-    .par_busy_i       (par_busy),
-    .wgt_discard_i    (wgt_discard),
-    .wgt_done_i       (wgt_done),
-    .par_done_i       (par_done),
-    .wgt_err_i        (wgt_err),
-    .wgt_err_info_i   (wgt_err_info),
-    .act_start_o      (act_start),
-    .act_idx_base_o   (act_idx_base),
-    .act_lines_o      (act_lines),
-    .act_base_o       (act_base),
-    .act_limit_o      (act_limit),
-    .act_line_pos_o   (act_line_pos),
-    .act_flush_o      (act_flush),
-    .act_busy_i       (act_busy),
-    .act_discard_i    (act_discard),
-    .act_done_i       (act_done),
-    .act_err_i        (act_err),
-    .act_err_info_i   (act_err_info),
-    .act_end_i        (act_end),
-    .res_start_o      (res_start),
-    .res_idx_base_o   (res_idx_base),
-    .res_lines_o      (res_lines),
-    .res_busy_i       (res_busy),
-    .res_done_i       (res_done),
-    .layer_valid_o    (push_valid),
-    .layer_ready_i    (push_ready),
-    .layer_o          (push_layer),
-    .layer_busy_i     (setup_busy | queue_valid),
-    .layer_done_i     (layer_done),
-    .desc_error_i     (desc_error),
-    .desc_error_code_i(desc_error_code),
-    .out_overflow_i   (overflow),
-    .queue_level_i    (8'(queue_level)),
-    .counters_i       (counter_values),
-    .pe_select_o      (pe_select),
-    .pe_counters_i    (pe_selected)
+    .wgt_cmd_o     (wgt_cmd),
+    .wgt_status_i  (wgt_status),
+    .act_cmd_o     (act_cmd),
+    .act_status_i  (act_status),
+    .res_cmd_o     (res_cmd),
+    .res_status_i  (res_status),
+    .layer_cmd_o   (layer_cmd),
+    .layer_status_i(layer_status),
+    .counters_i    (counters),
+    .pe_select_o   (pe_select),
+    .pe_counters_i (pe_selected)
   );
 
   spcore_weight_loader #(
@@ -461,20 +385,8 @@ module sparsecore
   ) u_weight_loader (
     .clk_i,
     .rst_ni       (core_rst_n),
-    .wgt_start_i  (wgt_start),
-    .par_start_i  (par_start),
-    .base_i       (wgt_base),
-    .count_i      (wgt_count),
-    .k_log2_i     (wgt_k_log2),
-    .m_log2_i     (wgt_m_log2),
-    .flush_i      (wgt_flush),
-    .wgt_busy_o   (wgt_busy),
-    .par_busy_o   (par_busy),
-    .discard_o    (wgt_discard),
-    .wgt_done_o   (wgt_done),
-    .par_done_o   (par_done),
-    .err_o        (wgt_err),
-    .err_info_o   (wgt_err_info),
+    .cmd_i        (wgt_cmd),
+    .status_o     (wgt_status),
     .s_axis_tdata (s_axis_wgt_tdata),
     .s_axis_tvalid(s_axis_wgt_tvalid),
     .s_axis_tready(s_axis_wgt_tready),
@@ -492,19 +404,8 @@ module sparsecore
   ) u_activation_loader (
     .clk_i,
     .rst_ni       (core_rst_n),
-    .start_i      (act_start),
-    .idx_base_i   (act_idx_base),
-    .lines_i      (act_lines),
-    .base_i       (act_base),
-    .limit_i      (act_limit),
-    .line_pos_i   (act_line_pos),
-    .flush_i      (act_flush),
-    .busy_o       (act_busy),
-    .discard_o    (act_discard),
-    .done_o       (act_done),
-    .err_o        (act_err),
-    .err_info_o   (act_err_info),
-    .end_o        (act_end),
+    .cmd_i        (act_cmd),
+    .status_o     (act_status),
     .s_axis_tdata (s_axis_act_tdata),
     .s_axis_tkeep (s_axis_act_tkeep),
     .s_axis_tvalid(s_axis_act_tvalid),
@@ -520,11 +421,8 @@ module sparsecore
   ) u_result_streamer (
     .clk_i,
     .rst_ni       (core_rst_n),
-    .start_i      (res_start),
-    .idx_base_i   (res_idx_base),
-    .lines_i      (res_lines),
-    .busy_o       (res_busy),
-    .done_o       (res_done),
+    .cmd_i        (res_cmd),
+    .status_o     (res_status),
     .lr_req_o     (lr_req),
     .lr_rsp_i     (lr_rsp),
     .m_axis_tdata (m_axis_res_tdata),
@@ -533,5 +431,15 @@ module sparsecore
     .m_axis_tready(m_axis_res_tready),
     .m_axis_tlast (m_axis_res_tlast)
   );
+
+  // ---- one place says what can be built ----
+  if (NumPe < 2 || NumPe > 1024 || (NumPe & (NumPe - 1)) != 0) begin : gen_check_num_pe
+    $error("%m: NumPe = %0d, expected a power of two from 2 to 1024", NumPe);
+  end
+  if (WgtBanks * WgtDepth >= 1 << AddrW || ActBanks * ActDepth >= 1 << AddrW || IdxBanks * IdxDepth >= 1 << AddrW ||
+      ParDepth >= 1 << AddrW) begin : gen_check_sizes
+    $error("%m: memory of 2^%0d entries or more: WgtBanks*WgtDepth = %0d, ActBanks*ActDepth = %0d, IdxBanks*IdxDepth = %0d, ParDepth = %0d",
+           AddrW, WgtBanks * WgtDepth, ActBanks * ActDepth, IdxBanks * IdxDepth, ParDepth);
+  end
 
 endmodule

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Types shared by every unit of the core. Their widths do not depend on the configuration: addresses and
 // dimensions are wide enough for every configuration, and each unit uses the low bits it needs.
 package sparsecore_pkg;
@@ -14,6 +15,29 @@ package sparsecore_pkg;
   parameter int unsigned AccAddrW  = $clog2(AccDepth);
   // Offsets into a region buffer (one channel's input window of one tile), at most 512 positions.
   parameter int unsigned RegionW   = 9;
+  // PEs that share a register of the unit on its way to them.
+  parameter int unsigned UnitGroup = 16;
+
+  // The core's configuration, built from the parameters of the top (rtl/sparsecore.sv says what they mean).
+  typedef struct packed {
+    int unsigned NumPe;
+    int unsigned NumLanes;
+    int unsigned WgtBanks;
+    int unsigned WgtDepth;
+    int unsigned ActBanks;
+    int unsigned ActDepth;
+    int unsigned IdxBanks;
+    int unsigned IdxDepth;
+    int unsigned ParDepth;
+    int unsigned RegionPos;
+    int unsigned NumRegions;
+    int unsigned WgtQueueDepth;
+    int unsigned NumSp;
+    int unsigned SpLanes;
+    int unsigned NumStage;
+    int unsigned QueueDepth;
+    int unsigned StreamBytes;
+  } config_t;
 
   typedef logic [AddrW-1:0]          addr_t;   // vectors, words or index entries, by memory
   typedef logic [15:0]               dim_t;    // C H W K and counts of them

@@ -34,14 +34,12 @@ module spcore_fifo #(
     $error("%m: Width = %0d, expected at least 1", Width);
   end
 
-  logic [Width-1:0]  mem_q [Depth];
   logic [PtrW-1:0]   rd_q, wr_q;
   logic [LevelW-1:0] level_q;
   logic              push, pop;
 
   assign ready_o = level_q != LevelW'(Depth);
   assign valid_o = level_q != '0;
-  assign data_o  = mem_q[rd_q];
   assign level_o = level_q;
   assign push    = valid_i & ready_o;
   assign pop     = valid_o & ready_i;
@@ -62,8 +60,24 @@ module spcore_fifo #(
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (push) mem_q[wr_q] <= data_i;
+  if (Width * Depth > 256) begin : gen_regfile
+    spcore_regfile #(
+      .NumWords (Depth),
+      .DataWidth(Width)
+    ) u_words (
+      .clk_i,
+      .we_i   (push),
+      .waddr_i(wr_q),
+      .wdata_i(data_i),
+      .raddr_i(rd_q),
+      .rdata_o(data_o)
+    );
+  end else begin : gen_flops
+    logic [Width-1:0] mem_q [Depth];
+    always_ff @(posedge clk_i) begin
+      if (push) mem_q[wr_q] <= data_i;
+    end
+    assign data_o = mem_q[rd_q];
   end
 
 endmodule

@@ -1,19 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends lines from the activation store as packets: a beat with the bitmap, then the packed bytes.
 //
-// Lines are read ahead into a small FIFO; a read is asked for only when the FIFO has room for its answer.
+// Lines are read ahead into a small FIFO; a read is asked for only when the FIFO has room for its answer. Beats leave from a
+// register; while a bitmap goes into it, the bits of its bytes are counted, and their sum is there for the beat after.
 module spcore_result_streamer
   import sparsecore_pkg::*;
+  import spcore_front_pkg::*;
 #(
   parameter int unsigned StreamBytes = 64
 ) (
   input  logic                     clk_i,
   input  logic                     rst_ni,
 
-  input  logic                     start_i,      // given to an idle streamer only
-  input  addr_t                    idx_base_i,   // index entry of the first line
-  input  addr_t                    lines_i,      // at least 1
-  output logic                     busy_o,
-  output logic                     done_o,       // pulse: the last beat is taken
+  input  res_cmd_t                 cmd_i,        // given to an idle streamer only
+  output res_status_t              status_o,
 
   output line_read_req_t           lr_req_o,
   input  line_read_rsp_t           lr_rsp_i,
@@ -26,6 +26,7 @@ module spcore_result_streamer
 );
 
   localparam int unsigned Depth  = 8;  // lines read ahead: covers the store's latency at one line a cycle
+  localparam int unsigned PtrW   = $clog2(Depth);
   localparam int unsigned LevelW = $clog2(Depth + 1);
   localparam int unsigned LineW  = $bits(bitmap_t) + $bits(line_bytes_t);
 
@@ -33,10 +34,8 @@ module spcore_result_streamer
     $error("%m: StreamBytes = %0d, expected 8, 16, 32 or 64", StreamBytes);
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Reads
-  // ---------------------------------------------------------------------------------------------------------------
-  addr_t             addr_q, to_read_q, to_send_q;
+  // ---- reads ----
+  addr_t             addr_q, to_read_q;
   logic [LevelW-1:0] taken_q;   // FIFO places of lines asked for or held
   logic              read, line_done;
 
@@ -47,75 +46,120 @@ module spcore_result_streamer
     if (!rst_ni) begin
       addr_q    <= '0;
       to_read_q <= '0;
-      to_send_q <= '0;
       taken_q   <= '0;
     end else begin
-      if (start_i) begin
-        addr_q    <= idx_base_i;
-        to_read_q <= lines_i;
-        to_send_q <= lines_i;
-      end else begin
-        if (read) begin
-          addr_q    <= addr_q + 1'b1;
-          to_read_q <= to_read_q - 1'b1;
-        end
-        if (line_done) to_send_q <= to_send_q - 1'b1;
+      if (cmd_i.start) begin
+        addr_q    <= cmd_i.idx_base;
+        to_read_q <= cmd_i.lines;
+      end else if (read) begin
+        addr_q    <= addr_q + 1'b1;
+        to_read_q <= to_read_q - 1'b1;
       end
       if (read != line_done) taken_q <= read ? taken_q + 1'b1 : taken_q - 1'b1;
     end
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Lines read ahead
-  // ---------------------------------------------------------------------------------------------------------------
-  bitmap_t     bitmap;
-  line_bytes_t bytes;
-  logic        line_valid;
+  // ---- lines read ahead ----
+  logic [PtrW-1:0]   wr_q, rd_q;
+  logic [LevelW-1:0] held_q;
+  bitmap_t           bitmap;
+  line_bytes_t       bytes;
 
-  spcore_fifo #(.Width(LineW), .Depth(Depth)) u_lines (
-    .clk_i, .rst_ni, .clear_i(1'b0),
-    .valid_i(lr_rsp_i.rvalid), .ready_o(), .data_i({lr_rsp_i.bitmap, lr_rsp_i.bytes}),
-    .valid_o(line_valid), .ready_i(line_done), .data_o({bitmap, bytes}),
-    .level_o()
+  spcore_regfile #(
+    .NumWords (Depth),
+    .DataWidth(LineW)
+  ) u_lines (
+    .clk_i,
+    .we_i   (lr_rsp_i.rvalid),
+    .waddr_i(wr_q),
+    .wdata_i({lr_rsp_i.bitmap, lr_rsp_i.bytes}),
+    .raddr_i(rd_q),
+    .rdata_o({bitmap, bytes})
   );
-
-  // ---------------------------------------------------------------------------------------------------------------
-  // Beats
-  // ---------------------------------------------------------------------------------------------------------------
-  npos_t sent_q;      // bytes of the line already sent
-  logic  in_bytes_q;  // the bitmap is sent
-  npos_t left;
-
-  always_comb begin
-    left         = '0;
-    m_axis_tdata = '0;
-    m_axis_tkeep = '0;
-    m_axis_tlast = 1'b0;
-    if (line_valid && in_bytes_q) begin
-      left         = npos_t'($countones(bitmap)) - sent_q;
-      m_axis_tdata = bytes[pos_t'(sent_q) +: StreamBytes];
-      for (int unsigned b = 0; b < StreamBytes; b++) m_axis_tkeep[b] = npos_t'(b) < left;
-      m_axis_tlast = left <= npos_t'(StreamBytes);
-    end else if (line_valid) begin
-      m_axis_tdata[LinePos-1:0]   = bitmap;
-      m_axis_tkeep[WordBytes-1:0] = '1;
-      m_axis_tlast = bitmap == '0;
-    end
-  end
-
-  assign m_axis_tvalid = line_valid;
-  assign line_done     = m_axis_tvalid & m_axis_tready & m_axis_tlast;
-  assign busy_o        = to_send_q != '0;
-  assign done_o        = line_done && to_send_q == addr_t'(1);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      in_bytes_q <= 1'b0;
-      sent_q     <= '0;
-    end else if (m_axis_tvalid && m_axis_tready) begin
-      in_bytes_q <= !m_axis_tlast;
-      sent_q     <= in_bytes_q && !m_axis_tlast ? sent_q + npos_t'(StreamBytes) : '0;
+      wr_q   <= '0;
+      rd_q   <= '0;
+      held_q <= '0;
+    end else begin
+      if (lr_rsp_i.rvalid) wr_q <= wr_q + 1'b1;
+      if (line_done)   rd_q <= rd_q + 1'b1;
+      if (lr_rsp_i.rvalid != line_done) held_q <= lr_rsp_i.rvalid ? held_q + 1'b1 : held_q - 1'b1;
     end
   end
+
+  // ---- the next beat ----
+  npos_t                       sent_q;      // bytes of the line that are in beats already
+  logic                        in_bytes_q;  // the bitmap is
+  logic [WordBytes-1:0][3:0]   counts_q;    // non-zeros of the line, by byte of its bitmap
+  npos_t                       left_q, left;
+  logic                        first_q;     // the line's first beat of bytes comes
+  logic                        load, last;
+
+  always_comb begin
+    left = left_q;
+    if (first_q) begin
+      left = '0;
+      for (int unsigned i = 0; i < WordBytes; i++) left = left + npos_t'(counts_q[i]);
+    end
+  end
+
+  assign load      = held_q != '0 && (!m_axis_tvalid || m_axis_tready);
+  assign last      = in_bytes_q ? left <= npos_t'(StreamBytes) : bitmap == '0;
+  assign line_done = load & last;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      m_axis_tvalid <= 1'b0;
+      in_bytes_q    <= 1'b0;
+      first_q       <= 1'b0;
+      sent_q        <= '0;
+    end else begin
+      if (load)               m_axis_tvalid <= 1'b1;
+      else if (m_axis_tready) m_axis_tvalid <= 1'b0;
+      if (load) begin
+        in_bytes_q <= !last;
+        first_q    <= !in_bytes_q;
+        sent_q     <= in_bytes_q && !last ? sent_q + npos_t'(StreamBytes) : '0;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (load) begin
+      left_q <= left - npos_t'(StreamBytes);
+      for (int unsigned i = 0; i < WordBytes; i++) counts_q[i] <= 4'($countones(bitmap[8*i +: 8]));
+      m_axis_tlast <= last;
+      if (in_bytes_q) begin
+        m_axis_tdata <= bytes[pos_t'(sent_q) +: StreamBytes];
+        for (int unsigned b = 0; b < StreamBytes; b++) m_axis_tkeep[b] <= npos_t'(b) < left;
+      end else begin
+        m_axis_tdata <= (8*StreamBytes)'(bitmap);
+        m_axis_tkeep <= StreamBytes'({WordBytes{1'b1}});
+      end
+    end
+  end
+
+  // ---- the transfer ----
+  addr_t to_send_q;
+  logic  sent, busy_q, done_q;
+  assign sent = m_axis_tvalid & m_axis_tready & m_axis_tlast;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      to_send_q <= '0;
+      busy_q    <= 1'b0;
+      done_q    <= 1'b0;
+    end else begin
+      if (cmd_i.start) to_send_q <= cmd_i.lines;
+      else if (sent)   to_send_q <= to_send_q - 1'b1;
+      if (cmd_i.start)                              busy_q <= 1'b1;
+      else if (sent && to_send_q == addr_t'(1))     busy_q <= 1'b0;
+      done_q <= sent && to_send_q == addr_t'(1);
+    end
+  end
+
+  assign status_o = '{busy: busy_q, done: done_q};
 
 endmodule

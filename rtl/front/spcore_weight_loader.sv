@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Takes a load from the weight stream into the Weight Memory or the Parameter Memory.
 //
 // A beat is checked as it arrives and written a cycle later, so a faulty beat and those after it leave no trace. A fault
-// ends the load: the stream is then swallowed until flush_i. Of several faults of one beat the first in this order counts:
+// ends the load: the stream is then swallowed until a flush. Of several faults of one beat the first in this order counts:
 // index order, index range or parameter range, early TLAST, late TLAST.
-// A start is given to an idle loader, or together with flush_i; command_ctrl sees to that and to the range of the load.
+// A start is given to an idle loader, or together with a flush; command_ctrl sees to that and to the range of the load.
 module spcore_weight_loader
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -15,21 +16,8 @@ module spcore_weight_loader
   input  logic                         clk_i,
   input  logic                         rst_ni,
 
-  // Commands: from entry base_i on, count_i (at least 1) beats; the k/m mode matters to weights only.
-  input  logic                         wgt_start_i,
-  input  logic                         par_start_i,
-  input  addr_t                        base_i,
-  input  addr_t                        count_i,
-  input  logic [1:0]                   k_log2_i,
-  input  logic [2:0]                   m_log2_i,
-  input  logic                         flush_i,
-  output logic                         wgt_busy_o,
-  output logic                         par_busy_o,
-  output logic                         discard_o,
-  output logic                         wgt_done_o,   // pulse: the last beat is being written
-  output logic                         par_done_o,
-  output wgt_err_t                     err_o,        // pulse
-  output addr_t                        err_info_o,   // number of the faulty beat, until flush_i
+  input  wgt_cmd_t                     cmd_i,
+  output wgt_status_t                  status_o,
 
   input  logic [TdataW-1:0]            s_axis_tdata,
   input  logic                         s_axis_tvalid,
@@ -51,20 +39,18 @@ module spcore_weight_loader
   typedef enum logic [1:0] {StIdle, StWeights, StParams, StDiscard} state_e;
 
   state_e     state_q, state_d;
-  addr_t      addr_q, beat_q, last_q, err_info_q;
+  addr_t      addr_q, beat_q, left_q, err_info_q;
   logic [1:0] k_log2_q;
   logic [2:0] m_log2_q;
   logic       start, accept, is_last;
   wgt_err_t   err_d, err_q;
 
-  assign start         = wgt_start_i | par_start_i;
+  assign start         = cmd_i.start_weights | cmd_i.start_params;
   assign s_axis_tready = state_q != StIdle;
   assign accept        = s_axis_tvalid && s_axis_tready && state_q != StDiscard;
-  assign is_last       = beat_q == last_q;
+  assign is_last       = left_q == addr_t'(1);
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Checks of a beat
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- checks of a beat ----
   weight_lane_t [NumLanes-1:0] lanes;
   logic                        bad_range, bad_order, bad_param;
 
@@ -73,7 +59,7 @@ module spcore_weight_loader
   always_comb begin
     bad_range = 1'b0;
     bad_order = 1'b0;
-    if (accept) begin
+    if (state_q == StWeights) begin
       for (int unsigned l = 0; l < NumLanes; l++) begin
         if ((lanes[l].index >> m_log2_q) != '0) bad_range = 1'b1;
       end
@@ -99,9 +85,7 @@ module spcore_weight_loader
     end
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // State
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- state ----
   always_comb begin
     state_d = state_q;
     unique case (state_q)
@@ -109,10 +93,10 @@ module spcore_weight_loader
         if (err_d != '0) state_d = StDiscard;
         else if (accept && is_last) state_d = StIdle;
       end
-      StDiscard: if (flush_i) state_d = StIdle;
+      StDiscard: if (cmd_i.flush) state_d = StIdle;
       default: ;
     endcase
-    if (start) state_d = wgt_start_i ? StWeights : StParams;
+    if (start) state_d = cmd_i.start_weights ? StWeights : StParams;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -120,7 +104,7 @@ module spcore_weight_loader
       state_q    <= StIdle;
       addr_q     <= '0;
       beat_q     <= '0;
-      last_q     <= '0;
+      left_q     <= '0;
       k_log2_q   <= '0;
       m_log2_q   <= '0;
       err_q      <= '0;
@@ -128,24 +112,22 @@ module spcore_weight_loader
     end else begin
       state_q <= state_d;
       err_q   <= err_d;
-      if (start) begin
-        addr_q   <= base_i;
-        beat_q   <= '0;
-        last_q   <= count_i - 1'b1;
-        k_log2_q <= k_log2_i;
-        m_log2_q <= m_log2_i;
-      end else if (accept) begin
-        addr_q <= addr_q + 1'b1;
-        beat_q <= beat_q + 1'b1;
+      if (start || accept) begin
+        addr_q <= start ? cmd_i.base : addr_q + 1'b1;
+        left_q <= start ? cmd_i.count : left_q - 1'b1;
       end
+      if (start) begin
+        k_log2_q <= cmd_i.k_log2;
+        m_log2_q <= cmd_i.m_log2;
+      end
+      if (state_q == StIdle || state_q == StDiscard) beat_q <= '0;
+      else if (accept)                               beat_q <= beat_q + 1'b1;
       if (err_d != '0) err_info_q <= beat_q;
-      else if (flush_i) err_info_q <= '0;
+      else if (cmd_i.flush) err_info_q <= '0;
     end
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Write stage
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- write stage ----
   logic                        wgt_we_q, par_we_q, done_q;
   addr_t                       waddr_q;
   weight_lane_t [NumLanes-1:0] vector_q;
@@ -175,13 +157,15 @@ module spcore_weight_loader
     end
   end
 
-  assign wgt_busy_o  = state_q == StWeights;
-  assign par_busy_o  = state_q == StParams;
-  assign discard_o   = state_q == StDiscard;
-  assign wgt_done_o  = done_q & wgt_we_q;
-  assign par_done_o  = done_q & par_we_q;
-  assign err_o       = err_q;
-  assign err_info_o  = err_info_q;
+  assign status_o = '{
+    busy_weights: state_q == StWeights,
+    busy_params:  state_q == StParams,
+    discard:      state_q == StDiscard,
+    done_weights: done_q & wgt_we_q,
+    done_params:  done_q & par_we_q,
+    err:          err_q,
+    err_info:     err_info_q
+  };
   assign wgt_we_o    = wgt_we_q;
   assign wgt_waddr_o = waddr_q;
   assign wgt_wdata_o = vector_q;

@@ -1,62 +1,89 @@
-// Prepares a layer: checks its descriptor, derives what stays constant while it runs, writes the PEs' position
+// SPDX-License-Identifier: Apache-2.0
+// Keeps the layers that wait and prepares the next one: checks its descriptor, derives what stays constant while it runs, writes the PEs' position
 // table, starts the scheduler and waits for its end.
 //
 // The checks are numbered as in docs/architecture.md section 6; the lowest that fails is reported and the layer ends
-// before any unit starts. All products go through one multiplier, one step a cycle, so this takes under a hundred
-// cycles and next to no area; it is not part of a layer's cycle count.
+// before any unit starts. All products go through one multiplier, one step in two cycles; with the table this takes
+// little more than a hundred cycles, which are not part of a layer's cycle count.
 module spcore_layer_setup
   import sparsecore_pkg::*;
+  import spcore_front_pkg::*;
 #(
   parameter int unsigned NumLanes    = 16,
   parameter int unsigned WgtVectors  = 21840,
   parameter int unsigned ActWords    = 196608,
   parameter int unsigned IdxEntries  = 49152,
   parameter int unsigned ParEntries  = 2048,
-  parameter int unsigned RegionPos   = 512
+  parameter int unsigned RegionPos   = 512,
+  parameter int unsigned QueueDepth  = 4       // layers that wait
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
-  // descriptors from the layer queue
-  input  logic        layer_valid_i,
-  output logic        layer_ready_o,
-  input  layer_t      layer_i,
+  input  layer_cmd_t  cmd_i,
+  output layer_status_t status_o,
+  input  logic        overflow_i,    // pulse: a line of the output did not fit
   // the layer that runs
   output layer_t      layer_o,
   output derived_t    derived_o,
   output logic        tab_we_o,
   output region_off_t tab_q_o,
   output pos_t        tab_p_o,
+  output logic        prepare_o,     // layer_o is there, checks are under way
   output logic        start_o,
-  input  logic        all_done_i,
-  output logic        busy_o,
-  output logic        layer_done_o,
-  output logic        desc_error_o,
-  output logic [3:0]  desc_error_code_o
+  input  logic        all_done_i
 );
 
-  typedef enum logic [2:0] {StIdle, StMultiply, StJudge, StTable, StStart, StRun, StDone} state_e;
+  typedef enum logic [2:0] {StIdle, StMultiply, StJudge, StTable, StStart, StRun, StFlush, StDone} state_e;
 
-  // One product a step.
+  // One product a step, two cycles each. A product that needs an earlier one comes at least three steps after it.
   typedef enum logic [4:0] {
-    MulLinePos, MulLinesY, MulLinesX, MulTilePos, MulTilesY, MulTilesX, MulRegion, MulChunks, MulSplits, MulKernel,
-    MulInLines, MulOutLines, MulChunkVec, MulAllVec, MulSplitVec, MulSplitLines, MulInEntries, MulOutEntries
+    MulKernel, MulLinePos, MulLinesY, MulLinesX, MulTilePos, MulTilesY, MulTilesX, MulRegion, MulChunks, MulSplits,
+    MulInLines, MulOutLines, MulChunkVec, MulSplitVec, MulSplitLines, MulAllVec, MulInEntries, MulOutEntries,
+    MulFlush, MulDrain, MulEnd
   } step_e;
-  localparam step_e LastStep = MulOutEntries;
 
-  localparam int unsigned ProdW = 40;
-  typedef logic [ProdW-1:0] prod_t;
+  // The counters are exact some cycles after the layer's last one: see spcore_counters.
+  localparam int unsigned FlushCycles = 8;
+  localparam int unsigned FlushW      = $clog2(FlushCycles);
+
+  // Products are kept as far as they can be in bounds.
+  localparam int unsigned ProdW = 26;
+  typedef logic [ProdW-1:0]      prod_t;
+  typedef logic signed [ProdW:0] diff_t;
   typedef logic [15:1] fail_t;   // one bit a check of docs/architecture.md section 6
 
   state_e   state_q, state_d;
   step_e    step_q;
+  logic     half_q;              // second cycle of a step
   layer_t   layer_q;
   derived_t derived_q;
   fail_t    fail_q;
   logic [3:0] code_q;
+  logic [FlushW-1:0] flush_q;
+  logic overflow_q;
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Small derived values
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- layers that wait ----
+  layer_t layer_next;
+  logic   layer_valid, queue_ready;
+  logic [$clog2(QueueDepth+1)-1:0] queue_level;
+
+  spcore_fifo #(
+    .Width($bits(layer_t)),
+    .Depth(QueueDepth)
+  ) u_queue (
+    .clk_i,
+    .rst_ni,
+    .clear_i(1'b0),
+    .valid_i(cmd_i.push),
+    .ready_o(queue_ready),
+    .data_i (cmd_i.layer),
+    .valid_o(layer_valid),
+    .ready_i(state_q == StIdle),
+    .data_o (layer_next),
+    .level_o(queue_level)
+  );
+
+  // ---- small derived values ----
   logic [2:0]  ratio_log2;
   logic        mode_ok;
   logic [15:0] win_h, win_w;
@@ -76,95 +103,118 @@ module spcore_layer_setup
   assign win_h = ((16'(layer_q.tile_h) - 16'd1) << layer_q.stride_y2) + 16'(layer_q.kernel_r);
   assign win_w = ((16'(layer_q.tile_w) - 16'd1) << layer_q.stride_x2) + 16'(layer_q.kernel_s);
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // The multiplier and what is made of each product, one cycle later
-  // ---------------------------------------------------------------------------------------------------------------
-  logic [23:0] mul_a;
-  logic [15:0] mul_b;
-  prod_t       prod;
-  // What a product must cover: (n-1)*block < dim <= n*block.
-  prod_t       cover_dim, cover_block;
-  logic        cover_bad;
+  // ---- the multiplier: operands, a product by half of b in each of two cycles, their sum ----
+  logic [23:0] mul_a, a_q;
+  logic [15:0] mul_b, b_q;
+  prod_t       prod_q;
+  logic        over_q;         // the product is larger
 
   always_comb begin
     mul_a = '0;
     mul_b = '0;
-    cover_dim = '0;
-    cover_block = '0;
     unique case (step_q)
-      MulLinePos:    begin mul_a = 24'(layer_q.line_h);         mul_b = 16'(layer_q.line_w); end
-      MulTilePos:    begin mul_a = 24'(layer_q.tile_h);         mul_b = 16'(layer_q.tile_w); end
-      MulRegion:     begin mul_a = 24'(win_h);                  mul_b = win_w;               end
       MulKernel:     begin mul_a = 24'(layer_q.kernel_r);       mul_b = 16'(layer_q.kernel_s); end
+      MulLinePos:    begin mul_a = 24'(layer_q.line_h);         mul_b = 16'(layer_q.line_w); end
+      MulLinesY:     begin mul_a = 24'(layer_q.line_h);         mul_b = layer_q.lines_y;     end
+      MulLinesX:     begin mul_a = 24'(layer_q.line_w);         mul_b = layer_q.lines_x;     end
+      MulTilePos:    begin mul_a = 24'(layer_q.tile_h);         mul_b = 16'(layer_q.tile_w); end
+      MulTilesY:     begin mul_a = 24'(layer_q.tile_h);         mul_b = layer_q.tiles_y;     end
+      MulTilesX:     begin mul_a = 24'(layer_q.tile_w);         mul_b = layer_q.tiles_x;     end
+      MulRegion:     begin mul_a = 24'(win_h);                  mul_b = win_w;               end
+      MulChunks:     begin mul_a = 24'(derived_q.chunk_k);      mul_b = layer_q.chunks;      end
+      MulSplits:     begin mul_a = 24'(layer_q.split_c);        mul_b = layer_q.splits;      end
       MulInLines:    begin mul_a = 24'(layer_q.lines_y);        mul_b = layer_q.lines_x;     end
       MulOutLines:   begin mul_a = 24'(layer_q.tiles_y);        mul_b = layer_q.tiles_x;     end
       MulChunkVec:   begin mul_a = 24'(layer_q.in_c);           mul_b = 16'(derived_q.rs);   end
-      MulAllVec:     begin mul_a = derived_q.chunk_vectors;     mul_b = layer_q.chunks;      end
       MulSplitVec:   begin mul_a = 24'(layer_q.split_c);        mul_b = 16'(derived_q.rs);   end
+      MulAllVec:     begin mul_a = derived_q.chunk_vectors;     mul_b = layer_q.chunks;      end
       MulSplitLines: begin mul_a = derived_q.in_lines;          mul_b = layer_q.split_c;     end
       MulInEntries:  begin mul_a = derived_q.in_lines;          mul_b = layer_q.in_c;        end
       MulOutEntries: begin mul_a = derived_q.out_lines;         mul_b = layer_q.out_k;       end
-      MulLinesY: begin
-        mul_a = 24'(layer_q.line_h);     mul_b = layer_q.lines_y;
-        cover_dim = prod_t'(layer_q.in_h);
-      end
-      MulLinesX: begin
-        mul_a = 24'(layer_q.line_w);     mul_b = layer_q.lines_x;
-        cover_dim = prod_t'(layer_q.in_w);
-      end
-      MulTilesY: begin
-        mul_a = 24'(layer_q.tile_h);     mul_b = layer_q.tiles_y;
-        cover_dim = prod_t'(layer_q.out_h);
-      end
-      MulTilesX: begin
-        mul_a = 24'(layer_q.tile_w);     mul_b = layer_q.tiles_x;
-        cover_dim = prod_t'(layer_q.out_w);
-      end
-      MulChunks: begin
-        mul_a = 24'(derived_q.chunk_k);  mul_b = layer_q.chunks;
-        cover_dim = prod_t'(layer_q.out_k);
-      end
-      MulSplits: begin
-        mul_a = 24'(layer_q.split_c);    mul_b = layer_q.splits;
-        cover_dim = prod_t'(layer_q.in_c);
-      end
       default: ;
     endcase
-    cover_block = prod_t'(mul_a);
   end
-  assign prod      = prod_t'(mul_a) * prod_t'(mul_b);
-  assign cover_bad = prod < cover_dim || prod >= cover_dim + cover_block;
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Checks
-  // ---------------------------------------------------------------------------------------------------------------
-  fail_t fail_step, fail_fixed;
+  logic [27:0] part_q, part_hi_q;   // by 4 bits of b each
+  logic [31:0] low_q;
+  logic [1:0]  carry;
+  prod_t       prod;
+  assign {carry, prod} = (ProdW + 2)'(low_q[ProdW-1:0]) + (ProdW + 2)'({part_q[ProdW-9:0], 8'b0}) +
+                         (ProdW + 2)'({part_hi_q[ProdW-13:0], 12'b0});
+
+  always_ff @(posedge clk_i) begin
+    part_q    <= 28'(a_q) * 28'(b_q[3:0]);
+    part_hi_q <= 28'(a_q) * 28'(b_q[7:4]);
+    if (half_q) begin
+      a_q   <= mul_a;
+      b_q   <= mul_b;
+      low_q <= 32'(part_q) + {part_hi_q, 4'b0};
+    end else begin
+      b_q[7:0] <= b_q[15:8];
+      prod_q   <= prod;
+      over_q   <= carry != '0 || low_q[31:ProdW] != '0 || part_q[27:ProdW-8] != '0 || part_hi_q[27:ProdW-12] != '0;
+    end
+  end
+
+  // ---- the product of two steps ago: what is made of it, and whether it lies in bounds ----
+  // A check fails when product + addend is negative, or at or above the bound.
+  diff_t       addend, addend_q, sum_q;
+  logic [24:0] bound, bound_q;
+  logic        sum_over_q, out_of_bounds;
+  fail_t       fail_step, fail_step_q;
+  step_e       judged;
+
+  assign judged = step_e'(step_q - 5'd2);
 
   always_comb begin
+    addend    = '0;
+    bound     = '0;
     fail_step = '0;
-    unique case (step_q)
-      MulLinePos:    fail_step[3]  = prod == '0 || prod > prod_t'(LinePos);
-      MulLinesY,
-      MulLinesX:     fail_step[4]  = cover_bad;
-      MulTilePos:    fail_step[5]  = prod == '0 || prod > prod_t'(max_tile);
-      MulTilesY,
-      MulTilesX:     fail_step[6]  = cover_bad;
-      MulRegion:     fail_step[7]  = prod > prod_t'(RegionPos);
-      MulChunks:     fail_step[8]  = cover_bad;
-      MulSplits:     fail_step[9]  = cover_bad;
-      MulChunkVec:   fail_step[10] = prod > prod_t'(WgtVectors);
-      MulAllVec:     fail_step[10] = prod + prod_t'(layer_q.wgt_base) > prod_t'(WgtVectors);
+    unique case (judged)
+      // (n-1)*block < dim <= n*block
+      MulLinesY:  begin addend = -diff_t'({1'b0, layer_q.in_h});  bound = 25'(layer_q.line_h); fail_step[4] = 1'b1; end
+      MulLinesX:  begin addend = -diff_t'({1'b0, layer_q.in_w});  bound = 25'(layer_q.line_w); fail_step[4] = 1'b1; end
+      MulTilesY:  begin addend = -diff_t'({1'b0, layer_q.out_h}); bound = 25'(layer_q.tile_h); fail_step[6] = 1'b1; end
+      MulTilesX:  begin addend = -diff_t'({1'b0, layer_q.out_w}); bound = 25'(layer_q.tile_w); fail_step[6] = 1'b1; end
+      MulChunks:  begin addend = -diff_t'({1'b0, layer_q.out_k}); bound = 25'(derived_q.chunk_k); fail_step[8] = 1'b1; end
+      MulSplits:  begin addend = -diff_t'({1'b0, layer_q.in_c});  bound = 25'(layer_q.split_c); fail_step[9] = 1'b1; end
+      // 1 to the most
+      MulLinePos: begin addend = -diff_t'(1); bound = 25'(LinePos);  fail_step[3] = 1'b1; end
+      MulTilePos: begin addend = -diff_t'(1); bound = 25'(max_tile); fail_step[5] = 1'b1; end
+      // at most
+      MulRegion:     begin bound = 25'(RegionPos + 1);  fail_step[7] = 1'b1; end
+      MulChunkVec:   begin bound = 25'(WgtVectors + 1); fail_step[10] = 1'b1; end
       MulInLines,
-      MulOutLines:   fail_step[12] = prod > prod_t'(IdxEntries);
-      MulInEntries:  fail_step[12] = prod + prod_t'(layer_q.in_idx_base) > prod_t'(IdxEntries);
-      MulOutEntries: fail_step[12] = prod + prod_t'(layer_q.out_idx_base) > prod_t'(IdxEntries);
+      MulOutLines:   begin bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
+      // base and length
+      MulAllVec:     begin addend = diff_t'({1'b0, layer_q.wgt_base});     bound = 25'(WgtVectors + 1); fail_step[10] = 1'b1; end
+      MulInEntries:  begin addend = diff_t'({1'b0, layer_q.in_idx_base});  bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
+      MulOutEntries: begin addend = diff_t'({1'b0, layer_q.out_idx_base}); bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
       default: ;
     endcase
   end
+  assign out_of_bounds = sum_over_q || sum_q < 0 || sum_q >= diff_t'({1'b0, bound_q});
 
-  logic [18:0] rows_needed, cols_needed;   // window end of the last output row and column
-  assign rows_needed = ((19'(layer_q.out_h) - 19'd1) << layer_q.stride_y2) + 19'(layer_q.kernel_r);
-  assign cols_needed = ((19'(layer_q.out_w) - 19'd1) << layer_q.stride_x2) + 19'(layer_q.kernel_s);
+  always_ff @(posedge clk_i) begin
+    if (half_q) begin
+      sum_q       <= diff_t'({1'b0, prod_q}) + addend_q;
+      sum_over_q  <= over_q;
+      bound_q     <= bound;
+      fail_step_q <= fail_step;
+    end else begin
+      addend_q <= addend;
+      if (state_q == StIdle) fail_step_q <= '0;
+    end
+  end
+
+  // ---- checks without a product ----
+  fail_t fail_fixed;
+
+  logic [18:0] rows_needed_q, cols_needed_q;   // window end of the last output row and column
+  always_ff @(posedge clk_i) begin
+    rows_needed_q <= ((19'(layer_q.out_h) - 19'd1) << layer_q.stride_y2) + 19'(layer_q.kernel_r);
+    cols_needed_q <= ((19'(layer_q.out_w) - 19'd1) << layer_q.stride_x2) + 19'(layer_q.kernel_s);
+  end
 
   always_comb begin
     fail_fixed = '0;
@@ -178,21 +228,19 @@ module spcore_layer_setup
     fail_fixed[14] = layer_q.clamp_lo > layer_q.clamp_hi ||
                      (layer_q.out_signed ? (layer_q.clamp_lo < -9'sd128 || layer_q.clamp_hi > 9'sd127)
                                          : (layer_q.clamp_lo < 9'sd0));
-    fail_fixed[15] = rows_needed > 19'(layer_q.in_h) + 19'(layer_q.pad_top) + 19'd3 ||
-                     cols_needed > 19'(layer_q.in_w) + 19'(layer_q.pad_left) + 19'd3;
+    fail_fixed[15] = rows_needed_q > 19'(layer_q.in_h) + 19'(layer_q.pad_top) + 19'd3 ||
+                     cols_needed_q > 19'(layer_q.in_w) + 19'(layer_q.pad_left) + 19'd3;
   end
 
   logic [3:0] fail_code;
   always_comb begin
     fail_code = '0;
     for (int unsigned i = 15; i >= 1; i--) begin
-      if (fail_q[i] || fail_fixed[i]) fail_code = 4'(i);
+      if (fail_q[i]) fail_code = 4'(i);
     end
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Position table: q = ty*sy*win_w + tx*sx for p = ty*tile_w + tx
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- position table: q = ty*sy*win_w + tx*sx for p = ty*tile_w + tx ----
   npos_t       tab_ty_q, tab_tx_q;
   region_off_t tab_q_q, tab_row_q;
   pos_t        tab_p_q;
@@ -207,18 +255,17 @@ module spcore_layer_setup
   region_off_t tab_next_row;
   assign tab_next_row = tab_row_q + (derived_q.win_w << layer_q.stride_y2);
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Control
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- control ----
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StIdle:     if (layer_valid_i) state_d = StMultiply;
-      StMultiply: if (step_q == LastStep) state_d = StJudge;
+      StIdle:     if (layer_valid) state_d = StMultiply;
+      StMultiply: if (step_q == MulEnd && !half_q) state_d = StJudge;
       StJudge:    state_d = fail_code != '0 ? StDone : StTable;
       StTable:    if (tab_end) state_d = StStart;
       StStart:    state_d = StRun;
-      StRun:      if (all_done_i) state_d = StDone;
+      StRun:      if (all_done_i) state_d = StFlush;
+      StFlush:    if (flush_q == FlushW'(FlushCycles - 1)) state_d = StDone;
       StDone:     state_d = StIdle;
       default:    state_d = StIdle;
     endcase
@@ -227,7 +274,10 @@ module spcore_layer_setup
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q   <= StIdle;
-      step_q    <= MulLinePos;
+      step_q    <= MulKernel;
+      half_q    <= 1'b0;
+      flush_q   <= '0;
+      overflow_q <= 1'b0;
       layer_q   <= '0;
       derived_q <= '0;
       fail_q    <= '0;
@@ -238,36 +288,45 @@ module spcore_layer_setup
       tab_row_q <= '0;
       tab_p_q   <= '0;
     end else begin
-      state_q <= state_d;
+      state_q    <= state_d;
+      overflow_q <= overflow_i;
       unique case (state_q)
         StIdle: begin
-          step_q    <= MulLinePos;
+          step_q    <= MulKernel;
+          half_q    <= 1'b0;
           fail_q    <= '0;
+          flush_q   <= '0;
           tab_ty_q  <= '0;
           tab_tx_q  <= '0;
           tab_q_q   <= '0;
           tab_row_q <= '0;
           tab_p_q   <= '0;
-          if (layer_valid_i) layer_q <= layer_i;
+          if (layer_valid) layer_q <= layer_next;
         end
         StMultiply: begin
-          step_q            <= step_e'(step_q + 5'd1);
-          fail_q            <= fail_q | fail_step;
-          derived_q.ratio   <= ratio_e'(ratio_log2[1:0]);
-          derived_q.chunk_k <= dim_t'(NumLanes) << ratio_log2[1:0];
-          derived_q.win_w   <= region_off_t'(win_w);
-          if (step_q == MulKernel) derived_q.row_starts <= row_starts(layer_q.line_w);
-          unique case (step_q)
-            MulKernel:     derived_q.rs            <= prod[5:0];
-            MulInLines:    derived_q.in_lines      <= prod[AddrW-1:0];
-            MulOutLines:   derived_q.out_lines     <= prod[AddrW-1:0];
-            MulChunkVec:   derived_q.chunk_vectors <= prod[AddrW-1:0];
-            MulSplitVec:   derived_q.split_vectors <= prod[AddrW-1:0];
-            MulSplitLines: derived_q.split_lines   <= prod[AddrW-1:0];
-            default: ;
-          endcase
+          half_q <= !half_q;
+          if (half_q) begin
+            step_q <= step_e'(step_q + 5'd1);
+            unique case (judged)
+              MulKernel:     derived_q.rs            <= prod_q[5:0];
+              MulInLines:    derived_q.in_lines      <= prod_q[AddrW-1:0];
+              MulOutLines:   derived_q.out_lines     <= prod_q[AddrW-1:0];
+              MulChunkVec:   derived_q.chunk_vectors <= prod_q[AddrW-1:0];
+              MulSplitVec:   derived_q.split_vectors <= prod_q[AddrW-1:0];
+              MulSplitLines: derived_q.split_lines   <= prod_q[AddrW-1:0];
+              default: ;
+            endcase
+            fail_q <= fail_q | fail_fixed;
+          end else if (out_of_bounds) begin
+            fail_q <= fail_q | fail_step_q;
+          end
+          derived_q.ratio      <= ratio_e'(ratio_log2[1:0]);
+          derived_q.chunk_k    <= dim_t'(NumLanes) << ratio_log2[1:0];
+          derived_q.win_w      <= region_off_t'(win_w);
+          derived_q.row_starts <= row_starts(layer_q.line_w);
         end
         StJudge: code_q <= fail_code;
+        StFlush: flush_q <= flush_q + FlushW'(1);
         StTable: begin
           tab_p_q <= tab_p_q + pos_t'(1);
           if (tab_row_end) begin
@@ -285,14 +344,19 @@ module spcore_layer_setup
     end
   end
 
-  assign layer_ready_o     = state_q == StIdle;
   assign layer_o           = layer_q;
   assign derived_o         = derived_q;
+  assign prepare_o         = state_q == StMultiply && step_q == MulKernel && !half_q;
   assign start_o           = state_q == StStart;
-  assign busy_o            = state_q != StIdle;
-  assign layer_done_o      = state_q == StDone;
-  assign desc_error_o      = state_q == StJudge && fail_code != '0;
-  assign desc_error_code_o = state_q == StJudge ? fail_code : code_q;
+  assign status_o = '{
+    ready:        queue_ready,
+    busy:         state_q != StIdle || layer_valid,
+    level:        8'(queue_level),
+    done:         state_q == StDone,
+    refused:      state_q == StDone && code_q != '0,
+    refused_code: code_q,
+    overflow:     overflow_q
+  };
 
   if (RegionPos > (1 << RegionW)) begin : gen_check_region_pos
     $error("%m: RegionPos = %0d, expected at most %0d", RegionPos, 1 << RegionW);

@@ -1,47 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gives work units to PEs (docs/architecture.md section 7.1).
 //
 // Units come in the order tile, chunk, split; a unit goes to a PE that has nothing at all, or else to one whose
 // line_fetch is done with its present unit, so that units are bound late and the balance stays dynamic. A job is
 // (tile, chunk); its splits are issued consecutively. The scheduler also knows which job is the oldest open one, which
 // the drain arbiter needs to hand out staging slots without deadlock.
+//
+// A unit reaches the PEs through a register for each group of them. A PE that is ready stays so until it gets a unit, and its
+// ready falls in the cycle after; here it counts as taken until that is seen.
 module spcore_scheduler
   import sparsecore_pkg::*;
 #(
   parameter int unsigned NumPe = 64,
-  parameter int unsigned NumSp = 2
+  parameter int unsigned NumSp = 2,
+  localparam int unsigned NumGroups = (NumPe + UnitGroup - 1) / UnitGroup
 ) (
-  input  logic             clk_i,
-  input  logic             rst_ni,
-  input  logic             start_i,
-  input  layer_t           layer_i,
-  input  derived_t         derived_i,
-  // units to PEs: unit_o is for the one PE whose valid is set
-  output unit_t            unit_o,
-  output logic [NumPe-1:0] unit_valid_o,
-  input  logic [NumPe-1:0] unit_ready_i,
-  input  logic [NumPe-1:0] pe_free_i,
+  input  logic                  clk_i,
+  input  logic                  rst_ni,
+  input  logic                  prepare_i,   // layer_i is there; start_i comes when it is found good
+  input  logic                  start_i,
+  input  layer_t                layer_i,
+  input  derived_t              derived_i,
+  // units to PEs: a group's unit is for the one PE whose valid is set
+  output unit_t [NumGroups-1:0] unit_o,
+  output logic  [NumPe-1:0]     unit_valid_o,
+  input  logic  [NumPe-1:0]     unit_ready_i,
+  input  logic  [NumPe-1:0]     pe_free_i,
   // jobs whose last line is written
-  input  logic [NumSp-1:0] job_done_i,
-  input  job_t [NumSp-1:0] job_done_id_i,
-  output job_t             oldest_job_o,
+  input  logic  [NumSp-1:0]     job_done_i,
+  input  job_t  [NumSp-1:0]     job_done_id_i,
+  output job_t                  oldest_job_o,
   // from the first unit's start to the last line written
-  output logic             running_o,
-  output logic             all_done_o
+  output logic                  running_o,
+  output logic                  all_done_o
 );
 
   localparam int unsigned JobWindow  = 4 * NumPe;
   localparam int unsigned JobWindowW = $clog2(JobWindow);
+  localparam int unsigned OpenW      = JobWindowW + 1;
+  localparam int unsigned DoneW      = $clog2(NumSp + 1);
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Tiles
-  // ---------------------------------------------------------------------------------------------------------------
+  logic start_q;   // registered: it clears much
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) start_q <= 1'b0;
+    else         start_q <= start_i;
+  end
+
+  // ---- tiles ----
   logic  tile_valid, tile_ready, tile_last;
   unit_t tile;
 
   spcore_tile_walk u_tile_walk (
     .clk_i,
     .rst_ni,
-    .start_i,
+    .prepare_i,
     .layer_i,
     .tile_valid_o(tile_valid),
     .tile_ready_i(tile_ready),
@@ -49,150 +61,211 @@ module spcore_scheduler
     .tile_last_o (tile_last)
   );
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Units of the present tile
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- units of the present tile ----
   logic  issuing_q;         // units are left
-  dim_t  chunk_q, split_q, channels_left_q;
+  dim_t  chunk_q, chunks_left_q, splits_left_q, channels_left_q;
+  logic  split_end_q, chunk_end_q;
   addr_t chunk_wgt_q;       // first vector of the chunk
   addr_t unit_wgt_q;        // and of the split
   addr_t unit_lines_q;      // index entries before the split's first channel
   job_t  job_q;
-  logic  window_open, unit_pending, unit_fire;
-  logic  split_end, chunk_end;
+  logic  window_open;       // there may be one more open job
+  logic  unit_valid_q, load, fire, fire_q;
+  unit_t unit_q;            // the next one to be given out
 
-  assign split_end    = split_q == layer_i.splits - dim_t'(1);
-  assign chunk_end    = chunk_q == layer_i.chunks - dim_t'(1);
-  assign unit_pending = issuing_q && tile_valid && window_open;
-  assign tile_ready   = unit_fire && split_end && chunk_end;
-
-  always_comb begin
-    unit_o          = tile;
-    unit_o.job      = job_q;
-    unit_o.split    = layer_i.splits != dim_t'(1);
-    unit_o.chunk    = chunk_q;
-    unit_o.channels = split_end ? channels_left_q : layer_i.split_c;
-    unit_o.wgt_addr = unit_wgt_q;
-    unit_o.idx_addr = tile.idx_addr + unit_lines_q;
-  end
+  assign load       = issuing_q && tile_valid && window_open && (!unit_valid_q || fire);
+  assign tile_ready = load && split_end_q && chunk_end_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      issuing_q       <= 1'b0;
-      chunk_q         <= '0;
-      split_q         <= '0;
-      channels_left_q <= '0;
-      chunk_wgt_q     <= '0;
-      unit_wgt_q      <= '0;
-      unit_lines_q    <= '0;
-      job_q           <= '0;
-    end else if (start_i) begin
-      issuing_q       <= 1'b1;
-      chunk_q         <= '0;
-      split_q         <= '0;
-      channels_left_q <= layer_i.in_c;
-      chunk_wgt_q     <= layer_i.wgt_base;
-      unit_wgt_q      <= layer_i.wgt_base;
-      unit_lines_q    <= '0;
-      job_q           <= '0;
-    end else if (unit_fire) begin
-      if (!split_end) begin
-        split_q         <= split_q + dim_t'(1);
-        channels_left_q <= channels_left_q - layer_i.split_c;
-        unit_wgt_q      <= unit_wgt_q + derived_i.split_vectors;
-        unit_lines_q    <= unit_lines_q + derived_i.split_lines;
-      end else begin
-        split_q         <= '0;
+      issuing_q    <= 1'b0;
+      unit_valid_q <= 1'b0;
+    end else if (start_q) begin
+      issuing_q    <= 1'b1;
+      unit_valid_q <= 1'b0;
+    end else begin
+      if (tile_ready && tile_last) issuing_q <= 1'b0;
+      if (load)      unit_valid_q <= 1'b1;
+      else if (fire) unit_valid_q <= 1'b0;
+    end
+  end
+
+  // What selects is registered; load, which comes late, only enables. The start goes on from the end of a tile.
+  always_ff @(posedge clk_i) begin
+    if (prepare_i) begin
+      split_end_q <= 1'b1;
+      chunk_end_q <= 1'b1;
+    end else begin
+      if (start_q || load) split_end_q <= split_end_q ? layer_i.splits == dim_t'(1) : splits_left_q == dim_t'(2);
+      if (start_q || (load && split_end_q)) chunk_end_q <= chunk_end_q ? layer_i.chunks == dim_t'(1) : chunks_left_q == dim_t'(2);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (start_q || load) begin
+      if (split_end_q) begin
+        splits_left_q   <= layer_i.splits;
         channels_left_q <= layer_i.in_c;
         unit_lines_q    <= '0;
-        job_q           <= job_q + job_t'(1);
-        if (!chunk_end) begin
-          chunk_q     <= chunk_q + dim_t'(1);
-          chunk_wgt_q <= chunk_wgt_q + derived_i.chunk_vectors;
-          unit_wgt_q  <= chunk_wgt_q + derived_i.chunk_vectors;
-        end else begin
-          chunk_q     <= '0;
-          chunk_wgt_q <= layer_i.wgt_base;
-          unit_wgt_q  <= layer_i.wgt_base;
-          if (tile_last) issuing_q <= 1'b0;
-        end
+        unit_wgt_q      <= chunk_end_q ? layer_i.wgt_base : chunk_wgt_q + derived_i.chunk_vectors;
+      end else begin
+        splits_left_q   <= splits_left_q - dim_t'(1);
+        channels_left_q <= channels_left_q - layer_i.split_c;
+        unit_lines_q    <= unit_lines_q + derived_i.split_lines;
+        unit_wgt_q      <= unit_wgt_q + derived_i.split_vectors;
+      end
+    end
+    if (start_q || (load && split_end_q)) begin
+      job_q <= start_q ? '0 : job_q + job_t'(1);
+      if (chunk_end_q) begin
+        chunk_q       <= '0;
+        chunks_left_q <= layer_i.chunks;
+        chunk_wgt_q   <= layer_i.wgt_base;
+      end else begin
+        chunk_q       <= chunk_q + dim_t'(1);
+        chunks_left_q <= chunks_left_q - dim_t'(1);
+        chunk_wgt_q   <= chunk_wgt_q + derived_i.chunk_vectors;
       end
     end
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Which PE: lowest-numbered free one, else lowest-numbered ready one
-  // ---------------------------------------------------------------------------------------------------------------
-  logic [NumPe-1:0] free_ready, candidates;
-  assign free_ready   = unit_ready_i & pe_free_i;
-  assign candidates   = |free_ready ? free_ready : unit_ready_i;
-  assign unit_valid_o = unit_pending ? candidates & (~candidates + NumPe'(1)) : '0;
-  assign unit_fire    = unit_pending && |candidates;
+  always_ff @(posedge clk_i) begin
+    if (load) begin
+      unit_q          <= tile;
+      unit_q.job      <= job_q;
+      unit_q.split    <= layer_i.splits != dim_t'(1);
+      unit_q.chunk    <= chunk_q;
+      unit_q.channels <= split_end_q ? channels_left_q : layer_i.split_c;
+      unit_q.wgt_addr <= unit_wgt_q;
+      unit_q.idx_addr <= tile.idx_addr + unit_lines_q;
+    end
+  end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Open jobs: a window of done bits behind the oldest open job
-  // ---------------------------------------------------------------------------------------------------------------
-  logic [JobWindow-1:0] done_q;
-  job_t                 oldest_q;
-  logic                 oldest_done;
-  logic [JobWindowW-1:0] oldest_idx;
+  // ---- which PE: lowest-numbered free one, else lowest-numbered ready one ----
+  // It is chosen a cycle before a unit is there for it, so that giving one out depends on little.
+  logic [NumPe-1:0]   ready_q, free_q;        // what the PEs said in the previous cycle
+  logic [NumPe-1:0]   choice_q;
+  logic               chosen_q;
+  logic [NumPe-1:0]   given, given_q, before_q;  // PEs that a unit is given to, and was in the two cycles before
+  logic [NumPe-1:0]   ready;
+  logic [2*NumPe-1:0] lowest;
 
-  assign oldest_idx  = oldest_q[JobWindowW-1:0];
-  assign oldest_done = done_q[oldest_idx];
-  assign window_open = job_t'(job_q - oldest_q) < job_t'(JobWindow);
+  // The lowest set bit, by a tree of ORs: a carry chain is as long as the set.
+  function automatic logic [2*NumPe-1:0] lowest_of(input logic [2*NumPe-1:0] set);
+    logic [2*NumPe-1:0] up_from;
+    up_from = set;
+    for (int unsigned i = 1; i < 2 * NumPe; i *= 2) up_from |= up_from << i;
+    return set & ~(up_from << 1);
+  endfunction
+
+  assign fire   = unit_valid_q && chosen_q;
+  assign given  = choice_q & {NumPe{unit_valid_q}};
+  assign ready  = ready_q & ~given & ~given_q & ~before_q;
+  assign lowest = lowest_of({ready, ready & free_q});
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      done_q   <= '0;
+      ready_q  <= '0;
+      free_q   <= '0;
+      choice_q <= '0;
+      chosen_q <= 1'b0;
+      given_q  <= '0;
+      before_q <= '0;
+      fire_q   <= 1'b0;
+    end else begin
+      ready_q  <= unit_ready_i;
+      free_q   <= pe_free_i;
+      choice_q <= lowest[NumPe-1:0] | lowest[2*NumPe-1:NumPe];
+      chosen_q <= ready != '0;
+      given_q  <= given;
+      before_q <= given_q;
+      fire_q   <= fire;
+    end
+  end
+
+  assign unit_valid_o = given_q;
+
+  for (genvar i = 0; i < NumGroups; i++) begin : gen_group
+    unit_t group_q;
+    always_ff @(posedge clk_i) begin
+      if (fire) group_q <= unit_q;
+    end
+    assign unit_o[i] = group_q;
+  end
+
+  // ---- open jobs: a window of marks behind the oldest open job ----
+  // A mark says whether the job is done by the bit of its number above the window, inverted, so that a mark need not be taken back.
+  logic [NumSp-1:0]      job_done_q;
+  job_t [NumSp-1:0]      job_done_id_q;
+  logic [JobWindow-1:0]  mark_q;
+  job_t                  oldest_q;
+  logic                  oldest_done;
+  logic [OpenW-1:0]      window_q;   // jobs from the oldest open one on that units were made of
+  logic                  job_opens;
+
+  assign oldest_done = mark_q[oldest_q[JobWindowW-1:0]] != oldest_q[JobWindowW];
+  assign window_open = !window_q[JobWindowW];
+  assign job_opens   = load && split_end_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      job_done_q    <= '0;
+      job_done_id_q <= '0;
+    end else begin
+      job_done_q    <= job_done_i;
+      job_done_id_q <= job_done_id_i;
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      mark_q   <= '0;
       oldest_q <= '0;
-    end else if (start_i) begin
-      done_q   <= '0;
+      window_q <= '0;
+    end else if (start_q) begin
+      mark_q   <= '0;
       oldest_q <= '0;
+      window_q <= '0;
     end else begin
       for (int unsigned i = 0; i < NumSp; i++) begin
-        if (job_done_i[i]) done_q[job_done_id_i[i][JobWindowW-1:0]] <= 1'b1;
+        if (job_done_q[i]) mark_q[job_done_id_q[i][JobWindowW-1:0]] <= !job_done_id_q[i][JobWindowW];
       end
-      if (oldest_done) begin
-        done_q[oldest_idx] <= 1'b0;
-        oldest_q           <= oldest_q + job_t'(1);
-      end
+      if (oldest_done) oldest_q <= oldest_q + job_t'(1);
+      if (job_opens != oldest_done) window_q <= job_opens ? window_q + OpenW'(1) : window_q - OpenW'(1);
     end
   end
 
   assign oldest_job_o = oldest_q;
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Running: the count of open jobs is exact in the cycle a job ends, the window above follows later
-  // ---------------------------------------------------------------------------------------------------------------
-  localparam int unsigned OpenW = JobWindowW + 1;
-  localparam int unsigned DoneW = $clog2(NumSp + 1);
-  logic             running_q;
+  // ---- running: the count of open jobs follows the jobs' ends at once, the window above later ----
+  logic             running_q, all_done_q;
   logic [OpenW-1:0] open_q;
   logic [DoneW-1:0] done_now;
-  logic             job_opens;
 
-  assign job_opens = unit_fire && split_end;
   always_comb begin
     done_now = '0;
-    for (int unsigned i = 0; i < NumSp; i++) done_now = done_now + DoneW'(job_done_i[i]);
+    for (int unsigned i = 0; i < NumSp; i++) done_now = done_now + DoneW'(job_done_q[i]);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      running_q <= 1'b0;
-      open_q    <= '0;
-    end else if (start_i) begin
-      running_q <= 1'b0;
-      open_q    <= '0;
+      running_q  <= 1'b0;
+      all_done_q <= 1'b0;
+      open_q     <= '0;
+    end else if (start_q) begin
+      running_q  <= 1'b0;
+      all_done_q <= 1'b0;
+      open_q     <= '0;
     end else begin
-      if (unit_fire)       running_q <= 1'b1;
-      else if (all_done_o) running_q <= 1'b0;
+      all_done_q <= running_q && !all_done_q && !issuing_q && open_q == '0;
+      if (fire_q)          running_q <= 1'b1;
+      else if (all_done_q) running_q <= 1'b0;
       open_q <= open_q + OpenW'(job_opens) - OpenW'(done_now);
     end
   end
 
   assign running_o  = running_q;
-  assign all_done_o = running_q && !issuing_q && open_q == '0;
+  assign all_done_o = all_done_q;
 
   if ((NumPe & (NumPe - 1)) != 0) begin : gen_check_num_pe
     $error("%m: NumPe = %0d, expected a power of two", NumPe);

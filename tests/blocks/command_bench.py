@@ -11,10 +11,10 @@ from verif.seed import rng
 from verif.structs import struct
 
 CONFIG = load_config("small")
+CONFIGURATION = struct("config_t")
 PARAMETERS = {
-    name: value
-    for name, value in CONFIG.parameters().items()
-    if name not in ("AccDepth", "WgtQueueDepth", "QueueDepth")
+    "Cfg": f"{CONFIGURATION.width}'h"
+    f"{CONFIGURATION.pack({name: CONFIG.parameters()[name] for name in CONFIGURATION.fields}):x}"
 }
 WGT_SIZE, ACT_SIZE, IDX_SIZE = (
     getattr(CONFIG, f"{memory}Banks") * getattr(CONFIG, f"{memory}Depth") for memory in ("Wgt", "Act", "Idx")
@@ -22,40 +22,19 @@ WGT_SIZE, ACT_SIZE, IDX_SIZE = (
 MODES = {(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)}  # log2 of k and m
 LAYER, COUNTERS, PE_COUNTERS = struct("layer_t"), struct("counters_t"), struct("pe_counters_t")
 WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
-INPUTS = [
-    "wgt_busy_i",
-    "par_busy_i",
-    "wgt_discard_i",
-    "wgt_done_i",
-    "par_done_i",
-    "wgt_err_i",
-    "wgt_err_info_i",
-    "act_busy_i",
-    "act_discard_i",
-    "act_done_i",
-    "act_err_i",
-    "act_err_info_i",
-    "act_end_i",
-    "res_busy_i",
-    "res_done_i",
-    "layer_ready_i",
-    "layer_busy_i",
-    "layer_done_i",
-    "desc_error_i",
-    "desc_error_code_i",
-    "out_overflow_i",
-    "queue_level_i",
-    "counters_i",
-    "pe_counters_i",
-]
+ENGINES = ("wgt", "act", "res", "layer")
+COMMAND = {engine: struct(f"{engine}_cmd_t") for engine in ENGINES}
+STATUS = {engine: struct(f"{engine}_status_t") for engine in ENGINES}
+INPUTS = [*(f"{engine}_status_i" for engine in ENGINES), "counters_i", "pe_counters_i"]
+# Pulses by engine and field, with the fields that count with them.
 PULSES = {
-    "wgt_start_o": ("wgt_base_o", "wgt_count_o", "wgt_k_log2_o", "wgt_m_log2_o"),
-    "par_start_o": ("wgt_base_o", "wgt_count_o"),
-    "act_start_o": ("act_idx_base_o", "act_lines_o", "act_base_o", "act_limit_o", "act_line_pos_o"),
-    "res_start_o": ("res_idx_base_o", "res_lines_o"),
-    "layer_valid_o": ("layer_o",),
-    "wgt_flush_o": (),
-    "act_flush_o": (),
+    ("wgt", "start_weights"): ("base", "count", "k_log2", "m_log2"),
+    ("wgt", "start_params"): ("base", "count"),
+    ("act", "start"): ("idx_base", "lines", "base", "limit", "line_pos"),
+    ("res", "start"): ("idx_base", "lines"),
+    ("layer", "push"): ("layer",),
+    ("wgt", "flush"): (),
+    ("act", "flush"): (),
 }
 
 
@@ -71,6 +50,7 @@ class Bench:
 
     async def start(self):
         dut = self.dut
+        self.state = {engine: {} for engine in ENGINES}
         self.master = await reset(dut, _master, **dict.fromkeys(INPUTS, 0))
         self.pulses = []
         cocotb.start_soon(self._watch())
@@ -82,9 +62,10 @@ class Bench:
         dut = self.dut
         while True:
             await RisingEdge(dut.clk_i)
-            for name, arguments in PULSES.items():
-                if getattr(dut, name).value:
-                    self.pulses.append((name, *(int(getattr(dut, argument).value) for argument in arguments)))
+            commands = {engine: COMMAND[engine].unpack(getattr(dut, f"{engine}_cmd_o").value) for engine in ENGINES}
+            for (engine, pulse), arguments in PULSES.items():
+                if commands[engine][pulse]:
+                    self.pulses.append((engine, pulse, *(commands[engine][argument] for argument in arguments)))
 
     def stall(self, stalls):
         """Idle cycles on every channel of the bus."""
@@ -130,11 +111,16 @@ class Bench:
             assert await self.read(name) == 0
         self.pulses.clear()
 
-    async def pulse(self, port: str, value: int = 1):
+    def set(self, engine: str, **fields):
+        """Change fields of an engine's status."""
+        self.state[engine] |= fields
+        getattr(self.dut, f"{engine}_status_i").value = STATUS[engine].pack(self.state[engine])
+
+    async def pulse(self, engine: str, field: str, value=1):
         await FallingEdge(self.dut.clk_i)
-        getattr(self.dut, port).value = value
+        self.set(engine, **{field: value})
         await FallingEdge(self.dut.clk_i)
-        getattr(self.dut, port).value = 0
+        self.set(engine, **{field: {} if isinstance(value, dict) else 0})
 
     async def command(self, *commands: str, error: str | None = None, pulses: list[tuple] = ()):
         """Give commands in one write; expect `pulses` and either no error or exactly `error`."""

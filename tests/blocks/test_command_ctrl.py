@@ -9,6 +9,7 @@ from tests.blocks.command_bench import (
     ACT_ERR,
     ACT_SIZE,
     CONFIG,
+    CONFIGURATION,
     COUNTERS,
     IDX_SIZE,
     LAYER,
@@ -130,15 +131,15 @@ async def commands(dut):
         args = {"wgt": (5, 7), "mode": (2, 4), "par": (9, 3), "act": (11, 12, 100, 200, 49), "res": (21, 22)}
         await _set_loads(bench, **args)
         starts = {
-            "wgt_load": ("wgt_start_o", 5, 7, 2, 4),
-            "par_load": ("par_start_o", 9, 3),
-            "act_load": ("act_start_o", 11, 12, 100, 200, 49),
-            "result_send": ("res_start_o", 21, 22),
+            "wgt_load": ("wgt", "start_weights", 5, 7, 2, 4),
+            "par_load": ("wgt", "start_params", 9, 3),
+            "act_load": ("act", "start", 11, 12, 100, 200, 49),
+            "result_send": ("res", "start", 21, 22),
         }
         for name, start in starts.items():
             await bench.command(name, pulses=[start])
-        await bench.command("wgt_flush", pulses=[("wgt_flush_o",)])
-        await bench.command("act_flush", pulses=[("act_flush_o",)])
+        await bench.command("wgt_flush", pulses=[("wgt", "flush")])
+        await bench.command("act_flush", pulses=[("act", "flush")])
         await bench.command(pulses=[])
         await bench.command(
             "wgt_load",
@@ -154,30 +155,60 @@ async def busy(dut):
     """A command to a busy or discarding engine is ignored; a flush in the same write makes way."""
     bench = await Bench(dut).start()
     await _set_loads(bench)
-    wgt, par, act = ("wgt_start_o", 0, 1, 1, 2), ("par_start_o", 0, 1), ("act_start_o", 0, 1, 0, 10, 64)
-    for port, blocked in (
-        ("wgt_busy_i", ("wgt_load", "par_load")),
-        ("par_busy_i", ("wgt_load", "par_load")),
-        ("wgt_discard_i", ("wgt_load", "par_load")),
-        ("act_busy_i", ("act_load",)),
-        ("act_discard_i", ("act_load",)),
-        ("res_busy_i", ("result_send",)),
+    wgt, par = ("wgt", "start_weights", 0, 1, 1, 2), ("wgt", "start_params", 0, 1)
+    act = ("act", "start", 0, 1, 0, 10, 64)
+    for engine, state, blocked in (
+        ("wgt", "busy_weights", ("wgt_load", "par_load")),
+        ("wgt", "busy_params", ("wgt_load", "par_load")),
+        ("wgt", "discard", ("wgt_load", "par_load")),
+        ("act", "busy", ("act_load",)),
+        ("act", "discard", ("act_load",)),
+        ("res", "busy", ("result_send",)),
     ):
-        getattr(dut, port).value = 1
+        bench.set(engine, **{state: 1})
         for command in blocked:
             await bench.command(command, error="command_busy")
-        if port == "wgt_discard_i":
-            await bench.command("wgt_flush", "wgt_load", pulses=[wgt, ("wgt_flush_o",)])
-            await bench.command("wgt_flush", "par_load", pulses=[par, ("wgt_flush_o",)])
+        if (engine, state) == ("wgt", "discard"):
+            await bench.command("wgt_flush", "wgt_load", pulses=[wgt, ("wgt", "flush")])
+            bench.set("wgt", discard=1)
+            await bench.command("wgt_flush", "par_load", pulses=[par, ("wgt", "flush")])
             await bench.command("act_load", pulses=[act])
-        elif port == "act_discard_i":
-            await bench.command("act_flush", "act_load", pulses=[act, ("act_flush_o",)])
+        elif (engine, state) == ("act", "discard"):
+            await bench.command("act_flush", "act_load", pulses=[act, ("act", "flush")])
             await bench.command("wgt_load", pulses=[wgt])
-        elif port != "res_busy_i":
+        elif engine != "res":
             await bench.command(
-                "wgt_flush", "act_flush", *blocked, error="command_busy", pulses=[("wgt_flush_o",), ("act_flush_o",)]
+                "wgt_flush", "act_flush", *blocked, error="command_busy", pulses=[("wgt", "flush"), ("act", "flush")]
             )
-        getattr(dut, port).value = 0
+        bench.set(engine, **{state: 0})
+
+
+@cocotb.test()
+async def back_to_back(dut):
+    """An engine counts as busy from its start on: a second command at once is refused, its status still idle."""
+    bench = await Bench(dut).start()
+    await _set_loads(bench)
+    await bench.clear()
+    address = bench.registers.address("CTRL")
+    for name, start in (
+        ("wgt_load", ("wgt", "start_weights", 0, 1, 1, 2)),
+        ("par_load", ("wgt", "start_params", 0, 1)),
+        ("act_load", ("act", "start", 0, 1, 0, 10, 64)),
+        ("result_send", ("res", "start", 0, 1)),
+    ):
+        await bench.clear()
+        word = bench.registers.encode("CTRL", **{name: 1}).to_bytes(4, "little")
+        writes = [cocotb.start_soon(bench.write_at(address, word)) for _ in range(2)]
+        engine = start[0]
+        busy = {"wgt_load": "busy_weights", "par_load": "busy_params"}.get(name, "busy")
+        while not bench.pulses:
+            await FallingEdge(dut.clk_i)
+        bench.set(engine, **{busy: 1})
+        for write in writes:
+            assert await write == AxiResp.OKAY
+        assert bench.pulses == [start]
+        assert await bench.set_bits("ERROR") == {"command_busy"}
+        bench.set(engine, **{busy: 0})
 
 
 @cocotb.test()
@@ -238,7 +269,7 @@ async def layers(dut):
     """A push hands over every field of the descriptor; a full queue refuses it."""
     bench = await Bench(dut).start()
     names = [name for name in bench.registers.names if name.startswith("LAYER_")]
-    dut.layer_ready_i.value = 1
+    bench.set("layer", ready=1)
     for _ in range(6):
         want = {}
         for name in names:
@@ -248,9 +279,9 @@ async def layers(dut):
         assert set(want) == set(LAYER.fields)
         for name in ("clamp_lo", "clamp_hi"):
             want[name] -= (want[name] & 0x100) << 1
-        await bench.command("layer_push", pulses=[("layer_valid_o", LAYER.pack(want))])
-    dut.layer_ready_i.value = 0
-    await bench.command("layer_push", error="command_busy", pulses=[("layer_valid_o", LAYER.pack(want))])
+        await bench.command("layer_push", pulses=[("layer", "push", want)])
+    bench.set("layer", ready=0)
+    await bench.command("layer_push", error="command_busy", pulses=[("layer", "push", want)])
 
 
 @cocotb.test()
@@ -258,18 +289,18 @@ async def interrupts(dut):
     """Each event sets its bit until 1 is written to it; irq_o follows the enabled ones; an event is never lost."""
     bench = await Bench(dut).start()
     events = {
-        "wgt_done": "wgt_done_i",
-        "par_done": "par_done_i",
-        "act_done": "act_done_i",
-        "layer_done": "layer_done_i",
-        "result_done": "res_done_i",
-        "error": "out_overflow_i",
+        "wgt_done": ("wgt", "done_weights"),
+        "par_done": ("wgt", "done_params"),
+        "act_done": ("act", "done"),
+        "layer_done": ("layer", "done"),
+        "result_done": ("res", "done"),
+        "error": ("layer", "overflow"),
     }
     for name, port in events.items():
         await bench.clear()
         others = dict.fromkeys(set(events) - {name}, 1)
         await bench.write("INTR_ENABLE", **others)
-        await bench.pulse(port)
+        await bench.pulse(*port)
         assert await bench.set_bits("INTR_STATE") == {name}
         assert dut.irq_o.value == 0
         await bench.write("INTR_ENABLE", **{name: 1})
@@ -279,12 +310,12 @@ async def interrupts(dut):
         await bench.write("INTR_STATE", **{name: 1})
         assert await bench.read("INTR_STATE") == 0 and dut.irq_o.value == 0
     for port in events.values():
-        await bench.pulse(port)
+        await bench.pulse(*port)
     assert await bench.set_bits("INTR_STATE") == set(events)
     # An event that comes while its bit is cleared stays.
-    dut.layer_done_i.value = 1
+    bench.set("layer", done=1)
     await bench.write("INTR_STATE", **dict.fromkeys(events, 1))
-    dut.layer_done_i.value = 0
+    bench.set("layer", done=0)
     assert await bench.set_bits("INTR_STATE") == {"layer_done"}
 
 
@@ -292,30 +323,30 @@ async def interrupts(dut):
 async def errors(dut):
     """Each error pulse sets exactly its cause and the error interrupt; causes are cleared one by one."""
     bench = await Bench(dut).start()
-    sources = {f"wgt_{name}": ("wgt_err_i", WGT_ERR.pack({name: 1})) for name in WGT_ERR.fields if name != "par_range"}
-    sources |= {f"act_{name}": ("act_err_i", ACT_ERR.pack({name: 1})) for name in ACT_ERR.fields}
+    sources = {f"wgt_{name}": ("wgt", "err", {name: 1}) for name in WGT_ERR.fields if name != "par_range"}
+    sources |= {f"act_{name}": ("act", "err", {name: 1}) for name in ACT_ERR.fields}
     sources |= {
-        "par_range": ("wgt_err_i", WGT_ERR.pack({"par_range": 1})),
-        "out_overflow": ("out_overflow_i", 1),
-        "descriptor": ("desc_error_i", 1),
+        "par_range": ("wgt", "err", {"par_range": 1}),
+        "out_overflow": ("layer", "overflow"),
+        "descriptor": ("layer", "refused"),
     }
     assert set(sources) | {"command_busy", "command_range"} == set(bench.registers.decode("ERROR", 0))
-    for name, (port, value) in sources.items():
+    for name, source in sources.items():
         await bench.clear()
-        await bench.pulse(port, value)
+        await bench.pulse(*source)
         assert await bench.set_bits("ERROR") == {name}
         assert await bench.set_bits("INTR_STATE") == {"error"}
-    for port, value in sources.values():
-        await bench.pulse(port, value)
+    for source in sources.values():
+        await bench.pulse(*source)
     left = set(sources)
     for name in bench.gen.permutation(sorted(sources)).tolist():
         assert await bench.set_bits("ERROR") == left
         await bench.write("ERROR", **{name: 1})
         left.remove(name)
     assert await bench.read("ERROR") == 0
-    dut.desc_error_code_i.value = 9
-    await bench.pulse("desc_error_i")
-    dut.desc_error_code_i.value = 4
+    bench.set("layer", refused_code=9)
+    await bench.pulse("layer", "refused")
+    bench.set("layer", refused_code=4)
     assert await bench.fields("DESCRIPTOR_ERROR") == {"code": 9}
 
 
@@ -326,15 +357,16 @@ async def soft_reset(dut):
     await _set_loads(bench, wgt=(5, 7))
     await bench.write("INTR_ENABLE", layer_done=1)
     await bench.write("PE_SELECT", value=3)
-    for port in ("desc_error_i", "layer_done_i", "wgt_done_i"):
-        dut.desc_error_code_i.value = 6
-        await bench.pulse(port)
+    bench.set("layer", refused_code=6)
+    for source in (("layer", "refused"), ("layer", "done"), ("wgt", "done_weights")):
+        await bench.pulse(*source)
     assert dut.irq_o.value == 1
     await bench.write("CTRL", soft_reset=1, wgt_load=1, par_load=1, act_load=1, result_send=1, layer_push=1)
     low = 0
     for cycle in range(40):
-        for port in ("layer_done_i", "out_overflow_i", "act_done_i"):  # the last words of what is being reset
-            getattr(dut, port).value = int(not dut.core_rst_no.value)
+        last = int(not dut.core_rst_no.value)  # the last words of what is being reset
+        bench.set("layer", done=last, overflow=last)
+        bench.set("act", done=last)
         await FallingEdge(dut.clk_i)
         low += not dut.core_rst_no.value
         if cycle == 0:
@@ -361,7 +393,7 @@ async def soft_reset(dut):
         assert await bench.set_bits("ERROR") == {"command_busy"}
         for _ in range(10):
             await FallingEdge(dut.clk_i)
-    await bench.command("wgt_load", pulses=[("wgt_start_o", 5, 7, 1, 2)])
+    await bench.command("wgt_load", pulses=[("wgt", "start_weights", 5, 7, 1, 2)])
 
 
 @cocotb.test()
@@ -369,7 +401,7 @@ async def hard_reset(dut):
     """rst_ni clears the host's registers too and holds the core in reset a little longer than itself."""
     bench = await Bench(dut).start()
     await bench.write("WGT_COUNT", value=7)
-    await bench.pulse("out_overflow_i")
+    await bench.pulse("layer", "overflow")
     dut.rst_ni.value = 0
     await FallingEdge(dut.clk_i)
     assert dut.core_rst_no.value == 0
@@ -391,22 +423,26 @@ async def status_and_counters(dut):
     for stalls in STALLS:
         bench.stall(stalls)
         ports = {
-            "wgt_busy": "wgt_busy_i",
-            "par_busy": "par_busy_i",
-            "act_busy": "act_busy_i",
-            "layer_busy": "layer_busy_i",
-            "result_busy": "res_busy_i",
-            "wgt_discard": "wgt_discard_i",
-            "act_discard": "act_discard_i",
-            "queue_level": "queue_level_i",
+            "wgt_busy": ("wgt", "busy_weights"),
+            "par_busy": ("wgt", "busy_params"),
+            "act_busy": ("act", "busy"),
+            "layer_busy": ("layer", "busy"),
+            "result_busy": ("res", "busy"),
+            "wgt_discard": ("wgt", "discard"),
+            "act_discard": ("act", "discard"),
+            "queue_level": ("layer", "level"),
         }
         want = {field: int(gen.integers(256 if field == "queue_level" else 2)) for field in ports}
-        for field, port in ports.items():
-            getattr(dut, port).value = want[field]
-        words = {"WGT_ERROR_INFO": "wgt_err_info_i", "ACT_ERROR_INFO": "act_err_info_i", "ACT_END": "act_end_i"}
+        for field, (engine, state) in ports.items():
+            bench.set(engine, **{state: want[field]})
+        words = {
+            "WGT_ERROR_INFO": ("wgt", "err_info"),
+            "ACT_ERROR_INFO": ("act", "err_info"),
+            "ACT_END": ("act", "used_end"),
+        }
         values = {name: int(gen.integers(2**24)) for name in words}
-        for name, port in words.items():
-            getattr(dut, port).value = values[name]
+        for name, (engine, state) in words.items():
+            bench.set(engine, **{state: values[name]})
         totals, shown = (
             {name: int.from_bytes(gen.bytes(8), "little") >> 64 - field.width for name, field in layout.fields.items()}
             for layout in (COUNTERS, PE_COUNTERS)
@@ -430,9 +466,10 @@ async def status_and_counters(dut):
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
 def test_command_ctrl(sim):
-    run_block("spcore_command_ctrl", PARAMETERS, sim=sim, public=["spcore_command_ctrl.core_rst_no"])
+    run_block("spcore_host", PARAMETERS, sim=sim)
 
 
 def test_parameter_check():
+    parameters = {name: value for name, value in CONFIG.parameters().items() if name in CONFIGURATION.fields}
     with pytest.raises(RuntimeError, match=r"WgtBanks\*WgtDepth = 16777216"):
-        run_block("spcore_command_ctrl", PARAMETERS | {"WgtBanks": 16, "WgtDepth": 2**20})
+        run_block("sparsecore", parameters | {"WgtBanks": 16, "WgtDepth": 2**20})

@@ -12,8 +12,18 @@ from verif.seed import rng
 from verif.structs import struct
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
+COMMAND, STATUS = struct("layer_cmd_t"), struct("layer_status_t")
+FLUSH = 9  # cycles from the last job's end to layer_done
 MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]
-SIZES = {"NumLanes": 4, "WgtVectors": 4096, "ActWords": 16384, "IdxEntries": 8192, "ParEntries": 256, "RegionPos": 256}
+SIZES = {
+    "NumLanes": 4,
+    "WgtVectors": 4096,
+    "ActWords": 16384,
+    "IdxEntries": 8192,
+    "ParEntries": 256,
+    "RegionPos": 256,
+    "QueueDepth": 3,
+}
 
 
 def size(name: str) -> int:
@@ -51,7 +61,7 @@ def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
 async def start(dut):
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
     dut.rst_ni.value = 0
-    for port in (dut.layer_valid_i, dut.layer_i, dut.all_done_i):
+    for port in (dut.cmd_i, dut.overflow_i, dut.all_done_i):
         port.value = 0
     await FallingEdge(dut.clk_i)
     await FallingEdge(dut.clk_i)
@@ -61,36 +71,43 @@ async def start(dut):
 
 async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, dict]:
     """Offer a layer, run it to its end; returns (error code or 0, derived values, position table)."""
-    dut.layer_i.value = LAYER.pack(layer)
-    dut.layer_valid_i.value = 1
-    assert dut.layer_ready_o.value
+    dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
+    assert STATUS.unpack(dut.status_o.value)["ready"]
     await FallingEdge(dut.clk_i)
-    dut.layer_valid_i.value = 0
-    dut.layer_i.value = 0  # taken: must not be looked at again
+    dut.cmd_i.value = 0  # taken: must not be looked at again
     table, started, code, derived = {}, 0, 0, {}
-    for _ in range(300):
-        assert dut.busy_o.value
+    prepared, ended = 0, None
+    for cycle in range(300):
+        status = STATUS.unpack(dut.status_o.value)
+        assert status["busy"] and status["level"] == (cycle == 0)
         if dut.tab_we_o.value:
             table[int(dut.tab_p_o.value)] = int(dut.tab_q_o.value)
+        if dut.prepare_o.value:
+            prepared += 1
+            assert not started and LAYER.unpack(dut.layer_o.value) == LAYER.unpack(LAYER.pack(layer))
         if dut.start_o.value:
             started += 1
             assert LAYER.unpack(dut.layer_o.value) == LAYER.unpack(LAYER.pack(layer))
             derived = DERIVED.unpack(dut.derived_o.value)
-        if dut.desc_error_o.value:
-            code = int(dut.desc_error_code_o.value)
-        if dut.layer_done_o.value:
+        if status["refused"]:
+            code = status["refused_code"]
+        if status["done"]:
+            assert code or cycle - ended == FLUSH, "the counters need time"
             break
+        dut.all_done_i.value = 0
         if started:
-            assert not dut.layer_ready_o.value
-            dut.all_done_i.value = delay <= 0
+            if delay == 0:
+                dut.all_done_i.value, ended = 1, cycle
             delay -= 1
         await FallingEdge(dut.clk_i)
     else:
         raise AssertionError("the layer did not end within 300 cycles")
     dut.all_done_i.value = 0
     assert started == (code == 0), "a bad descriptor must not start"
+    assert prepared == 1
     await FallingEdge(dut.clk_i)
-    assert not dut.busy_o.value and dut.layer_ready_o.value
+    status = STATUS.unpack(dut.status_o.value)
+    assert not status["busy"] and status["ready"]
     return code, derived, table
 
 
@@ -144,7 +161,7 @@ async def good_layers(dut):
             line=(1, 30),
         )
         layer["splits"] = -(-layer["in_c"] // layer["split_c"])
-        code, derived, table = await run_layer(dut, layer, delay=int(gen.integers(0, 20)))
+        code, derived, table = await run_layer(dut, layer, delay=int(gen.integers(1, 20)))
         region = ((layer["tile_h"] - 1) * (1 + layer["stride_y2"]) + layer["kernel_r"]) * (
             (layer["tile_w"] - 1) * (1 + layer["stride_x2"]) + layer["kernel_s"]
         )
@@ -250,6 +267,39 @@ async def bad_descriptors(dut):
     for change in GOOD:
         code, _, _ = await run_layer(dut, good | change)
         assert code == 0, f"{change}: check {code} failed, expected none"
+
+
+@cocotb.test()
+async def layers_wait(dut):
+    """The queue takes what it has room for and no more; its layers run in order; an overflow is passed on."""
+    await start(dut)
+    depth = size("QueueDepth")
+    layers = [descriptor(c=c) for c in range(2, depth + 4)]
+    for number, layer in enumerate(layers):
+        ready = STATUS.unpack(dut.status_o.value)["ready"]
+        assert ready == (number <= depth), "one layer is taken out at once"
+        dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
+        await FallingEdge(dut.clk_i)
+    dut.cmd_i.value = 0
+    assert STATUS.unpack(dut.status_o.value)["level"] == depth
+    dut.all_done_i.value = 1
+    ran, done = [], 0
+    for _ in range(400 * len(layers)):
+        status = STATUS.unpack(dut.status_o.value)
+        if dut.start_o.value:
+            ran.append(LAYER.unpack(dut.layer_o.value)["in_c"])
+        done += status["done"]
+        if not status["busy"]:
+            break
+        await FallingEdge(dut.clk_i)
+    assert ran == [layer["in_c"] for layer in layers[: depth + 1]] and done == depth + 1
+    dut.all_done_i.value = 0
+    dut.overflow_i.value = 1
+    await FallingEdge(dut.clk_i)
+    dut.overflow_i.value = 0
+    assert STATUS.unpack(dut.status_o.value)["overflow"]
+    await FallingEdge(dut.clk_i)
+    assert not STATUS.unpack(dut.status_o.value)["overflow"]
 
 
 def test_layer_setup():

@@ -15,6 +15,7 @@ from verif.seed import rng
 from verif.structs import struct
 
 REQ, RSP = struct("line_read_req_t"), struct("line_read_rsp_t")
+COMMAND, STATUS = struct("res_cmd_t"), struct("res_status_t")
 
 
 class Bench:
@@ -27,9 +28,7 @@ class Bench:
         self.sink = await reset(
             self.dut,
             line_sink,
-            start_i=0,
-            idx_base_i=0,
-            lines_i=0,
+            cmd_i=0,
             lr_rsp_i=0,
         )
         self.ready, self.latency = None, (1, 1)
@@ -74,7 +73,7 @@ class Bench:
             taken = valid and bool(dut.m_axis_tready.value)
             waiting = None if taken or not dut.rst_ni.value else beat
             self.beats += taken
-            if dut.done_o.value:
+            if STATUS.unpack(dut.status_o.value)["done"]:
                 self.done.append(self.beats)
 
     def line(self, density: float | None = None) -> tuple[int, bytes]:
@@ -89,10 +88,10 @@ class Bench:
     async def command(self, base: int, lines: int):
         dut = self.dut
         await FallingEdge(dut.clk_i)
-        dut.idx_base_i.value, dut.lines_i.value, dut.start_i.value = base, lines, 1
+        dut.cmd_i.value = COMMAND.pack({"start": 1, "idx_base": base, "lines": lines})
         await FallingEdge(dut.clk_i)
-        dut.start_i.value = 0
-        dut.idx_base_i.value = dut.lines_i.value = int(self.gen.integers(2**24))
+        later = {name: int(self.gen.integers(2**24)) for name in ("idx_base", "lines")}
+        dut.cmd_i.value = COMMAND.pack(later)
 
     async def transfer(self, lines: list[tuple[int, bytes]], limit: int = 100_000) -> int:
         """Send `lines` and check every packet; returns the cycles from the command to done."""
@@ -102,13 +101,13 @@ class Bench:
         await self.command(base, len(lines))
         cycles = 0
         while not self.done:
-            assert self.dut.busy_o.value == 1
+            assert STATUS.unpack(self.dut.status_o.value)["busy"] or self.beats
             await FallingEdge(self.dut.clk_i)
             cycles += 1
             assert cycles < limit, "the transfer does not end"
         for _ in range(6):
             await FallingEdge(self.dut.clk_i)
-            assert self.dut.busy_o.value == 0 and self.dut.m_axis_tvalid.value == 0
+            assert self.dut.status_o.value == 0 and self.dut.m_axis_tvalid.value == 0
             assert REQ.unpack(self.dut.lr_req_o.value)["valid"] == 0
         assert self.reads == list(range(base, base + len(lines)))
         assert self.done == [self.beats], "done comes once, with the last beat"
@@ -179,7 +178,7 @@ async def reset_in_a_transfer(dut):
     dut.rst_ni.value = 0
     for _ in range(8):
         await FallingEdge(dut.clk_i)
-    assert dut.busy_o.value == 0 and dut.m_axis_tvalid.value == 0
+    assert dut.status_o.value == 0 and dut.m_axis_tvalid.value == 0
     dut.rst_ni.value = 1
     await FallingEdge(dut.clk_i)
     bench.sink.clear()

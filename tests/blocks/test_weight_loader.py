@@ -14,8 +14,7 @@ from verif.seed import rng
 from verif.structs import struct
 
 MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]  # log2 of k and m
-ERRORS = struct("wgt_err_t")
-PARAM = struct("param_t")
+PARAM, COMMAND, STATUS = struct("param_t"), struct("wgt_cmd_t"), struct("wgt_status_t")
 
 
 class Bench:
@@ -28,13 +27,7 @@ class Bench:
         self.source = await reset(
             self.dut,
             vector_source,
-            wgt_start_i=0,
-            par_start_i=0,
-            base_i=0,
-            count_i=0,
-            k_log2_i=0,
-            m_log2_i=0,
-            flush_i=0,
+            cmd_i=0,
         )
         self.clear()
         cocotb.start_soon(self._watch())
@@ -51,12 +44,15 @@ class Bench:
                 self.weights.append((int(dut.wgt_waddr_o.value), int(dut.wgt_wdata_o.value)))
             if dut.par_we_o.value:
                 self.params.append((int(dut.par_waddr_o.value), int(dut.par_wdata_o.value)))
-            if dut.wgt_done_o.value:
+            status = self.status()
+            if status["done_weights"]:
                 self.done.append(("weights", len(self.weights)))
-            if dut.par_done_o.value:
+            if status["done_params"]:
                 self.done.append(("params", len(self.params)))
-            if dut.err_o.value.to_unsigned():
-                self.errors += [name for name, bit in ERRORS.unpack(dut.err_o.value).items() if bit]
+            self.errors += [name for name, bit in status["err"].items() if bit]
+
+    def status(self) -> dict:
+        return STATUS.unpack(self.dut.status_o.value)
 
     # -- stimulus -------------------------------------------------------------------------------------------------
 
@@ -82,21 +78,19 @@ class Bench:
     async def command(self, kind: str, base: int, count: int, mode=(0, 0), flush: bool = False):
         dut = self.dut
         await FallingEdge(dut.clk_i)
-        dut.base_i.value, dut.count_i.value = base, count
-        dut.k_log2_i.value, dut.m_log2_i.value = mode
-        dut.wgt_start_i.value, dut.par_start_i.value = int(kind == "weights"), int(kind == "params")
-        dut.flush_i.value = int(flush)
+        starts = {"start_weights": kind == "weights", "start_params": kind == "params", "flush": flush}
+        load = {"base": base, "count": count, "k_log2": mode[0], "m_log2": mode[1]}
+        dut.cmd_i.value = COMMAND.pack(starts | load)
         await FallingEdge(dut.clk_i)
-        dut.wgt_start_i.value = dut.par_start_i.value = dut.flush_i.value = 0
-        # The mode is taken with the command: what comes later must not matter.
-        dut.k_log2_i.value, dut.m_log2_i.value = int(self.gen.integers(4)), int(self.gen.integers(8))
-        dut.base_i.value = dut.count_i.value = int(self.gen.integers(2**24))
+        # What comes with the command is taken with it: what comes later must not matter.
+        later = {name: int(self.gen.integers(1 << COMMAND.fields[name].width)) for name in load}
+        dut.cmd_i.value = COMMAND.pack(later)
 
     async def flush(self):
         await FallingEdge(self.dut.clk_i)
-        self.dut.flush_i.value = 1
+        self.dut.cmd_i.value = COMMAND.pack({"flush": 1})
         await FallingEdge(self.dut.clk_i)
-        self.dut.flush_i.value = 0
+        self.dut.cmd_i.value = 0
 
     async def settle(self):
         """Until the source has sent everything and the write stage has emptied."""
@@ -124,9 +118,7 @@ class Bench:
             assert not self.weights
 
     def check_idle(self):
-        dut = self.dut
-        for port in (dut.wgt_busy_o, dut.par_busy_o, dut.discard_o, dut.s_axis_tready, dut.err_info_o):
-            assert port.value == 0
+        assert self.dut.status_o.value == 0 and self.dut.s_axis_tready.value == 0
 
     async def good_load(self, kind: str, mode, count: int, stalls, flush: bool = False):
         base = int(self.gen.integers(2**20))
@@ -134,9 +126,9 @@ class Bench:
         set_stalls(self.source, stalls, self.gen)
         self.clear()
         await self.command(kind, base, count, mode, flush)
-        assert self.dut.wgt_busy_o.value == (kind == "weights")
-        assert self.dut.par_busy_o.value == (kind == "params")
-        assert self.dut.discard_o.value == 0
+        status = self.status()
+        assert status["busy_weights"] == (kind == "weights") and status["busy_params"] == (kind == "params")
+        assert not status["discard"]
         self.send(beats)
         await self.settle()
         self.check_written(kind, base, beats)
@@ -160,10 +152,10 @@ class Bench:
         self.check_written(kind, base, beats[:at])
         assert self.errors == [cause]
         assert not self.done
-        dut = self.dut
-        assert dut.err_info_o.value == at
-        assert dut.discard_o.value == 1 and dut.s_axis_tready.value == 1
-        assert dut.wgt_busy_o.value == 0 and dut.par_busy_o.value == 0
+        status = self.status()
+        assert status["err_info"] == at
+        assert status["discard"] and self.dut.s_axis_tready.value == 1
+        assert not status["busy_weights"] and not status["busy_params"]
         if not flush_start:
             await self.flush()
             self.check_idle()
@@ -269,7 +261,7 @@ async def reset_in_a_load(dut):
         bench.send([bench.with_index(0, 1, 3 if faulty else 0)] * 3 + [0] * (1 if faulty else 0))
         for _ in range(3):
             await FallingEdge(dut.clk_i)
-        assert dut.discard_o.value == faulty
+        assert bench.status()["discard"] == faulty
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
         dut.rst_ni.value = 1

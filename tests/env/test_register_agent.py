@@ -7,6 +7,7 @@ from cocotb.triggers import ClockCycles
 from pyuvm import uvm_env, uvm_test
 
 from models.config import load_config
+from tests.blocks.command_bench import PARAMETERS, STATUS
 from verif import seed
 from verif.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
 from verif.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
@@ -93,13 +94,13 @@ class RegisterAgentTest(uvm_test):
     async def events(self):
         dut, service = cocotb.top, self.env.interrupts
         await EnableInterrupts("enable").start(self.env.host)
-        for cause, signal in zip(
-            CAUSES, ("wgt_done_i", "par_done_i", "act_done_i", "layer_done_i", "res_done_i"), strict=False
-        ):
+        done = (("wgt", "done_weights"), ("wgt", "done_params"), ("act", "done"), ("layer", "done"), ("res", "done"))
+        for cause, (engine, field) in zip(CAUSES, done, strict=False):
             since = service.counts.copy()
-            getattr(dut, signal).value = 1
+            status = getattr(dut, f"{engine}_status_i")
+            status.value = STATUS[engine].pack({field: 1})
             await ClockCycles(dut.clk_i, 1)
-            getattr(dut, signal).value = 0
+            status.value = 0
             assert await service.wait(cause, since=since, cycles=200) == cause
             await ClockCycles(dut.clk_i, 50)
             assert dut.irq_o.value == 0
@@ -123,26 +124,4 @@ class RegisterAgentTest(uvm_test):
 
 
 def test_register_agent():
-    names = (
-        "NumPe",
-        "NumLanes",
-        "WgtBanks",
-        "WgtDepth",
-        "ActBanks",
-        "ActDepth",
-        "IdxBanks",
-        "IdxDepth",
-        "ParDepth",
-        "RegionPos",
-        "NumRegions",
-        "NumSp",
-        "SpLanes",
-        "NumStage",
-        "StreamBytes",
-    )
-    run_block(
-        "spcore_command_ctrl",
-        {name: CONFIG.parameters()[name] for name in names},
-        testcase="RegisterAgentTest",
-        public=("command_ctrl.s_axil_*",),
-    )
+    run_block("spcore_host", PARAMETERS, testcase="RegisterAgentTest", public=("spcore_host.s_axil_*",))

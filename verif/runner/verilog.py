@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -48,7 +49,7 @@ def read_hierarchy(design, top: str, sources: Sequence[Path | str], parameters: 
     """
     from pyosys import libyosys as ys
 
-    arguments = ["--top", top, *(f"-G {name}={value}" for name, value in parameters.items()), *map(str, sources)]
+    arguments = ["--top", top, *(f"-G{name}={value}" for name, value in parameters.items()), *map(str, sources)]
     elaborated = ys.Design()
     # Before `proc` equal modules have equal texts, as numbers in names start anew in each.
     ys.run_pass(f"read_slang --keep-hierarchy --no-proc --ignore-assertions {' '.join(arguments)}", elaborated)
@@ -85,7 +86,7 @@ def _readable(instances: Sequence[str], arguments: Sequence[str]) -> dict[str, s
     """A name for each of the modules `module$path.of.instance`, by the parameters of the instances."""
     driver = Driver()
     driver.addStandardArgs()
-    driver.parseCommandLine(" ".join(["slang -DSYNTHESIS", *arguments]))
+    driver.parseCommandLine(shlex.join(["slang", "-DSYNTHESIS", *arguments]))
     driver.processOptions()
     driver.parseAllSources()
     root = driver.createCompilation().getRoot()
