@@ -197,7 +197,9 @@ async def random_layers(dut):
     for _ in range(int(os.environ["Layers"])):
         work = LayerOfJobs(gen, bench.p["NumLanes"])
         slowest = int(gen.choice([1, 30, 300]))
-        await bench.run(work, lambda job, unit: int(gen.integers(slowest)), float(gen.choice([1.0, 0.5, 0.15])))
+        await bench.run(
+            work, lambda job, unit, slowest=slowest: int(gen.integers(slowest)), float(gen.choice([1.0, 0.5, 0.15]))
+        )
 
 
 @cocotb.test()
@@ -216,7 +218,7 @@ async def every_tile_shape(dut):
 
 @cocotb.test()
 async def oldest_job_comes_last(dut):
-    """Units of younger jobs want slots while the oldest job's are late, and the younger jobs' others wait behind those."""
+    """Units of younger jobs want slots while the oldest job's are late, and others wait behind those."""
     gen = rng()
     bench = Bench(dut, gen)
     await bench.reset()
@@ -227,7 +229,7 @@ async def oldest_job_comes_last(dut):
 
 @cocotb.test()
 async def overflow(dut):
-    """The section is too small: one overflow, nothing written past the limit or after it, all jobs complete, then recovery."""
+    """The section is too small: one overflow, nothing written past it, all jobs complete, then recovery."""
     gen = rng()
     bench = Bench(dut, gen)
     await bench.reset()
