@@ -132,7 +132,7 @@ module spcore_activation_loader
       if (use_beat) begin
         in_bytes_q <= !is_end;
         left_q     <= in_bytes_q ? left_q - npos_t'(StreamBytes) : npos_t'($countones(bitmap));
-        beat_q     <= in_bytes_q ? beat_q << 1 : Beats'(1);
+        beat_q     <= in_bytes_q ? Beats'({beat_q, 1'b0}) : Beats'(1);
       end
     end
   end
