@@ -10,6 +10,7 @@
 
 module spcore_mac_array
   import sparsecore_pkg::*;
+  import spcore_pe_pkg::*;
 #(
   parameter int unsigned NumLanes = 16,
   localparam int unsigned NumBanks = 4 * NumLanes,
@@ -46,7 +47,14 @@ module spcore_mac_array
   logic                     clear_q;
   logic [AccAddrW-1:0]      row_q;
   logic [3:0]               bank_high_q;
-  logic signed [8:0]        act_q;
+  logic signed [8:0]        act, act_q;
+  booth_t                   digits, digits_q;
+
+  assign act = {layer_i.act_signed & act_i[7], act_i};
+
+  spcore_booth_recode u_recode (
+    .act_i(act), .digits_o(digits)
+  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -65,7 +73,10 @@ module spcore_mac_array
         channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> layer_i.k_log2) << layer_i.m_log2);
       end
     end
-    if (valid_i) act_q <= {layer_i.act_signed & act_i[7], act_i};
+    if (valid_i) begin
+      act_q    <= act;
+      digits_q <= digits;
+    end
     unique case (derived_i.ratio)
       RatioOne: begin
         bank_high_q <= {pos_i[1:0], 2'b00};
@@ -92,8 +103,13 @@ module spcore_mac_array
     for (int unsigned l = 0; l < NumLanes; l++) begin
       nonzero[l] = weight_q[l] != '0;
       bank[l]    = channel_q[l] | bank_high_q;
-      product[l] = 16'(act_q * $signed(weight_q[l]));
     end
+  end
+
+  for (genvar l = 0; l < NumLanes; l++) begin : gen_lane
+    spcore_booth_mul u_mul (
+      .act_i(act_q), .digits_i(digits_q), .weight_i(weight_q[l]), .product_o(product[l])
+    );
   end
 
   for (genvar q = 0; q < NumLanes / 4; q++) begin : gen_quad

@@ -30,6 +30,11 @@ def config() -> Config:
     return replace(load_config("small"), **sizes, WgtDepth=2**16, ActDepth=2**16, IdxDepth=2**16, ParDepth=2**10)
 
 
+def is_valid(port) -> bool:
+    """The first field of a struct; what stands beside it may be unknown without it."""
+    return str(port.value)[0] == "1"
+
+
 class Bench:
     """Memories and drain around the PE, stepped a cycle at a time."""
 
@@ -84,8 +89,8 @@ class Bench:
         for port in self.ports.values():
             port.drive(self.grant_rate)
         await Timer(1, "ns")
-        request = REQUEST.unpack(dut.drain_req_o.value)
-        grant = request["valid"] and self.gen.random() < self.drain_rate
+        grant = is_valid(dut.drain_req_o) and self.gen.random() < self.drain_rate
+        unit = REQUEST.unpack(dut.drain_req_o.value)["unit"] if grant else {}
         dut.drain_gnt_i.value = bool(grant)
         await RisingEdge(dut.clk_i)
         for name, port in self.ports.items():
@@ -93,8 +98,8 @@ class Bench:
         accepted = bool(dut.unit_valid_i.value and dut.unit_ready_o.value)
         self.states.append(int(dut.state_o.value))
         self.macs += int(dut.macs_o.value)
-        row = ROW.unpack(dut.drain_row_o.value)
-        if row["valid"]:
+        if is_valid(dut.drain_row_o):
+            row = ROW.unpack(dut.drain_row_o.value)
             assert self.granted is not None, "rows without a grant"
             self.rows.append(int(dut.drain_data_o.value))
             assert row["row"] == len(self.rows) - 1
@@ -107,10 +112,10 @@ class Bench:
             assert self.granted < 5, "the rows do not follow the grant"
         if grant:
             self.granted = 0
-            self.drains.append(request["unit"])
+            self.drains.append(unit)
         await FallingEdge(dut.clk_i)
         if grant:
-            assert not REQUEST.unpack(dut.drain_req_o.value)["valid"], "the request stays up after its grant"
+            assert not is_valid(dut.drain_req_o), "the request stays up after its grant"
         return accepted
 
     async def load(self, work: Work) -> None:

@@ -205,7 +205,8 @@ async def no_bubble(dut):
         await bench.run([unit], 1.0, 1.0)
         busy = [cycle for cycle, busy in enumerate(bench.busy) if busy]
         assert len(busy) == len(q)
-        assert busy[-1] - busy[0] + 1 == len(q) + sum(a == b for a, b in pairwise(q))
+        # The second of two waits after it was found: what follows it comes later.
+        assert busy[-1] - busy[0] + 1 == len(q) + sum(a == b for a, b in pairwise(q[:-1]))
 
 
 @pytest.mark.parametrize("region, sim", [(128, "verilator"), (512, "verilator"), (256, "icarus")])

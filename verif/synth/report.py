@@ -17,7 +17,7 @@ from verif.synth.flow import Measured
 from verif.synth.hierarchy import Unit
 from verif.synth.memories import ONE_KBIT, Memory, memory_of
 
-PE, ACCUMULATOR = "spcore_pe", "spcore_accumulator"
+PE, ACCUMULATOR = "spcore_pe", "spcore_acc_quad"
 PE_LOGIC_GE, PE_ALL_GE = 95_000, 130_000
 
 # um2 of a gate equivalent by node; the second is with 80 % placement. Round figures for a NAND2 of a standard-cell
