@@ -17,11 +17,13 @@ from models.work import Work
 ACCESS = 2  # request to the access of a bank
 BIND = 6 + ACCESS  # PE seen to be ready to the first index read of the unit that it gets
 ENTRY = 6 + ACCESS  # index entry read to its line's first word
-WORD = 2  # last word read to the line's last group in the region loader
+WORD = 4  # last word read to the line's last piece in the region loader
 SLOT = 5 + ACCESS  # last word of a line read to the first of the line that takes its slot
-REGION = 2  # last group to the pass generator
-SEGMENT = 3  # pass generated to its first emission
-VECTOR = 3  # weight vector read to its pass's first emission
+REGION = 6  # last piece to the pass generator
+SEGMENT = 6  # pass generated to its first emission
+ADDRESS = 5 + ACCESS  # pass generated to the access for its vector
+VECTOR = 2  # weight vector read to its pass's first emission
+RELEASE = 1  # last emission of a region to the first piece in its buffer, beyond the begin of a line
 FLUSH = 2  # last emission to the drain request
 CHOICE = 5  # drain request to its grant, by a streaming processor that waits for one
 LOOKUP = 2  # more of it when the layer is split
@@ -252,6 +254,12 @@ class _Simulation:
                 pe.stalled = True
                 return
             time = max(time, pe.tokens.popleft())
+        elif self.lines > LINES:
+            # The live channel before must have left the line slots to where this one's entries are read.
+            if not pe.tokens:
+                pe.stalled = True
+                return
+            time = max(time, pe.tokens[0])
         self._at(time, self._fetch, pe)
 
     def _fetch(self, time, pe):
@@ -316,7 +324,7 @@ class _Simulation:
         end = unit if last else None
         if channel is None:
             pe.passes.append((0, None, 0, False, end))
-            pe.generate_time = pe.region_time + 1
+            pe.generate_time = pe.region_time + 2
             return
         d = self.plan.descriptor
         base = d.wgt_base + (unit.chunk * d.in_c + channel) * self.kernel
@@ -328,7 +336,7 @@ class _Simulation:
         else:
             passes = [(self.kernel * segments - 1, None, 0, True, end)]
         pe.passes.extend(passes)
-        pe.generate_time = pe.region_time + self.kernel * segments
+        pe.generate_time = pe.region_time + self.kernel * segments + 1
 
     def _next_pass(self, pe):
         """Ask for the weight vector of the next pass, if there is one and room for it."""
@@ -345,7 +353,7 @@ class _Simulation:
         pe.region_time += stall
         pe.generate_time += stall
         pe.request = (generated + SEGMENT, address, n, release, end)
-        self._at(max(generated + 1 + ACCESS, pe.request_time + 1), self._vector, pe)
+        self._at(max(generated + ADDRESS, pe.request_time + 1), self._vector, pe)
 
     def _vector(self, time, pe):
         ready, address, n, release, end = pe.request
@@ -369,7 +377,7 @@ class _Simulation:
         pe.starts.popleft()
         pe.scan_end = start + n
         if release:
-            pe.free.append(pe.scan_end)
+            pe.free.append(pe.scan_end + RELEASE)
             self._load(pe)
         if end is not None:
             pe.draining = end

@@ -54,7 +54,7 @@ def estimate(plan: Plan, work: Work, counts: Mapping[str, int]) -> Energy:
     ratio = 1 << (d.m_log2 - d.k_log2)
     rows = int((-(-work.positions * ratio // 4)).sum()) * d.chunks * d.splits
     values = rows * 4 * c.NumLanes  # accumulators handed over
-    groups = int(work.load.sum()) * d.chunks
+    pieces = int(work.pieces.sum()) * d.chunks
     slot_bytes = 4 * c.NumLanes * acc_bytes
     return Energy(
         arithmetic=lane_cycles * (MULTIPLY_PJ + ADD_PJ),
@@ -62,7 +62,7 @@ def estimate(plan: Plan, work: Work, counts: Mapping[str, int]) -> Energy:
         weights=counts["wgt_reads"] * access_pj(LANE_BITS * c.NumLanes, c.WgtDepth * LANE_BITS * c.NumLanes / 8),
         activations=counts["act_reads"] * access_pj(WORD_BITS, c.ActDepth * WORD_BITS / 8),
         index=counts["idx_reads"] * access_pj(ENTRY_BITS, c.IdxDepth * ENTRY_BITS / 8),
-        # A group is 8 bytes written; every emission reads one.
-        regions=(8 * groups + counts["busy"]) * access_pj(8, c.NumRegions * c.RegionPos),
+        # A piece is up to 8 bytes written; every emission reads one.
+        regions=(8 * pieces + counts["busy"]) * access_pj(8, c.NumRegions * c.RegionPos),
         output=2 * values * access_pj(ACC_BITS, slot_bytes) + values * (MULTIPLY_PJ * 16 + ADD_PJ),
     )

@@ -11,7 +11,8 @@ from models import lines
 from models.layer import Layer
 from models.tiling import Plan
 
-GROUP = 8  # positions of a line row that the region loader takes in a cycle
+OCTET = 8  # positions of a line from which the region loader takes those of one row in a cycle
+LINE_BEGIN = 3  # cycles from the first piece of a line's last octet to that of the next line
 WORD_BYTES = 8
 
 
@@ -29,12 +30,14 @@ class Fetch:
 class Work:
     """Counts of one layer.
 
-    emissions: int64 (tiles, C, R*S), activations that meet each weight vector; load: int64 (tiles, C), cycles of the
-    region loader; fetches: what each tile reads; positions: int64 (tiles,), from a tile's first to its last, gaps at
-    the right of partial tiles included; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
+    emissions: int64 (tiles, C, R*S), activations that meet each weight vector; pieces, load: int64 (tiles, C), pieces
+    that the region loader writes and cycles it takes; fetches: what each tile reads; positions: int64 (tiles,), from a
+    tile's first to its last, gaps at the right of partial tiles included; segments: 64-bit segments of a pass; macs:
+    products of two non-zero operands.
     """
 
     emissions: np.ndarray
+    pieces: np.ndarray
     load: np.ndarray
     fetches: list[Fetch]
     positions: np.ndarray
@@ -75,23 +78,31 @@ def _ranges(plan: Plan, layer: Layer) -> tuple[list[tuple[int, int]], list[tuple
     return found[0], found[1]
 
 
-def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> np.ndarray:
-    """Groups a region is written in: the lowest position left of a line row and the up to 7 behind it."""
+def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> tuple[np.ndarray, np.ndarray]:
+    """(pieces, load): a piece is what is marked in one octet and one row of a line; each line takes time to begin."""
     d = plan.descriptor
+    row = np.arange(mask.shape[1]) % d.line_h
+    octet_rows = -(-OCTET // d.line_w)
     counts = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
+    begins = np.zeros_like(counts)
     for tx, (x0, x1) in enumerate(x_spans):
-        groups = np.zeros(mask.shape[:2], np.int64)
-        taken = np.zeros(mask.shape[:2], np.int64)  # first column behind the present group
+        pieces = np.zeros(mask.shape[:2], np.int64)
+        counted = np.zeros(mask.shape[:2], bool)  # the present piece holds something
         for x in range(x0, x1):
-            if x % d.line_w == 0:
-                taken[:] = 0
-            opens = mask[:, :, x] & (x >= taken)
-            groups += opens
-            taken[opens] = x + GROUP
-        total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(groups, axis=1)], axis=1)
+            column = x % d.line_w
+            counted[:, (row * d.line_w + column) % OCTET == 0 if column else slice(None)] = False
+            opens = mask[:, :, x] & ~counted
+            pieces += opens
+            counted |= opens
+        total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(pieces, axis=1)], axis=1)
         for ty, (y0, y1) in enumerate(y_spans):
             counts[ty, tx] = total[:, y1] - total[:, y0]
-    return counts.reshape(-1, d.in_c)
+            for y in range(y0 - y0 % d.line_h, y1, d.line_h):
+                for x in range(x0 - x0 % d.line_w, x1, d.line_w):
+                    block = mask[:, max(y, y0) : min(y + d.line_h, y1), max(x, x0) : min(x + d.line_w, x1)]
+                    # Taking the last octet's pieces as many as it may have.
+                    begins[ty, tx] += max(0, LINE_BEGIN - min(block.shape[1], octet_rows)) * block.any((1, 2))
+    return counts.reshape(-1, d.in_c), (counts + begins).reshape(-1, d.in_c)
 
 
 def _fetches(nonzero: np.ndarray, plan: Plan, y_spans, x_spans) -> list[Fetch]:
@@ -137,9 +148,11 @@ def measure(layer: Layer, plan: Plan) -> Work:
     emissions = _emissions(mask, layer, plan)
     useful = emissions if layer.skip else _emissions(nonzero, layer, plan)
     weights = np.count_nonzero(layer.weights, axis=0).reshape(d.in_c, -1)
+    pieces, load = _load(mask, plan, y_spans, x_spans)
     return Work(
         emissions=emissions,
-        load=_load(mask, plan, y_spans, x_spans),
+        pieces=pieces,
+        load=load,
         fetches=_fetches(nonzero, plan, y_spans, x_spans),
         positions=positions,
         segments=((d.tile_h - 1) * sy * win_w + (d.tile_w - 1) * sx) // 64 + 1,

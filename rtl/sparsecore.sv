@@ -90,9 +90,8 @@ module sparsecore
   layer_status_t layer_status;
   layer_t        layer;
   derived_t      derived;
-  logic          tab_we;
-  region_off_t   tab_q;
-  pos_t          tab_p;
+  pos_tab_write_t  pos_tab;
+  mask_tab_write_t mask_tab;
   logic          prepare, start, running, all_done, overflow;
 
   spcore_layer_setup #(
@@ -111,9 +110,8 @@ module sparsecore
     .overflow_i(overflow),
     .layer_o   (layer),
     .derived_o (derived),
-    .tab_we_o  (tab_we),
-    .tab_q_o   (tab_q),
-    .tab_p_o   (tab_p),
+    .pos_tab_o (pos_tab),
+    .mask_tab_o(mask_tab),
     .prepare_o (prepare),
     .start_o   (start),
     .all_done_i(all_done)
@@ -253,9 +251,8 @@ module sparsecore
       .rst_ni             (core_rst_n),
       .layer_i            (layer),
       .derived_i          (derived),
-      .tab_we_i           (tab_we),
-      .tab_q_i            (tab_q),
-      .tab_p_i            (tab_p),
+      .pos_tab_i          (pos_tab),
+      .mask_tab_i         (mask_tab),
       .unit_valid_i       (unit_valid[i]),
       .unit_ready_o       (unit_ready[i]),
       .unit_i             (unit[i/UnitGroup]),

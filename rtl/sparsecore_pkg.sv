@@ -47,8 +47,13 @@ package sparsecore_pkg;
   typedef logic [7:0]                nlines_t; // lines along one axis of a window: 0..133
   typedef logic [RegionW-1:0]        region_off_t;
   typedef logic [LinePos-1:0]        bitmap_t;
+  typedef logic [RegionW-PosW-1:0]   region_word_t;   // 64 positions of a region
   typedef logic [LinePos-1:0][7:0]   line_bytes_t;
   typedef logic [15:0]               job_t;    // (tile, chunk) number in issue order, modulo 2^16
+
+  // Tiles that the output plane cuts short: {at the bottom, at the right}.
+  parameter int unsigned NumShapes = 4;
+  typedef logic [1:0] shape_t;
 
   // m/k, the number of output channels a lane stands for; it sets how positions map to accumulator banks.
   typedef enum logic [1:0] {
@@ -148,7 +153,24 @@ package sparsecore_pkg;
     addr_t       split_vectors;  // and of a full split of it: split_c*R*S
     addr_t       split_lines;    // index entries of a split: split_c*in_lines
     bitmap_t     row_starts;     // bits of a line that begin a row of its block
+    region_off_t [LineWords-1:0] line_off;   // bit 8*i of a line lies so many positions behind bit 0 in a region
+    region_word_t [NumShapes-1:0] last_word;  // of 64 positions of a region: the last that a tile of the shape reaches
   } derived_t;
+
+  // An entry of the position table of all PEs: the tile position at offset q of a region. And a word of their mask
+  // table: bit i is set if offset 64*word + i is a position of a tile of that shape. Both are written between layers.
+  typedef struct packed {
+    logic        valid;
+    region_off_t q;
+    pos_t        p;
+  } pos_tab_write_t;
+
+  typedef struct packed {
+    logic    valid;
+    shape_t  shape;
+    region_word_t word;
+    bitmap_t bits;
+  } mask_tab_write_t;
 
   // A work unit: (output tile, chunk, range of input channels).
   typedef struct packed {

@@ -56,7 +56,7 @@ module spcore_line_fetch
   logic        unit_take;
   logic        entry_valid, entry_ready;
   line_entry_t entry;
-  pe_unit_t    unit_q;
+  shape_t      shape_q;       // of the unit's tile
 
   assign unit_ready_o = !unit_open_q;
   assign unit_take    = unit_valid_i && unit_ready_o;
@@ -75,8 +75,7 @@ module spcore_line_fetch
 
   always_ff @(posedge clk_i) begin
     if (unit_take) begin
-      unit_q <= '{job: unit_i.job, split: unit_i.split, chunk: unit_i.chunk, out_line: unit_i.out_line,
-                  tile_h: unit_i.tile_h, tile_w: unit_i.tile_w};
+      shape_q <= {unit_i.tile_h != layer_i.tile_h, unit_i.tile_w != layer_i.tile_w};
     end
   end
 
@@ -223,7 +222,7 @@ module spcore_line_fetch
   ) u_lines (
     .clk_i,
     .we_i(load), .waddr_i(load_slot_q),
-    .wdata_i({entry.bitmap, entry.need, entry.origin, entry.last_of_channel, entry.last_of_unit, wgt_addr_q, unit_q}),
+    .wdata_i({entry.bitmap, entry.need, entry.origin, entry.last_of_channel, entry.last_of_unit, shape_q, wgt_addr_q}),
     .re_i(read), .raddr_i(read_slot_q), .rdata_o(line_o)
   );
 

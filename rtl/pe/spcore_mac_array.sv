@@ -135,8 +135,11 @@ module spcore_mac_array
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.
   logic loaded_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) loaded_q <= 1'b0;
+    else         loaded_q <= load_i;
+  end
   always_ff @(posedge clk_i) begin
-    loaded_q <= load_i;
     if (rst_ni && $time != 0) begin
       if (valid_i && clear_i) $error("%m: an emission while the accumulators are handed over");
       // The products of two lanes of a quad that stand for one channel would meet in one bank.

@@ -1,278 +1,335 @@
 // Turns the regions of a PE into passes: for each (r, s) of the kernel the region's bitmap shifted by r*win_w + s and
 // masked to the tile's positions, cut into segments of 64 positions. One segment is examined a cycle. Non-empty ones go
-// to the scanner through a FIFO, and the first of a pass sends the address of its weight vector to the weight queue:
-// empty passes vanish with their weights.
+// to the scanner, and the first of a pass sends the address of its weight vector to the weight queue: empty passes
+// vanish with their weights.
+//
+// The bitmaps are kept here, their even and odd words in one memory each, so that the two words in which a segment lies
+// are read at once. Stages: walk (W) and read; cut out the segment to a multiple of 8 (0), then to the bit, and mask it
+// (1); judge (2). The mask has a bit at q = ty*stride_y*win_w + tx*stride_x for each position (ty, tx) of a tile; a table
+// holds that of every shape that a tile of the layer may have.
 //
 // The newest segment is held back, so that the last of a region can still be told to release the region's buffer and
 // to end the unit. A region (or unit) without any non-empty segment is ended by a segment without bits.
-//
-// The mask has a bit at q = ty*stride_y*win_w + tx*stride_x for each position (ty, tx) of the unit's tile. It is built a
-// row a cycle when a unit's tile differs in shape from the one before.
-
 module spcore_pass_generator
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
 #(
-  parameter int unsigned RegionPos = 512,  // positions of a region buffer, a multiple of 64
-  parameter int unsigned FifoDepth = 4     // segments, at least 2
+  parameter int unsigned RegionPos  = 512,  // positions of a region: 64, 128, 256 or 512
+  parameter int unsigned NumRegions = 4     // 2 to 4
 ) (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
-
-  input  layer_t               layer_i,
-  input  derived_t             derived_i,
-  input  logic                 start_i,      // of a layer: the mask is built anew, so its cycles do not depend on others
-
-  // regions, from region_loader
-  input  logic                 region_valid_i,
-  output logic                 region_ready_o,
-  input  region_t              region_i,
-  input  logic [RegionPos-1:0] region_bitmap_i,
-
-  // addresses of weight vectors, one a pass
-  output logic                 wgt_valid_o,
-  input  logic                 wgt_ready_i,
-  output addr_t                wgt_addr_o,
-
-  // segments, to the scanner
-  output logic                 segment_valid_o,
-  input  logic                 segment_ready_i,
-  output segment_t             segment_o
+  input  logic            clk_i,
+  input  logic            rst_ni,
+  input  layer_t          layer_i,
+  input  derived_t        derived_i,
+  input  mask_tab_write_t mask_tab_i,
+  // Regions and their bitmaps, from region_loader
+  input  logic            region_valid_i,
+  output logic            region_ready_o,
+  input  region_t         region_i,
+  input  addr_t           region_wgt_addr_i,
+  output logic            region_done_o,
+  input  bitmap_write_t   bitmap_write_i,
+  input  bitmap_read_t    bitmap_read_i,
+  output bitmap_rsp_t     bitmap_rsp_o,
+  // Addresses of weight vectors, one a pass
+  output logic            wgt_valid_o,
+  input  logic            wgt_ready_i,
+  output addr_t           wgt_addr_o,
+  // Segments, to the scanner
+  output logic            segment_valid_o,
+  input  logic            segment_ready_i,
+  output segment_t        segment_o
 );
 
-  localparam int unsigned Words = RegionPos / LinePos;
-  localparam int unsigned WordW = $clog2(Words);
-
-  if (RegionPos % LinePos != 0 || RegionPos < 2 * LinePos || RegionPos > 2 ** RegionW) begin : gen_check_region
-    $error("%m: RegionPos = %0d, expected a multiple of %0d from %0d to %0d",
-           RegionPos, LinePos, 2 * LinePos, 2 ** RegionW);
+  if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_pos
+    $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
+  end
+  if (NumRegions < 2 || NumRegions > MaxRegions) begin : gen_check_regions
+    $error("%m: NumRegions = %0d, expected 2 to %0d", NumRegions, MaxRegions);
   end
 
-  typedef logic [WordW-1:0] word_t;
+  localparam int unsigned Words    = RegionPos / LinePos;
+  localparam int unsigned HalfW    = Words > 2 ? $clog2(Words / 2) : 0;   // address bits of a region's even or odd words
+  localparam int unsigned NumHalf  = NumRegions << HalfW;
+  localparam int unsigned AddrHalf = $clog2(NumHalf);
+  localparam int unsigned MaskW    = $clog2(Words);
+  localparam int unsigned MaskAddr = $clog2(NumShapes * Words);
 
-  // ---- mask of the tile ----
+  localparam region_buf_t LastBuffer = region_buf_t'(NumRegions - 1);
 
   typedef struct packed {
-    npos_t       tile_h;
-    npos_t       tile_w;
-    region_off_t win_w;
-    logic        stride_y2;
-    logic        stride_x2;
-  } shape_t;
+    region_word_t word;
+    region_off_t  start;      // 64*word + r*win_w + s
+    logic         last_word;  // of its pass
+    logic         last_step;  // of its region
+    logic         empty;      // of the region_t
+    logic         last_of_unit;
+  } step_t;
 
-  shape_t          shape, shape_q;
-  logic            mask_valid_q;      // mask_q is that of shape_q
-  logic            mask_match, mask_start, build_q;
-  bitmap_t         mask_q [Words];
-  word_t           last_base_q;       // last word with a position
-  npos_t           build_row_q;
-  logic            build_half_q;      // with stride 2, columns 32 and up
-  logic [RegionW:0] build_off_q;      // q of the row's first position
-  npos_t           columns;           // of this step
-  logic [RegionW:0] step_off;
-  word_t           step_word;         // that of the step's last position
-  bitmap_t         pattern;
-  logic            row_done;
+  logic stall;   // the step in stage 2 cannot be taken
 
-  assign shape = '{tile_h: region_i.unit.tile_h, tile_w: region_i.unit.tile_w, win_w: derived_i.win_w,
-                   stride_y2: layer_i.stride_y2, stride_x2: layer_i.stride_x2};
-  assign mask_match = mask_valid_q && shape == shape_q;
-  assign mask_start = region_valid_i & ~region_i.empty & ~mask_match & ~build_q;
+  // -------------------------------------------------------------------------------------------------------------------
+  // Walk over (r, s) and the words of the mask
+  // -------------------------------------------------------------------------------------------------------------------
+  logic         valid_q;
+  region_t      region_q;
+  region_buf_t  buf_q;
+  logic [2:0]   r_q, s_q;
+  region_word_t word_q;
+  region_off_t  row_off_q;      // r*win_w
+  region_off_t  off_q;          // r*win_w + s
+  region_off_t  start_q;        // and 64*word
+  logic         answer_q;       // a word for region_loader is read
+  logic         answer_odd_q;
+  logic         last_word, last_s, last_step, go, answer;
 
-  always_comb begin
-    columns   = '0;
-    pattern   = '0;
-    step_off  = '0;
-    step_word = '0;
-    row_done  = 1'b0;
-    if (build_q) begin
-      if (shape_q.stride_x2) begin
-        columns  = build_half_q ? shape_q.tile_w - npos_t'(LinePos / 2)
-                                : (shape_q.tile_w > npos_t'(LinePos / 2)) ? npos_t'(LinePos / 2) : shape_q.tile_w;
-        pattern  = {(LinePos / 2) {2'b01}} & ~({LinePos{1'b1}} << {columns[PosW-1:0], 1'b0});
-        row_done = build_half_q || shape_q.tile_w <= npos_t'(LinePos / 2);
-      end else begin
-        columns  = shape_q.tile_w;
-        pattern  = ~({LinePos{1'b1}} << columns);
-        row_done = 1'b1;
-      end
-      step_off  = build_off_q + {3'b000, build_half_q, {PosW{1'b0}}};
-      step_word = word_t'((step_off + ((RegionW + 1)'(columns - 1'b1) << shape_q.stride_x2)) >> PosW);
-    end
-  end
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      shape_q      <= '0;
-      mask_valid_q <= 1'b0;
-      build_q      <= 1'b0;
-      build_row_q  <= '0;
-      build_half_q <= 1'b0;
-      build_off_q  <= '0;
-      last_base_q  <= '0;
-    end else if (start_i) begin
-      mask_valid_q <= 1'b0;
-    end else if (mask_start) begin
-      shape_q      <= shape;
-      mask_valid_q <= 1'b0;
-      build_q      <= 1'b1;
-      build_row_q  <= '0;
-      build_half_q <= 1'b0;
-      build_off_q  <= '0;
-    end else if (build_q) begin
-      build_half_q <= ~row_done;
-      if (row_done) begin
-        build_row_q <= build_row_q + 1'b1;
-        build_off_q <= build_off_q + ((RegionW + 1)'(shape_q.win_w) << shape_q.stride_y2);
-        if (build_row_q + 1'b1 == shape_q.tile_h) begin
-          build_q      <= 1'b0;
-          mask_valid_q <= 1'b1;
-          last_base_q  <= step_word;
-        end
-      end
-    end
-  end
-
-  // A step's bits lie in at most two words.
-  always_ff @(posedge clk_i) begin
-    if (mask_start) begin
-      for (int unsigned i = 0; i < Words; i++) mask_q[i] <= '0;
-    end else if (build_q) begin
-      mask_q[step_off[PosW+:WordW]] <= mask_q[step_off[PosW+:WordW]] | (pattern << step_off[PosW-1:0]);
-      if (32'(step_off[RegionW:PosW]) < Words - 1) begin
-        mask_q[step_off[PosW+:WordW] + 1'b1] <= mask_q[step_off[PosW+:WordW] + 1'b1]
-                                              | (pattern >> (npos_t'(LinePos) - npos_t'(step_off[PosW-1:0])));
-      end
-    end
-  end
-
-  // ---- walk over (r, s) and the words of the mask ----
-
-  logic [2:0]      r_q, s_q;
-  word_t           base_q;
-  region_off_t     row_off_q;         // r*win_w
-  logic [5:0]      rs_q;              // r*S + s
-  logic            pass_open_q;       // an earlier word of this pass had bits
-  region_off_t     offset, start;
-  bitmap_t         low, high, bits;
-  logic            active, step;
-  logic            hit, last_base, last_s, last_step;
-  logic            release_region, last_of_unit;
-
-  assign active    = region_valid_i & (region_i.empty | mask_match);
-  assign last_base = base_q == last_base_q;
+  assign last_word = word_q == derived_i.last_word[region_q.shape];
   assign last_s    = s_q + 3'd1 == layer_i.kernel_s;
-  assign last_step = region_i.empty | (last_base & last_s & (r_q + 3'd1 == layer_i.kernel_r));
-  assign offset    = row_off_q + region_off_t'(s_q);
-  assign start     = offset + {base_q, {PosW{1'b0}}};
+  assign last_step = region_q.empty || (last_word && last_s && r_q + 3'd1 == layer_i.kernel_r);
+  assign answer    = bitmap_read_i.valid && !answer_q && !stall;
+  assign go        = valid_q && !stall && !answer;
+
+  assign region_ready_o = !valid_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      valid_q  <= 1'b0;
+      buf_q    <= '0;
+      answer_q <= 1'b0;
+    end else begin
+      if (!valid_q)             valid_q <= region_valid_i;
+      else if (go && last_step) valid_q <= 1'b0;
+      if (go && last_step && !region_q.empty) buf_q <= buf_q == LastBuffer ? '0 : buf_q + region_buf_t'(1);
+      answer_q <= answer;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!valid_q) begin
+      region_q  <= region_i;
+      r_q       <= '0;
+      s_q       <= '0;
+      word_q    <= '0;
+      row_off_q <= '0;
+      off_q     <= '0;
+      start_q   <= '0;
+    end else if (go) begin
+      if (!last_word) begin
+        word_q  <= word_q + region_word_t'(1);
+        start_q <= start_q + region_off_t'(LinePos);
+      end else begin
+        word_q <= '0;
+        if (!last_s) begin
+          s_q     <= s_q + 3'd1;
+          off_q   <= off_q + region_off_t'(1);
+          start_q <= off_q + region_off_t'(1);
+        end else begin
+          s_q       <= '0;
+          r_q       <= r_q + 3'd1;
+          row_off_q <= row_off_q + derived_i.win_w;
+          off_q     <= row_off_q + derived_i.win_w;
+          start_q   <= row_off_q + derived_i.win_w;
+        end
+      end
+    end
+    answer_odd_q <= bitmap_read_i.word[0];
+  end
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage 0: the two words in which the segment lies
+  // -------------------------------------------------------------------------------------------------------------------
+  logic               s0_valid_q;
+  step_t              s0_q;
+  logic [1:0]         held_q;      // by parity: the word is in the region and holds something
+  bitmap_t [1:0]      half;
+  logic [127:0]       pair;
+  logic [LinePos+6:0] part;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) s0_valid_q <= 1'b0;
+    else if (!stall) s0_valid_q <= go;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (go) begin
+      s0_q <= '{
+        word:         word_q,
+        start:        start_q,
+        last_word:    last_word,
+        last_step:    last_step,
+        empty:        region_q.empty,
+        last_of_unit: region_q.last_of_unit
+      };
+    end
+  end
+
+  for (genvar odd = 0; odd < 2; odd++) begin : gen_half
+    // The word of this parity at or behind the segment's first; behind the last word of a region comes none.
+    logic [$bits(region_word_t):0] word;
+    logic                          hold;
+    region_word_t                  read_word;
+    region_buf_t                   read_buf;
+
+    assign word      = {1'b0, start_q[RegionW-1:PosW]} + ($bits(region_word_t) + 1)'(start_q[PosW] != 1'(odd));
+    assign hold      = !word[$bits(region_word_t)] && region_q.words[word[$bits(region_word_t)-1:0]];
+    assign read_word = answer ? bitmap_read_i.word : word[$bits(region_word_t)-1:0];
+    assign read_buf  = answer ? bitmap_read_i.buffer : buf_q;
+
+    spcore_mem_1r1w #(
+      .NumWords(NumHalf), .DataWidth(LinePos)
+    ) u_bitmap (
+      .clk_i,
+      .we_i   (bitmap_write_i.valid && bitmap_write_i.word[0] == 1'(odd)),
+      .waddr_i(AddrHalf'((32'(bitmap_write_i.buffer) << HalfW) | 32'(bitmap_write_i.word >> 1))),
+      .wdata_i(bitmap_write_i.bits),
+      .re_i   (answer ? bitmap_read_i.word[0] == 1'(odd) : go && hold),
+      .raddr_i(AddrHalf'((32'(read_buf) << HalfW) | (32'(read_word >> 1) & 32'((1 << HalfW) - 1)))),
+      .rdata_o(half[odd])
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (go) held_q[odd] <= hold;
+    end
+  end
+
+  assign bitmap_rsp_o = '{valid: answer_q, bits: half[answer_odd_q]};
 
   always_comb begin
-    low  = '0;
-    high = '0;
-    bits = '0;
-    if (active && !region_i.empty) begin
-      low  = region_bitmap_i[{start[PosW+:WordW], {PosW{1'b0}}}+:LinePos];
-      if (32'(start[RegionW-1:PosW]) < Words - 1) begin
-        high = region_bitmap_i[{start[PosW+:WordW] + 1'b1, {PosW{1'b0}}}+:LinePos];
-      end
-      bits = ((low >> start[PosW-1:0]) | (high << (npos_t'(LinePos) - npos_t'(start[PosW-1:0])))) & mask_q[base_q];
+    pair = '0;
+    part = '0;
+    if (s0_valid_q) begin
+      if (held_q[0]) pair[0 +: 64]  = half[0];
+      if (held_q[1]) pair[64 +: 64] = half[1];
+      if (s0_q.start[PosW]) pair = {pair[63:0], pair[127:64]};
+      part = (LinePos + 7)'(pair >> {s0_q.start[PosW-1:3], 3'b000});
     end
   end
 
-  assign hit            = bits != '0;
-  assign release_region = last_step & ~region_i.empty;
-  assign last_of_unit   = last_step & region_i.last_of_unit;
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage 1: mask
+  // -------------------------------------------------------------------------------------------------------------------
+  logic               s1_valid_q;
+  step_t              s1_q;
+  logic [LinePos+6:0] part_q;
+  shape_t             shape_q;
+  bitmap_t            mask, bits;
 
-  // ---- the held segment ----
-
-  segment_t held_q;
-  logic     held_valid_q;
-  logic     held_final_q;   // last of its region: need not wait for the next
-  logic     replace;        // the found segment takes the held one's place
-  logic     push, push_ready;
-
-  // At the end of a region the last segment found is marked; where there is none, one without bits is made.
-  assign replace = active & (hit | (last_step & (~held_valid_q | held_final_q)));
-  assign step    = active & (~(hit & ~pass_open_q) | wgt_ready_i) & (~(replace & held_valid_q) | push_ready);
-  assign push    = held_valid_q & (held_final_q | (replace & (~(hit & ~pass_open_q) | wgt_ready_i)));
-
-  assign wgt_valid_o    = active & hit & ~pass_open_q & (~held_valid_q | push_ready);
-  assign wgt_addr_o     = region_i.wgt_addr + addr_t'(rs_q);
-  assign region_ready_o = step & last_step;
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      held_valid_q <= 1'b0;
-      held_final_q <= 1'b0;
-      held_q       <= '0;
-    end else if (step && replace) begin
-      held_valid_q <= 1'b1;
-      held_final_q <= last_step;
-      held_q       <= '{
-        bits:           bits,
-        base:           3'(base_q),
-        offset:         offset,
-        buffer:         region_i.buffer,
-        first_of_pass:  hit & ~pass_open_q,
-        release_region: release_region,
-        last_of_unit:   last_of_unit,
-        unit:           region_i.unit
-      };
-    end else if (step && last_step) begin
-      held_final_q          <= 1'b1;
-      held_q.release_region <= release_region;
-      held_q.last_of_unit   <= last_of_unit;
-    end else if (push && push_ready) begin
-      held_valid_q <= 1'b0;
-      held_final_q <= 1'b0;
-    end
-  end
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      r_q         <= '0;
-      s_q         <= '0;
-      base_q      <= '0;
-      row_off_q   <= '0;
-      rs_q        <= '0;
-      pass_open_q <= 1'b0;
-    end else if (step) begin
-      if (last_step) begin
-        r_q         <= '0;
-        s_q         <= '0;
-        base_q      <= '0;
-        row_off_q   <= '0;
-        rs_q        <= '0;
-        pass_open_q <= 1'b0;
-      end else if (last_base) begin
-        base_q      <= '0;
-        pass_open_q <= 1'b0;
-        rs_q        <= rs_q + 1'b1;
-        s_q         <= last_s ? '0 : s_q + 1'b1;
-        if (last_s) begin
-          r_q       <= r_q + 1'b1;
-          row_off_q <= row_off_q + derived_i.win_w;
-        end
-      end else begin
-        base_q      <= base_q + 1'b1;
-        pass_open_q <= pass_open_q | hit;
-      end
-    end
-  end
-
-  spcore_fifo #(
-    .Width($bits(segment_t)),
-    .Depth(FifoDepth)
-  ) u_segments (
-    .clk_i, .rst_ni,
-    .clear_i(1'b0),
-    .valid_i(push),
-    .ready_o(push_ready),
-    .data_i (held_q),
-    .valid_o(segment_valid_o),
-    .ready_i(segment_ready_i),
-    .data_o (segment_o),
-    .level_o()
+  spcore_mem_1r1w #(
+    .NumWords(NumShapes * Words), .DataWidth(LinePos)
+  ) u_mask (
+    .clk_i,
+    .we_i   (mask_tab_i.valid),
+    .waddr_i(MaskAddr'((32'(mask_tab_i.shape) << MaskW) | 32'(mask_tab_i.word))),
+    .wdata_i(mask_tab_i.bits),
+    .re_i   (s0_valid_q && !stall),
+    .raddr_i(MaskAddr'((32'(shape_q) << MaskW) | 32'(s0_q.word))),
+    .rdata_o(mask)
   );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) s1_valid_q <= 1'b0;
+    else if (!stall) s1_valid_q <= s0_valid_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (go) shape_q <= region_q.shape;
+    if (s0_valid_q && !stall) begin
+      s1_q   <= s0_q;
+      part_q <= part;
+    end
+  end
+
+  assign bits = LinePos'(part_q >> s1_q.start[2:0]) & mask;
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage 2: judge
+  // -------------------------------------------------------------------------------------------------------------------
+  logic       s2_valid_q, hit_q;
+  step_t      s2_q;
+  bitmap_t    bits_q;
+  logic       pass_open_q;       // an earlier word of this pass had bits
+  logic [5:0] rs_q;              // r*S + s
+  logic       done_q;            // a region's last step was taken: the next address comes in the next cycle
+  segment_t   newest_q;          // held back
+  logic       newest_valid_q;
+  logic       newest_final_q;    // last of its region: need not wait for the next
+  logic       wgt_valid_q;
+  addr_t      wgt_addr_q;
+  addr_t      wgt_sum;
+  logic       carry;
+  logic       new_pass, replace, wgt_ok, step, push;
+
+  // At the end of a region the newest segment is marked; where there is none, one without bits is made.
+  assign new_pass = hit_q && !pass_open_q;
+  assign replace  = s2_valid_q && (hit_q || (s2_q.last_step && (!newest_valid_q || newest_final_q)));
+  assign push     = newest_valid_q && (newest_final_q || replace);
+  assign wgt_ok   = !new_pass || (!done_q && (!wgt_valid_q || wgt_ready_i));
+  assign step     = s2_valid_q && wgt_ok && (!(replace && newest_valid_q) || segment_ready_i);
+  assign stall    = s2_valid_q && !step;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      s2_valid_q     <= 1'b0;
+      pass_open_q    <= 1'b0;
+      rs_q           <= '0;
+      done_q         <= 1'b0;
+      newest_valid_q <= 1'b0;
+      newest_final_q <= 1'b0;
+      wgt_valid_q    <= 1'b0;
+    end else begin
+      if (!stall) s2_valid_q <= s1_valid_q;
+      if (step) begin
+        pass_open_q <= !s2_q.last_word && (pass_open_q || hit_q);
+        if (s2_q.last_word) rs_q <= rs_q + 6'd1;
+        if (s2_q.last_step) begin
+          pass_open_q <= 1'b0;
+          rs_q        <= '0;
+        end
+      end
+      done_q <= step && s2_q.last_step;
+      if (step && replace) begin
+        newest_valid_q <= 1'b1;
+        newest_final_q <= s2_q.last_step;
+      end else if (step && s2_q.last_step) begin
+        newest_final_q <= 1'b1;
+      end else if (push && segment_ready_i) begin
+        newest_valid_q <= 1'b0;
+        newest_final_q <= 1'b0;
+      end
+      if (step && new_pass) wgt_valid_q <= 1'b1;
+      else if (wgt_ready_i) wgt_valid_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (s1_valid_q && !stall) begin
+      s2_q   <= s1_q;
+      bits_q <= bits;
+      hit_q  <= bits != '0;
+    end
+    if (step && replace) begin
+      newest_q.bits          <= bits_q;
+      newest_q.word          <= s2_q.word;
+      newest_q.start         <= s2_q.start;
+      newest_q.first_of_pass <= new_pass;
+    end
+    if (step && (replace || s2_q.last_step)) begin
+      newest_q.release_region <= s2_q.last_step && !s2_q.empty;
+      newest_q.last_of_unit   <= s2_q.last_step && s2_q.last_of_unit;
+    end
+    if (step && new_pass) wgt_addr_q <= wgt_sum;
+  end
+
+  // region_wgt_addr_i + rs_q, with a short way for the carry.
+  assign {carry, wgt_sum[5:0]} = {1'b0, region_wgt_addr_i[5:0]} + {1'b0, rs_q};
+  assign wgt_sum[11:6]         = region_wgt_addr_i[11:6] + 6'(carry);
+  assign wgt_sum[17:12]        = region_wgt_addr_i[17:12] + 6'(carry && (&region_wgt_addr_i[11:6]));
+  assign wgt_sum[23:18]        = region_wgt_addr_i[23:18] + 6'(carry && (&region_wgt_addr_i[17:6]));
+
+  assign region_done_o   = done_q;
+  assign wgt_valid_o     = wgt_valid_q;
+  assign wgt_addr_o      = wgt_addr_q;
+  assign segment_valid_o = push;
+  assign segment_o       = newest_q;
 
 endmodule

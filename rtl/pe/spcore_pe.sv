@@ -14,7 +14,6 @@ module spcore_pe
   parameter int unsigned RegionPos     = 512,  // positions of a region buffer
   parameter int unsigned NumRegions    = 4,
   parameter int unsigned WgtQueueDepth = 6,    // weight vectors prefetched
-  localparam int unsigned VectorW      = NumLanes * $bits(weight_lane_t),
   localparam int unsigned NumBanks     = 4 * NumLanes,
   localparam int unsigned CountW       = $clog2(NumLanes + 1)
 ) (
@@ -23,9 +22,8 @@ module spcore_pe
 
   input  layer_t                        layer_i,
   input  derived_t                      derived_i,
-  input  logic                          tab_we_i,     // position table, see scanner
-  input  region_off_t                   tab_q_i,
-  input  pos_t                          tab_p_i,
+  input  pos_tab_write_t                pos_tab_i,
+  input  mask_tab_write_t               mask_tab_i,
 
   input  logic                          unit_valid_i,
   output logic                          unit_ready_o,
@@ -59,6 +57,7 @@ module spcore_pe
 
   // ---- activations: lines to regions to segments ----
 
+  logic                 queue_ready, fetch_ready;
   logic                 line_valid, line_ready;
   fetched_line_t        line;
   pos_t                 line_rank;
@@ -68,19 +67,23 @@ module spcore_pe
   spcore_line_fetch u_line_fetch (
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .starving_i(starving),
-    .unit_valid_i, .unit_ready_o, .unit_i,
+    .unit_valid_i(unit_valid_i & queue_ready), .unit_ready_o(fetch_ready), .unit_i,
     .idx_req_o, .idx_rsp_i, .idx_rdata_i,
     .act_req_o, .act_rsp_i, .act_rdata_i,
     .line_valid_o(line_valid), .line_ready_i(line_ready), .line_o(line),
     .line_rank_i(line_rank), .line_bytes_o(line_bytes)
   );
 
-  logic                 region_valid, region_ready, release_region;
-  region_t              region;
-  logic [RegionPos-1:0] region_bitmap;
-  region_buf_t          byte_buf;
-  region_off_t          byte_off;
-  logic [7:0]           act_byte;
+  logic          region_valid, region_ready, region_done, release_region;
+  region_t       region;
+  addr_t         region_wgt_addr;
+  bitmap_write_t bitmap_write;
+  bitmap_read_t  bitmap_read;
+  bitmap_rsp_t   bitmap_rsp;
+  logic          byte_read;
+  region_buf_t   byte_buf;
+  region_off_t   byte_off;
+  logic [7:0]    act_byte;
 
   spcore_region_loader #(
     .RegionPos(RegionPos), .NumRegions(NumRegions)
@@ -89,8 +92,9 @@ module spcore_pe
     .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
     .line_rank_o(line_rank), .line_bytes_i(line_bytes),
     .region_valid_o(region_valid), .region_ready_i(region_ready), .region_o(region),
-    .region_bitmap_o(region_bitmap),
-    .byte_buf_i(byte_buf), .byte_off_i(byte_off), .byte_o(act_byte),
+    .region_wgt_addr_o(region_wgt_addr), .region_done_i(region_done),
+    .bitmap_write_o(bitmap_write), .bitmap_read_o(bitmap_read), .bitmap_rsp_i(bitmap_rsp),
+    .byte_read_i(byte_read), .byte_buf_i(byte_buf), .byte_off_i(byte_off), .byte_o(act_byte),
     .release_i(release_region)
   );
 
@@ -100,18 +104,20 @@ module spcore_pe
   segment_t segment;
 
   spcore_pass_generator #(
-    .RegionPos(RegionPos)
+    .RegionPos(RegionPos), .NumRegions(NumRegions)
   ) u_pass_generator (
-    .clk_i, .rst_ni, .layer_i, .derived_i, .start_i(count_clear_i),
+    .clk_i, .rst_ni, .layer_i, .derived_i, .mask_tab_i,
     .region_valid_i(region_valid), .region_ready_o(region_ready), .region_i(region),
-    .region_bitmap_i(region_bitmap),
+    .region_wgt_addr_i(region_wgt_addr), .region_done_o(region_done),
+    .bitmap_write_i(bitmap_write), .bitmap_read_i(bitmap_read), .bitmap_rsp_o(bitmap_rsp),
     .wgt_valid_o(wgt_addr_valid), .wgt_ready_i(wgt_addr_ready), .wgt_addr_o(wgt_addr),
     .segment_valid_o(segment_valid), .segment_ready_i(segment_ready), .segment_o(segment)
   );
 
   // ---- weights ----
 
-  logic                        vector_valid, vector_ready, no_weight;
+  logic                        emit_load, no_weight;
+  wgt_level_t                  vectors;
   weight_lane_t [NumLanes-1:0] vector;
 
   spcore_weight_queue #(
@@ -121,28 +127,24 @@ module spcore_pe
     .addr_valid_i(wgt_addr_valid), .addr_ready_o(wgt_addr_ready), .addr_i(wgt_addr),
     .req_o(wgt_req_o), .rsp_i(wgt_rsp_i), .rdata_i(wgt_rdata_i),
     .waiting_i(no_weight),
-    .valid_o(vector_valid), .ready_i(vector_ready), .vector_o(vector)
+    .level_o(vectors), .ready_i(emit_load), .vector_o(vector)
   );
 
   // ---- compute ----
 
-  logic               emit_load, emit_valid, emit_end, unblock;
-  drain_info_t        drain_unit;
-  logic [VectorW-1:0] emit_vector;
-  pos_t               emit_pos;
-  logic [7:0]         emit_act;
-  logic               busy, no_segment, blocked;
+  logic emit_valid, emit_end, unblock;
+  pos_t emit_pos;
+  logic busy, no_segment, blocked;
 
   spcore_scanner #(
-    .NumLanes(NumLanes), .RegionPos(RegionPos)
+    .RegionPos(RegionPos), .NumRegions(NumRegions)
   ) u_scanner (
-    .clk_i, .rst_ni, .tab_we_i, .tab_q_i, .tab_p_i,
+    .clk_i, .rst_ni, .pos_tab_i,
     .segment_valid_i(segment_valid), .segment_ready_o(segment_ready), .segment_i(segment),
-    .wgt_valid_i(vector_valid), .wgt_ready_o(vector_ready), .wgt_vector_i(vector),
-    .byte_buf_o(byte_buf), .byte_off_o(byte_off), .byte_i(act_byte), .release_o(release_region),
-    .emit_load_o(emit_load), .emit_vector_o(emit_vector),
-    .emit_valid_o(emit_valid), .emit_pos_o(emit_pos), .emit_act_o(emit_act), .emit_end_o(emit_end),
-    .unblock_i(unblock), .unit_o(drain_unit),
+    .wgt_level_i(vectors),
+    .byte_read_o(byte_read), .byte_buf_o(byte_buf), .byte_off_o(byte_off), .release_o(release_region),
+    .emit_load_o(emit_load), .emit_valid_o(emit_valid), .emit_pos_o(emit_pos), .emit_end_o(emit_end),
+    .unblock_i(unblock),
     .busy_o(busy), .no_weight_o(no_weight), .starving_o(no_segment), .blocked_o(blocked)
   );
 
@@ -153,8 +155,8 @@ module spcore_pe
     .NumLanes(NumLanes)
   ) u_mac_array (
     .clk_i, .rst_ni, .layer_i, .derived_i,
-    .load_i(emit_load), .vector_i(emit_vector),
-    .valid_i(emit_valid), .pos_i(emit_pos), .act_i(emit_act),
+    .load_i(emit_load), .vector_i(vector),
+    .valid_i(emit_valid), .pos_i(emit_pos), .act_i(act_byte),
     .clear_i(clear), .row_i(clear_row), .data_o(drain_data_o),
     .macs_o
   );
@@ -162,41 +164,39 @@ module spcore_pe
   logic unit_done, clearing;
 
   spcore_drain_ctrl u_drain_ctrl (
-    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_unit), .end_i(emit_end),
+    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_req_o.unit), .end_i(emit_end),
     .req_o(drain_req_o.valid), .gnt_i(drain_gnt_i), .row_o(drain_row_o),
     .clear_o(clear), .clear_row_o(clear_row),
     .unblock_o(unblock), .done_o(unit_done), .clearing_o(clearing)
   );
 
-  assign drain_req_o.unit = drain_unit;
-
   // ---- state and counters ----
 
-  // Units from acceptance to the last row handed over. More than fit: a unit holds at least one place of some queue.
-  logic [5:0] units_q;
-  logic       unit_in;
-  pe_state_e  state;
+  logic      unit_in, no_units;
+  pe_state_e state;
 
-  assign unit_in  = unit_valid_i & unit_ready_o;
-  assign free_o   = units_q == '0 & ~clearing;
-  assign starving = no_segment & ~blocked;
+  assign unit_ready_o = fetch_ready & queue_ready;
+  assign unit_in      = unit_valid_i & unit_ready_o;
+  assign free_o       = no_units & ~clearing;
+  assign starving     = no_segment & ~blocked;
+
+  spcore_unit_queue u_unit_queue (
+    .clk_i, .rst_ni,
+    .push_i(unit_in), .ready_o(queue_ready), .unit_i,
+    .pop_i(unit_done), .empty_o(no_units), .oldest_o(drain_req_o.unit)
+  );
 
   always_comb begin
     if      (busy)          state = PeBusy;
-    else if (units_q == '0) state = PeNoUnit;
+    else if (no_units)      state = PeNoUnit;
     else if (blocked)       state = PeDrain;
     else if (no_weight)     state = PeNoWeight;
     else                    state = PeNoActivation;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      units_q <= '0;
-      state_o <= PeNoUnit;
-    end else begin
-      state_o <= state;
-      if (unit_in != unit_done) units_q <= unit_in ? units_q + 1'b1 : units_q - 1'b1;
-    end
+    if (!rst_ni) state_o <= PeNoUnit;
+    else         state_o <= state;
   end
 
   spcore_pe_counters #(
@@ -204,12 +204,5 @@ module spcore_pe
   ) u_counters (
     .clk_i, .rst_ni, .state_i(state_o), .macs_i(macs_o), .count_i, .clear_i(count_clear_i), .counters_o
   );
-
-`ifndef SYNTHESIS
-  // Not at time 0, when random initial values can look like an edge.
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && $time != 0 && unit_in != unit_done && units_q == (unit_in ? '1 : '0)) $error("%m: lost count of the units");
-  end
-`endif
 
 endmodule

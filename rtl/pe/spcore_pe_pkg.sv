@@ -6,8 +6,8 @@ package spcore_pe_pkg;
   parameter int unsigned MaxRegions = 4;
   typedef logic [$clog2(MaxRegions)-1:0] region_buf_t;
 
-  // What the stages behind the region buffers need to know of a unit.
-  typedef drain_info_t pe_unit_t;
+  // Number of weight vectors that wait for their pass.
+  typedef logic [3:0] wgt_level_t;
 
   // A line's index entry and its share of the window, from line_walk to line_fetch.
   typedef struct packed {
@@ -30,29 +30,46 @@ package spcore_pe_pkg;
     region_off_t origin;
     logic        last_of_channel;
     logic        last_of_unit;
+    shape_t      shape;            // of the unit's tile
     addr_t       wgt_addr;         // weight vector of (channel, r=0, s=0)
-    pe_unit_t    unit;
   } fetched_line_t;
 
-  // One channel's window, spread into a region buffer; from region_loader to pass_generator.
+  // One channel's window, spread into a region buffer; from region_loader to pass_generator. Buffers are used in turn.
   typedef struct packed {
-    region_buf_t buffer;
+    logic [2**$bits(region_word_t)-1:0] words;  // those of the bitmap that hold something
     logic        empty;            // no position marked, no buffer held; only as the last of a unit
     logic        last_of_unit;
-    addr_t       wgt_addr;         // weight vector of (channel, r=0, s=0)
-    pe_unit_t    unit;
+    shape_t      shape;
   } region_t;
+
+  // Words of the regions' bitmaps, which pass_generator keeps: region_loader writes them, and reads one again that it
+  // has more bits for. `valid` of a read stays until the answer.
+  typedef struct packed {
+    logic        valid;
+    region_buf_t buffer;
+    region_word_t       word;
+    bitmap_t     bits;
+  } bitmap_write_t;
+
+  typedef struct packed {
+    logic        valid;
+    region_buf_t buffer;
+    region_word_t       word;
+  } bitmap_read_t;
+
+  typedef struct packed {
+    logic        valid;
+    bitmap_t     bits;
+  } bitmap_rsp_t;
 
   // 64 positions' worth of a pass, from pass_generator to scanner.
   typedef struct packed {
-    bitmap_t     bits;             // bit i: tile position at region offset q = 64*base + i has a non-zero at (r, s)
-    logic [2:0]  base;
-    region_off_t offset;           // r*win_w + s: the byte is at region offset q + offset
-    region_buf_t buffer;
+    bitmap_t     bits;             // bit i: tile position at region offset q = 64*word + i has a non-zero at (r, s)
+    region_word_t       word;
+    region_off_t start;            // region offset of bit 0's byte: 64*word + r*win_w + s
     logic        first_of_pass;
     logic        release_region;   // last segment of its region
     logic        last_of_unit;     // the unit ends here; bits may be 0
-    pe_unit_t    unit;
   } segment_t;
 
   // An activation in Booth digits, radix 4: digit i is 0, 1 or 2, negated or not, times 4^i; the last one is 0 or 1.

@@ -1,10 +1,14 @@
 // Spreads fetched lines into region buffers (docs/architecture.md section 7.3).
 //
-// A cycle takes the lowest position that is left of a line and the up to 7 behind it in the same row; so groups
-// without anything to spread cost nothing. Positions keep their distance within a row, so a group is one unaligned
-// piece of the region: it is rotated onto 8 byte lanes (offset q is in lane q % 8), each written in at most one place.
-// Two stages: choose the group and read its packed bytes; unpack and write. A region that is complete enters a queue;
-// its buffer is held until release_i. One that stayed empty is dropped unless it ends the unit.
+// A line is taken in pieces: what lies in one of its octets (bits 8i to 8i+7) and in one row of its block; octets and
+// rows without anything to spread cost nothing. The bits of a piece keep their distance in the region: they are rotated
+// onto 8 byte lanes (offset q is in lane q % 8), each written in at most one place.
+//
+// Stages: choose an octet (A), cut it into pieces (B), find a piece's place while the octet's packed bytes are unpacked
+// (C), write the bytes (D). The piece's marks wait in a queue for the writer of the bitmaps, which collects a word of 64
+// and writes it when another one is needed or the region ends. Just this writer can be held up, so B waits for room in
+// the queue. A region that is complete is offered; its buffer is held until release_i. One that stayed empty is dropped
+// unless it ends the unit.
 module spcore_region_loader
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -12,26 +16,33 @@ module spcore_region_loader
   parameter int unsigned RegionPos  = 512,  // positions of a region: 64, 128, 256 or 512
   parameter int unsigned NumRegions = 4     // 2 to 4
 ) (
-  input  logic                 clk_i,
-  input  logic                 rst_ni,
-  input  layer_t               layer_i,
-  input  derived_t             derived_i,
-  // Lines from line_fetch, and its read port for their packed bytes: they follow the rank by a cycle
-  input  logic                 line_valid_i,
-  output logic                 line_ready_o,
-  input  fetched_line_t        line_i,
-  output pos_t                 line_rank_o,
-  input  logic [7:0][7:0]      line_bytes_i,
-  // Complete regions, in order
-  output logic                 region_valid_o,
-  input  logic                 region_ready_i,
-  output region_t              region_o,
-  output logic [RegionPos-1:0] region_bitmap_o,
-  // Byte at an offset of a buffer, in the same cycle
-  input  region_buf_t          byte_buf_i,
-  input  region_off_t          byte_off_i,
-  output logic [7:0]           byte_o,
-  input  logic                 release_i   // the oldest held buffer becomes free
+  input  logic            clk_i,
+  input  logic            rst_ni,
+  input  layer_t          layer_i,
+  input  derived_t        derived_i,
+  // Lines from line_fetch, and its read port for their packed bytes: 8 that follow the rank by a cycle. The last bytes
+  // of a line are asked for when it is taken.
+  input  logic            line_valid_i,
+  output logic            line_ready_o,
+  input  fetched_line_t   line_i,
+  output pos_t            line_rank_o,
+  input  logic [7:0][7:0] line_bytes_i,
+  // Complete regions, in order. A region that was taken lends its weight address until region_done_i.
+  output logic            region_valid_o,
+  input  logic            region_ready_i,
+  output region_t         region_o,
+  output addr_t           region_wgt_addr_o,   // of the oldest region that is not done
+  input  logic            region_done_i,
+  // Words of their bitmaps
+  output bitmap_write_t   bitmap_write_o,
+  output bitmap_read_t    bitmap_read_o,
+  input  bitmap_rsp_t     bitmap_rsp_i,
+  // Byte at an offset of a buffer, in the next cycle
+  input  logic            byte_read_i,
+  input  region_buf_t     byte_buf_i,
+  input  region_off_t     byte_off_i,
+  output logic [7:0]      byte_o,
+  input  logic            release_i   // the oldest held buffer becomes free
 );
 
   if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_pos
@@ -43,204 +54,473 @@ module spcore_region_loader
 
   localparam int unsigned Rows = RegionPos / 8;
   localparam int unsigned RowW = $clog2(Rows);
-  localparam int unsigned OffW = $clog2(RegionPos);
   localparam int unsigned BufW = $clog2(NumRegions);
   // Room for every held region and the end of a unit.
   localparam int unsigned QueueDepth = NumRegions + 1;
-  localparam int unsigned LevelW     = $clog2(QueueDepth + 1);
+  localparam int unsigned PtrW       = $clog2(QueueDepth);
   localparam int unsigned HeldW      = $clog2(NumRegions + 1);
+  localparam int unsigned LevelW     = $clog2(QueueDepth + 1);
+  // Pieces between B and the end of their way: as many as cycles from there and back.
+  localparam int unsigned PieceDepth = 5;
+  localparam int unsigned CreditW    = $clog2(PieceDepth + 1);
 
-  localparam region_buf_t LastBuffer = region_buf_t'(NumRegions - 1);
+  localparam region_buf_t     LastBuffer = region_buf_t'(NumRegions - 1);
+  localparam logic [PtrW-1:0] LastPtr    = PtrW'(QueueDepth - 1);
+
+  typedef logic [7:0] octet_t;
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Stage 1: choose a group
+  // Stage A: choose an octet
   // -------------------------------------------------------------------------------------------------------------------
-  logic              begun_q;           // part of the present line is spread
-  bitmap_t           left_q;            // and this is left of it
-  logic              open_q;            // something of the present channel is in the buffer
-  region_buf_t       write_buf_q;
-  logic [HeldW-1:0]  held_q;            // buffers of complete regions
-  logic [LevelW-1:0] queue_level;
-  logic              s2_write_q, s2_push_q;   // stage 2 writes a group, completes a region
+  logic              seen_q;       // todo_q and count_q are of the present line
+  octet_t            todo_q;       // octets that hold something to spread and are not taken
+  logic [7:0][3:0]   count_q;      // packed bytes of each octet
+  logic              leave_q;      // nothing of the line is left for A
+  logic              drop_q;       // nor for B
+  logic              open_q;       // something of the present channel is in the buffer
+  logic [HeldW-1:0]  held_q;       // buffers of regions
+  logic [LevelW-1:0] queued_q;     // regions that began to end and are not done
 
-  logic              mark, take, line_end, channel_end, filled, push;
-  bitmap_t           left, lowest, below, left_next;
-  pos_t              bit_no, row;
-  logic [7:0]        row_start, group, nonzero;
-  region_off_t       offset;
+  logic   b_free;
+  logic   mark, last_octet, channel_end, filled, push, alloc, a_go, a_pass;
+  octet_t pick;
+  pos_t   rank;
 
-  assign mark  = line_i.need == '0;
-  assign left  = begun_q ? left_q : line_i.need;
-  assign take  = line_valid_i && (mark || held_q != HeldW'(NumRegions)) &&
-                 queue_level + LevelW'(s2_push_q) != LevelW'(QueueDepth);
+  assign mark        = todo_q == '0;
+  assign pick        = todo_q & -todo_q;
+  assign last_octet  = (todo_q & (todo_q - 8'd1)) == '0;
+  assign channel_end = last_octet && line_i.last_of_channel;
+  assign filled      = open_q || !mark;
+  assign push        = channel_end && (filled || line_i.last_of_unit);
+  assign alloc       = !mark && !open_q;
+  assign a_pass      = seen_q && b_free && (!alloc || held_q != HeldW'(NumRegions)) &&
+                       (!push || queued_q != LevelW'(QueueDepth));
+  assign a_go        = a_pass && (!mark || push);   // something for B
 
+  octet_t          need, bitmap, starts;
+  logic [6:0]      earlier;
+  region_off_t     line_off;
+  logic [6:0][5:0] count;          // packed bytes of the octets before that one
+
+  assign earlier = 7'(pick - 8'd1);
   always_comb begin
-    lowest      = left & -left;
-    below       = lowest - bitmap_t'(1);
-    bit_no      = '0;
-    row         = '0;
-    row_start   = '0;
-    group       = '0;
-    nonzero     = '0;
-    offset      = '0;
-    left_next   = '0;
-    line_rank_o = '0;
-    if (line_valid_i && !mark) begin
-      bit_no      = pos_t'($countones(below));
-      row         = pos_t'($countones(derived_i.row_starts & (below | lowest)) - 1);
-      line_rank_o = pos_t'($countones(line_i.bitmap & below));
-      // Up to the bit before the next row's first.
-      row_start   = 8'(derived_i.row_starts >> bit_no) & 8'hfe;
-      group       = 8'(left >> bit_no) & ((row_start & -row_start) - 8'd1);
-      nonzero     = 8'(line_i.bitmap >> bit_no);
-      offset      = line_i.origin + region_off_t'(bit_no) +
-                    region_off_t'(row) * (derived_i.win_w - region_off_t'(layer_i.line_w));
-      left_next   = left & ~(bitmap_t'(group) << bit_no);
-    end
-  end
-
-  assign line_end     = mark || left_next == '0;
-  assign line_ready_o = take && line_end;
-  assign channel_end  = line_ready_o && line_i.last_of_channel;
-  assign filled       = open_q || !mark;
-  assign push         = channel_end && (filled || line_i.last_of_unit);
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      begun_q     <= 1'b0;
-      left_q      <= '0;
-      open_q      <= 1'b0;
-      write_buf_q <= '0;
-      held_q      <= '0;
-    end else begin
-      if (take) begin
-        begun_q <= !line_end;
-        left_q  <= left_next;
-        open_q  <= filled && !channel_end;
-        if (channel_end && filled) begin
-          write_buf_q <= write_buf_q == LastBuffer ? '0 : write_buf_q + region_buf_t'(1);
-        end
+    need     = '0;
+    bitmap   = '0;
+    starts   = '0;
+    line_off = '0;
+    count    = '0;
+    if (seen_q) begin
+      for (int unsigned o = 0; o < 8; o++) begin
+        need     |= {8{pick[o]}} & line_i.need[8*o +: 8];
+        bitmap   |= {8{pick[o]}} & line_i.bitmap[8*o +: 8];
+        starts   |= {8{pick[o]}} & derived_i.row_starts[8*o +: 8];
+        line_off |= {RegionW{pick[o]}} & derived_i.line_off[o];
       end
-      held_q <= held_q + HeldW'(channel_end && filled) - HeldW'(release_i);
+      for (int unsigned o = 0; o < 7; o++) count[o] = {2'b00, count_q[o] & {4{earlier[o]}}};
     end
+    rank = ((count[0] + count[1]) + (count[2] + count[3])) + ((count[4] + count[5]) + count[6]);
   end
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage 2: unpack and write
-  // -------------------------------------------------------------------------------------------------------------------
-  region_t         s2_region_q;
-  logic [7:0]      s2_group_q, s2_nonzero_q;
-  logic [OffW-1:0] s2_offset_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      s2_write_q <= 1'b0;
-      s2_push_q  <= 1'b0;
+      seen_q   <= 1'b0;
+      leave_q  <= 1'b0;
+      drop_q   <= 1'b0;
+      open_q   <= 1'b0;
+      held_q   <= '0;
+      queued_q <= '0;
     end else begin
-      s2_write_q <= take && !mark;
-      s2_push_q  <= push;
+      leave_q <= (a_pass && last_octet) || (leave_q && !line_ready_o);
+      drop_q  <= a_pass && !a_go;
+      if (a_pass) begin
+        seen_q <= !last_octet;
+        open_q <= filled && !channel_end;
+      end else if (line_valid_i && !leave_q) begin
+        seen_q <= 1'b1;
+      end
+      held_q   <= held_q + HeldW'(a_pass && alloc) - HeldW'(release_i);
+      queued_q <= queued_q + LevelW'(a_pass && push) - LevelW'(region_done_i);
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (take) begin
-      s2_region_q <= '{
-        buffer:       write_buf_q,
-        empty:        !filled,
-        last_of_unit: line_i.last_of_unit,
-        wgt_addr:     line_i.wgt_addr,
-        unit:         line_i.unit
-      };
-      s2_group_q   <= group;
-      s2_nonzero_q <= nonzero;
-      s2_offset_q  <= offset[OffW-1:0];
+    if (!seen_q && line_valid_i) begin
+      for (int unsigned o = 0; o < 8; o++) begin
+        todo_q[o]  <= line_i.need[8*o +: 8] != '0;
+        count_q[o] <= 4'($countones(line_i.bitmap[8*o +: 8]));
+      end
+    end else if (a_pass) begin
+      todo_q <= todo_q & ~pick;
     end
   end
 
-  logic [7:0][7:0] unpacked, lane_data;
-  logic [7:0]      lane_group, lane_below;
-  logic [2:0]      rank, turn;
-  logic [RowW-1:0] s2_row;
-
-  // Lane l takes position l - turn of the group; lanes below `turn` hold the following row.
-  assign turn       = s2_offset_q[2:0];
-  assign s2_row     = s2_offset_q[OffW-1:3];
-  assign lane_below = (8'd1 << turn) - 8'd1;
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage B: cut it into pieces
+  // -------------------------------------------------------------------------------------------------------------------
+  logic               b_valid_q, b_first_q;   // first piece of an octet
+  octet_t             b_need_q, b_bitmap_q, b_starts_q;
+  logic               b_push_q, b_filled_q;   // the octet ends a region, which is not empty
+  region_off_t        b_base_q;
+  pos_t               b_rank_q;
+  logic [CreditW-1:0] credit_q;
+  logic               b_go, b_last, piece_done;
+  octet_t             b_lowest, b_reach, b_same2, b_same4, b_piece;
 
   always_comb begin
-    unpacked   = '0;
-    lane_data  = '0;
-    lane_group = '0;
-    rank       = '0;
-    if (s2_write_q) begin
-      for (int unsigned i = 0; i < 8; i++) begin
-        if (s2_nonzero_q[i]) unpacked[i] = line_bytes_i[rank];
-        rank = rank + 3'(s2_nonzero_q[i]);
-      end
-      lane_data  = (unpacked << {turn, 3'b000}) | (unpacked >> (7'd64 - {1'b0, turn, 3'b000}));
-      lane_group = (s2_group_q << turn) | (s2_group_q >> (4'd8 - 4'(turn)));
-    end
+    b_lowest = b_need_q & -b_need_q;
+    // Steps of 1, 2 and 4 positions up that stay in a row.
+    b_same2  = ~b_starts_q & {~b_starts_q[6:0], 1'b0};
+    b_same4  = b_same2 & {b_same2[5:0], 2'b00};
+    b_reach  = b_lowest | ({b_lowest[6:0], 1'b0} & ~b_starts_q);
+    b_reach  = b_reach | ({b_reach[5:0], 2'b00} & b_same2);
+    b_reach  = b_reach | ({b_reach[3:0], 4'h0} & b_same4);
+    b_piece  = b_need_q & b_reach;
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Buffers
-  // -------------------------------------------------------------------------------------------------------------------
-  logic [7:0][7:0] read_lanes;
-  logic [BufW-1:0] s2_buf;
-  assign s2_buf = s2_region_q.buffer[BufW-1:0];
+  assign b_last = b_need_q == b_piece;
+  assign b_go   = b_valid_q && credit_q != '0;
+  assign b_free = !b_valid_q || (b_go && b_last);
 
-  for (genvar l = 0; l < 8; l++) begin : gen_lane
-    logic [7:0]      mem_q [NumRegions * Rows];
-    logic [RowW-1:0] row_addr;
-    assign row_addr      = lane_below[l] ? s2_row + RowW'(1) : s2_row;
-    assign read_lanes[l] = mem_q[{byte_buf_i[BufW-1:0], byte_off_i[OffW-1:3]}];
-    always_ff @(posedge clk_i) begin
-      if (lane_group[l]) mem_q[{s2_buf, row_addr}] <= lane_data[l];
-    end
-  end
-  assign byte_o = read_lanes[byte_off_i[2:0]];
-
-  // A bitmap is cleared when its buffer is released, so a region begins with an empty one.
-  logic [Rows-1:0][7:0] bitmap_q [NumRegions];
-  region_buf_t          oldest_buf_q;
+  assign line_rank_o  = b_rank_q;
+  assign line_ready_o = leave_q && (drop_q || (b_go && b_first_q));
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      for (int unsigned b = 0; b < NumRegions; b++) bitmap_q[b] <= '0;
-      oldest_buf_q <= '0;
+      b_valid_q <= 1'b0;
+      credit_q  <= CreditW'(PieceDepth);
     end else begin
-      if (s2_write_q) begin
-        bitmap_q[s2_buf][s2_row] <= bitmap_q[s2_buf][s2_row] | (lane_group & ~lane_below);
-        if ((lane_group & lane_below) != '0) begin
-          bitmap_q[s2_buf][s2_row + RowW'(1)] <= bitmap_q[s2_buf][s2_row + RowW'(1)] | (lane_group & lane_below);
-        end
-      end
-      if (release_i) begin
-        bitmap_q[oldest_buf_q[BufW-1:0]] <= '0;
-        oldest_buf_q <= oldest_buf_q == LastBuffer ? '0 : oldest_buf_q + region_buf_t'(1);
+      if (b_free) b_valid_q <= a_go;
+      credit_q <= credit_q - CreditW'(b_go) + CreditW'(piece_done);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (b_free) begin
+      b_first_q  <= 1'b1;
+      b_need_q   <= need;
+      b_bitmap_q <= bitmap;
+      b_starts_q <= starts;
+      b_base_q   <= line_i.origin + line_off;
+      b_rank_q   <= rank;
+      b_push_q   <= push;
+      b_filled_q <= filled;
+    end else if (b_go) begin
+      b_first_q  <= 1'b0;
+      b_need_q   <= b_need_q & ~b_piece;
+    end
+  end
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage C: the place of a piece; the octet's bytes
+  // -------------------------------------------------------------------------------------------------------------------
+  logic        c_valid_q, c_first_q, c_push_q, c_filled_q;
+  octet_t      c_piece_q, c_bitmap_q;
+  logic [2:0]  c_row_q;            // of the piece: rows that begin in the octet behind its first bit
+  region_off_t c_base_q, c_place, row_step;
+  logic [7:0][7:0] unpacked, bytes_q;
+  logic [2:0]  c_rank;
+
+  // From the end of a line row to the begin of the next.
+  assign row_step = derived_i.win_w - region_off_t'(layer_i.line_w);
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) c_valid_q <= 1'b0;
+    else         c_valid_q <= b_go;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (b_go) begin
+      c_first_q  <= b_first_q;
+      c_bitmap_q <= b_bitmap_q;
+      c_piece_q  <= b_piece;
+      c_row_q    <= 3'($countones(b_starts_q & 8'hfe & (b_lowest | (b_lowest - 8'd1))));
+      c_base_q   <= b_base_q;
+      c_push_q   <= b_push_q && b_last;
+      c_filled_q <= b_filled_q;
+    end
+  end
+
+  always_comb begin
+    c_place  = '0;
+    unpacked = '0;
+    c_rank   = '0;
+    if (c_valid_q) begin
+      c_place = c_base_q + (c_row_q[0] ? row_step : '0) + (c_row_q[1] ? row_step << 1 : '0) +
+                (c_row_q[2] ? row_step << 2 : '0);
+      for (int unsigned i = 0; i < 8; i++) begin
+        if (c_bitmap_q[i]) unpacked[i] = line_bytes_i[c_rank];
+        c_rank = c_rank + 3'(c_bitmap_q[i]);
       end
     end
   end
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Complete regions
+  // Stage D: write the bytes
   // -------------------------------------------------------------------------------------------------------------------
+  logic            d_valid_q, d_push_q, d_filled_q;
+  octet_t          d_piece_q;
+  region_off_t     d_place_q;
+  region_buf_t     d_buf_q;
+  logic [2:0]      turn;
+  logic [7:0][7:0] lane_data;
+  octet_t          lane_piece, lane_below;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      d_valid_q <= 1'b0;
+      d_buf_q   <= '0;
+    end else begin
+      d_valid_q <= c_valid_q;
+      if (d_valid_q && d_push_q && d_filled_q) d_buf_q <= d_buf_q == LastBuffer ? '0 : d_buf_q + region_buf_t'(1);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (c_valid_q) begin
+      d_piece_q  <= c_piece_q;
+      d_place_q  <= c_place;
+      d_push_q   <= c_push_q;
+      d_filled_q <= c_filled_q;
+      if (c_first_q) bytes_q <= unpacked;
+    end
+  end
+
+  // Lane l takes bit l - turn of the octet; lanes below `turn` hold the following row.
+  assign turn       = d_place_q[2:0];
+  assign lane_below = (8'd1 << turn) - 8'd1;
+
+  always_comb begin
+    lane_data  = bytes_q;
+    lane_piece = d_piece_q & {8{d_valid_q}};
+    if (turn[0]) lane_data = {lane_data[6:0], lane_data[7]};
+    if (turn[1]) lane_data = {lane_data[5:0], lane_data[7:6]};
+    if (turn[2]) lane_data = {lane_data[3:0], lane_data[7:4]};
+    if (turn[0]) lane_piece = {lane_piece[6:0], lane_piece[7]};
+    if (turn[1]) lane_piece = {lane_piece[5:0], lane_piece[7:6]};
+    if (turn[2]) lane_piece = {lane_piece[3:0], lane_piece[7:4]};
+  end
+
+  logic [7:0][7:0] read_lanes;
+  logic [2:0]      read_lane_q;
+  logic [RowW-1:0] row;
+
+  assign row = d_place_q[3 +: RowW];
+
+  for (genvar l = 0; l < 8; l++) begin : gen_lane
+    spcore_mem_1r1w #(
+      .NumWords(NumRegions * Rows), .DataWidth(8)
+    ) u_bytes (
+      .clk_i,
+      .we_i   (lane_piece[l]),
+      .waddr_i({d_buf_q[BufW-1:0], lane_below[l] ? row + RowW'(1) : row}),
+      .wdata_i(lane_data[l]),
+      .re_i   (byte_read_i && byte_off_i[2:0] == 3'(l)),
+      .raddr_i({byte_buf_i[BufW-1:0], byte_off_i[3 +: RowW]}),
+      .rdata_o(read_lanes[l])
+    );
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (byte_read_i) read_lane_q <= byte_off_i[2:0];
+  end
+
+  assign byte_o = read_lanes[read_lane_q];
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Bitmaps
+  // -------------------------------------------------------------------------------------------------------------------
+  typedef struct packed {
+    octet_t     marks;    // rotated, like the lanes
+    logic [2:0] turn;
+    logic [5:0] row;
+    logic       push;
+  } piece_t;
+
+  typedef enum logic [1:0] {
+    StMark,
+    StWrite,  // the word at hand makes room for another one, or the region ends
+    StRead    // a word that was written before
+  } state_e;
+
+  piece_t  piece;
+  logic    piece_valid;
+  state_e  state_q;
+  logic    have_q;                 // word_q holds the marks of word at_q
+  bitmap_t word_q;
+  region_word_t at_q;
+  region_word_t want_q;            // StRead: the word that is read
+  logic    reading_q;              // state_q is StRead
+  logic [2**$bits(region_word_t)-1:0] written_q;   // words of the present region that exist in memory or here
+  logic    low_done_q;             // of a piece that lies in two words
+  logic    end_q;                  // StWrite: the region ends
+  region_buf_t mark_buf_q;
+  octet_t  below, low, high;
+  logic [5:0] high_row;
+  logic    high_only, two, none, ready, set, complete;
+  bitmap_t marks;
+  region_word_t word;
+
   spcore_fifo #(
-    .Width($bits(region_t)),
-    .Depth(QueueDepth)
-  ) u_regions (
+    .Width($bits(piece_t)), .Depth(PieceDepth)
+  ) u_pieces (
     .clk_i,
     .rst_ni,
     .clear_i(1'b0),
-    .valid_i(s2_push_q),
-    .ready_o(),   // pushed only with room
-    .data_i (s2_region_q),
-    .valid_o(region_valid_o),
-    .ready_i(region_ready_i),
-    .data_o (region_o),
-    .level_o(queue_level)
+    .valid_i(d_valid_q),
+    .ready_o(),   // credits leave room
+    .data_i ({lane_piece, turn, d_place_q[8:3], d_push_q}),
+    .valid_o(piece_valid),
+    .ready_i(piece_done),
+    .data_o (piece),
+    .level_o()
   );
 
-  assign region_bitmap_o = bitmap_q[region_o.buffer[BufW-1:0]];
+  assign below     = (8'd1 << piece.turn) - 8'd1;
+  assign low       = piece.marks & ~below;
+  assign high      = piece.marks & below;
+  assign high_row  = piece.row + 6'd1;
+  assign high_only = low_done_q || low == '0;
+  assign two       = high_row[2:0] == '0 && high != '0 && !high_only;
+  assign none      = piece.marks == '0;
+  assign word      = high_only ? high_row[5:3] : piece.row[5:3];
+  assign ready     = have_q && at_q == word;   // for the marks
+
+  always_comb begin
+    for (int unsigned o = 0; o < 8; o++) begin
+      marks[8*o +: 8] = (piece.row[2:0] == 3'(o) && !high_only ? low : '0) | (high_row[2:0] == 3'(o) && !two ? high : '0);
+    end
+  end
+
+  assign set        = state_q == StMark && piece_valid && !none && (ready || (!have_q && !written_q[word]));
+  assign piece_done = state_q == StMark && piece_valid && (none || (set && !two));
+  assign complete   = state_q == StWrite && end_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      state_q    <= StMark;
+      reading_q  <= 1'b0;
+      have_q     <= 1'b0;
+      written_q  <= '0;
+      low_done_q <= 1'b0;
+      end_q      <= 1'b0;
+      mark_buf_q <= '0;
+    end else begin
+      unique case (state_q)
+        StMark: begin
+          if (set) begin
+            have_q          <= 1'b1;
+            written_q[word] <= 1'b1;
+          end
+          if (set) low_done_q <= two;
+          if (piece_done && piece.push) begin
+            state_q <= StWrite;
+            end_q   <= 1'b1;
+          end else if (piece_valid && !none && !set) begin
+            state_q   <= have_q ? StWrite : StRead;
+            reading_q <= !have_q;
+          end
+        end
+        StWrite: begin
+          state_q <= StMark;
+          have_q  <= 1'b0;
+          end_q   <= 1'b0;
+          if (end_q) begin
+            written_q <= '0;
+            if (written_q != '0) mark_buf_q <= mark_buf_q == LastBuffer ? '0 : mark_buf_q + region_buf_t'(1);
+          end
+        end
+        StRead: begin
+          if (bitmap_rsp_i.valid) begin
+            state_q   <= StMark;
+            reading_q <= 1'b0;
+            have_q    <= 1'b1;
+          end
+        end
+        default: state_q <= StMark;
+      endcase
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (set || (reading_q && bitmap_rsp_i.valid)) begin
+      word_q <= reading_q ? bitmap_rsp_i.bits : (have_q ? word_q : '0) | marks;
+    end
+    if (set)            at_q <= word;
+    else if (reading_q) at_q <= want_q;
+    want_q <= word;
+  end
+
+  assign bitmap_write_o = '{valid: state_q == StWrite && have_q, buffer: mark_buf_q, word: at_q, bits: word_q};
+  assign bitmap_read_o  = '{valid: reading_q, buffer: mark_buf_q, word: want_q};
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Regions
+  // -------------------------------------------------------------------------------------------------------------------
+  typedef struct packed {
+    logic   empty;
+    logic   last_of_unit;
+    shape_t shape;
+  } info_t;
+
+  logic [PtrW-1:0]   push_ptr_q, complete_ptr_q, pop_ptr_q, done_ptr_q;
+  logic [LevelW-1:0] complete_q;   // regions that are complete and not taken
+  info_t             info;
+  logic              pop;
+
+  assign pop            = region_valid_o && region_ready_i;
+  assign region_valid_o = complete_q != '0;
+
+  spcore_regfile #(
+    .NumWords(QueueDepth), .DataWidth($bits(info_t))
+  ) u_info (
+    .clk_i,
+    .we_i   (a_pass && push),
+    .waddr_i(push_ptr_q),
+    .wdata_i({!filled, line_i.last_of_unit, line_i.shape}),
+    .raddr_i(pop_ptr_q),
+    .rdata_o(info)
+  );
+
+  spcore_regfile #(
+    .NumWords(QueueDepth), .DataWidth(AddrW)
+  ) u_wgt_addr (
+    .clk_i,
+    .we_i   (a_pass && push),
+    .waddr_i(push_ptr_q),
+    .wdata_i(line_i.wgt_addr),
+    .raddr_i(done_ptr_q),
+    .rdata_o(region_wgt_addr_o)
+  );
+
+  spcore_regfile #(
+    .NumWords(QueueDepth), .DataWidth(2**$bits(region_word_t))
+  ) u_words (
+    .clk_i,
+    .we_i   (complete),
+    .waddr_i(complete_ptr_q),
+    .wdata_i(written_q),
+    .raddr_i(pop_ptr_q),
+    .rdata_o(region_o.words)
+  );
+
+  assign region_o.empty        = info.empty;
+  assign region_o.last_of_unit = info.last_of_unit;
+  assign region_o.shape        = info.shape;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      push_ptr_q     <= '0;
+      complete_ptr_q <= '0;
+      pop_ptr_q      <= '0;
+      done_ptr_q     <= '0;
+      complete_q     <= '0;
+    end else begin
+      if (a_pass && push) push_ptr_q     <= push_ptr_q == LastPtr ? '0 : push_ptr_q + PtrW'(1);
+      if (complete)       complete_ptr_q <= complete_ptr_q == LastPtr ? '0 : complete_ptr_q + PtrW'(1);
+      if (pop)            pop_ptr_q      <= pop_ptr_q == LastPtr ? '0 : pop_ptr_q + PtrW'(1);
+      if (region_done_i)  done_ptr_q     <= done_ptr_q == LastPtr ? '0 : done_ptr_q + PtrW'(1);
+      complete_q <= complete_q + LevelW'(complete) - LevelW'(pop);
+    end
+  end
 
 endmodule

@@ -1,171 +1,259 @@
 // Non-zero scanner: walks the segments' bits, lowest first, and emits one position a cycle with its activation, without
 // a bubble between segments and passes, but never one position in two cycles running.
 //
-// Stage 0 finds the lowest bit of the current segment, stage 1 reads the byte from the region buffer, looks up the tile
-// position and emits. The first emission of a pass takes the head of the weight queue along. After the last position of a
-// unit the scanner waits for unblock_i: until then the accumulators belong to that unit.
+// A segment is taken in octets, those without a bit left out; one is fetched while the one before is walked. Stages:
+// choose a position (0), read its byte from the region buffers and its tile position from the table (1), both of which
+// reach mac_array in the cycle of the emission (2). The first emission of a pass takes the oldest vector
+// along. After the last position of a unit the scanner waits for unblock_i: until then the accumulators belong to that unit.
 //
 // An accumulator takes a sum every other cycle, so a pass that begins with the position that the one before ended with
 // waits for a cycle: passes of a single position, as in a fully connected layer, take two cycles each.
-
 module spcore_scanner
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
 #(
-  parameter int unsigned NumLanes  = 16,
-  parameter int unsigned RegionPos = 512,
-  localparam int unsigned VectorW  = NumLanes * $bits(weight_lane_t)
+  parameter int unsigned RegionPos  = 512,  // positions of a region: 64, 128, 256 or 512
+  parameter int unsigned NumRegions = 4,    // 2 to 4
+  parameter int unsigned FifoDepth  = 4     // segments, at least 2
 ) (
-  input  logic               clk_i,
-  input  logic               rst_ni,
-
-  // position table: offset q in a region to position in the tile; written before a layer starts
-  input  logic               tab_we_i,
-  input  region_off_t        tab_q_i,
-  input  pos_t               tab_p_i,
-
-  input  logic               segment_valid_i,
-  output logic               segment_ready_o,
-  input  segment_t           segment_i,
-
-  input  logic               wgt_valid_i,
-  output logic               wgt_ready_o,
-  input  logic [VectorW-1:0] wgt_vector_i,
-
-  // region buffers: asynchronous read; release_o with the last read of a region
-  output region_buf_t        byte_buf_o,
-  output region_off_t        byte_off_o,
-  input  logic [7:0]         byte_i,
-  output logic               release_o,
-
-  // to mac_array
-  output logic               emit_load_o,    // emissions from this one on are of this vector
-  output logic [VectorW-1:0] emit_vector_o,
-  output logic               emit_valid_o,
-  output pos_t               emit_pos_o,
-  output logic [7:0]         emit_act_o,
-  output logic               emit_end_o,     // no more emissions of this unit
-  input  logic               unblock_i,      // the accumulators are free for the next unit
-  output pe_unit_t           unit_o,         // the unit that ended last
-
-  // what happens in this cycle
-  output logic               busy_o,         // a position is emitted
-  output logic               no_weight_o,    // just the weight vector is missing
-  output logic               starving_o,     // no segment to work on
-  output logic               blocked_o       // between a unit's last position and unblock_i
+  input  logic           clk_i,
+  input  logic           rst_ni,
+  input  pos_tab_write_t pos_tab_i,
+  // Segments, from pass_generator
+  input  logic           segment_valid_i,
+  output logic           segment_ready_o,
+  input  segment_t       segment_i,
+  // Weight vectors in the queue; the oldest leaves it with emit_load_o
+  input  wgt_level_t     wgt_level_i,
+  // Region buffers: their byte is there in the cycle of the emission; release_o with the last read of a region
+  output logic           byte_read_o,
+  output region_buf_t    byte_buf_o,
+  output region_off_t    byte_off_o,
+  output logic           release_o,
+  // To mac_array
+  output logic           emit_load_o,     // emissions from this one on are of the oldest vector
+  output logic           emit_valid_o,
+  output pos_t           emit_pos_o,
+  output logic           emit_end_o,      // no more emissions of this unit
+  input  logic           unblock_i,       // the accumulators are free for the next unit
+  // What happened in the cycle before
+  output logic           busy_o,          // a position was chosen
+  output logic           no_weight_o,     // just the weight vector was missing
+  output logic           starving_o,      // no segment to work on
+  output logic           blocked_o        // between a unit's last position and unblock_i
 );
 
-  // ---- stage 0: the current segment ----
+  if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_pos
+    $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
+  end
+  if (NumRegions < 2 || NumRegions > MaxRegions) begin : gen_check_regions
+    $error("%m: NumRegions = %0d, expected 2 to %0d", NumRegions, MaxRegions);
+  end
+  if (FifoDepth < 2) begin : gen_check_fifo
+    $error("%m: FifoDepth = %0d, expected at least 2", FifoDepth);
+  end
 
-  segment_t    cur_q;
-  logic        cur_valid_q;
-  logic        blocked_q;
-  bitmap_t     rest;             // bits without the lowest
-  pos_t        lowest;
-  logic        has_bits, enabled, emit, advance, load, hold;
+  localparam int unsigned PtrW    = $clog2(FifoDepth);
+  localparam int unsigned LevelW  = $clog2(FifoDepth + 1);
+  localparam int unsigned OffW    = $clog2(RegionPos);
+  localparam logic [PtrW-1:0] LastPtr    = PtrW'(FifoDepth - 1);
+  localparam region_buf_t     LastBuffer = region_buf_t'(NumRegions - 1);
 
-  assign rest     = cur_q.bits & (cur_q.bits - 1'b1);
-  assign has_bits = cur_q.bits != '0;
-  assign enabled  = cur_valid_q & ~blocked_q & ~hold;
-  assign emit     = enabled & has_bits & (~cur_q.first_of_pass | wgt_valid_i);
-  assign advance  = enabled & (has_bits ? emit & (rest == '0) : 1'b1);
-  assign load     = segment_valid_i & segment_ready_o;
+  typedef logic [7:0] octet_t;
 
-  assign segment_ready_o = ~cur_valid_q | advance;
-  assign wgt_ready_o     = enabled & has_bits & cur_q.first_of_pass;
+  typedef struct packed {
+    octet_t   octets;   // those with a bit
+    segment_t segment;
+  } entry_t;
 
-  // Halve the range six times: the half that holds the lowest bit.
+  // -------------------------------------------------------------------------------------------------------------------
+  // Segments, and the next octet
+  // -------------------------------------------------------------------------------------------------------------------
+  logic [PtrW-1:0]   write_ptr_q, read_ptr_q;
+  logic [LevelW-1:0] level_q;
+  octet_t            taken_q;      // octets of the head
+  entry_t            entry_in, head;
+  logic              push, pop, fetch, head_valid, last_octet, octet_free;
+  octet_t            left, pick, octet;
+  logic [2:0]        octet_no;
+
+  assign segment_ready_o = level_q != LevelW'(FifoDepth);
+  assign head_valid      = level_q != '0;
+  assign push            = segment_valid_i && segment_ready_o;
+
   always_comb begin
-    bitmap_t range;
-    range  = cur_q.bits;
-    lowest = '0;
-    for (int i = PosW - 1; i >= 0; i--) begin
-      if ((range & ~({LinePos{1'b1}} << (1 << i))) == '0) begin
-        lowest[i] = 1'b1;
-        range     = range >> (1 << i);
+    entry_in = '0;
+    if (segment_valid_i) begin
+      entry_in.segment = segment_i;
+      for (int unsigned o = 0; o < 8; o++) entry_in.octets[o] = segment_i.bits[8*o +: 8] != '0;
+    end
+  end
+
+  spcore_regfile #(
+    .NumWords(FifoDepth), .DataWidth($bits(entry_t))
+  ) u_segments (
+    .clk_i,
+    .we_i   (push),
+    .waddr_i(write_ptr_q),
+    .wdata_i(entry_in),
+    .raddr_i(read_ptr_q),
+    .rdata_o(head)
+  );
+
+  // A segment without bits is taken as one octet.
+  assign left       = head.octets & ~taken_q;
+  assign pick       = left & -left;
+  assign last_octet = (left & (left - 8'd1)) == '0;
+  assign fetch      = head_valid && octet_free;
+  assign pop        = fetch && last_octet;
+
+  always_comb begin
+    octet    = '0;
+    octet_no = '0;
+    if (head_valid) begin
+      for (int unsigned o = 0; o < 8; o++) begin
+        octet    |= {8{pick[o]}} & head.segment.bits[8*o +: 8];
+        octet_no |= {3{pick[o]}} & 3'(o);
       end
     end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      cur_valid_q <= 1'b0;
-      cur_q       <= '0;
-    end else if (load) begin
-      cur_valid_q <= 1'b1;
-      cur_q       <= segment_i;
-    end else if (advance) begin
-      cur_valid_q <= 1'b0;
-    end else if (emit) begin
-      cur_q.bits          <= rest;
-      cur_q.first_of_pass <= 1'b0;
+      write_ptr_q <= '0;
+      read_ptr_q  <= '0;
+      level_q     <= '0;
+      taken_q     <= '0;
+    end else begin
+      if (push) write_ptr_q <= write_ptr_q == LastPtr ? '0 : write_ptr_q + PtrW'(1);
+      if (pop)  read_ptr_q  <= read_ptr_q == LastPtr ? '0 : read_ptr_q + PtrW'(1);
+      level_q <= level_q + LevelW'(push) - LevelW'(pop);
+      if (fetch) taken_q <= last_octet ? '0 : taken_q | pick;
+    end
+  end
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage 0: choose a position
+  // -------------------------------------------------------------------------------------------------------------------
+  logic        octet_valid_q;
+  octet_t      octet_q;             // positions not chosen yet
+  logic [5:0]  octet_pos_q;         // q / 8 of bit 0
+  region_off_t octet_start_q;       // offset of its byte
+  logic        first_q, release_q, last_of_unit_q;   // first: the next position is its pass's first
+  logic        blocked_q;
+  region_buf_t buf_q;
+  logic        read_q, load_q, end_q;                // stage 1
+  region_off_t pos_q;
+  octet_t      rest;
+  logic [2:0]  lowest;
+  logic        has_bits, repeated, wgt_there, enabled, emit, advance;
+
+  assign rest      = octet_q & (octet_q - 8'd1);
+  assign has_bits  = octet_q != '0;
+  assign repeated  = read_q && pos_q == {octet_pos_q, lowest};
+  assign wgt_there = wgt_level_i > wgt_level_t'(load_q) + wgt_level_t'(emit_load_o);
+  assign enabled   = octet_valid_q && !blocked_q && !(has_bits && repeated);
+  assign emit      = enabled && has_bits && (!first_q || wgt_there);
+  assign advance   = enabled && (has_bits ? emit && rest == '0 : 1'b1);
+
+  assign octet_free = !octet_valid_q || advance;
+
+  always_comb begin
+    lowest = '0;
+    for (int i = 7; i >= 0; i--) begin
+      if (octet_q[i]) lowest = 3'(i);
     end
   end
 
   // The accumulators clear themselves after reset, so the first unit waits for unblock_i too.
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      blocked_q <= 1'b1;
-    end else if (unblock_i) begin
-      blocked_q <= 1'b0;
-    end else if (advance && cur_q.last_of_unit) begin
-      blocked_q <= 1'b1;
+      octet_valid_q <= 1'b0;
+      blocked_q     <= 1'b1;
+      buf_q         <= '0;
+    end else begin
+      if (octet_free) octet_valid_q <= head_valid;
+      if (unblock_i)                      blocked_q <= 1'b0;
+      else if (advance && last_of_unit_q) blocked_q <= 1'b1;
+      if (advance && release_q) buf_q <= buf_q == LastBuffer ? '0 : buf_q + region_buf_t'(1);
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (advance && cur_q.last_of_unit) unit_o <= cur_q.unit;
+    if (octet_free) begin
+      octet_q        <= octet;
+      octet_pos_q    <= {head.segment.word, octet_no};
+      octet_start_q  <= head.segment.start + {3'b000, octet_no, 3'b000};
+      first_q        <= head.segment.first_of_pass && taken_q == '0;
+      release_q      <= head.segment.release_region && last_octet;
+      last_of_unit_q <= head.segment.last_of_unit && last_octet;
+    end else if (emit) begin
+      octet_q <= rest;
+      first_q <= 1'b0;
+    end
   end
 
-  // ---- stage 1: byte and position, the emission ----
-
-  pos_t               pos_tab [RegionPos];
-  logic               read_q, end_q, release_q, load_q, emitted_q;
-  region_off_t        pos_off_q;     // q
-  region_off_t        emitted_off_q; // and that of the emission before
-
-  assign hold = read_q & emitted_q & (pos_off_q == emitted_off_q);
-
+  // -------------------------------------------------------------------------------------------------------------------
+  // Stage 1: byte and position
+  // -------------------------------------------------------------------------------------------------------------------
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      read_q    <= 1'b0;
-      end_q     <= 1'b0;
-      release_q <= 1'b0;
-      load_q    <= 1'b0;
-      emitted_q <= 1'b0;
+      read_q       <= 1'b0;
+      load_q       <= 1'b0;
+      end_q        <= 1'b0;
+      release_o    <= 1'b0;
+      emit_valid_o <= 1'b0;
+      emit_load_o  <= 1'b0;
+      emit_end_o   <= 1'b0;
     end else begin
-      emitted_q <= emit_valid_o;
-      if (!hold) begin
-        read_q    <= emit;
-        end_q     <= advance & cur_q.last_of_unit;
-        release_q <= advance & cur_q.release_region;
-        load_q    <= emit & cur_q.first_of_pass;
-      end
+      read_q       <= emit;
+      load_q       <= emit && first_q;
+      end_q        <= advance && last_of_unit_q;
+      release_o    <= advance && release_q;
+      emit_valid_o <= read_q;
+      emit_load_o  <= load_q;
+      emit_end_o   <= end_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (emit) begin
-      pos_off_q  <= {cur_q.base, lowest};
-      byte_off_o <= {cur_q.base, lowest} + cur_q.offset;
-      byte_buf_o <= cur_q.buffer;
-      if (cur_q.first_of_pass) emit_vector_o <= wgt_vector_i;
+      pos_q      <= {octet_pos_q, lowest};
+      byte_off_o <= octet_start_q + {6'b000000, lowest};
+      byte_buf_o <= buf_q;
     end
-    if (read_q) emitted_off_q <= pos_off_q;
-    if (tab_we_i) pos_tab[tab_q_i[$clog2(RegionPos)-1:0]] <= tab_p_i;
   end
 
-  assign emit_valid_o = read_q & ~hold;
-  assign emit_end_o   = end_q & ~hold;
-  assign emit_load_o  = load_q & ~hold;
-  assign release_o    = release_q & ~hold;
-  assign emit_act_o   = byte_i;
-  assign emit_pos_o   = pos_tab[pos_off_q[$clog2(RegionPos)-1:0]];
+  assign byte_read_o = read_q;
 
-  assign busy_o      = emit;
-  assign no_weight_o = wgt_ready_o & ~wgt_valid_i;
-  assign starving_o  = ~cur_valid_q & ~segment_valid_i;
-  assign blocked_o   = blocked_q;
+  spcore_mem_1r1w #(
+    .NumWords(RegionPos), .DataWidth(PosW)
+  ) u_positions (
+    .clk_i,
+    .we_i   (pos_tab_i.valid),
+    .waddr_i(pos_tab_i.q[OffW-1:0]),
+    .wdata_i(pos_tab_i.p),
+    .re_i   (read_q),
+    .raddr_i(pos_q[OffW-1:0]),
+    .rdata_o(emit_pos_o)
+  );
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What happened
+  // -------------------------------------------------------------------------------------------------------------------
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      busy_o      <= 1'b0;
+      no_weight_o <= 1'b0;
+      starving_o  <= 1'b1;
+      blocked_o   <= 1'b1;
+    end else begin
+      busy_o      <= emit;
+      no_weight_o <= enabled && has_bits && !emit;
+      starving_o  <= !octet_valid_q && !head_valid;
+      blocked_o   <= blocked_q;
+    end
+  end
 
 `ifndef SYNTHESIS
   // Not at time 0, when random initial values can look like an edge.

@@ -5,6 +5,7 @@
 // output, where it waits for the scanner.
 module spcore_weight_queue
   import sparsecore_pkg::*;
+  import spcore_pe_pkg::*;
 #(
   parameter int unsigned NumLanes = 16,
   parameter int unsigned Depth    = 6   // vectors requested or held, at least 2
@@ -24,8 +25,8 @@ module spcore_weight_queue
 
   // vectors, to the scanner
   input  logic                        waiting_i,  // the scanner can do nothing before the next vector
-  output logic                        valid_o,
-  input  logic                        ready_i,
+  output wgt_level_t                  level_o,    // vectors held
+  input  logic                        ready_i,    // only for one that was there in the cycle before
   output weight_lane_t [NumLanes-1:0] vector_o
 );
 
@@ -47,6 +48,7 @@ module spcore_weight_queue
   logic   room_q;     // one is left
   level_t used_next;
   logic   urgent_q;
+  logic   valid_q;    // a vector is at the memory's output
   logic   addr_valid, request, read;
   addr_t  addr;
 
@@ -71,7 +73,7 @@ module spcore_weight_queue
     end else begin
       used_q   <= used_next;
       room_q   <= used_next != level_t'(Depth);
-      urgent_q <= waiting_i & ~valid_o;
+      urgent_q <= waiting_i & (level_o == '0);
     end
   end
 
@@ -80,7 +82,8 @@ module spcore_weight_queue
   ptr_t   fill_ptr_q, read_ptr_q;
   level_t filled_q;   // vectors in places
 
-  assign read = filled_q != '0 && (!valid_o || ready_i);
+  assign level_o = wgt_level_t'(filled_q) + wgt_level_t'(valid_q);
+  assign read    = filled_q != '0 && (!valid_q || ready_i);
 
   spcore_mem_1r1w #(
     .NumWords(Depth), .DataWidth(NumLanes * $bits(weight_lane_t))
@@ -95,12 +98,12 @@ module spcore_weight_queue
       fill_ptr_q <= '0;
       read_ptr_q <= '0;
       filled_q   <= '0;
-      valid_o    <= 1'b0;
+      valid_q    <= 1'b0;
     end else begin
       if (rsp_i.rvalid) fill_ptr_q <= fill_ptr_q == Last ? '0 : fill_ptr_q + 1'b1;
       if (read)         read_ptr_q <= read_ptr_q == Last ? '0 : read_ptr_q + 1'b1;
       filled_q <= filled_q + level_t'(rsp_i.rvalid) - level_t'(read);
-      valid_o  <= read | (valid_o & ~ready_i);
+      valid_q  <= read | (valid_q & ~ready_i);
     end
   end
 

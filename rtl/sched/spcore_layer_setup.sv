@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the layers that wait and prepares the next one: checks its descriptor, derives what stays constant while it runs, writes the PEs' position
-// table, starts the scheduler and waits for its end.
+// Keeps the layers that wait and prepares the next one: checks its descriptor, derives what stays constant while it
+// runs, has the PEs' tables written, starts the scheduler and waits for its end.
 //
 // The checks are numbered as in docs/architecture.md section 6; the lowest that fails is reported and the layer ends
-// before any unit starts. All products go through one multiplier, one step in two cycles; with the table this takes
+// before any unit starts. All products go through one multiplier, one step in two cycles; with the tables this takes
 // little more than a hundred cycles, which are not part of a layer's cycle count.
 module spcore_layer_setup
   import sparsecore_pkg::*;
@@ -25,9 +25,8 @@ module spcore_layer_setup
   // the layer that runs
   output layer_t      layer_o,
   output derived_t    derived_o,
-  output logic        tab_we_o,
-  output region_off_t tab_q_o,
-  output pos_t        tab_p_o,
+  output pos_tab_write_t  pos_tab_o,
+  output mask_tab_write_t mask_tab_o,
   output logic        prepare_o,     // layer_o is there, checks are under way
   output logic        start_o,
   input  logic        all_done_i
@@ -240,20 +239,26 @@ module spcore_layer_setup
     end
   end
 
-  // ---- position table: q = ty*sy*win_w + tx*sx for p = ty*tile_w + tx ----
-  npos_t       tab_ty_q, tab_tx_q;
-  region_off_t tab_q_q, tab_row_q;
-  pos_t        tab_p_q;
-  logic        tab_row_end, tab_end;
+  // ---- tables of the PEs ----
+  npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
+  logic  tables_done;
+  region_off_t  [LineWords-1:0] line_off;
+  region_word_t [NumShapes-1:0] last_word;
 
-  assign tab_row_end = tab_tx_q == layer_q.tile_w - npos_t'(1);
-  assign tab_end     = tab_row_end && tab_ty_q == layer_q.tile_h - npos_t'(1);
-  assign tab_we_o    = state_q == StTable;
-  assign tab_q_o     = tab_q_q;
-  assign tab_p_o     = tab_p_q;
-
-  region_off_t tab_next_row;
-  assign tab_next_row = tab_row_q + (derived_q.win_w << layer_q.stride_y2);
+  spcore_tile_tables u_tile_tables (
+    .clk_i,
+    .rst_ni,
+    .start_i    (state_q == StTable),
+    .done_o     (tables_done),
+    .layer_i    (layer_q),
+    .win_w_i    (derived_q.win_w),
+    .last_h_i   (last_h_q),
+    .last_w_i   (last_w_q),
+    .pos_tab_o,
+    .mask_tab_o,
+    .line_off_o (line_off),
+    .last_word_o(last_word)
+  );
 
   // ---- control ----
   always_comb begin
@@ -262,7 +267,7 @@ module spcore_layer_setup
       StIdle:     if (layer_valid) state_d = StMultiply;
       StMultiply: if (step_q == MulEnd && !half_q) state_d = StJudge;
       StJudge:    state_d = fail_code != '0 ? StDone : StTable;
-      StTable:    if (tab_end) state_d = StStart;
+      StTable:    if (tables_done) state_d = StStart;
       StStart:    state_d = StRun;
       StRun:      if (all_done_i) state_d = StFlush;
       StFlush:    if (flush_q == FlushW'(FlushCycles - 1)) state_d = StDone;
@@ -282,11 +287,8 @@ module spcore_layer_setup
       derived_q <= '0;
       fail_q    <= '0;
       code_q    <= '0;
-      tab_ty_q  <= '0;
-      tab_tx_q  <= '0;
-      tab_q_q   <= '0;
-      tab_row_q <= '0;
-      tab_p_q   <= '0;
+      last_h_q  <= '0;
+      last_w_q  <= '0;
     end else begin
       state_q    <= state_d;
       overflow_q <= overflow_i;
@@ -296,11 +298,6 @@ module spcore_layer_setup
           half_q    <= 1'b0;
           fail_q    <= '0;
           flush_q   <= '0;
-          tab_ty_q  <= '0;
-          tab_tx_q  <= '0;
-          tab_q_q   <= '0;
-          tab_row_q <= '0;
-          tab_p_q   <= '0;
           if (layer_valid) layer_q <= layer_next;
         end
         StMultiply: begin
@@ -309,6 +306,8 @@ module spcore_layer_setup
             step_q <= step_e'(step_q + 5'd1);
             unique case (judged)
               MulKernel:     derived_q.rs            <= prod_q[5:0];
+              MulTilesY:     last_h_q <= layer_q.tile_h - npos_t'(prod_q) + npos_t'(layer_q.out_h);
+              MulTilesX:     last_w_q <= layer_q.tile_w - npos_t'(prod_q) + npos_t'(layer_q.out_w);
               MulInLines:    derived_q.in_lines      <= prod_q[AddrW-1:0];
               MulOutLines:   derived_q.out_lines     <= prod_q[AddrW-1:0];
               MulChunkVec:   derived_q.chunk_vectors <= prod_q[AddrW-1:0];
@@ -327,25 +326,17 @@ module spcore_layer_setup
         end
         StJudge: code_q <= fail_code;
         StFlush: flush_q <= flush_q + FlushW'(1);
-        StTable: begin
-          tab_p_q <= tab_p_q + pos_t'(1);
-          if (tab_row_end) begin
-            tab_tx_q  <= '0;
-            tab_ty_q  <= tab_ty_q + npos_t'(1);
-            tab_row_q <= tab_next_row;
-            tab_q_q   <= tab_next_row;
-          end else begin
-            tab_tx_q <= tab_tx_q + npos_t'(1);
-            tab_q_q  <= tab_q_q + (region_off_t'(1) << layer_q.stride_x2);
-          end
-        end
         default: ;
       endcase
     end
   end
 
   assign layer_o           = layer_q;
-  assign derived_o         = derived_q;
+  always_comb begin
+    derived_o           = derived_q;
+    derived_o.line_off  = line_off;
+    derived_o.last_word = last_word;
+  end
   assign prepare_o         = state_q == StMultiply && step_q == MulKernel && !half_q;
   assign start_o           = state_q == StStart;
   assign status_o = '{
@@ -358,8 +349,8 @@ module spcore_layer_setup
     overflow:     overflow_q
   };
 
-  if (RegionPos > (1 << RegionW)) begin : gen_check_region_pos
-    $error("%m: RegionPos = %0d, expected at most %0d", RegionPos, 1 << RegionW);
+  if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_region_pos
+    $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end
 
 endmodule

@@ -11,6 +11,7 @@ from models.layer import Layer
 from models.lines import LineShape
 from models.stream import weight_beats
 from models.tiling import Cut, make_plan, max_tile, region_size
+from tests.blocks.tables import last_words, line_offsets, tile_masks
 from tests.blocks.test_scheduler import expected_units
 from verif.structs import struct
 
@@ -20,10 +21,11 @@ INDEX = struct("index_entry_t")
 def derived_of(config: Config, d: Mapping[str, int]) -> dict[str, int]:
     """The fields of derived_t that belong to a descriptor."""
     rs, in_lines, ratio = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"], d["m_log2"] - d["k_log2"]
+    win_w = ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"]
     return {
         "ratio": ratio,
         "rs": rs,
-        "win_w": ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"],
+        "win_w": win_w,
         "chunk_k": config.NumLanes << ratio,
         "in_lines": in_lines,
         "out_lines": d["tiles_y"] * d["tiles_x"],
@@ -31,6 +33,8 @@ def derived_of(config: Config, d: Mapping[str, int]) -> dict[str, int]:
         "split_vectors": d["split_c"] * rs,
         "split_lines": d["split_c"] * in_lines,
         "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
+        "line_off": line_offsets(d["line_w"], win_w),
+        "last_word": last_words(tile_masks(d, win_w)),
     }
 
 

@@ -6,12 +6,14 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from tests.blocks.tables import last_words, line_offsets, mask_writes, tile_masks
 from tests.blocks.test_tile_walk import geometry
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
+POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")
 COMMAND, STATUS = struct("layer_cmd_t"), struct("layer_status_t")
 FLUSH = 9  # cycles from the last job's end to layer_done
 MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]
@@ -69,19 +71,25 @@ async def start(dut):
     await FallingEdge(dut.clk_i)
 
 
-async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, dict]:
-    """Offer a layer, run it to its end; returns (error code or 0, derived values, position table)."""
+async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[dict, dict]]:
+    """Offer a layer, run it to its end; returns (error code or 0, derived values, (position table, mask table))."""
     dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
     assert STATUS.unpack(dut.status_o.value)["ready"]
     await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0  # taken: must not be looked at again
-    table, started, code, derived = {}, 0, 0, {}
+    table, masks, started, code, derived = {}, {}, 0, 0, {}
     prepared, ended = 0, None
     for cycle in range(300):
         status = STATUS.unpack(dut.status_o.value)
         assert status["busy"] and status["level"] == (cycle == 0)
-        if dut.tab_we_o.value:
-            table[int(dut.tab_p_o.value)] = int(dut.tab_q_o.value)
+        write = POSITION.unpack(dut.pos_tab_o.value)
+        if write["valid"]:
+            assert not started and write["p"] not in table
+            table[write["p"]] = write["q"]
+        write = MASK.unpack(dut.mask_tab_o.value)
+        if write["valid"]:
+            assert not started
+            masks[write["shape"], write["word"]] = write["bits"]
         if dut.prepare_o.value:
             prepared += 1
             assert not started and LAYER.unpack(dut.layer_o.value) == LAYER.unpack(LAYER.pack(layer))
@@ -108,10 +116,11 @@ async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, dict]:
     await FallingEdge(dut.clk_i)
     status = STATUS.unpack(dut.status_o.value)
     assert not status["busy"] and status["ready"]
-    return code, derived, table
+    return code, derived, (table, masks)
 
 
-def check_good(layer: dict, derived: dict, table: dict) -> None:
+def check_good(layer: dict, derived: dict, tables: tuple[dict, dict]) -> None:
+    table, masks = tables
     sy, sx = 1 + layer["stride_y2"], 1 + layer["stride_x2"]
     win_w = (layer["tile_w"] - 1) * sx + layer["kernel_s"]
     rs = layer["kernel_r"] * layer["kernel_s"]
@@ -127,11 +136,15 @@ def check_good(layer: dict, derived: dict, table: dict) -> None:
         "split_vectors": layer["split_c"] * rs,
         "split_lines": layer["split_c"] * in_lines,
         "row_starts": sum(1 << b for b in range(0, 64, layer["line_w"])),
+        "line_off": line_offsets(layer["line_w"], win_w),
+        "last_word": last_words(tile_masks(layer, win_w)),
     }
     wrong = {name: (derived[name], value) for name, value in want.items() if derived[name] != value}
     assert not wrong, f"(found, expected) {wrong}"
     positions = [(y, x) for y in range(layer["tile_h"]) for x in range(layer["tile_w"])]
     assert table == {p: y * sy * win_w + x * sx for p, (y, x) in enumerate(positions)}
+    for write in mask_writes(tile_masks(layer, win_w)):
+        assert masks[write["shape"], write["word"]] == write["bits"], write
 
 
 @cocotb.test()
@@ -260,7 +273,7 @@ async def bad_descriptors(dut):
     for check, change in BAD:
         code, _, table = await run_layer(dut, good | change)
         assert code == check, f"{change}: check {code} failed, expected {check}"
-        assert not table
+        assert not any(table)
         code, derived, table = await run_layer(dut, good)
         assert code == 0
         check_good(good, derived, table)

@@ -15,10 +15,12 @@ from models.lines import LineShape
 from models.tiling import Cut
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
+from tests.blocks.tables import mask_writes, tile_masks
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
+POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
 REQUEST, ROW, COUNTERS = struct("drain_req_t"), struct("drain_row_t"), struct("pe_counters_t")
 STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")
@@ -62,9 +64,8 @@ class Bench:
         for name in (
             "layer_i",
             "derived_i",
-            "tab_we_i",
-            "tab_q_i",
-            "tab_p_i",
+            "pos_tab_i",
+            "mask_tab_i",
             "unit_valid_i",
             "unit_i",
             "count_i",
@@ -119,13 +120,17 @@ class Bench:
         return accepted
 
     async def load(self, work: Work) -> None:
-        """Put a layer on the PE: descriptor, memories, position table."""
+        """Put a layer on the PE: descriptor, memories, tables."""
         self.dut.layer_i.value, self.dut.derived_i.value = LAYER.pack(work.descriptor), DERIVED.pack(work.derived)
         self.memories = {"wgt": work.weights, "act": work.words, "idx": work.index}
         for q, p in work.table():
-            self.dut.tab_we_i.value, self.dut.tab_q_i.value, self.dut.tab_p_i.value = 1, q, p
+            self.dut.pos_tab_i.value = POSITION.pack({"valid": 1, "q": q, "p": p})
             await self.cycle()
-        self.dut.tab_we_i.value = 0
+        self.dut.pos_tab_i.value = 0
+        for write in mask_writes(tile_masks(work.descriptor, work.derived["win_w"])):
+            self.dut.mask_tab_i.value = MASK.pack(write)
+            await self.cycle()
+        self.dut.mask_tab_i.value = 0
 
     async def run(self, work: Work, offer_rate: float = 1.0) -> None:
         """Compute all units of a layer and compare what each drains."""

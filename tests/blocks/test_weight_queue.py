@@ -36,14 +36,15 @@ async def traffic(
     """Send `count` addresses through, check every output every cycle; returns the cycles from first to last vector."""
     depth = int(os.environ["Depth"])
     pushed = requested = popped = first = cycle = 0
-    offered = urgent = False
+    offered = urgent = there = False
     addresses = [int(a) for a in gen.integers(0, 2**24, count)]
     while popped < count:
         if not offered and pushed < count:
             offered = bool(gen.random() < push_rate)
             dut.addr_i.value = addresses[pushed]
         dut.addr_valid_i.value = offered
-        dut.ready_i.value = gen.random() < pop_rate
+        ready = there and gen.random() < pop_rate
+        dut.ready_i.value = ready
         dut.waiting_i.value = gen.random() < 0.5
         memory.drive(grant_rate)
         await RisingEdge(dut.clk_i)
@@ -56,19 +57,20 @@ async def traffic(
         assert requested - popped <= depth + 1, "a request without room for its vector"
         assert dut.addr_ready_o.value or pushed - requested >= 1, "no address is taken although none waits"
         push = offered and bool(dut.addr_ready_o.value)
-        valid = bool(dut.valid_o.value)
-        urgent = bool(dut.waiting_i.value) and not valid
-        if valid:
+        level = int(dut.level_o.value)
+        assert level <= requested - popped
+        urgent = bool(dut.waiting_i.value) and not level
+        if ready:
             assert dut.vector_o.value == vector_at(addresses[popped])
-            if dut.ready_i.value:
-                first = first if popped else cycle
-                popped += 1
+            first = first if popped else cycle
+            popped += 1
+        there = level > ready
         pushed += push
         await FallingEdge(dut.clk_i)
         offered = offered and not push
         cycle += 1
         assert cycle < 200 * count, f"stuck after {popped} of {count}: {pushed} addresses taken, {requested} requested"
-    assert not dut.valid_o.value
+    assert dut.level_o.value == 0
     return cycle - 1 - first
 
 

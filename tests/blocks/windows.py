@@ -9,6 +9,7 @@ from itertools import zip_longest
 import numpy as np
 
 from models.lines import LineShape, compress
+from tests.blocks.tables import line_offsets
 
 CHANNEL_KINDS = ("empty", "sparse", "half", "dense", "blob")
 
@@ -112,9 +113,11 @@ def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
         data = packed[number].tobytes()
         stored[layer["in_idx_base"] + int(number)] = StoredLine(int(bitmaps[number]), ptr, data)
         ptr += -(-len(data) // 8)
+    win_w = ((layer["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"]
     derived = {
         "rs": layer["kernel_r"] * layer["kernel_s"],
-        "win_w": ((layer["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"],
+        "win_w": win_w,
+        "line_off": line_offsets(layer["line_w"], win_w),
         "in_lines": layer["lines_y"] * layer["lines_x"],
         "row_starts": sum(1 << bit for bit in range(0, 64, layer["line_w"])),
     }
@@ -188,9 +191,9 @@ def window(case: Case, unit: dict) -> list[tuple[int, int]]:
     ]
 
 
-def carried_unit(unit: dict) -> dict:
-    """The fields of pe_unit_t."""
-    return {key: unit[key] for key in ("job", "split", "chunk", "out_line", "tile_h", "tile_w")}
+def tile_shape(layer: dict, unit: dict) -> int:
+    """A shape_t: how the plane cuts the unit's tile short."""
+    return 2 * (unit["tile_h"] < layer["tile_h"]) + (unit["tile_w"] < layer["tile_w"])
 
 
 def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
@@ -241,6 +244,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
 
     A line is the fields of fetched_line_t and "bytes", the bytes that its positions need, by rank.
     """
+    layer = case.layer
     addresses, entries = expected_entries(case, unit)
     handed_on, words = [], []
     wgt_addr, open_channel = unit["wgt_addr"], False
@@ -259,7 +263,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
                     "last_of_channel": entry["last_of_channel"],
                     "last_of_unit": entry["last_of_unit"],
                     "wgt_addr": wgt_addr,
-                    "unit": carried_unit(unit),
+                    "shape": tile_shape(layer, unit),
                     "bytes": {rank: case.lines[address].data[rank] for rank in ranks},
                 }
             )
@@ -289,7 +293,7 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
                     "last_of_unit": int(last),
                     "bytes": marked,
                     "wgt_addr": unit["wgt_addr"] + channel * derived["rs"],
-                    "unit": carried_unit(unit),
+                    "shape": tile_shape(layer, unit),
                 }
             )
         if not positions:

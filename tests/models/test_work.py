@@ -71,18 +71,20 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
                 if plane_values[y, x] != 0:
                     macs += np.count_nonzero(layer.weights[:, channel, r, s])
             assert found.emissions[tile_number, channel].tolist() == emissions.ravel().tolist()
-            load = 0
+            pieces = load = 0
             for ly, lx in touched:
                 line = ly * d.lines_x + lx
-                needed = []
+                needed, marked = [], set()
                 for y in range(ly * d.line_h, ly * d.line_h + d.line_h):
-                    last = -9
                     for x in range(lx * d.line_w, lx * d.line_w + d.line_w):
-                        if (y, x) in seen:
-                            if (plane_values[y, x] != 0 or not skip) and x - last >= 8:
-                                load, last = load + 1, x
-                            if plane_values[y, x] != 0:
-                                needed.append((y % d.line_h) * d.line_w + x % d.line_w)
+                        bit = (y % d.line_h) * d.line_w + x % d.line_w
+                        if (y, x) in seen and (plane_values[y, x] != 0 or not skip):
+                            marked.add((y, bit // 8))
+                        if (y, x) in seen and plane_values[y, x] != 0:
+                            needed.append(bit)
+                pieces += len(marked)
+                rows = len({y for y, _ in seen if y // d.line_h == ly})
+                load += len(marked) + (max(0, 3 - min(rows, -(-8 // d.line_w))) if marked else 0)
                 column = fetch.lines.index(line)
                 if needed:
                     bitmap = int(packed.bitmaps[channel, line])
@@ -92,6 +94,7 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
                     assert fetch.words[channel, column] == max(ranks) // 8 - min(ranks) // 8 + 1
                 else:
                     assert fetch.words[channel, column] == 0
+            assert found.pieces[tile_number, channel] == pieces
             assert found.load[tile_number, channel] == load
         heights = min(d.tile_h, d.out_h - ty * d.tile_h), min(d.tile_w, d.out_w - tx * d.tile_w)
         assert found.positions[tile_number] == (heights[0] - 1) * d.tile_w + heights[1]

@@ -22,7 +22,12 @@ module activation_path
   output logic                 region_valid_o,
   input  logic                 region_ready_i,
   output region_t              region_o,
-  output logic [RegionPos-1:0] region_bitmap_o,
+  output addr_t                region_wgt_addr_o,
+  input  logic                 region_done_i,
+  output bitmap_write_t        bitmap_write_o,
+  output bitmap_read_t         bitmap_read_o,
+  input  bitmap_rsp_t          bitmap_rsp_i,
+  input  logic                 byte_read_i,
   input  region_buf_t          byte_buf_i,
   input  region_off_t          byte_off_i,
   output logic [7:0]           byte_o,
@@ -48,8 +53,9 @@ module activation_path
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
     .line_rank_o(line_rank), .line_bytes_i(line_bytes),
-    .region_valid_o, .region_ready_i, .region_o, .region_bitmap_o,
-    .byte_buf_i, .byte_off_i, .byte_o, .release_i
+    .region_valid_o, .region_ready_i, .region_o, .region_wgt_addr_o, .region_done_i,
+    .bitmap_write_o, .bitmap_read_o, .bitmap_rsp_i,
+    .byte_read_i, .byte_buf_i, .byte_off_i, .byte_o, .release_i
   );
 
 endmodule
