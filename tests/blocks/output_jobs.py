@@ -122,9 +122,8 @@ class LayerOfJobs:
         first, last = chunk * chunk_k, min((chunk + 1) * chunk_k, d["out_k"])
         total = acc.sum(0).astype(np.int32)[: last - first]  # wraps as the adders do
         channels = slice(first, last)
-        out = requantize(
-            total, self.bias[channels], self.multiplier[channels], self.shift[channels], d["clamp_lo"], d["clamp_hi"]
-        ).view(np.uint8)
+        numbers = self.bias[channels], self.multiplier[channels], self.shift[channels]
+        out = requantize(total[..., None], *numbers, d["clamp_lo"], d["clamp_hi"])[..., 0].view(np.uint8)
         inside = np.arange(npos) % d["tile_w"] < w
         out_line = ty * d["tiles_x"] + tx
         lines = {}
