@@ -82,9 +82,11 @@ class Bench:
         ready = {w for w in writes if int(dut.lw_ready_o.value) >> w & 1}
         assert int(dut.lw_ready_o.value) in (1, 2), "one writer is ready, whoever waits"
         self.check_words()
-        response = READ_RSP.unpack(dut.lr_rsp_o.value)
-        self.check_line(response)
-        taken = read is not None and bool(response["gnt"])
+        response = dut.lr_rsp_o.value
+        granted, valid = (bool(response[READ_RSP.width - i]) for i in (1, 2))
+        # The line is unknown before the first read.
+        self.check_line(READ_RSP.unpack(response) if valid else {"gnt": granted, "rvalid": 0})
+        taken = read is not None and granted
         accepted = {name: self.accept(name, asked) for name, asked in requests.items()}
         await FallingEdge(dut.clk_i)
         if taken:
