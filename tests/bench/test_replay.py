@@ -40,7 +40,7 @@ async def recorded(dut):
 
 
 def test_replay():
-    design = build("fifo", sources_of("fifo"), {"Width": 70, "Depth": 4})
+    design = build("spcore_fifo", sources_of("spcore_fifo"), {"Width": 70, "Depth": 4})
     ports = ports_of(design)
     assert ("data_i", 0, 9) in ports and ("level_o", 1, 1) in ports and ("clk_i", 0, 1) not in ports
     recorded_run = run(design, "tests.bench.test_replay", env={PORTS: json.dumps(ports)})
@@ -53,7 +53,7 @@ def test_replay():
     assert good.marks["at400"][0] - good.marks["at100"][0] == 300
 
     # A fifo that holds one word more behaves differently.
-    deeper = build("fifo", sources_of("fifo"), {"Width": 70, "Depth": 5})
+    deeper = build("spcore_fifo", sources_of("spcore_fifo"), {"Width": 70, "Depth": 5})
     assert replay(deeper, trace).mismatched > 0
 
     broken = trace.with_name("broken.trace")

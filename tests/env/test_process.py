@@ -41,7 +41,12 @@ def appeared(file: Path) -> str:
 def test_nothing_is_left_of_an_interrupted_command(tmp_path, number, code):
     marker = tmp_path / "pid"
     command = subprocess.Popen(
-        [sys.executable, "-c", STARTER.format(marker)], cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", STARTER.format(marker)],
+        cwd=ROOT,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+        # What runs in the background ignores interrupts, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     grandchild = int(appeared(marker))
     command.send_signal(number)
