@@ -7,6 +7,7 @@ from cocotb.triggers import FallingEdge
 from tests.blocks.streams import reset, vector_source
 from verif.kit import block_test
 from verif.runner import SimulationFailure, run_block
+from verif.structs import struct
 
 
 async def until(dut, signal: str) -> None:
@@ -17,12 +18,11 @@ async def until(dut, signal: str) -> None:
 @block_test(us=3)
 async def in_vain(dut):
     """A load is started and its beats never come; a second task does the waiting."""
-    inputs = ("wgt_start_i", "par_start_i", "base_i", "count_i", "k_log2_i", "m_log2_i", "flush_i")
-    await reset(dut, vector_source, **dict.fromkeys(inputs, 0))
-    dut.count_i.value, dut.wgt_start_i.value = 1, 1
+    await reset(dut, vector_source, cmd_i=0)
+    dut.cmd_i.value = struct("wgt_cmd_t").pack({"start_weights": 1, "count": 1})
     await FallingEdge(dut.clk_i)
-    dut.wgt_start_i.value = 0
-    await cocotb.start_soon(until(dut, "wgt_done_o"))
+    dut.cmd_i.value = 0
+    await cocotb.start_soon(until(dut, "wgt_we_o"))
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
@@ -31,6 +31,6 @@ def test_a_hang_is_explained(sim):
         run_block("spcore_weight_loader", {"NumLanes": 4}, sim=sim)
     text = str(failure.value)
     assert "not done after 3 us" in text
-    assert 'await cocotb.start_soon(until(dut, "wgt_done_o"))' in text
+    assert 'await cocotb.start_soon(until(dut, "wgt_we_o"))' in text
     assert "until: await FallingEdge(dut.clk_i)" in text
     assert ".state_q = StWeights" in text

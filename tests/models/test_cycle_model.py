@@ -60,7 +60,7 @@ def test_one_processing_element_by_hand(rng):
         layer = make(rng, (channels, 8, 8), (4, 3, 3), k=1, m=1, density=1.0)
         _, found = predict(config, layer, Cut(LineShape(8, 8), LineShape(8, 8)))
         assert found.busy == channels * (8 * 3 - 2) ** 2
-        assert 0 < found.cycles - found.busy < 120
+        assert 0 < found.cycles - found.busy < 150
         assert found.no_weight <= 3  # until the first vector is there
 
 
