@@ -95,26 +95,13 @@ module sparsecore
   logic          prepare, start, running, all_done, overflow;
 
   spcore_layer_setup #(
-    .NumLanes  (NumLanes),
-    .WgtVectors(WgtBanks * WgtDepth),
-    .ActWords  (ActBanks * ActDepth),
-    .IdxEntries(IdxBanks * IdxDepth),
-    .ParEntries(ParDepth),
-    .RegionPos (RegionPos),
-    .QueueDepth(QueueDepth)
+    .NumLanes(NumLanes), .WgtVectors(WgtBanks * WgtDepth), .ActWords(ActBanks * ActDepth),
+    .IdxEntries(IdxBanks * IdxDepth), .ParEntries(ParDepth), .RegionPos(RegionPos), .QueueDepth(QueueDepth)
   ) u_layer_setup (
-    .clk_i,
-    .rst_ni    (core_rst_n),
-    .cmd_i     (layer_cmd),
-    .status_o  (layer_status),
-    .overflow_i(overflow),
-    .layer_o   (layer),
-    .derived_o (derived),
-    .pos_tab_o (pos_tab),
-    .mask_tab_o(mask_tab),
-    .prepare_o (prepare),
-    .start_o   (start),
-    .all_done_i(all_done)
+    .clk_i, .rst_ni(core_rst_n),
+    .cmd_i(layer_cmd), .status_o(layer_status), .overflow_i(overflow),
+    .layer_o(layer), .derived_o(derived), .pos_tab_o(pos_tab), .mask_tab_o(mask_tab),
+    .prepare_o(prepare), .start_o(start), .all_done_i(all_done)
   );
 
   unit_t [(NumPe+UnitGroup-1)/UnitGroup-1:0] unit;   // for a group of PEs
@@ -123,25 +110,11 @@ module sparsecore
   job_t [NumSp-1:0] job_done_id;
   job_t             oldest_job;
 
-  spcore_scheduler #(
-    .NumPe(NumPe),
-    .NumSp(NumSp)
-  ) u_scheduler (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .prepare_i    (prepare),
-    .start_i      (start),
-    .layer_i      (layer),
-    .derived_i    (derived),
-    .unit_o       (unit),
-    .unit_valid_o (unit_valid),
-    .unit_ready_i (unit_ready),
-    .pe_free_i    (pe_free),
-    .job_done_i   (job_done),
-    .job_done_id_i(job_done_id),
-    .oldest_job_o (oldest_job),
-    .running_o    (running),
-    .all_done_o   (all_done)
+  spcore_scheduler #(.NumPe(NumPe), .NumSp(NumSp)) u_scheduler (
+    .clk_i, .rst_ni(core_rst_n), .prepare_i(prepare), .start_i(start), .layer_i(layer), .derived_i(derived),
+    .unit_o(unit), .unit_valid_o(unit_valid), .unit_ready_i(unit_ready), .pe_free_i(pe_free),
+    .job_done_i(job_done), .job_done_id_i(job_done_id), .oldest_job_o(oldest_job),
+    .running_o(running), .all_done_o(all_done)
   );
 
   // ---- memories ----
@@ -159,23 +132,11 @@ module sparsecore
   addr_t                                  wgt_waddr;
   weight_lane_t [NumLanes-1:0]            wgt_wdata;
 
-  spcore_weight_store #(
-    .NumReq  (NumPe),
-    .NumLanes(NumLanes),
-    .Banks   (WgtBanks),
-    .Depth   (WgtDepth)
-  ) u_weight_store (
-    .clk_i,
-    .rst_ni   (core_rst_n),
-    .start_i  (start),
-    .req_i    (wgt_req),
-    .rsp_o    (wgt_rsp),
-    .vector_o (wgt_rdata),
-    .we_i     (wgt_we),
-    .waddr_i  (wgt_waddr),
-    .wvector_i(wgt_wdata),
-    .reads_o  (wgt_reads),
-    .hits_o   (wgt_hits)
+  spcore_weight_store #(.NumReq(NumPe), .NumLanes(NumLanes), .Banks(WgtBanks), .Depth(WgtDepth)) u_weight_store (
+    .clk_i, .rst_ni(core_rst_n), .start_i(start),
+    .req_i(wgt_req), .rsp_o(wgt_rsp), .vector_o(wgt_rdata),
+    .we_i(wgt_we), .waddr_i(wgt_waddr), .wvector_i(wgt_wdata),
+    .reads_o(wgt_reads), .hits_o(wgt_hits)
   );
 
   // Lines are written by the output stage (0) and the activation loader (1).
@@ -185,30 +146,15 @@ module sparsecore
   line_read_rsp_t    lr_rsp;
 
   spcore_activation_store #(
-    .NumReq  (NumPe),
-    .ActBanks(ActBanks),
-    .ActDepth(ActDepth),
-    .IdxBanks(IdxBanks),
-    .IdxDepth(IdxDepth)
+    .NumReq(NumPe), .ActBanks(ActBanks), .ActDepth(ActDepth), .IdxBanks(IdxBanks), .IdxDepth(IdxDepth)
   ) u_activation_store (
-    .clk_i,
-    .rst_ni     (core_rst_n),
-    .start_i    (start),
-    .act_req_i  (act_req),
-    .act_rsp_o  (act_rsp),
-    .act_rdata_o(act_rdata),
-    .idx_req_i  (idx_req),
-    .idx_rsp_o  (idx_rsp),
-    .idx_rdata_o(idx_rdata),
-    .lw_valid_i (lw_valid),
-    .lw_ready_o (lw_ready),
-    .lw_line_i  (lw_line),
-    .lr_req_i   (lr_req),
-    .lr_rsp_o   (lr_rsp),
-    .act_reads_o(act_reads),
-    .act_hits_o (act_hits),
-    .idx_reads_o(idx_reads),
-    .idx_hits_o (idx_hits)
+    .clk_i, .rst_ni(core_rst_n), .start_i(start),
+    .act_req_i(act_req), .act_rsp_o(act_rsp), .act_rdata_o(act_rdata),
+    .idx_req_i(idx_req), .idx_rsp_o(idx_rsp), .idx_rdata_o(idx_rdata),
+    .lw_valid_i(lw_valid), .lw_ready_o(lw_ready), .lw_line_i(lw_line),
+    .lr_req_i(lr_req), .lr_rsp_o(lr_rsp),
+    .act_reads_o(act_reads), .act_hits_o(act_hits),
+    .idx_reads_o(idx_reads), .idx_hits_o(idx_hits)
   );
 
   logic               par_we;
@@ -218,17 +164,10 @@ module sparsecore
   addr_t  [NumSp-1:0] par_raddr;
   param_t [NumSp-1:0] par_rdata;
 
-  spcore_param_mem #(
-    .Depth  (ParDepth),
-    .NumRead(NumSp)
-  ) u_parameter_memory (
+  spcore_param_mem #(.Depth(ParDepth), .NumRead(NumSp)) u_parameter_memory (
     .clk_i,
-    .we_i   (par_we),
-    .waddr_i(par_waddr),
-    .wdata_i(par_wdata),
-    .re_i   (par_re),
-    .raddr_i(par_raddr),
-    .rdata_o(par_rdata)
+    .we_i(par_we), .waddr_i(par_waddr), .wdata_i(par_wdata),
+    .re_i(par_re), .raddr_i(par_raddr), .rdata_o(par_rdata)
   );
 
   // ---- PEs ----
@@ -242,39 +181,18 @@ module sparsecore
 
   for (genvar i = 0; i < NumPe; i++) begin : gen_pe
     spcore_pe #(
-      .NumLanes     (NumLanes),
-      .RegionPos    (RegionPos),
-      .NumRegions   (NumRegions),
-      .WgtQueueDepth(WgtQueueDepth)
+      .NumLanes(NumLanes), .RegionPos(RegionPos), .NumRegions(NumRegions), .WgtQueueDepth(WgtQueueDepth)
     ) u_pe (
-      .clk_i,
-      .rst_ni             (core_rst_n),
-      .layer_i            (layer),
-      .derived_i          (derived),
-      .pos_tab_i          (pos_tab),
-      .mask_tab_i         (mask_tab),
-      .unit_valid_i       (unit_valid[i]),
-      .unit_ready_o       (unit_ready[i]),
-      .unit_i             (unit[i/UnitGroup]),
-      .free_o             (pe_free[i]),
-      .wgt_req_o          (wgt_req[i]),
-      .wgt_rsp_i          (wgt_rsp[i]),
-      .wgt_rdata_i        (wgt_rdata[i]),
-      .act_req_o          (act_req[i]),
-      .act_rsp_i          (act_rsp[i]),
-      .act_rdata_i        (act_rdata[i]),
-      .idx_req_o          (idx_req[i]),
-      .idx_rsp_i          (idx_rsp[i]),
-      .idx_rdata_i        (idx_rdata[i]),
-      .drain_req_o        (drain_req[i]),
-      .drain_gnt_i        (drain_gnt[i]),
-      .drain_row_o        (drain_row[i]),
-      .drain_data_o       (drain_data[i]),
-      .state_o            (pe_state[i]),
-      .macs_o             (pe_macs[i]),
-      .count_i            (running),
-      .count_clear_i      (start),
-      .counters_o         (pe_counters[i])
+      .clk_i, .rst_ni(core_rst_n), .layer_i(layer), .derived_i(derived),
+      .pos_tab_i(pos_tab), .mask_tab_i(mask_tab),
+      .unit_valid_i(unit_valid[i]), .unit_ready_o(unit_ready[i]), .unit_i(unit[i/UnitGroup]), .free_o(pe_free[i]),
+      .wgt_req_o(wgt_req[i]), .wgt_rsp_i(wgt_rsp[i]), .wgt_rdata_i(wgt_rdata[i]),
+      .act_req_o(act_req[i]), .act_rsp_i(act_rsp[i]), .act_rdata_i(act_rdata[i]),
+      .idx_req_o(idx_req[i]), .idx_rsp_i(idx_rsp[i]), .idx_rdata_i(idx_rdata[i]),
+      .drain_req_o(drain_req[i]), .drain_gnt_i(drain_gnt[i]), .drain_row_o(drain_row[i]),
+      .drain_data_o(drain_data[i]),
+      .state_o(pe_state[i]), .macs_o(pe_macs[i]),
+      .count_i(running), .count_clear_i(start), .counters_o(pe_counters[i])
     );
   end
 
@@ -285,33 +203,15 @@ module sparsecore
   npos_t line_bytes;
 
   spcore_output_stage #(
-    .NumPe   (NumPe),
-    .NumLanes(NumLanes),
-    .NumSp   (NumSp),
-    .SpLanes (SpLanes),
-    .NumStage(NumStage)
+    .NumPe(NumPe), .NumLanes(NumLanes), .NumSp(NumSp), .SpLanes(SpLanes), .NumStage(NumStage)
   ) u_output_stage (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .layer_i      (layer),
-    .derived_i    (derived),
-    .start_i      (start),
-    .oldest_job_i (oldest_job),
-    .drain_req_i  (drain_req),
-    .drain_gnt_o  (drain_gnt),
-    .drain_row_i  (drain_row),
-    .drain_data_i (drain_data),
-    .par_re_o     (par_re),
-    .par_addr_o   (par_raddr),
-    .par_i        (par_rdata),
-    .lw_valid_o   (lw_valid[0]),
-    .lw_ready_i   (lw_ready[0]),
-    .lw_line_o    (lw_line[0]),
-    .job_done_o   (job_done),
-    .job_done_id_o(job_done_id),
-    .overflow_o   (overflow),
-    .line_written_o(line_written),
-    .line_bytes_o (line_bytes)
+    .clk_i, .rst_ni(core_rst_n), .layer_i(layer), .derived_i(derived), .start_i(start),
+    .oldest_job_i(oldest_job),
+    .drain_req_i(drain_req), .drain_gnt_o(drain_gnt), .drain_row_i(drain_row), .drain_data_i(drain_data),
+    .par_re_o(par_re), .par_addr_o(par_raddr), .par_i(par_rdata),
+    .lw_valid_o(lw_valid[0]), .lw_ready_i(lw_ready[0]), .lw_line_o(lw_line[0]),
+    .job_done_o(job_done), .job_done_id_o(job_done_id), .overflow_o(overflow),
+    .line_written_o(line_written), .line_bytes_o(line_bytes)
   );
 
   // ---- counters ----
@@ -320,30 +220,16 @@ module sparsecore
   pe_counters_t pe_selected;
 
   spcore_counters #(
-    .NumPe   (NumPe),
-    .NumLanes(NumLanes),
-    .WgtBanks(WgtBanks),
-    .ActBanks(ActBanks),
-    .IdxBanks(IdxBanks)
+    .NumPe(NumPe), .NumLanes(NumLanes), .WgtBanks(WgtBanks), .ActBanks(ActBanks), .IdxBanks(IdxBanks)
   ) u_counters (
-    .clk_i,
-    .rst_ni        (core_rst_n),
-    .clear_i       (start),
-    .count_i       (running),
-    .pe_state_i    (pe_state),
-    .pe_macs_i     (pe_macs),
-    .wgt_reads_i   (wgt_reads),
-    .wgt_hits_i    (wgt_hits),
-    .act_reads_i   (act_reads),
-    .act_hits_i    (act_hits),
-    .idx_reads_i   (idx_reads),
-    .idx_hits_i    (idx_hits),
-    .line_written_i(line_written),
-    .line_bytes_i  (line_bytes),
-    .counters_o    (counters),
-    .pe_select_i   (pe_select),
-    .pe_counters_i (pe_counters),
-    .pe_counters_o (pe_selected)
+    .clk_i, .rst_ni(core_rst_n), .clear_i(start), .count_i(running),
+    .pe_state_i(pe_state), .pe_macs_i(pe_macs),
+    .wgt_reads_i(wgt_reads), .wgt_hits_i(wgt_hits),
+    .act_reads_i(act_reads), .act_hits_i(act_hits),
+    .idx_reads_i(idx_reads), .idx_hits_i(idx_hits),
+    .line_written_i(line_written), .line_bytes_i(line_bytes),
+    .counters_o(counters),
+    .pe_select_i(pe_select), .pe_counters_i(pe_counters), .pe_counters_o(pe_selected)
   );
 
   // ---- host side ----
@@ -354,84 +240,51 @@ module sparsecore
   res_cmd_t    res_cmd;
   res_status_t res_status;
 
-  spcore_host #(
-    .Cfg(Cfg)
-  ) u_host (
-    .clk_i, .rst_ni, .irq_o,
-    .core_rst_no   (core_rst_n),
+  spcore_host #(.Cfg(Cfg)) u_host (
+    .clk_i, .rst_ni, .core_rst_no(core_rst_n), .irq_o,
     .s_axil_awaddr, .s_axil_awprot, .s_axil_awvalid, .s_axil_awready,
     .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
     .s_axil_bresp, .s_axil_bvalid, .s_axil_bready,
     .s_axil_araddr, .s_axil_arprot, .s_axil_arvalid, .s_axil_arready,
     .s_axil_rdata, .s_axil_rresp, .s_axil_rvalid, .s_axil_rready,
-    .wgt_cmd_o     (wgt_cmd),
-    .wgt_status_i  (wgt_status),
-    .act_cmd_o     (act_cmd),
-    .act_status_i  (act_status),
-    .res_cmd_o     (res_cmd),
-    .res_status_i  (res_status),
-    .layer_cmd_o   (layer_cmd),
-    .layer_status_i(layer_status),
-    .counters_i    (counters),
-    .pe_select_o   (pe_select),
-    .pe_counters_i (pe_selected)
+    .wgt_cmd_o(wgt_cmd), .wgt_status_i(wgt_status),
+    .act_cmd_o(act_cmd), .act_status_i(act_status),
+    .res_cmd_o(res_cmd), .res_status_i(res_status),
+    .layer_cmd_o(layer_cmd), .layer_status_i(layer_status),
+    .counters_i(counters), .pe_select_o(pe_select), .pe_counters_i(pe_selected)
   );
 
-  spcore_weight_loader #(
-    .NumLanes(NumLanes)
-  ) u_weight_loader (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .cmd_i        (wgt_cmd),
-    .status_o     (wgt_status),
-    .s_axis_tdata (s_axis_wgt_tdata),
-    .s_axis_tvalid(s_axis_wgt_tvalid),
-    .s_axis_tready(s_axis_wgt_tready),
-    .s_axis_tlast (s_axis_wgt_tlast),
-    .wgt_we_o     (wgt_we),
-    .wgt_waddr_o  (wgt_waddr),
-    .wgt_wdata_o  (wgt_wdata),
-    .par_we_o     (par_we),
-    .par_waddr_o  (par_waddr),
-    .par_wdata_o  (par_wdata)
+  spcore_weight_loader #(.NumLanes(NumLanes)) u_weight_loader (
+    .clk_i, .rst_ni(core_rst_n), .cmd_i(wgt_cmd), .status_o(wgt_status),
+    .s_axis_tdata(s_axis_wgt_tdata), .s_axis_tvalid(s_axis_wgt_tvalid), .s_axis_tready(s_axis_wgt_tready),
+    .s_axis_tlast(s_axis_wgt_tlast),
+    .wgt_we_o(wgt_we), .wgt_waddr_o(wgt_waddr), .wgt_wdata_o(wgt_wdata),
+    .par_we_o(par_we), .par_waddr_o(par_waddr), .par_wdata_o(par_wdata)
   );
 
-  spcore_activation_loader #(
-    .StreamBytes(StreamBytes)
-  ) u_activation_loader (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .cmd_i        (act_cmd),
-    .status_o     (act_status),
-    .s_axis_tdata (s_axis_act_tdata),
-    .s_axis_tkeep (s_axis_act_tkeep),
-    .s_axis_tvalid(s_axis_act_tvalid),
-    .s_axis_tready(s_axis_act_tready),
-    .s_axis_tlast (s_axis_act_tlast),
-    .lw_valid_o   (lw_valid[1]),
-    .lw_ready_i   (lw_ready[1]),
-    .lw_line_o    (lw_line[1])
+  spcore_activation_loader #(.StreamBytes(StreamBytes)) u_activation_loader (
+    .clk_i, .rst_ni(core_rst_n), .cmd_i(act_cmd), .status_o(act_status),
+    .s_axis_tdata(s_axis_act_tdata), .s_axis_tkeep(s_axis_act_tkeep), .s_axis_tvalid(s_axis_act_tvalid),
+    .s_axis_tready(s_axis_act_tready), .s_axis_tlast(s_axis_act_tlast),
+    .lw_valid_o(lw_valid[1]), .lw_ready_i(lw_ready[1]), .lw_line_o(lw_line[1])
   );
 
-  spcore_result_streamer #(
-    .StreamBytes(StreamBytes)
-  ) u_result_streamer (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .cmd_i        (res_cmd),
-    .status_o     (res_status),
-    .lr_req_o     (lr_req),
-    .lr_rsp_i     (lr_rsp),
-    .m_axis_tdata (m_axis_res_tdata),
-    .m_axis_tkeep (m_axis_res_tkeep),
-    .m_axis_tvalid(m_axis_res_tvalid),
-    .m_axis_tready(m_axis_res_tready),
-    .m_axis_tlast (m_axis_res_tlast)
+  spcore_result_streamer #(.StreamBytes(StreamBytes)) u_result_streamer (
+    .clk_i, .rst_ni(core_rst_n), .cmd_i(res_cmd), .status_o(res_status),
+    .lr_req_o(lr_req), .lr_rsp_i(lr_rsp),
+    .m_axis_tdata(m_axis_res_tdata), .m_axis_tkeep(m_axis_res_tkeep), .m_axis_tvalid(m_axis_res_tvalid),
+    .m_axis_tready(m_axis_res_tready), .m_axis_tlast(m_axis_res_tlast)
   );
 
-  // ---- one place says what can be built ----
+  // ---- what can be built; units check the same of what they are given ----
   if (NumPe < 2 || NumPe > 1024 || (NumPe & (NumPe - 1)) != 0) begin : gen_check_num_pe
     $error("%m: NumPe = %0d, expected a power of two from 2 to 1024", NumPe);
+  end
+  if (!is_num_lanes(NumLanes)) begin : gen_check_num_lanes
+    $error("%m: NumLanes = %0d, expected a power of two from 4 to 64", NumLanes);
+  end
+  if (!is_region_pos(RegionPos)) begin : gen_check_region_pos
+    $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end
   if (WgtBanks * WgtDepth >= 1 << AddrW || ActBanks * ActDepth >= 1 << AddrW || IdxBanks * IdxDepth >= 1 << AddrW ||
       ParDepth >= 1 << AddrW) begin : gen_check_sizes

@@ -244,6 +244,15 @@ package sparsecore_pkg;
     logic [31:0] macs;
   } pe_counters_t;
 
+  // What parameters of that name may be, wherever they are: accumulators serve 64 positions, a region has words of 64.
+  function automatic bit is_num_lanes(input int unsigned lanes);
+    return lanes >= 4 && lanes <= 64 && (lanes & (lanes - 1)) == 0;
+  endfunction
+
+  function automatic bit is_region_pos(input int unsigned positions);
+    return positions >= 64 && positions <= 1 << RegionW && (positions & (positions - 1)) == 0;
+  endfunction
+
   // Bits of a line that begin a row of its block: the multiples of line_w.
   function automatic bitmap_t row_starts(input npos_t line_w);
     bitmap_t starts;

@@ -32,8 +32,8 @@ module spcore_weight_loader
   output param_t                       par_wdata_o
 );
 
-  if (NumLanes == 0 || NumLanes % 4 != 0) begin : gen_check_lanes
-    $error("%m: NumLanes = %0d, expected a multiple of 4", NumLanes);
+  if (!is_num_lanes(NumLanes)) begin : gen_check_lanes
+    $error("%m: NumLanes = %0d, expected a power of two from 4 to 64", NumLanes);
   end
 
   typedef enum logic [1:0] {StIdle, StWeights, StParams, StDiscard} state_e;

@@ -122,7 +122,7 @@ module spcore_output_stage
     .job_done_o, .job_done_id_o, .overflow_o, .line_written_o, .line_bytes_o
   );
 
-  if (NumLanes < 4 || (NumLanes & (NumLanes - 1)) != 0 || NumLanes > 64) begin : gen_check_num_lanes
+  if (!is_num_lanes(NumLanes)) begin : gen_check_num_lanes
     $error("%m: NumLanes = %0d, expected a power of two from 4 to 64", NumLanes);
   end
 

@@ -128,8 +128,8 @@ module spcore_mac_array
     else         macs_o <= fire_q ? CountW'($countones(nonzero)) : '0;
   end
 
-  if (NumLanes % 4 != 0 || NumLanes == 0) begin : gen_check_lanes
-    $error("%m: NumLanes = %0d, expected a multiple of 4", NumLanes);
+  if (!is_num_lanes(NumLanes)) begin : gen_check_lanes
+    $error("%m: NumLanes = %0d, expected a power of two from 4 to 64", NumLanes);
   end
 
 `ifndef SYNTHESIS

@@ -41,7 +41,7 @@ module spcore_pass_generator
   output segment_t        segment_o
 );
 
-  if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_pos
+  if (!is_region_pos(RegionPos)) begin : gen_check_pos
     $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end
   if (NumRegions < 2 || NumRegions > MaxRegions) begin : gen_check_regions

@@ -43,7 +43,7 @@ module spcore_scanner
   output logic           blocked_o        // between a unit's last position and unblock_i
 );
 
-  if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_pos
+  if (!is_region_pos(RegionPos)) begin : gen_check_pos
     $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end
   if (NumRegions < 2 || NumRegions > MaxRegions) begin : gen_check_regions

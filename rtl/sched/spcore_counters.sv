@@ -31,7 +31,7 @@ module spcore_counters
   input  logic                        line_written_i,
   input  npos_t                       line_bytes_i,
   output counters_t                   counters_o,
-  // the counters of one PE, a cycle after it is selected; 0 if there is none of that number
+  // the counters of one PE, two cycles after it is selected; 0 if there is none of that number
   input  logic [15:0]                 pe_select_i,
   input  pe_counters_t [NumPe-1:0]    pe_counters_i,
   output pe_counters_t                pe_counters_o
@@ -209,8 +209,12 @@ module spcore_counters
 
   // ---- one PE ----
   localparam int unsigned PeW = $clog2(NumPe);
+  logic [PeW-1:0] pe_q;
+  logic           pe_exists_q;
   always_ff @(posedge clk_i) begin
-    pe_counters_o <= pe_select_i < 16'(NumPe) ? pe_counters_i[pe_select_i[PeW-1:0]] : '0;
+    pe_q          <= pe_select_i[PeW-1:0];
+    pe_exists_q   <= pe_select_i < 16'(NumPe);
+    pe_counters_o <= pe_exists_q ? pe_counters_i[pe_q] : '0;
   end
 
   assign counters_o = '{

@@ -349,7 +349,7 @@ module spcore_layer_setup
     overflow:     overflow_q
   };
 
-  if (RegionPos < 64 || RegionPos > (1 << RegionW) || (RegionPos & (RegionPos - 1)) != 0) begin : gen_check_region_pos
+  if (!is_region_pos(RegionPos)) begin : gen_check_region_pos
     $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end
 

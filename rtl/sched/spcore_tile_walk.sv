@@ -80,9 +80,9 @@ module spcore_tile_walk
   assign next_row  = state_q == StSkip || (row_end && !top_q);
 
   always_ff @(posedge clk_i) begin
-    if (state_q == StLoad) begin
-      col_q       <= '0;
-      row_line_q  <= '0;
+    if (state_q == StBorrow) begin
+      col_q      <= '0;
+      row_line_q <= '0;
     end
     if (state_q == StRewind) begin
       rows_left_q <= layer_i.tiles_y;

@@ -140,7 +140,7 @@ async def selected_pe(dut):
     dut.pe_counters_i.value = sum(PE_COUNTERS.pack(pe) << PE_COUNTERS.width * i for i, pe in enumerate(values))
     for pe in [*range(bench.pes + 3), 2 * bench.pes, 2**15, 2**16 - 1, 2**15 + 1]:
         dut.pe_select_i.value = pe
-        await FallingEdge(dut.clk_i)
+        await ClockCycles(dut.clk_i, 2, FallingEdge)
         wanted = values[pe] if pe < bench.pes else dict.fromkeys(PE_COUNTERS.fields, 0)
         assert PE_COUNTERS.unpack(dut.pe_counters_o.value) == wanted
 

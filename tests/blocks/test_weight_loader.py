@@ -276,5 +276,5 @@ def test_weight_loader(lanes, sim):
 
 
 def test_parameter_check():
-    with pytest.raises(RuntimeError, match="NumLanes = 6, expected a multiple of 4"):
-        run_block("spcore_weight_loader", {"NumLanes": 6})
+    with pytest.raises(RuntimeError, match="NumLanes = 12, expected a power of two from 4 to 64"):
+        run_block("spcore_weight_loader", {"NumLanes": 12})
