@@ -71,6 +71,30 @@ def test_weight_stream_errors(error, beats, count):
     assert not feeder.model.weights_discard
 
 
+@pytest.mark.parametrize(
+    "error, beats, count",
+    [
+        ("wgt_index_order", [0x101_400_302_105], 1),  # 4 is out of range as well
+        ("wgt_index_order", [0x101_301_302_105], 2),
+        ("wgt_index_order", [0x101_301_302_105] * 2, 1),
+        ("wgt_index_range", [GOOD_BEAT | 0x400_000], 2),
+        ("wgt_index_range", [GOOD_BEAT | 0x400_000] * 2, 1),
+        ("wgt_index_range", [GOOD_BEAT | 0x400_000, 0x101_301_302_105], 2),  # the first beat counts
+    ],
+)
+def test_first_of_several_weight_faults(error, beats, count):
+    feeder = Feeder()
+    feeder.load_weights(beats, count=count)
+    assert feeder.model.errors == {error} and feeder.model.error_info["WGT_ERROR_INFO"] == 0
+
+
+@pytest.mark.parametrize("beats, count", [([0], 2), ([0, 0], 1)])
+def test_parameter_range_comes_before_tlast(beats, count):
+    feeder = Feeder()
+    feeder.load_parameters(beats, count=count)
+    assert feeder.model.errors == {"par_range"}
+
+
 @pytest.mark.parametrize("beat", [63 << 64, 0, 5 << 64 | 1 << 63])
 def test_parameter_range(beat):
     feeder = Feeder()
@@ -94,6 +118,13 @@ def line(bitmap, *beats):
         ("act_population", Packet([7, 0x10101], [0x7F, 7])),
         ("act_bitmap", line(1 << 20, (1, 1))),
         ("act_overflow", line(0xFFFFF, (1, 0xFF), (1, 0xFF), (1, 0xF))),
+        # Several faults: the first beat, and of one beat the first in the order of docs/architecture.md section 4.
+        ("act_population", Packet([1 << 20], [0x7F])),
+        ("act_bitmap", line(0x1FFFFF)),
+        ("act_overflow", line(0xFFFFF)),
+        ("act_tlast_early", line(0x3FF, (1, 0x7F))),
+        ("act_tlast_late", line(0x7, (1, 0xF), (1, 1))),
+        ("act_population", line(0x3FF, (1, 0x7F), (1, 3), (1, 1))),
     ],
 )
 def test_activation_stream_errors(error, packet):

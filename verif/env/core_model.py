@@ -21,6 +21,9 @@ from verif.env.descriptor_checks import first_violation
 from verif.env.layer_reference import LayerDone, compute_layer, descriptor_of
 from verif.env.streams import Packet, line_packet, packet_line
 
+# Of several faults of one beat of s_axis_wgt the first of these counts (docs/architecture.md section 4).
+_WEIGHT_FAULTS = ("wgt_index_order", "wgt_index_range", "par_range", "wgt_tlast_early", "wgt_tlast_late")
+
 
 class UnknownContents(Exception):
     """The stimulus uses memory contents that nothing has defined."""
@@ -203,7 +206,7 @@ class CoreModel:
         good = packet.beats[: load.count]
         found += faults(good)
         if found:
-            beat, error = min(found)
+            beat, error = min(found, key=lambda fault: (fault[0], _WEIGHT_FAULTS.index(fault[1])))
             self._report(error)
             self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
             good = good[:beat]
@@ -275,9 +278,13 @@ class CoreModel:
         if load.next_word + -(-population // WORD_BYTES) > self._value("ACT_LIMIT"):
             return "act_overflow"
         good = line_packet(bitmap, bytes(population), self.config.StreamBytes).keeps
-        if len(packet.keeps) != len(good):
-            return "act_tlast_early" if len(packet.keeps) < len(good) else "act_tlast_late"
-        return "act_population" if packet.keeps != good else None
+        last, due = len(packet.keeps) - 1, len(good) - 1
+        for beat, (keep, expected) in enumerate(zip(packet.keeps, good, strict=False)):
+            if (beat == last) != (beat == due):
+                return "act_tlast_early" if beat == last else "act_tlast_late"
+            if keep != expected:
+                return "act_population"
+        return None
 
     # -- layers and results -------------------------------------------------------------------------------------
 
