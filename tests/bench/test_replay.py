@@ -10,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.bench.replay import ports_of, replay
 from verif.bench.trace import MARKS_FILE, PORTS, TRACE_FILE, Stopwatch
+from verif.kit import block_test
 from verif.runner import build, run, sources_of
 from verif.seed import rng
 
@@ -17,7 +18,7 @@ PERIOD_NS = 10
 CYCLES = 500
 
 
-@cocotb.test()
+@block_test(us=20)
 async def recorded(dut):
     """Random traffic through a fifo, driven after rising edges, with a reset in the middle."""
     ports = [tuple(port) for port in json.loads(os.environ[PORTS])]

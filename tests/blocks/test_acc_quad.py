@@ -8,6 +8,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
@@ -83,7 +84,7 @@ class Bench:
                 return banks, self.gen.random(4) < fill, products
 
 
-@cocotb.test()
+@block_test(us=200)
 async def random_sums(dut):
     """Few rows and many, with gaps and without; the rows that were used are handed over in any order."""
     bench = Bench(dut)
@@ -99,7 +100,7 @@ async def random_sums(dut):
             await bench.idle()
 
 
-@cocotb.test()
+@block_test(us=100)
 async def every_crossing(dut):
     """Each lane into each of its banks, alone, positive and negative, across every carry of the upper half."""
     bench = Bench(dut)
@@ -114,7 +115,7 @@ async def every_crossing(dut):
     assert not bench.sums.any()
 
 
-@cocotb.test()
+@block_test(us=20000)
 async def wrapping(dut):
     """A sum that leaves 32 bits wraps, on either side."""
     bench = Bench(dut)

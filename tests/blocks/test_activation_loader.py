@@ -10,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from models.stream import line_packet
 from tests.blocks.streams import STALLS, line_source, reset, set_stalls
 from verif.env.streams import NO_STALLS, Packet
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -169,7 +170,7 @@ class Bench:
         await self.good_load([self.line(line_pos) for _ in range(3)], line_pos, flush=flush_start)
 
 
-@cocotb.test()
+@block_test(us=100)
 async def loads(dut):
     """Random lines of every size in a section that they fill exactly, all stalls of stream and store crossed."""
     bench = await Bench(dut).start()
@@ -182,7 +183,7 @@ async def loads(dut):
                 await bench.good_load(lines, line_pos, spare=int(bench.gen.integers(3)))
 
 
-@cocotb.test()
+@block_test(us=20)
 async def every_population(dut):
     """Lines with 0 to 64 non-zeros, and a load of empty lines into an empty section."""
     bench = await Bench(dut).start()
@@ -194,7 +195,7 @@ async def every_population(dut):
     await bench.good_load([(0, b"")] * 5, 3)
 
 
-@cocotb.test()
+@block_test(us=20)
 async def full_rate(dut):
     """Without stalls one beat is taken every cycle, but a line takes two."""
     bench = await Bench(dut).start()
@@ -209,7 +210,7 @@ async def full_rate(dut):
         assert bench.done == [40]
 
 
-@cocotb.test()
+@block_test(us=5)
 async def idle_takes_nothing(dut):
     """Beats wait while there is no load; flush without a fault does nothing, in a load either."""
     bench = await Bench(dut).start()
@@ -237,7 +238,7 @@ def _with_keep(packet: Packet, beat: int, change: Callable[[int], int]) -> Packe
     return Packet(packet.beats, keeps)
 
 
-@cocotb.test()
+@block_test(us=2000)
 async def malformed(dut):
     """Each malformed stream after none and after some good lines, stalls of the stream and the store crossed."""
     bench = await Bench(dut).start()
@@ -283,7 +284,7 @@ async def malformed(dut):
         await bench.bad_load(good, line, "overflow", section=7, flush_start=flush_start)
 
 
-@cocotb.test()
+@block_test(us=20)
 async def several_faults_in_a_beat(dut):
     """The first cause in the documented order, alone."""
     bench = await Bench(dut).start()
@@ -297,7 +298,7 @@ async def several_faults_in_a_beat(dut):
     await bench.bad_load(1, late, "tlast_late")
 
 
-@cocotb.test()
+@block_test(us=5)
 async def reset_in_a_load(dut):
     """A reset forgets a half line and discard; the next load is right."""
     bench = await Bench(dut).start()

@@ -21,6 +21,7 @@ from tests.blocks.windows import (
     random_tensor,
     random_unit,
 )
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -87,7 +88,7 @@ class Bench:
         return cycles
 
 
-@cocotb.test()
+@block_test(us=500)
 async def random_units(dut):
     """Random layers and units, memories and consumer stalled at random."""
     bench = Bench(dut)
@@ -98,7 +99,7 @@ async def random_units(dut):
         await bench.run(case, units, *(float(x) for x in bench.gen.choice([0.3, 0.8, 1.0], 2)))
 
 
-@cocotb.test()
+@block_test(us=100)
 async def throughput(dut):
     """Cycles a channel of whole layers' units; the bound is what the loader or the word port needs, plus a little."""
     bench = Bench(dut)

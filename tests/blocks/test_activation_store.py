@@ -9,6 +9,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -157,7 +158,7 @@ class Bench:
             assert ready == {0}, "a line a cycle from one writer"
 
 
-@cocotb.test()
+@block_test(us=50)
 async def write_then_read(dut):
     """Every line comes back as a line, one a cycle, and word by word."""
     bench, gen = Bench(dut), rng()
@@ -175,7 +176,7 @@ async def write_then_read(dut):
     await bench.drain()
 
 
-@cocotb.test()
+@block_test(us=5)
 async def writers_take_turns(dut):
     """Two writers that always write each get every other cycle, and line reads wait; one alone gets every cycle."""
     bench, gen = Bench(dut), rng()
@@ -195,7 +196,7 @@ async def writers_take_turns(dut):
         assert all(ready == {writer} for ready, *_ in turns[1:])
 
 
-@cocotb.test()
+@block_test(us=50)
 async def everything_at_once(dut):
     """Writers in the upper half, line reads of the lower half, and PEs' requests everywhere, at random rates."""
     bench, gen = Bench(dut), rng()

@@ -9,6 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -168,7 +169,7 @@ class Bench:
         assert not any(self.model.queues) and not any(self.model.offers), "requests are left"
 
 
-@cocotb.test()
+@block_test(us=100)
 async def random_traffic(dut):
     """Requests that stand until accepted, few and many, on many or few addresses, direct accesses, starts."""
     bench, gen = Bench(dut), rng()
@@ -197,7 +198,7 @@ async def random_traffic(dut):
                 assert answered > 0
 
 
-@cocotb.test()
+@block_test(us=5)
 async def latency(dut):
     """A word comes LATENCY cycles after its request where nobody else asks."""
     bench, gen = Bench(dut), rng()
@@ -208,7 +209,7 @@ async def latency(dut):
         assert came == [{i} if cycle == LATENCY else set() for cycle in range(LATENCY + 2)]
 
 
-@cocotb.test()
+@block_test(us=10)
 async def multicast(dut):
     """All who ask for one address are served by one access; one requester alone gets a word a cycle."""
     bench, gen = Bench(dut), rng()
@@ -225,7 +226,7 @@ async def multicast(dut):
         assert bench.accepted == {0} and (cycle < LATENCY or came == {0})
 
 
-@cocotb.test()
+@block_test(us=10)
 async def nobody_starves(dut):
     """All ask one bank for different words, for ever: everyone is served; while some are urgent, only they are."""
     bench, gen = Bench(dut), rng()
@@ -248,7 +249,7 @@ async def nobody_starves(dut):
     assert sum(served[i] for i in urgent) >= 28, served
 
 
-@cocotb.test()
+@block_test(us=5)
 async def direct_port_first(dut):
     """A bank with a direct access serves no request in that cycle; other banks do."""
     bench, gen = Bench(dut), rng()

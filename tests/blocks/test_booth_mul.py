@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import cocotb
 import pytest
 from cocotb.triggers import Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 
 
-@cocotb.test()
+@block_test(us=500)
 async def all_products(dut):
     for act in range(-128, 256):
         dut.act_i.value = act & 0x1FF

@@ -22,10 +22,11 @@ from tests.blocks.command_bench import (
 )
 from tests.blocks.streams import STALLS
 from verif.env.layer_reference import descriptor_field
+from verif.kit import block_test
 from verif.runner import run_block
 
 
-@cocotb.test()
+@block_test(us=5)
 async def reset_before_the_first_edge(dut):
     """Registers start with random values (by seed): the core is in reset all the same, without a clock."""
     dut.rst_ni.value = 0
@@ -33,7 +34,7 @@ async def reset_before_the_first_edge(dut):
     assert dut.core_rst_no.value == 0
 
 
-@cocotb.test()
+@block_test(us=20)
 async def constants_and_reset_values(dut):
     """Constants show the configuration; every other register reads its reset value."""
     bench = await Bench(dut).start()
@@ -59,7 +60,7 @@ async def constants_and_reset_values(dut):
     assert dut.irq_o.value == 0
 
 
-@cocotb.test()
+@block_test(us=100)
 async def host_registers(dut):
     """What the host writes it reads back, byte strobes included; no register disturbs another."""
     bench = await Bench(dut).start()
@@ -90,7 +91,7 @@ async def host_registers(dut):
     assert await bench.read("ERROR") == 0
 
 
-@cocotb.test()
+@block_test(us=100)
 async def illegal_accesses(dut):
     """Unmapped addresses, writes to read-only registers, reads of CTRL: SLVERR, nothing changes."""
     bench = await Bench(dut).start()
@@ -122,7 +123,7 @@ async def _set_loads(bench, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 1
     await bench.write("RES_LINES", value=res[1])
 
 
-@cocotb.test()
+@block_test(us=200)
 async def commands(dut):
     """Each command is one pulse with the arguments of its registers; several may share a write."""
     bench = await Bench(dut).start()
@@ -150,7 +151,7 @@ async def commands(dut):
         await bench.command("wgt_load", "par_load", error="command_busy", pulses=[starts["wgt_load"]])
 
 
-@cocotb.test()
+@block_test(us=50)
 async def busy(dut):
     """A command to a busy or discarding engine is ignored; a flush in the same write makes way."""
     bench = await Bench(dut).start()
@@ -183,7 +184,7 @@ async def busy(dut):
         bench.set(engine, **{state: 0})
 
 
-@cocotb.test()
+@block_test(us=10)
 async def back_to_back(dut):
     """An engine counts as busy from its start on: a second command at once is refused, its status still idle."""
     bench = await Bench(dut).start()
@@ -211,7 +212,7 @@ async def back_to_back(dut):
         bench.set(engine, **{busy: 0})
 
 
-@cocotb.test()
+@block_test(us=500)
 async def ranges(dut):
     """Loads and transfers at and past the end of each memory, of nothing, in modes and sections that do not exist."""
     bench = await Bench(dut).start()
@@ -264,7 +265,7 @@ async def ranges(dut):
             await check("wgt_load", (k_log2, m_log2) in MODES, mode=(k_log2, m_log2))
 
 
-@cocotb.test()
+@block_test(us=50)
 async def layers(dut):
     """A push hands over every field of the descriptor; a full queue refuses it."""
     bench = await Bench(dut).start()
@@ -284,7 +285,7 @@ async def layers(dut):
     await bench.command("layer_push", error="command_busy", pulses=[("layer", "push", want)])
 
 
-@cocotb.test()
+@block_test(us=20)
 async def interrupts(dut):
     """Each event sets its bit until 1 is written to it; irq_o follows the enabled ones; an event is never lost."""
     bench = await Bench(dut).start()
@@ -319,7 +320,7 @@ async def interrupts(dut):
     assert await bench.set_bits("INTR_STATE") == {"layer_done"}
 
 
-@cocotb.test()
+@block_test(us=20)
 async def errors(dut):
     """Each error pulse sets exactly its cause and the error interrupt; causes are cleared one by one."""
     bench = await Bench(dut).start()
@@ -350,7 +351,7 @@ async def errors(dut):
     assert await bench.fields("DESCRIPTOR_ERROR") == {"code": 9}
 
 
-@cocotb.test()
+@block_test(us=10)
 async def soft_reset(dut):
     """It resets the core for some cycles and clears what the core sets; commands meanwhile are refused."""
     bench = await Bench(dut).start()
@@ -396,7 +397,7 @@ async def soft_reset(dut):
     await bench.command("wgt_load", pulses=[("wgt", "start_weights", 5, 7, 1, 2)])
 
 
-@cocotb.test()
+@block_test(us=5)
 async def hard_reset(dut):
     """rst_ni clears the host's registers too and holds the core in reset a little longer than itself."""
     bench = await Bench(dut).start()
@@ -415,7 +416,7 @@ async def hard_reset(dut):
         assert await bench.read(name) == 0
 
 
-@cocotb.test()
+@block_test(us=50)
 async def status_and_counters(dut):
     """STATUS, error info, ACT_END and all counters show what comes in."""
     bench = await Bench(dut).start()

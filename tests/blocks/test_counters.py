@@ -11,6 +11,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -96,7 +97,7 @@ class Bench:
         assert sum(found[name] for name in STATES) == self.pes * found["cycles"]
 
 
-@cocotb.test()
+@block_test(us=50)
 async def random_cycles(dut):
     bench, gen = Bench(dut), rng()
     await bench.start()
@@ -107,7 +108,7 @@ async def random_cycles(dut):
                 await bench.cycle(bench.random_events(gen), count, clear)
 
 
-@cocotb.test()
+@block_test(us=5)
 async def extremes(dut):
     """All PEs in each state in turn, with the most of every event; kept while stopped, cleared while counting."""
     bench, gen = Bench(dut), rng()
@@ -131,7 +132,7 @@ async def extremes(dut):
         await bench.cycle(bench.random_events(gen))
 
 
-@cocotb.test()
+@block_test(us=10)
 async def selected_pe(dut):
     """The counters of the selected PE; 0 for a number that there is none of."""
     bench, gen = Bench(dut), rng()

@@ -4,6 +4,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -83,7 +84,7 @@ class Bench:
             await self.cycle({"valid": 1, "last": int(last), "row": row})
 
 
-@cocotb.test()
+@block_test(us=200)
 async def all_shapes(dut):
     """Tiles of all ratios, one after the other without a pause and with."""
     bench = Bench(dut)
@@ -95,7 +96,7 @@ async def all_shapes(dut):
             await bench.cycle(None)
 
 
-@cocotb.test()
+@block_test(us=5)
 async def no_grant_without_request(dut):
     """A grant while nothing is asked for has no effect."""
     bench = Bench(dut)
@@ -108,7 +109,7 @@ async def no_grant_without_request(dut):
     await bench.unit(*bench.shape(2), 3)
 
 
-@cocotb.test()
+@block_test(us=20)
 async def reset_at_any_time(dut):
     """A reset before the grant, or among the rows, starts with the clearing of all."""
     bench = Bench(dut)

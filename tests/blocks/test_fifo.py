@@ -8,6 +8,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
@@ -47,7 +48,7 @@ async def cycle(dut, model: deque, depth: int, push: int | None, pop: bool, clea
     return accepted
 
 
-@cocotb.test()
+@block_test(us=5)
 async def fill_and_drain(dut):
     """Fill past full, drain past empty: nothing is lost, overwritten or invented."""
     width, depth = await start(dut)
@@ -60,7 +61,7 @@ async def fill_and_drain(dut):
     assert not model
 
 
-@cocotb.test()
+@block_test(us=5)
 async def full_throughput(dut):
     """With both sides always willing, one word passes every cycle after the first."""
     width, depth = await start(dut)
@@ -71,7 +72,7 @@ async def full_throughput(dut):
     assert accepted == 4 * depth
 
 
-@cocotb.test()
+@block_test(us=5)
 async def clear_and_reset(dut):
     """clear_i empties the buffer and wins over a push; reset empties it at once."""
     _, depth = await start(dut)
@@ -91,7 +92,7 @@ async def clear_and_reset(dut):
     await cycle(dut, model, depth, None, pop=True)
 
 
-@cocotb.test()
+@block_test(us=200)
 async def random_stalls(dut):
     """Random data with every mix of input and output stalls, and rare clears."""
     width, depth = await start(dut)

@@ -8,6 +8,7 @@ from cocotb.triggers import FallingEdge
 
 from tests.blocks.tables import last_words, line_offsets, mask_writes, tile_masks
 from tests.blocks.test_tile_walk import geometry
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -147,7 +148,7 @@ def check_good(layer: dict, derived: dict, tables: tuple[dict, dict]) -> None:
         assert masks[write["shape"], write["word"]] == write["bits"], write
 
 
-@cocotb.test()
+@block_test(us=500)
 async def good_layers(dut):
     """Every mode and random geometries: derived values and table from the definitions."""
     await start(dut)
@@ -265,7 +266,7 @@ GOOD = [
 ]
 
 
-@cocotb.test()
+@block_test(us=500)
 async def bad_descriptors(dut):
     """Each check fires with its number, and the next good layer runs."""
     await start(dut)
@@ -282,7 +283,7 @@ async def bad_descriptors(dut):
         assert code == 0, f"{change}: check {code} failed, expected none"
 
 
-@cocotb.test()
+@block_test(us=20)
 async def layers_wait(dut):
     """The queue takes what it has room for and no more; its layers run in order; an overflow is passed on."""
     await start(dut)

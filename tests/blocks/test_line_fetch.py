@@ -11,6 +11,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.windows import Case, expected_lines, layer_fields, make_case, make_unit, random_case, random_unit
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -127,7 +128,7 @@ class Bench:
         return self.cycles - (started or begun)
 
 
-@cocotb.test()
+@block_test(us=1000)
 async def random_units(dut):
     """Random layers and units, every interface stalled at random."""
     bench = Bench(dut)
@@ -152,7 +153,7 @@ def block_case(gen, h, w, line, tile, channels, density, kernel=1, pad=0, skip=1
     return make_case(gen, layer, tensor)
 
 
-@cocotb.test()
+@block_test(us=5)
 async def padding_alone(dut):
     """Units whose window lies in the padding alone are one mark, and the next unit follows."""
     bench = Bench(dut)
@@ -163,7 +164,7 @@ async def padding_alone(dut):
         await bench.run(case, [make_unit(case, row, 0, 0, 3) for row in (0, 0, 1, 4, 2, 0)], rates)
 
 
-@cocotb.test()
+@block_test(us=50)
 async def throughput(dut):
     """With willing memories and sink, the cycles that a long unit may take, by what bounds it."""
     bench = Bench(dut)
@@ -186,7 +187,7 @@ async def throughput(dut):
     assert cycles <= 2 * 8 * 4 + 2 * START
 
 
-@cocotb.test()
+@block_test(us=5)
 async def runs_ahead(dut):
     """While the sink stalls, LineDepth lines are fetched; then they leave one a cycle."""
     bench = Bench(dut)

@@ -11,6 +11,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.windows import Case, expected_entries, layer_fields, make_case, make_unit, random_case, random_unit
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -77,7 +78,7 @@ class Bench:
         return cycles
 
 
-@cocotb.test()
+@block_test(us=500)
 async def random_units(dut):
     """Random layers and units, everything stalled at random."""
     bench = Bench(dut)
@@ -88,7 +89,7 @@ async def random_units(dut):
         await bench.run(case, units, *bench.gen.choice([0.3, 0.8, 1.0], 3).tolist())
 
 
-@cocotb.test()
+@block_test(us=5)
 async def padding_alone(dut):
     """Units whose window lies in the padding alone are one mark, between others."""
     bench = Bench(dut)
@@ -101,7 +102,7 @@ async def padding_alone(dut):
     await bench.run(case, units, ready_rate=0.2)
 
 
-@cocotb.test()
+@block_test(us=50)
 async def throughput(dut):
     """An entry a cycle where the depth sustains it, over lines of one row, of several and of whole channels."""
     bench = Bench(dut)

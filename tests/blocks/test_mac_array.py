@@ -9,6 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
 from models.km import MODES
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -121,13 +122,13 @@ async def units(dut, act_values, fill: float) -> None:
         assert not bench.sums.any()
 
 
-@cocotb.test()
+@block_test(us=200)
 async def random_emissions(dut):
     """All modes, vectors at any time, gaps, zero activations among others."""
     await units(dut, [0, 1, 127, 128, 255, 77], 0.7)
 
 
-@cocotb.test()
+@block_test(us=200)
 async def full_rate(dut):
     """All modes without a gap, but for positions that repeat."""
     await units(dut, range(1, 256), 1.0)

@@ -7,6 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
@@ -36,7 +37,7 @@ class Bench:
             assert dut.rdata_o.value == self.due
 
 
-@cocotb.test()
+@block_test(us=10)
 async def directed(dut):
     """Every word once; then a word is read, kept while it is written and while nothing is enabled, and read anew."""
     bench, gen = Bench(dut), rng()
@@ -55,7 +56,7 @@ async def directed(dut):
         assert dut.rdata_o.value == words[address] ^ 1
 
 
-@cocotb.test()
+@block_test(us=100)
 async def random_accesses(dut):
     """Accesses to few and to all addresses, with idle cycles between."""
     bench, gen = Bench(dut), rng()

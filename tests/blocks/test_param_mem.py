@@ -7,6 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -14,7 +15,7 @@ from verif.structs import struct
 PARAM = struct("param_t")
 
 
-@cocotb.test()
+@block_test(us=50)
 async def random_accesses(dut):
     depth, ports = int(os.environ["Depth"]), int(os.environ["NumRead"])
     gen = rng()

@@ -16,6 +16,7 @@ from models.tiling import Cut
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
 from tests.blocks.tables import mask_writes, tile_masks
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -178,19 +179,19 @@ async def random_units(dut, grant_rates, layers_per_mode: int) -> None:
             await bench.run(make_work(gen, config(), *random_layer(gen, config(), mode)), float(gen.choice([0.1, 1.0])))
 
 
-@cocotb.test()
+@block_test(us=5000)
 async def random_layers(dut):
     """Random layers in all modes, memories always granting, units back to back."""
     await random_units(dut, [1.0], int(os.environ["LAYERS"]))
 
 
-@cocotb.test()
+@block_test(us=5000)
 async def random_layers_stalled(dut):
     """Random layers in all modes, memories and drain stalling at random."""
     await random_units(dut, [0.1, 0.5, 0.9], int(os.environ["LAYERS"]))
 
 
-@cocotb.test()
+@block_test(us=2000)
 async def counters(dut):
     """The states count every cycle, MACs and positions are those of the layer, count_i and count_clear_i."""
     gen = rng()
@@ -217,7 +218,7 @@ async def counters(dut):
         assert (found["busy"], found["macs"]) == tuple(want)
 
 
-@cocotb.test()
+@block_test(us=500)
 async def reset_in_the_middle(dut):
     """A PE that is reset while it computes comes up with clear accumulators."""
     gen = rng()
@@ -233,7 +234,7 @@ async def reset_in_the_middle(dut):
         await bench.run(make_work(gen, config(), *random_layer(gen, config(), (2, 8))))
 
 
-@cocotb.test()
+@block_test(us=1000)
 async def throughput(dut):
     """1x64 tiles, 3x3, half the activations: the scanner works at least 98 % of the cycles of a unit."""
     gen = rng()

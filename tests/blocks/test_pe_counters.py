@@ -5,6 +5,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -26,7 +27,7 @@ async def start(dut) -> None:
     assert not int(dut.counters_o.value)
 
 
-@cocotb.test()
+@block_test(us=500)
 async def random_cycles(dut):
     """Long runs of a state and short ones, counting and not, cleared now and then."""
     await start(dut)

@@ -10,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from models.stream import line_packet
 from tests.blocks.streams import STALLS, line_sink, reset, set_stalls
 from verif.env.streams import Packet
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -119,7 +120,7 @@ class Bench:
         return cycles
 
 
-@cocotb.test()
+@block_test(us=500)
 async def transfers(dut):
     """Random lines under every stall of the sink crossed with every one of the store, at several latencies."""
     bench = await Bench(dut).start()
@@ -132,7 +133,7 @@ async def transfers(dut):
                 await bench.transfer([bench.line() for _ in range(int(bench.gen.integers(1, 25)))])
 
 
-@cocotb.test()
+@block_test(us=20)
 async def every_population(dut):
     """Lines with 0 to 64 non-zeros; one line alone, empty and full."""
     bench = await Bench(dut).start()
@@ -142,7 +143,7 @@ async def every_population(dut):
     await bench.transfer(lines[-1:])
 
 
-@cocotb.test()
+@block_test(us=50)
 async def full_rate(dut):
     """A beat every cycle at the store's latency of 5, full and empty lines alike."""
     bench = await Bench(dut).start()
@@ -152,7 +153,7 @@ async def full_rate(dut):
         assert cycles <= bench.beats + 8, f"{cycles} cycles for {bench.beats} beats"
 
 
-@cocotb.test()
+@block_test(us=20)
 async def blocked_sink(dut):
     """With the sink blocked for long no more lines are read than there is room for, and none is lost."""
     bench = await Bench(dut).start()
@@ -166,7 +167,7 @@ async def blocked_sink(dut):
     await running
 
 
-@cocotb.test()
+@block_test(us=5)
 async def reset_in_a_transfer(dut):
     """A reset forgets the transfer and the lines read ahead; the next transfer is right."""
     bench = await Bench(dut).start()

@@ -7,6 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
@@ -21,7 +22,7 @@ async def start(dut) -> int:
     return int(os.environ["NumReq"])
 
 
-@cocotb.test()
+@block_test(us=50)
 async def random_requests(dut):
     """Against a model, with choices that are not taken between."""
     n = await start(dut)

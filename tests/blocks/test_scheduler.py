@@ -9,6 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.test_tile_walk import expected_tiles, random_geometry
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -196,7 +197,7 @@ async def run_layer(dut, layer: dict, derived: dict, finish_rate: float, gen) ->
     assert not dut.running_o.value and not dut.unit_valid_o.value
 
 
-@cocotb.test()
+@block_test(us=2000)
 async def random_layers(dut):
     """Random layers, PEs slow and fast, one after the other."""
     await start(dut)
@@ -205,7 +206,7 @@ async def random_layers(dut):
         await run_layer(dut, *random_layer(gen, 150), float(gen.choice([0.02, 0.2, 0.9])), gen)
 
 
-@cocotb.test()
+@block_test(us=100)
 async def slow_job_closes_the_window(dut):
     """While one job stays open, at most 4*NumPe are issued, and all go on when it ends."""
     await start(dut)

@@ -5,10 +5,11 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 
 
-@cocotb.test()
+@block_test(us=200)
 async def every_tile(dut):
     """All heights, widths and pitches of tiles of up to 64 positions."""
     cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())

@@ -4,6 +4,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -157,7 +158,7 @@ async def start(dut):
     await FallingEdge(dut.clk_i)
 
 
-@cocotb.test()
+@block_test(us=500)
 async def directed(dut):
     """Shapes that have gone wrong elsewhere, at full rate."""
     await start(dut)
@@ -177,7 +178,7 @@ async def directed(dut):
         assert cycles <= 2 * (layer["tiles_y"] * layer["tiles_x"] - 1), "expected a tile every other cycle"
 
 
-@cocotb.test()
+@block_test(us=2000)
 async def random_layers(dut):
     """Random geometries with random stalls."""
     await start(dut)

@@ -9,6 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from models.stream import LANE_BITS
 from tests.blocks.streams import STALLS, reset, set_stalls, vector_source
 from verif.env.streams import Packet
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -162,7 +163,7 @@ class Bench:
         await self.good_load(kind, mode, 3, stalls, flush=flush_start)
 
 
-@cocotb.test()
+@block_test(us=200)
 async def loads(dut):
     """Weights in every mode and parameters, one beat to many, with every kind of stall."""
     bench = await Bench(dut).start()
@@ -174,7 +175,7 @@ async def loads(dut):
     await bench.good_load("params", (0, 0), 1, STALLS[0])
 
 
-@cocotb.test()
+@block_test(us=5)
 async def full_rate(dut):
     """Without idle cycles in the stream one beat is taken every cycle."""
     bench = await Bench(dut).start()
@@ -185,7 +186,7 @@ async def full_rate(dut):
     assert len(bench.weights) == 100 and bench.done
 
 
-@cocotb.test()
+@block_test(us=5)
 async def idle_takes_nothing(dut):
     """Beats wait while there is no load; flush without a fault does nothing; the waiting beats are the next load's."""
     bench = await Bench(dut).start()
@@ -203,7 +204,7 @@ async def idle_takes_nothing(dut):
     assert bench.done == [("weights", 5)] and not bench.errors
 
 
-@cocotb.test()
+@block_test(us=1000)
 async def malformed(dut):
     """Each malformed stream, at the first, a middle and the last beat, under every kind of stall."""
     bench = await Bench(dut).start()
@@ -240,7 +241,7 @@ async def malformed(dut):
                     await bench.bad_load("weights", mode, beats, count, "index_order", at, stalls, at == 3)
 
 
-@cocotb.test()
+@block_test(us=5)
 async def several_faults_in_a_beat(dut):
     """The first cause in the documented order, alone."""
     bench = await Bench(dut).start()
@@ -252,7 +253,7 @@ async def several_faults_in_a_beat(dut):
     await bench.bad_load("params", (0, 0), [0], 2, "par_range", 0, STALLS[0])
 
 
-@cocotb.test()
+@block_test(us=5)
 async def reset_in_a_load(dut):
     """A reset forgets load and discard; the next load is right."""
     bench = await Bench(dut).start()

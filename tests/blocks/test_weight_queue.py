@@ -8,6 +8,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
@@ -74,7 +75,7 @@ async def traffic(
     return cycle - 1 - first
 
 
-@cocotb.test()
+@block_test(us=50)
 async def full_rate(dut):
     """With everyone willing, a vector a cycle where the depth covers the memory's latency and the way through."""
     gen = rng()
@@ -83,7 +84,7 @@ async def full_rate(dut):
         assert cycles == 199
 
 
-@cocotb.test()
+@block_test(us=5)
 async def runs_ahead(dut):
     """While the scanner stalls, as many vectors are requested as there are places, and one more at the output."""
     gen = rng()
@@ -98,7 +99,7 @@ async def runs_ahead(dut):
     assert requested == int(os.environ["Depth"]) + 1
 
 
-@cocotb.test()
+@block_test(us=500)
 async def random_stalls(dut):
     """Every mix of slow and fast addresses, grants and scanner."""
     gen = rng()

@@ -9,6 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -16,7 +17,7 @@ from verif.structs import struct
 REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
 
 
-@cocotb.test()
+@block_test(us=50)
 async def write_and_read(dut):
     """All vectors written, then read by random requesters while some are written anew; counts of reads and hits."""
     gen = rng()

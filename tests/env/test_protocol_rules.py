@@ -3,12 +3,12 @@
 import json
 import os
 
-import cocotb
 import pytest
 from cocotb.clock import Clock
 from cocotb.handle import Immediate
 from cocotb.triggers import FallingEdge
 
+from verif.kit import block_test
 from verif.runner import SimulationFailure, run_block
 from verif.runner.paths import ROOT
 
@@ -83,7 +83,7 @@ LITE_LEGAL = [
 STREAM_LINES = {"CheckKeep": 1}
 
 
-@cocotb.test()
+@block_test(us=5)
 async def play(dut):
     """The changes of the environment variable STEPS."""
     for name in dir(dut):
