@@ -17,7 +17,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer figures figure1 torch regress coverage waves bench formal lint synth verilog docs clean
+.PHONY: help setup test run layer network figures figure1 torch regress coverage waves bench formal lint synth verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -37,6 +37,9 @@ run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down wh
 
 layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 	@$(CLI) layer "$$NPZ" "$$OUT" --config "$(CONFIG)" --sim "$(SIM)"
+
+network: $(STAMP) ## the convolutions of a quantised network, one by one: NPZ=network.npz CONFIG= SIM=
+	@$(CLI) network "$$NPZ" --config "$(CONFIG)" --sim "$(SIM)"
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table
 	@$(CLI) figures

@@ -5,6 +5,8 @@ standard deviation of 0.26 to 0.40, 2-16 % of channels are dead and some always 
 neighbours correlate by 0.2 to 0.5 once the channel's mean is removed. ``clustered`` reproduces that.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 Shape = tuple[int, int, int]
@@ -19,6 +21,33 @@ _BLUR = np.array([1, 4, 6, 4, 1]) / 16
 def bernoulli(shape: Shape, density: float, rng: np.random.Generator) -> np.ndarray:
     """Independent positions with one density."""
     return rng.random(shape) < density
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a mask looks like to the core, means over images. spread: standard deviation of the channels' densities;
+    dead, always_on: shares of the channels; neighbours: correlation of horizontal neighbours, each channel's mean
+    removed (NaN where no channel varies)."""
+
+    density: float
+    spread: float
+    dead: float
+    always_on: float
+    neighbours: float
+
+
+def statistics(masks: np.ndarray) -> Statistics:
+    """Of bool masks (N, C, H, W)."""
+    channels = masks.mean((2, 3))
+    rest = masks - channels[:, :, None, None]
+    variance, pairs = np.square(rest).mean(), rest[..., 1:] * rest[..., :-1]
+    return Statistics(
+        density=float(channels.mean()),
+        spread=float(channels.std(1).mean()),
+        dead=float((channels == 0).mean()),
+        always_on=float((channels == 1).mean()),
+        neighbours=float(pairs.mean() / variance) if variance and pairs.size else float("nan"),
+    )
 
 
 def _channel_densities(channels: int, positions: int, density: float, rng: np.random.Generator) -> np.ndarray:

@@ -32,6 +32,8 @@ def _kind(record: dict) -> str:
         return "dense, trained on as long"
     if record["method"] == "per-layer":
         return "a mode for each layer"
+    if record["method"] == "permuted":
+        return "output depth, channels permuted"
     what = AXES[record["axis"]]
     return what if record["method"] == "iterative" else f"{what}, {record['method']}"
 

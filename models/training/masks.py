@@ -2,7 +2,7 @@
 
 A group is m consecutive elements of a weight along dimension d: 0 is the output depth, 1 the input depth. ``WHOLE``
 as d makes one group of the whole flattened weight, which is unstructured pruning of a layer. Any 1 <= k <= m can be
-trained; what the core runs are the modes of ``models.km`` along d = 0.
+trained, with ``core=False``; what the core runs are the modes of ``models.km`` along d = 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from models import km
 
 WHOLE = None
 
@@ -149,6 +151,13 @@ def prunable(model: nn.Module) -> list[str]:
     return [name for name, module in convolutions[1:] if module.weight.shape[1] > 1 or module.groups == 1]
 
 
+def _check_core(name: str, k: int, m: int) -> None:
+    try:
+        km.check_mode(k, m)
+    except ValueError as error:
+        raise ValueError(f"layer {name!r}: {error}; core=False trains it all the same") from None
+
+
 def attach(
     model: nn.Module,
     k: int = 2,
@@ -157,12 +166,14 @@ def attach(
     *,
     layers: Iterable[str] | Mapping[str, tuple[int, int]] | None = None,
     sr_ste: bool = False,
+    core: bool = True,
 ) -> Masks:
     """Attach masks to a model's layers; they are all True until `Masks.step` or `Masks.finish` is called.
 
     ``layers``: names of the layers, or a table of a (k, m) for each; `prunable` layers when left out. With d = WHOLE a
     group is the whole layer, and k/m the share that is kept, in steps of 1/m of the layer.
-    Raises ValueError for a layer that is unknown, has no weight or is masked already, and for a k/m without a meaning.
+    Raises ValueError for a layer that is unknown, has no weight or is masked already, for a k/m without a meaning, and
+    for one along d = 0 that is no mode of the core, unless ``core`` is False.
     """
     modules = dict(model.named_modules())
     table = (
@@ -176,6 +187,8 @@ def attach(
             raise ValueError(f"layer {name!r} is unknown, expected one of {', '.join(filter(None, modules))}")
         if not 1 <= own_k <= own_m:
             raise ValueError(f"layer {name!r}: k/m {own_k}/{own_m}, expected 1 <= k <= m")
+        if core and d == 0:
+            _check_core(name, own_k, own_m)
         module = modules[name]
         if not isinstance(getattr(module, "weight", None), Tensor):
             raise ValueError(f"layer {name!r}: a {type(module).__name__} has no weight to prune")

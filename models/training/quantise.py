@@ -7,10 +7,7 @@ are 0.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,9 +16,10 @@ from torch.fx.experimental.optimization import fuse
 
 from models.network import INPUT, Network, Node, sparsest_mode
 from models.reference import RESIDUAL_SHIFT
+from models.training.graph import Graph, Layer
 from models.training.masks import finalised
 
-_WEIGHT_MAX = 127
+WEIGHT_MAX = 127
 _MULTIPLIER_BITS = 31
 _MAX_SHIFT = 62
 CALIBRATION = 512  # images
@@ -29,127 +27,8 @@ _SAMPLE = 200_000  # values of a tensor that its scale is chosen from
 _SHRINK = np.linspace(1, 0.4, 25)  # of the largest value: ranges that are tried
 
 
-@dataclass
-class _Layer:
-    """A layer of the graph with what is fused into it; ``output`` is the last fx node of that."""
-
-    op: str
-    node: fx.Node
-    source: fx.Node
-    module: nn.Module
-    output: fx.Node
-    relu: bool = False
-    residual: fx.Node | None = None
-    flat: bool = field(default=False)  # reads a plane that was flattened
-
-
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
-class _Graph:
-    """The layers of a model's fx graph; raises ValueError with a node's name for what the core's networks lack."""
-
-    RELU = (nn.ReLU, torch.relu, nn.functional.relu, "relu")
-    ADD = (operator.add, operator.iadd, torch.add, "add")
-    FLATTEN = (nn.Flatten, torch.flatten, "flatten")
-    NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
-    LAYERS = {
-        nn.Conv2d: "conv",
-        nn.Linear: "conv",
-        nn.MaxPool2d: "max_pool",
-        nn.AvgPool2d: "sum_pool",
-        nn.AdaptiveAvgPool2d: "sum_pool",
-    }
-
-    def __init__(self, module: fx.GraphModule):
-        self.modules = dict(module.named_modules())
-        self.same: dict[fx.Node, fx.Node] = {}  # node whose tensor a node passes on
-        self.layers: dict[fx.Node, _Layer] = {}  # by output
-        self.flat: set[fx.Node] = set()
-        for node in module.graph.nodes:
-            if node.op == "placeholder":
-                self.input = node
-            elif node.op != "output":
-                self._visit(node)
-
-    def _tensor(self, node: fx.Node) -> fx.Node:
-        return self._tensor(self.same[node]) if node in self.same else node
-
-    def _visit(self, node: fx.Node) -> None:
-        module = self.modules.get(node.target) if node.op == "call_module" else None
-        what = type(module) if module is not None else node.target
-        if what in self.LAYERS:
-            source = self._tensor(node.args[0])
-            self.layers[node] = _Layer(self.LAYERS[what], node, source, module, node, flat=node.args[0] in self.flat)
-        elif what in self.RELU:
-            self._relu(node, node.args[0])
-        elif what in self.ADD:
-            self._add(node)
-        elif what in self.FLATTEN or what in self.NOTHING:
-            self.same[node] = node.args[0]
-            if what in self.FLATTEN or node.args[0] in self.flat:
-                self.flat.add(node)
-        else:
-            name = what.__name__ if callable(what) else what
-            raise ValueError(
-                f"{node.name}: {name} is not supported; supported are convolution, batch normalisation behind one, "
-                "ReLU, addition to a convolution's result, pooling, flatten and linear layers"
-            )
-
-    def _only(self, node: fx.Node) -> _Layer | None:
-        """The layer whose unclamped output ``node`` is, when nobody else reads it."""
-        layer = self.layers.get(self._tensor(node))
-        alone = layer is not None and layer.op == "conv" and not layer.relu and len(layer.output.users) == 1
-        return layer if alone and len(node.users) == 1 else None
-
-    def _move(self, layer: _Layer, node: fx.Node) -> None:
-        """Layer's output is ``node`` from now on."""
-        del self.layers[layer.output]
-        layer.output = node
-        self.layers[node] = layer
-
-    def _relu(self, node: fx.Node, operand: fx.Node) -> None:
-        layer = self.layers.get(self._tensor(operand))
-        if layer is not None and layer.relu:
-            self.same[node] = operand
-            return
-        layer = self._only(operand)
-        if layer is None:
-            raise ValueError(
-                f"{node.name}: ReLU of anything but a convolution's result that only it reads is not supported"
-            )
-        layer.relu = True
-        self._move(layer, node)
-
-    def _add(self, node: fx.Node) -> None:
-        first, second = node.args[:2]
-        for own, other in ((first, second), (second, first)):
-            layer = self._only(own) if isinstance(own, fx.Node) else None
-            # The residual must have been made before the convolution runs.
-            if layer is not None and layer.residual is None and isinstance(other, fx.Node):
-                layer.residual = self._tensor(other)
-                self._move(layer, node)
-                return
-        raise ValueError(f"{node.name}: addition of two tensors of which neither is a convolution's that only it reads")
-
-    @cached_property
-    def order(self) -> list[_Layer]:
-        """The layers so that each follows what it reads, residuals included."""
-        found: dict[fx.Node, _Layer] = {}
-
-        def place(node: fx.Node) -> None:
-            if node is self.input or node in found:
-                return
-            layer = self.layers[node]
-            for read in (layer.source, layer.residual):
-                if read is not None:
-                    place(read)
-            found[node] = layer
-
-        for node in list(self.layers):
-            place(node)
-        return list(found.values())
 
 
 class _Recorder(fx.Interpreter):
@@ -195,7 +74,7 @@ def fixed_point(ratio: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
-def _weights(layer: _Layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Weights (K, C, R, S) and bias (K,) of a convolution or linear layer that reads (C, H, W), float64."""
     module = layer.module
     weight = module.weight.detach().double().numpy()
@@ -208,7 +87,7 @@ def _weights(layer: _Layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndar
     return weight, bias
 
 
-def _padding(layer: _Layer) -> tuple[int, int, int, int]:
+def _padding(layer: Layer) -> tuple[int, int, int, int]:
     padding = layer.module.padding
     if isinstance(padding, str):
         raise ValueError(f"{layer.node.name}: padding {padding!r}, expected numbers")
@@ -226,7 +105,7 @@ def quantise(model: nn.Module, calibration: Tensor, images_of: Callable[[Tensor]
     Raises ValueError, with the node's name, for what cannot be expressed.
     """
     module = fuse(finalised(model).eval())
-    graph = _Graph(module)
+    graph = Graph(module)
     recorder = _Recorder(module, {graph.input, *(layer.output for layer in graph.order)})
     recorder.run(images_of(calibration))
     names = {graph.input: INPUT} | {layer.output: layer.node.name for layer in graph.order}
@@ -239,7 +118,7 @@ def quantise(model: nn.Module, calibration: Tensor, images_of: Callable[[Tensor]
     return Network(tuple(nodes), calibration[0].numpy(), 1 / 255)
 
 
-def _node(layer: _Layer, recorder: _Recorder, names: dict, scales: dict, lows: dict) -> Node:
+def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: dict) -> Node:
     source, module, name = layer.source, layer.module, layer.node.name
     shape = recorder.shapes[source]
     common = {"name": name, "op": layer.op, "source": names[source]}
@@ -272,7 +151,7 @@ def _node(layer: _Layer, recorder: _Recorder, names: dict, scales: dict, lows: d
         return Node(**common, kernel=kernel, stride=stride, padding=padding, bias=np.zeros(shape[0], np.int32), **full)
     weight, bias = _weights(layer, shape)
     largest = np.abs(weight).max((1, 2, 3))
-    weight_scale = np.where(largest > 0, largest, 1) / _WEIGHT_MAX
+    weight_scale = np.where(largest > 0, largest, 1) / WEIGHT_MAX
     integers = np.rint(weight / weight_scale[:, None, None, None]).astype(np.int8)
     step = scales[source] * weight_scale
     multiplier, shift = fixed_point(step / scale)

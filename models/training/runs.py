@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.densities import table
 from models.network import Network
-from models.training import data, fit, networks, quantise, schedules, sensitivity
+from models.training import data, finetune, fit, networks, permute, quantise, schedules, sensitivity
 from models.training.masks import WHOLE, attach, finalise
 
 SPARSITIES = tuple(Fraction(n, 8) for n in (2, 4, 5, 6, 7))
@@ -36,7 +37,8 @@ JOBS = 2
 @dataclass(frozen=True)
 class Study:
     """What all stages have in common. epochs: of the dense training; retraining: epochs for a quarter of the weights
-    removed; rates: of the dense training and of retraining; images: for training, the first of the data set's."""
+    removed; rates: of the dense training and of retraining; images: for training, the first of the data set's;
+    fine_tuning: epochs with rounding, where quantisation loses more than `finetune.LOST`."""
 
     data: str = "fashion-mnist"
     network: str = "resnet18"
@@ -46,7 +48,8 @@ class Study:
     epochs: float = 6
     retraining: float = 1
     rates: tuple[float, float] = (0.1, 0.05)
-    methods: tuple[str, ...] = ("iterative", "one-shot", "sr-ste", "dense", "per-layer")
+    methods: tuple[str, ...] = ("iterative", "one-shot", "sr-ste", "dense", "per-layer", "permuted")
+    fine_tuning: float = 0.5
 
 
 QUICK = Study(images=20_000, seeds=(1,))
@@ -119,6 +122,8 @@ def stages(study: Study) -> list[Stage]:
     for seed in study.seeds:
         found += [_direct(seed, "dense", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(3, 4))]
         found += [_direct(seed, "per-layer", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(5, 8))]
+    for seed in study.seeds:
+        found += [_direct(seed, "permuted", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(3, 4))]
     return [stage for stage in found if stage.parent is None or stage.method in study.methods]
 
 
@@ -168,6 +173,19 @@ def save_checkpoints(study: Study, weights: Path, directory: Path) -> list[Path]
     return found
 
 
+DENSITY_IMAGES = 200
+
+
+def densities(study: Study, weights: Path) -> str:
+    """Activation densities of the integer networks of CHECKPOINTS, on the first test images, as Markdown."""
+    images, parts = _data(study).test[0][:DENSITY_IMAGES].numpy(), []
+    for name, stage in CHECKPOINTS.items():
+        if weights_file(weights, stage).exists():
+            network = integer_network(study, load_model(study, weights, stage))
+            parts.append(f"## {name} ({stage})\n\n{table(network, images)}")
+    return "\n".join(parts)
+
+
 def _pruned(stage: Stage, model: nn.Module, images: data.Data):
     """Masks of the model as the stage starts, and its schedule; None for the dense network."""
     if stage.method == "dense":
@@ -175,11 +193,22 @@ def _pruned(stage: Stage, model: nn.Module, images: data.Data):
     if stage.method == "per-layer":
         table = sensitivity.assign(sensitivity.analyse(model, images.train), float(stage.sparsity))
         return attach(model, layers=table), schedules.iterative
-    masks = attach(model, stage.m, stage.m, AXES[stage.axis], sr_ste=stage.method == "sr-ste")
+    masks = attach(model, stage.m, stage.m, AXES[stage.axis], sr_ste=stage.method == "sr-ste", core=False)
     masks.aim(int((1 - stage.before) * stage.m))
     masks.finish()
     masks.aim(int((1 - stage.sparsity) * stage.m))
-    return masks, schedules.iterative if stage.method == "iterative" else schedules.one_shot
+    return masks, schedules.iterative if stage.method in ("iterative", "permuted") else schedules.one_shot
+
+
+def _quantised(study: Study, model: nn.Module, images: data.Data, accuracy: float, seed: int) -> dict:
+    """Accuracy in integers, after a fine-tuning where it is needed; "calibrated": what it was without."""
+    test = images.test[0].numpy(), images.test[1].numpy()
+    found = integer_network(study, model).accuracy(*test)
+    if accuracy - found <= finetune.LOST:
+        return {"int8": found}
+    steps = fit.steps_of(len(images.train[0]), study.fine_tuning)
+    tuned = finetune.fine_tune(model, images.train, steps, seed, flip=study.data != "mnist")
+    return {"int8": integer_network(study, tuned).accuracy(*test), "calibrated": found}
 
 
 def run_stage(study: Study, stage: Stage, directory: Path) -> dict:
@@ -190,6 +219,9 @@ def run_stage(study: Study, stage: Stage, directory: Path) -> dict:
     seed = zlib.crc32(stage.name.encode())
     torch.manual_seed(seed)
     model = _network(study) if stage.parent is None else load_model(study, directory, stage.parent)
+    magnitude = None
+    if stage.method == "permuted":
+        magnitude = permute.permute(model, int((1 - stage.sparsity) * stage.m), stage.m)
     masks, schedule = _pruned(stage, model, images)
     steps = fit.steps_of(len(images.train[0]), stage.epochs(study))
     before = schedule(masks, steps) if masks else lambda step: None
@@ -203,7 +235,7 @@ def run_stage(study: Study, stage: Stage, directory: Path) -> dict:
     finalise(model)
     directory.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), weights_file(directory, stage.name))
-    test = images.test[0].numpy(), images.test[1].numpy()
+    accuracy = fit.accuracy(model, images.test)
     return {
         "stage": stage.name,
         "seed": stage.seed,
@@ -213,8 +245,9 @@ def run_stage(study: Study, stage: Stage, directory: Path) -> dict:
         **found,
         "modes": modes,
         "trained": stage.parent is None,
-        "float": fit.accuracy(model, images.test),
-        "int8": integer_network(study, model).accuracy(*test),
+        "magnitude": magnitude,
+        "float": accuracy,
+        **_quantised(study, model, images, accuracy, seed),
         "loss": loss,
         "epochs": stage.epochs(study),
         "seconds": round(time.monotonic() - started),

@@ -6,27 +6,31 @@ from models import masks
 LAYERS = [((64, 64, 64), 0.5), ((64, 56, 56), 0.45), ((128, 28, 28), 0.4), ((256, 14, 14), 0.35), ((512, 7, 7), 0.3)]
 
 
-def neighbour_correlation(mask, axis):
-    """Correlation of neighbours along an axis with each channel's mean removed."""
-    x = mask - mask.mean((1, 2), keepdims=True)
-    a, b = np.take(x, range(1, x.shape[axis]), axis), np.take(x, range(x.shape[axis] - 1), axis)
-    return (a * b).mean() / (x * x).mean()
-
-
 @pytest.mark.parametrize("shape,density", LAYERS)
 def test_clustered_looks_like_a_network(shape, density, rng):
     mask = masks.clustered(shape, density, rng)
     assert mask.dtype == bool and mask.shape == shape
     assert abs(mask.mean() - density) < 0.002
-    channels = mask.mean((1, 2))
-    assert 0.26 <= channels.std() <= 0.40
-    assert 0.01 <= (channels == 0).mean() <= 0.20
-    assert (channels == 1).any()
-    for axis in (1, 2):
-        correlation = neighbour_correlation(mask, axis)
+    for plane in (mask, mask.transpose(0, 2, 1)):
+        found = masks.statistics(plane[None])
+        assert 0.26 <= found.spread <= 0.40
+        assert 0.01 <= found.dead <= 0.20
+        assert found.always_on > 0
         # In a 7x7 plane the channel's own mean takes a part of the correlation away.
-        assert 0.2 - (shape[1] < 10) * 0.15 <= correlation <= 0.5
-    assert abs(neighbour_correlation(masks.bernoulli(shape, density, rng), 2)) < 0.1
+        assert 0.2 - (shape[1] < 10) * 0.15 <= found.neighbours <= 0.5
+    assert abs(masks.statistics(masks.bernoulli(shape, density, rng)[None]).neighbours) < 0.1
+
+
+def test_statistics_of_masks_known():
+    """Four channels: dead, always on, vertical stripes two wide, rows that alternate."""
+    stripes = np.tile([True, True, False, False], (8, 2))
+    rows = np.repeat([[True], [False]] * 4, 8, axis=1)
+    found = masks.statistics(np.stack([np.zeros((8, 8), bool), np.ones((8, 8), bool), stripes, rows])[None])
+    assert (found.density, found.dead, found.always_on) == (0.5, 0.25, 0.25)
+    assert found.spread == pytest.approx(np.std([0, 1, 0.5, 0.5]))
+    # Of the seven neighbours of a row: four alike and three not in stripes, all alike in rows.
+    assert found.neighbours == pytest.approx((1 / 7 + 1) / 2)
+    assert np.isnan(masks.statistics(np.ones((1, 3, 4, 4), bool)).neighbours)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 5), (3, 1, 70), (40, 9, 2)])

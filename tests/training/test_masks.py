@@ -113,7 +113,7 @@ def test_sr_ste_reaches_removed_weights():
 
 def test_table_of_layers_and_ragged_sparsity():
     network = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(6, 8, 1))
-    masks = training.attach(network, layers={"1": (2, 4), "2": (1, 8)})
+    masks = training.attach(network, layers={"1": (2, 4), "2": (1, 8)}, core=False)
     assert masks.steps == 7
     masks.finish()
     # Of 6 outputs the groups of 4 keep 2 and 2; of 8 one.
@@ -136,6 +136,7 @@ def test_schedules(schedule, changes):
     "options,message",
     [
         ({"k": 5, "m": 4}, "k/m 5/4, expected 1 <= k <= m"),
+        ({"k": 3, "m": 8}, "layer '2': k/m: 3/8 is not a mode of the core, expected one of 1/1, .*core=False"),
         ({"layers": ["9"]}, "layer '9' is unknown, expected one of 0, 1"),
         ({"layers": ["1"]}, "layer '1': a ReLU has no weight"),
     ],

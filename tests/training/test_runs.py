@@ -72,6 +72,15 @@ def test_a_pruned_stage(tmp_path):
     )
     record = runs.run_stage(study, by_name["seed 1: per-layer for 50 %"], tmp_path)
     assert set(record["modes"]) == {"3", "7", "10"} and record["kept"] <= 0.5
+    record = runs.run_stage(study, by_name["seed 1: permuted 2/4 for 50 %"], tmp_path)
+    before, after = record["magnitude"]
+    assert 0.5 < before < after < 1 and record["kept"] == 0.5
+
+
+def test_fine_tuning_where_integers_lose(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.finetune, "LOST", -1)
+    record = runs.run_stage(TINY, runs.stages(TINY)[0], tmp_path)
+    assert 0 < record["calibrated"] < 1 and 0 < record["int8"] < 1
 
 
 def test_assignment():

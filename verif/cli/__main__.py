@@ -13,6 +13,7 @@ from verif.cli.figure1 import figure1
 from verif.cli.figures import figures
 from verif.cli.layer import layer
 from verif.cli.lint import lint
+from verif.cli.network import network
 from verif.cli.regress import regress
 from verif.cli.run import run
 from verif.cli.synth import synth
@@ -50,7 +51,22 @@ def _reporting(command: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-for command in (test, run, layer, figures, figure1, regress, coverage, waves, bench, lint, synth, verilog, docs):
+for command in (
+    test,
+    run,
+    layer,
+    network,
+    figures,
+    figure1,
+    regress,
+    coverage,
+    waves,
+    bench,
+    lint,
+    synth,
+    verilog,
+    docs,
+):
     app.command()(_reporting(command))
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def figure1(full: bool = False) -> None:
     figure.draw(found, target / "figure1.png", runs.title(study))
     (target / "table.md").write_text(figure.table(found))
     report(figure.table(found))
-    report(f"{(target / 'figure1.png').relative_to(ROOT)}, table.md and runs.jsonl beside it")
-    if full:
-        for path in runs.save_checkpoints(study, work / "weights", CHECKPOINTS):
-            report(f"{path.relative_to(ROOT)}")
+    report(f"{(target / 'figure1.png').relative_to(ROOT)}, table.md, densities.md and runs.jsonl beside it")
+    for path in runs.save_checkpoints(study, work / "weights", CHECKPOINTS if full else work):
+        report(f"{path.relative_to(ROOT)}")
+    (target / "densities.md").write_text(runs.densities(study, work / "weights"))
