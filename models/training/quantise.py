@@ -15,13 +15,11 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from models.network import INPUT, Network, Node, sparsest_mode
-from models.reference import RESIDUAL_SHIFT
+from models.scales import fixed_point
 from models.training.graph import Graph, Layer
 from models.training.masks import finalised
 
 WEIGHT_MAX = 127
-_MULTIPLIER_BITS = 31
-_MAX_SHIFT = 62
 CALIBRATION = 512  # images
 _SAMPLE = 200_000  # values of a tensor that its scale is chosen from
 _SHRINK = np.linspace(1, 0.4, 25)  # of the largest value: ranges that are tried
@@ -59,19 +57,6 @@ def _scale(values: np.ndarray, levels: int) -> float:
     for step in largest * _SHRINK / levels:
         errors.append(np.square(np.clip(np.rint(values / step), low, levels) * step - values).mean())
     return float(largest * _SHRINK[int(np.argmin(errors))] / levels)
-
-
-def fixed_point(ratio: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-    """Multiplier and shift, int32, with multiplier / 2^shift nearest to the ratios (positive, below 2^22).
-
-    Raises ValueError for a ratio that the shifts beside a residual cannot express.
-    """
-    _, exponent = np.frexp(np.asarray(ratio, np.float64))
-    shift = np.minimum(_MULTIPLIER_BITS - exponent, _MAX_SHIFT)
-    multiplier = np.minimum(np.rint(np.ldexp(ratio, shift)), 2**31 - 1)
-    if shift.min() < RESIDUAL_SHIFT:
-        raise ValueError(f"scale: ratio {np.max(ratio)} of input to output step, expected below 2^22")
-    return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
 def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,10 @@ from torch import nn  # noqa: E402
 
 from models import km, training  # noqa: E402
 from models.network import INPUT  # noqa: E402
+from models.scales import fixed_point  # noqa: E402
 from models.training import fit, networks  # noqa: E402
 from models.training.export import float_onnx  # noqa: E402
-from models.training.quantise import fixed_point, quantise  # noqa: E402
+from models.training.quantise import quantise  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

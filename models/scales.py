@@ -1,0 +1,60 @@
+"""Scales and zero points of other tools in the core's integers: docs/numbers.md, section 6."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.reference import RESIDUAL_SHIFT
+
+_MULTIPLIER_BITS = 31
+_MAX_SHIFT = 62
+
+
+def fixed_point(ratio: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """Multiplier and shift, int32, with multiplier / 2^shift nearest to the ratios (positive, below 2^22).
+
+    Raises ValueError for a ratio that the shifts beside a residual cannot express.
+    """
+    _, exponent = np.frexp(np.asarray(ratio, np.float64))
+    shift = np.minimum(_MULTIPLIER_BITS - exponent, _MAX_SHIFT)
+    multiplier = np.minimum(np.rint(np.ldexp(ratio, shift)), 2**31 - 1)
+    if shift.min() < RESIDUAL_SHIFT:
+        raise ValueError(f"scale: ratio {np.max(ratio)} of input to output step, expected below 2^22")
+    return multiplier.astype(np.int32), shift.astype(np.int32)
+
+
+def shifted(tensor: np.ndarray, zero_point: int) -> np.ndarray:
+    """An 8-bit tensor with zero point 0 of the same values: uint8 if none is negative, else int8.
+
+    Raises ValueError where that takes more than eight bits.
+    """
+    wide = tensor.astype(np.int16) - zero_point
+    low, high = int(wide.min(initial=0)), int(wide.max(initial=0))
+    for dtype in (np.uint8, np.int8):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return wide.astype(dtype)
+    raise ValueError(
+        f"zero point: {zero_point} leaves {low}..{high}, expected 0..255 or -128..127: quantise the tensor again"
+    )
+
+
+def bias_without_zero_point(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+    """The bias, int32 (K,), with which unpadded activations may keep their zero point; weights: int8 (K, C, R, S).
+
+    Raises ValueError for a bias that leaves int32.
+    """
+    wide = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum((1, 2, 3))
+    if np.abs(wide).max(initial=0) > np.iinfo(np.int32).max:
+        raise ValueError(f"bias: {wide[np.abs(wide).argmax()]} with zero point {zero_point}, expected 32 bits")
+    return wide.astype(np.int32)
+
+
+def of_tflite(multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The core's multiplier and shift, int32, of TFLite's quantized_multiplier and shift (positive: to the left).
+
+    Raises ValueError for a shift that the core lacks.
+    """
+    right = 31 - np.asarray(shift, np.int32)
+    if right.min() < 1 or right.max() > _MAX_SHIFT:
+        raise ValueError(f"shift: {np.asarray(shift).tolist()}, expected {31 - _MAX_SHIFT} to 30")
+    return np.asarray(multiplier, np.int32), right
