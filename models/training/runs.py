@@ -29,6 +29,7 @@ from models.training import data, finetune, fit, networks, permute, quantise, sc
 from models.training.masks import WHOLE, attach, finalise
 
 SPARSITIES = tuple(Fraction(n, 8) for n in (2, 4, 5, 6, 7))
+BOTH = (Fraction(1, 2), Fraction(3, 4))  # what groups of four can express and prune
 AXES = {"output": 0, "input": 1, "whole": WHOLE}
 WHOLE_STEPS = 16  # of unstructured pruning: a sixteenth of a layer a removal
 JOBS = 2
@@ -114,16 +115,11 @@ def stages(study: Study) -> list[Stage]:
             found += _path(seed, "output", m)
     for seed in study.seeds:
         found += _path(seed, "input", 4)
-    for seed in study.seeds:
-        found += _path(seed, "whole", WHOLE_STEPS)
-    for m, sparsity in ((4, Fraction(1, 2)), (4, Fraction(3, 4)), (8, Fraction(7, 8))):
-        for method in ("one-shot", "sr-ste"):
-            found += [_direct(seed, method, m, sparsity) for seed in study.seeds]
-    for seed in study.seeds:
-        found += [_direct(seed, "dense", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(3, 4))]
+        found += [_direct(seed, "permuted", 4, sparsity) for sparsity in BOTH]
+        found += [_direct(seed, method, 4, sparsity) for method in ("one-shot", "sr-ste") for sparsity in BOTH]
         found += [_direct(seed, "per-layer", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(5, 8))]
-    for seed in study.seeds:
-        found += [_direct(seed, "permuted", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(3, 4))]
+        found += _path(seed, "whole", WHOLE_STEPS)
+        found.append(_direct(seed, "dense", 4, Fraction(3, 4)))
     return [stage for stage in found if stage.parent is None or stage.method in study.methods]
 
 
