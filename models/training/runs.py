@@ -11,12 +11,13 @@ import os
 import platform
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -275,7 +276,7 @@ def run(study: Study, records: Path, directory: Path, report: Callable[[str], No
     """Run what is still to do, ``jobs`` stages at a time, and append a record as each ends.
 
     records: the JSON-lines file; directory: takes the weights; report: is told of each stage that ends, and of the time
-    that is left. Raises what a stage raises, after the others that are running.
+    that is left. Raises what a stage raises; the others that are running are ended.
     """
     plan = stages(study)
     done = {record["stage"] for record in read_records(records)}
@@ -287,7 +288,7 @@ def run(study: Study, records: Path, directory: Path, report: Callable[[str], No
     )
     started, running = time.monotonic(), {}
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the workers: each has a core
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool, _ending_workers():
         while waiting or running:
             for stage in _ready(waiting, redo)[: jobs - len(running)]:
                 waiting.remove(stage)
@@ -299,6 +300,17 @@ def run(study: Study, records: Path, directory: Path, report: Callable[[str], No
                 cost += stage.epochs(study)
                 left = (time.monotonic() - started) * (total / cost - 1)
                 report(_line(future.result(), len(plan) - len(waiting) - len(running), len(plan), left))
+
+
+@contextmanager
+def _ending_workers() -> Iterator[None]:
+    """What ends the run, an interrupt too, ends the stages that are running: the pool would wait for them."""
+    try:
+        yield
+    except BaseException:
+        for worker in active_children():
+            worker.terminate()
+        raise
 
 
 def _ready(waiting: Iterable[Stage], redo: set[str]) -> list[Stage]:

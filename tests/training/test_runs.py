@@ -1,4 +1,5 @@
 import json
+import time
 from fractions import Fraction
 
 import pytest
@@ -106,3 +107,21 @@ def test_figure_and_table(tmp_path):
     assert "| input depth | 2/4 | 50 % | 1 | 88.00 | 87.90 | +3.00 | +0.10 |" in text
     figure.draw(records, tmp_path / "figure.png", "a title")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_an_interrupt_ends_the_stages_that_run(tmp_path, monkeypatch):
+    """An interrupt while stages run ends within seconds, although their networks would train for minutes."""
+    study = runs.Study(data="mnist", network="plain_cnn", images=4000, seeds=(1, 2), epochs=200, methods=())
+    waiting = runs.wait
+
+    def interrupted(*args, **options):
+        waiting(*args, timeout=2, **options)
+        assert len(runs.active_children()) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "wait", interrupted)
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(study, tmp_path / "runs.jsonl", tmp_path / "weights", lambda text: None)
+    assert runs.active_children() == [] and time.monotonic() - started < 30
+    assert runs.read_records(tmp_path / "runs.jsonl") == []
