@@ -29,8 +29,8 @@ setup: $(STAMP) ## install everything into .venv (and Icarus and OpenSTA by apt-
 $(STAMP): requirements.txt
 	@PYTHON="$(PYTHON)" .ci/setup
 
-test: $(STAMP) ## all tests fast and a sample of the slow ones, FULL=1 all; or some: TEST=<path, node id or keyword> SEED=n
-	@$(CLI) test $(if $(FULL),--full) $(if $(TEST),--test "$$TEST")
+test: $(STAMP) ## all tests fast and a sample of the slow ones, FULL=1 all, GATES=1 those on netlists; or some: TEST=<path, node id or keyword> SEED=n
+	@$(CLI) test $(if $(FULL),--full) $(if $(GATES),--gates) $(if $(TEST),--test "$$TEST")
 
 run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down where it would not fit
 	@$(CLI) run --config "$(CONFIG)" --sim "$(SIM)"

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from verif.runner.process import TERMINATED, end_on_sigterm
-from verif.runner.run import FULL, default_seed, rerun_test
+from verif.runner.run import FULL, GATES, default_seed, rerun_test
 
 SLOW = ("tests/blocks/", "tests/core/")  # they compile a design each
 SLOW_SHARE = 6  # one slow test in so many runs without FULL=1
@@ -25,14 +25,19 @@ def pytest_configure(config) -> None:
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """Of the slow tests a sample, drawn by the seed, unless all are asked for."""
-    if os.environ.get(FULL):
-        return
-    slow = [item for item in items if item.nodeid.startswith(SLOW)]
-    kept = set(random.Random(default_seed()).sample(slow, -(-len(slow) // SLOW_SHARE)))
-    left_out = [item for item in slow if item not in kept]
+    """The tests on netlists, or all others; of those that are slow a sample by the seed, unless all are asked for."""
+    gates = bool(os.environ.get(GATES))
+    left_out = [item for item in items if _on_gates(item) != gates]
+    if not gates and not os.environ.get(FULL):
+        slow = [item for item in items if item.nodeid.startswith(SLOW) and not _on_gates(item)]
+        kept = set(random.Random(default_seed()).sample(slow, -(-len(slow) // SLOW_SHARE)))
+        left_out += [item for item in slow if item not in kept]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _on_gates(item) -> bool:
+    return hasattr(item, "callspec") and item.callspec.params.get("sim") == "gates"
 
 
 @pytest.hookimpl(wrapper=True)

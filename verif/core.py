@@ -9,8 +9,10 @@ from models.config import load_config
 from verif.runner import Build, RunResult, build, run, sources_of
 from verif.runner.paths import ROOT
 from verif.runner.run import LIMIT_S
+from verif.synth.gates import gate_level
 
 TOP = "sparsecore"
+_PE = "spcore_pe"
 CONFIG_VARIABLE = "SPARSECORE_CONFIG"  # tells the simulation which configuration it runs
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
 _PUBLIC = ("axis_protocol.seen_q",)
@@ -22,6 +24,8 @@ _CHECKED_PES = 16
 def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, waves: bool = False) -> Build:
     """The core of a named configuration; on Verilator with the protocol rules bound to it.
 
+    `sim` "gates" is Icarus with a netlist of cells as PE.
+
     Raises:
         ValueError: unknown configuration or simulator.
         RuntimeError: a tool rejected the sources.
@@ -29,6 +33,8 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
     parameters = load_config(config).parameters()
     sources = sources_of(TOP, _HDL if sim == "verilator" else ())
     checks = parameters["NumPe"] <= _CHECKED_PES
+    if sim == "gates":
+        sources, parameters, sim = gate_level(TOP, sources, parameters, _PE), {}, "icarus"
     return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, checks=checks, public=_PUBLIC)
 
 

@@ -105,7 +105,7 @@ async def random_stalls(dut):
                 await cycle(dut, model, depth, word, gen.random() < pop_rate, gen.random() < 0.01)
 
 
-@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+@pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 @pytest.mark.parametrize("width, depth", [(8, 4), (33, 5), (1, 2)])
 def test_fifo(width, depth, sim):
     run_block("spcore_fifo", {"Width": width, "Depth": depth}, sim=sim)

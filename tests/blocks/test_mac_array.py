@@ -107,11 +107,11 @@ class Bench:
 async def units(dut, act_values, fill: float) -> None:
     bench = Bench(dut)
     await bench.start()
-    for k, m in MODES * 2:
+    for k, m in MODES * int(os.environ.get("ROUNDS", "2")):
         bench.set_mode(k, m)
         most = min(64, 128 * k // m)
         positions = bench.gen.permutation(most)[: int(bench.gen.choice([1, 2, 4, most]))]
-        for _ in range(200):
+        for _ in range(int(os.environ.get("SLOTS", "200"))):
             if bench.gen.random() < fill:
                 act = int(bench.gen.choice(act_values))
                 await bench.emit(bool(bench.gen.random() < 0.3), int(bench.gen.choice(positions)), act)
@@ -134,9 +134,11 @@ async def full_rate(dut):
     await units(dut, range(1, 256), 1.0)
 
 
-@pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus")])
+@pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus"), (4, "gates")])
 def test_mac_array(lanes, sim):
-    run_block("spcore_mac_array", {"NumLanes": lanes}, sim=sim)
+    few = {"ROUNDS": "1", "SLOTS": "25"} if sim == "gates" else {}  # under a hundred cycles a second
+    testcase = "random_emissions" if sim == "gates" else None
+    run_block("spcore_mac_array", {"NumLanes": lanes}, sim=sim, testcase=testcase, env=few)
 
 
 def test_parameter_check():

@@ -51,6 +51,6 @@ async def random_cycles(dut):
     assert want["macs"] > 2**12
 
 
-@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+@pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 def test_pe_counters(sim):
     run_block("spcore_pe_counters", sim=sim)

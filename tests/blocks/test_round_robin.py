@@ -47,7 +47,9 @@ async def random_requests(dut):
             await FallingEdge(dut.clk_i)
 
 
-@pytest.mark.parametrize("sim, requests", [("verilator", 2), ("verilator", 5), ("verilator", 64), ("icarus", 4)])
+@pytest.mark.parametrize(
+    "sim, requests", [("verilator", 2), ("verilator", 5), ("verilator", 64), ("icarus", 4), ("gates", 4)]
+)
 def test_round_robin(sim, requests):
     run_block("spcore_round_robin", {"NumReq": requests}, sim=sim)
 

@@ -35,6 +35,6 @@ async def every_tile(dut):
                 assert dut.mask_o.value == want, f"{height} x {width} at pitch {pitch}"
 
 
-@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+@pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 def test_tile_mask(sim):
     run_block("spcore_tile_mask", sim=sim)

@@ -110,7 +110,7 @@ async def random_stalls(dut):
                 await traffic(dut, memory, gen, 60, push_rate, grant_rate, pop_rate)
 
 
-@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+@pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 @pytest.mark.parametrize("depth", [2, 5, 6])
 def test_weight_queue(depth, sim):
     run_block("spcore_weight_queue", {"NumLanes": 4, "Depth": depth}, sim=sim)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from verif.core import build_core, run_core
 from verif.runner.paths import ROOT
-from verif.runner.run import COVERAGE, WAVES, skip_without_icarus
+from verif.runner.run import COVERAGE, WAVES, skip_without
 
 
 def simulate(testcase: str, config: str = "small", sim: str = "verilator", **variables: object) -> dict:
@@ -15,8 +15,7 @@ def simulate(testcase: str, config: str = "small", sim: str = "verilator", **var
 
     The summary has the digest of all result packets, their number and the cycles of each layer.
     """
-    if sim == "icarus":
-        skip_without_icarus()
+    skip_without(sim)
     caller = Path(inspect.stack()[1].filename).resolve()
     module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
     design = build_core(

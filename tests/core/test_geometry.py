@@ -67,6 +67,9 @@ CASES = {
         ),
         "wider than a line, 1/4": ((1, 1, 70), 3, (1, 1), {"mode": (1, 4), "density": 0.2}, ((1, 64), (1, 32), 1)),
     },
+    "tiny": {  # for PEs of gates: every one of the four has a unit
+        "2/4, 3x3": ((2, 4, 4), 8, (3, 3), SAME | {"density": 0.3}, ((4, 4), (2, 4), 2)),
+    },
     "dense baseline": {
         "whole": ((6, 8, 8), 8, (3, 3), DENSE | SAME, None),
         "split": ((9, 8, 8), 8, (2, 2), DENSE, ((4, 8), (4, 7), 3)),
@@ -195,6 +198,12 @@ def test_directed(group):
 
 def test_directed_on_icarus_as_on_verilator():
     assert simulate("DirectedLayers", sim="icarus", GROUP="smallest") == simulate("DirectedLayers", GROUP="smallest")
+
+
+@pytest.mark.parametrize("sim", ["gates"])
+def test_directed_on_gates_as_on_verilator(sim):
+    """The PEs are netlists of library cells."""
+    assert simulate("DirectedLayers", sim=sim, GROUP="tiny") == simulate("DirectedLayers", GROUP="tiny")
 
 
 @pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane", "EveryIndexPattern"])

@@ -158,7 +158,8 @@ def build(
     """Compile module `top` and return its build, from the cache when nothing changed.
 
     `sources` are in dependency order (see `sources_of`) and may include .vlt files, used by
-    Verilator only. On Icarus the design is the Verilog that Yosys generates from them.
+    Verilator only. On Icarus the design is the Verilog that Yosys generates from them,
+    unless they are Verilog (.v) already.
     `checks` False leaves out on Verilator what the RTL has under `ifndef SYNTHESIS`, and checks of unique
     cases. `public` names signals inside the design as `module.signal` (wildcards allowed) that the test bench
     reads or writes on Verilator; top-level ports are always reachable.
@@ -223,7 +224,7 @@ def _compile(
         control.write_text(_public_signals(target.top, public))
         sources = [control, *sources]
         args = [*_VERILATOR_ARGS, *flags]
-    else:
+    elif any(source.suffix != ".v" for source in sources):
         generated = target.path / f"{target.top}.v"
         verilog.generate_verilog(target.top, [s for s in sources if s.suffix != ".vlt"], parameters, generated)
         sources, parameters = [generated], {}  # the generated file has them built in

@@ -25,6 +25,7 @@ LIMIT_S = 600  # enough for every test
 COVERAGE = "SPARSECORE_COVERAGE"  # builds with code coverage
 WAVES = "SPARSECORE_WAVES"  # builds with wave dumps
 FULL = "SPARSECORE_FULL"  # all slow tests, not a sample
+GATES = "SPARSECORE_GATES"  # the tests on gate level, instead of all others
 
 _TEST_DECORATOR = re.compile(r"(cocotb\.test|pyuvm\.test|block_test)\(")
 # numpy alone in one thread: simulations run side by side, and BLAS threads wait by spinning.
@@ -66,7 +67,8 @@ def default_seed() -> int:
 
 def rerun_test(test: str, seed: int) -> str:
     """The shell command that runs a test again; ``test``: path, node id or keyword."""
-    return f"make test TEST={shlex.quote(test)} SEED={seed}"
+    gates = " GATES=1" if os.environ.get(GATES) else ""
+    return f"make test TEST={shlex.quote(test)} SEED={seed}{gates}"
 
 
 def run(
@@ -177,13 +179,19 @@ def _report(result: RunResult, ended: str, log: Path, rerun: str | None) -> str:
     return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", *again])
 
 
-def skip_without_icarus() -> None:
-    """Skip the calling pytest test where Icarus is missing or has nothing to contribute."""
+def skip_without(sim: str) -> None:
+    """Skip the calling pytest test where what `sim` needs is not installed: see `run_block`."""
     import pytest
 
-    if shutil.which("iverilog") is None:
-        pytest.skip("iverilog is not installed")
-    if os.environ.get(COVERAGE):
+    from verif.synth.library import DEFAULT_LIBERTY
+
+    tools = {"verilator": (), "icarus": ("iverilog",), "gates": ("iverilog", "sta")}[sim]
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if sim == "gates" and not DEFAULT_LIBERTY.exists():
+        missing.append("qflow-tech-osu018")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    if sim != "verilator" and os.environ.get(COVERAGE):
         pytest.skip("coverage is collected on Verilator")
 
 
@@ -202,18 +210,22 @@ def run_block(
     The way a block test in tests/blocks/ does both from its pytest function. The parameters
     reach the cocotb side as environment variables of the same names. `make coverage` and
     `make waves` ask for builds with code coverage or wave dumps. Skips the calling test where the simulator is
-    not installed.
+    not installed. `sim` "gates" is Icarus on the module's netlist of cells.
     """
     __tracebackhide__ = True
     parameters = dict(parameters or {})
-    if sim == "icarus":
-        skip_without_icarus()
+    skip_without(sim)
+    sources, overrides = sources_of(top, tuple(extra_sources)), parameters
+    if sim == "gates":
+        from verif.synth.gates import gate_level
+
+        sources, overrides, sim = gate_level(top, sources, parameters, top), {}, "icarus"
     caller = Path(inspect.stack()[1].filename).resolve()
     module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
     design = build(
         top,
-        sources_of(top, tuple(extra_sources)),
-        parameters,
+        sources,
+        overrides,
         sim,
         coverage=bool(os.environ.get(COVERAGE)) and sim == "verilator",
         waves=bool(os.environ.get(WAVES)),

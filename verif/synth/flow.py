@@ -75,7 +75,7 @@ class Flow:
         units = list(units)
         with ThreadPoolExecutor(self.jobs) as pool:
             largest_first = sorted(units, key=lambda unit: not unit.is_flat)
-            list(pool.map(lambda unit: self._map(unit, progress), largest_first))
+            list(pool.map(lambda unit: self.map(unit, progress), largest_first))
         measured: dict[str, Measured] = {}
         for unit in units:
             measured[self.name(unit)] = self._time(unit, measured, progress)
@@ -86,7 +86,12 @@ class Flow:
         """Key of a unit among the results."""
         return f"{unit.key}-flat" if unit.is_flat else unit.key
 
-    def _map(self, unit: Unit, progress: Callable[[str], None]) -> None:
+    def map(self, unit: Unit, progress: Callable[[str], None] = lambda text: None) -> Path:
+        """Map one unit where that is not done yet; returns the directory of its netlist.json.
+
+        Raises:
+            RuntimeError: Yosys rejects the unit.
+        """
         directory = self.library.dir / self.name(unit)
         boxes = {path: below.key for path, below in (unit.children | unit.memories).items()}
         boxed = {below.module for below in (unit.children | unit.memories).values()}
@@ -115,6 +120,7 @@ class Flow:
             progress(f"mapping {self.name(unit)}")
             run_mapping(job | {"sources": [str(file) for file in files]}, directory)
             done.write_text(digest)
+        return directory
 
     def _time(self, unit: Unit, measured: dict[str, Measured], progress: Callable[[str], None]) -> Measured:
         name = self.name(unit)

@@ -134,7 +134,7 @@ class Netlist:
                         assigns.append(f"  assign {place} = {nets[bit]};")
                     else:
                         nets[bit] = place
-        lines, used = [], set()
+        lines, used = [], set(self.ports)
         for number, (name, cell) in enumerate(self.cells.items()):
             known = self.library.cells.get(cell["type"])
             pins = []
@@ -145,7 +145,7 @@ class Netlist:
                 instance = name
             elif known.is_ff:
                 output = next(p for p in known.functions if cell["connections"].get(p))
-                instance = self.names.get(cell["connections"][output][0], f"n{cell['connections'][output][0]}")
+                instance = self.names.get(cell["connections"][output][0], f"q{number}")
             else:
                 instance = f"g{number}"
             while instance in used:
