@@ -17,7 +17,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network figures figure1 torch regress coverage waves bench formal lint synth verilog docs clean
+.PHONY: help setup test run layer network figures tradeoffs figure1 torch regress coverage waves bench formal lint synth verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -43,6 +43,9 @@ network: $(STAMP) ## the convolutions of a quantised network, one by one: NPZ=ne
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table
 	@$(CLI) figures
+
+tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time (an hour)
+	@$(CLI) tradeoffs
 
 torch: $(TORCH) ## install PyTorch and Fashion-MNIST: figure1 does it, the tests of training are skipped without
 

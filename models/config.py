@@ -59,15 +59,16 @@ def config_names(path: Path = CONFIG_FILE) -> list[str]:
 
 
 def load_config(name: str, path: Path = CONFIG_FILE) -> Config:
-    """Read configuration `name`.
+    """Read configuration `name`, after which parameters may follow: ``paper,NumRegions=2,RegionPos=256``.
 
     Raises:
-        ValueError: no such configuration, or its keys are not exactly the parameters.
+        ValueError: no such configuration or parameter, or its keys are not exactly the parameters.
     """
+    table, *changes = name.split(",")
     tables = tomllib.loads(path.read_text())
-    if name not in tables:
-        raise ValueError(f"configuration {name!r} is unknown, expected one of {', '.join(tables)}")
-    values = dict(tables[name])
+    if table not in tables:
+        raise ValueError(f"configuration {table!r} is unknown, expected one of {', '.join(tables)}")
+    values = dict(tables[table])
     if "base" in values:
         base = values.pop("base")
         if base not in tables:
@@ -79,4 +80,12 @@ def load_config(name: str, path: Path = CONFIG_FILE) -> Config:
             f"configuration {name!r}: missing keys {sorted(expected - values.keys())}, "
             f"unknown keys {sorted(values.keys() - expected)}"
         )
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in expected or not value.isdecimal():
+            raise ValueError(
+                f"configuration {name!r}: {change!r}, expected PARAMETER=number, "
+                f"PARAMETER one of {', '.join(sorted(expected))}"
+            )
+        values[key] = int(value)
     return Config(name=name, **values)

@@ -27,6 +27,18 @@ def test_base_is_inherited():
     assert larger.parameters() | {"WgtDepth": paper.WgtDepth} == paper.parameters()
 
 
+def test_parameters_behind_the_name():
+    paper, changed = load_config("paper"), load_config("paper,NumRegions=2,WgtQueueDepth=12")
+    assert (changed.NumRegions, changed.WgtQueueDepth) == (2, 12)
+    assert changed.parameters() | {"NumRegions": paper.NumRegions, "WgtQueueDepth": 6} == paper.parameters()
+
+
+@pytest.mark.parametrize("name", ["paper,NumRegion=2", "paper,NumRegions", "paper,NumRegions=-2", "paper,,NumPe=4"])
+def test_wrong_parameters_behind_the_name(name):
+    with pytest.raises(ValueError, match=r"expected PARAMETER=number, PARAMETER one of ActBanks"):
+        load_config(name)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

@@ -18,6 +18,7 @@ from verif.cli.regress import regress
 from verif.cli.run import run
 from verif.cli.synth import synth
 from verif.cli.test import test
+from verif.cli.tradeoffs import tradeoffs
 from verif.cli.verilog import verilog
 from verif.cli.waves import waves
 from verif.runner import SimulationFailure
@@ -64,6 +65,7 @@ for command in (
     bench,
     lint,
     synth,
+    tradeoffs,
     verilog,
     docs,
 ):

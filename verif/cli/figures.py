@@ -99,10 +99,10 @@ def shares_row(figure: Figure) -> str:
     return f"| {_name(figure.benchmark)} | {tile.line_h}x{tile.line_w}, {splits} | {figure.cycles:,.0f} | {shares} |"
 
 
-def _planned(core: Config, benchmark: Benchmark, seed: int) -> tuple[Plan, list[tuple[Layer, Plan]]]:
-    """The cut for calibration data, and the layers of all seeds cut like that."""
+def planned(core: Config, benchmark: Benchmark, seed: int, count: int = SEEDS) -> tuple[Plan, list[tuple[Layer, Plan]]]:
+    """The cut for calibration data, and the layers of ``count`` seeds cut like that."""
     cut = plan(core, benchmark.layer(seed + CALIBRATION)).cut
-    seeds = [seed] if benchmark.mask == "full" else range(seed, seed + SEEDS)  # full: cycles depend on no data
+    seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
     layers = [(layer, make_plan(core, layer, cut)) for layer in map(benchmark.layer, seeds)]
     return layers[0][1], layers
 
@@ -114,13 +114,13 @@ def figures() -> None:
     for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
         rows, core = list(group), load_config(config)
         with phase(console, f"planning {len(rows)} layers"):
-            planned = [_planned(core, benchmark, seed) for benchmark in rows]
+            layers_of = [planned(core, benchmark, seed) for benchmark in rows]
         with phase(console, f"building {config}"):
             design = build_core(config)
-        layers = [layer for _, of_benchmark in planned for layer in of_benchmark]
+        layers = [layer for _, of_benchmark in layers_of for layer in of_benchmark]
         with phase(console, f"simulating {len(layers)} layers on {config}"):
             results = iter(run_layers(design, config, layers, BUILD / "figures" / config, f"make figures SEED={seed}"))
-        for benchmark, (cut, of_benchmark) in zip(rows, planned, strict=True):
+        for benchmark, (cut, of_benchmark) in zip(rows, layers_of, strict=True):
             own = [next(results) for _ in of_benchmark]
             errors = [
                 cycle_model.predict(p, work.measure(layer, p)).cycles / result.cycles - 1

@@ -159,6 +159,16 @@ def table2(top: Unit, measured: Mapping[str, Measured]) -> dict[str, dict[str, f
     return {row: _areas(row, share) for row, share in shares.items()}
 
 
+def core_ge(top: Unit, measured: Mapping[str, Measured]) -> float:
+    """Logic and memories of cells of the whole core, in GE; macros are left out."""
+    total = 0.0
+    for _, unit in _instances(top):
+        result = measured[unit.key]
+        cells = [memory_of(m) for m in unit.memories.values()] + arrays_of(result)
+        total += result.area_ge + sum(memory.area_ge for memory in cells if not memory.is_macro)
+    return total
+
+
 def _areas(row: str, share: _Share) -> dict[str, float]:
     areas = {
         "paper": PAPER_TABLE2.get(row, 0.0),
