@@ -3,10 +3,10 @@
 //
 // A job binds a slot when its first unit is chosen and keeps it until the slot is freed; all its units go to that slot.
 // A streaming processor's choice prefers units of jobs that have one of its slots, round robin. Other units open a slot
-// of a streaming processor that has no drain, else of the one with most free slots. With splits, other units may wait for a slot while theirs is all that
-// a job misses, so a job may take the last free slot of all only if it is the oldest open one, or that one has its slot:
-// then the oldest job can always finish, and with it every job in turn. Without splits a slot always becomes free by
-// itself.
+// of a streaming processor that has no drain, else of the one with most free slots. With splits, other units may wait
+// for a slot while theirs is all that a job misses, so a job may take the last free slot of all only if it is the oldest
+// open one, or that one has its slot: then the oldest job can always finish, and with it every job in turn. Without
+// splits a slot always becomes free by itself.
 //
 // Choosing takes some cycles, for one streaming processor at a time and while the PE chosen before sends its rows. The
 // network from the PEs is shared up to its groups of GroupPes: two drains are never in one group. What is known of a
@@ -18,6 +18,7 @@ module spcore_drain_arbiter
   import spcore_output_pkg::*;
 #(
   parameter int unsigned NumPe    = 64,
+  parameter int unsigned NumLanes = 16,
   parameter int unsigned NumSp    = 2,
   parameter int unsigned NumStage = 4,  // slots of a streaming processor
   localparam int unsigned GroupPes  = group_pes(NumPe),
@@ -27,6 +28,7 @@ module spcore_drain_arbiter
   input  logic                              rst_ni,
   input  logic                              start_i,       // of a layer
   input  layer_t                            layer_i,
+  input  derived_t                          derived_i,
   input  job_t                              oldest_job_i,
 
   input  drain_req_t [NumPe-1:0]            req_i,
@@ -49,6 +51,7 @@ module spcore_drain_arbiter
 );
 
   localparam int unsigned NumSlots  = NumSp * NumStage;
+  localparam int unsigned LogL      = $clog2(NumLanes);
   localparam int unsigned SlotW     = $clog2(NumSlots);
   localparam int unsigned CountW    = $clog2(NumSlots + 1);
   localparam int unsigned PortW     = NumSp > 1 ? $clog2(NumSp) : 1;
@@ -59,14 +62,15 @@ module spcore_drain_arbiter
   typedef logic [NumWays-1:0] pes_t;
 
   typedef enum logic [1:0] {
-    StPick,     // who is chosen for port_q
-    StInfo,     // its unit
-    StBind,     // its slot
+    StPick,     // who may be chosen, for one streaming processor after the other; who is
+    StInfo,     // its unit and slot
+    StBind,     // the slot is its job's
     StTell      // all PEs whose jobs have bound a slot
   } state_e;
 
   state_e             state_q, state_d;
-  logic [PortW-1:0]   port_q;       // the streaming processor that is chosen for
+  logic [PortW-1:0]   poll_q;       // the next streaming processor that is chosen for
+  logic [PortW-1:0]   port_q;       // the present one
   // verilator lint_off UNUSEDSIGNAL
   drain_info_t        info_q;       // of the PE that was chosen; without split
   drain_req_t [NumWays-1:0] req;
@@ -77,18 +81,12 @@ module spcore_drain_arbiter
     for (int unsigned i = 0; i < NumPe; i++) req[i] = req_i[i];
   end
 
-  // The lowest request, and all above the one that is given, in two steps over groups of eight.
+  // All above the lowest request.
   function automatic pes_t above(input pes_t requests);
-    pes_t prefix;
-    above = '0;
-    for (int unsigned i = 0; i < NumWays; i += 8) begin
-      prefix[i] = 1'b0;
-      for (int unsigned j = 0; j < i; j++) prefix[i] |= requests[j];
-      for (int unsigned j = i; j < i + 8 && j < NumWays; j++) begin
-        above[j] = prefix[i];
-        for (int unsigned k = i; k < j; k++) above[j] |= requests[k];
-      end
-    end
+    pes_t upto;
+    upto = requests;
+    for (int unsigned i = 1; i < NumWays; i *= 2) upto |= upto << i;
+    return upto << 1;
   endfunction
 
   function automatic pes_t lowest(input pes_t requests);
@@ -100,22 +98,19 @@ module spcore_drain_arbiter
   logic [NumSlots-1:0] bound_q;
   job_t [NumSlots-1:0] job_q;
   dim_t [NumSlots-1:0] units_q;     // chosen, of the slot's job
-  logic                bind_open, bind_known;
-  slot_t               slot;        // of the unit in StBind
-  slot_t               known_slot_q;
-  logic                is_known_q;
+  logic                is_known_q;  // the chosen PE's job has a slot
+  slot_t               slot_q;      // of the chosen PE
+  logic [NumSlots-1:0] at_q;        // the same
+  logic                bind_now, bind_open;
   dim_t                number;
 
-  always_comb begin
-    slot = known_slot_q;
-    if (!is_known_q) begin
-      for (int unsigned s = 0; s < NumSlots; s++) begin
-        if (!bound_q[s] && s / NumStage == 32'(port_q)) slot = slot_t'(s);
-      end
-    end
-  end
+  assign bind_now  = state_q == StBind;
+  assign bind_open = bind_now & ~is_known_q;
 
-  assign number = is_known_q ? units_q[slot] + 1'b1 : dim_t'(1);
+  always_comb begin
+    number = dim_t'(1);
+    for (int unsigned s = 0; s < NumSlots; s++) if (is_known_q && at_q[s]) number = units_q[s] + 1'b1;
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -124,19 +119,21 @@ module spcore_drain_arbiter
       units_q <= '0;
     end else begin
       bound_q <= bound_q & ~slot_free_i;
-      if (bind_open) begin
-        bound_q[slot] <= 1'b1;
-        job_q[slot]   <= info_q.job;
+      for (int unsigned s = 0; s < NumSlots; s++) begin
+        if (bind_open && at_q[s]) begin
+          bound_q[s] <= 1'b1;
+          job_q[s]   <= info_q.job;
+        end
+        if (bind_now && at_q[s]) units_q[s] <= number;
       end
-      if (bind_open || bind_known) units_q[slot] <= number;
     end
   end
 
   // Which streaming processors may open a slot: for any job, for the oldest alone. As of the cycle before: slots that
   // became free since make no difference but delay.
   logic [NumSp-1:0] next_valid_q;
-  logic [NumSp-1:0] open_any_q, open_oldest_q, defer_q;  // defer: to another one that has no choice yet
-  logic [NumSp-1:0] open_any_d, open_oldest_d, defer_d;
+  logic [NumSp-1:0] open_any_q, open_oldest_q;
+  logic [NumSp-1:0] open_any_d, open_oldest_d, defer;  // defer: to another one that has no choice yet
 
   always_comb begin
     automatic count_t [NumSp-1:0] num_free = '0;
@@ -152,13 +149,13 @@ module spcore_drain_arbiter
       end
     end
     for (int unsigned p = 0; p < NumSp; p++) idle[p] = group_o[p] == '0 && !next_valid_q[p];
-    defer_d = '0;
+    defer = '0;
     for (int unsigned p = 0; p < NumSp; p++) begin
       open_oldest_d[p] = num_free[p] != '0;
       open_any_d[p]    = num_free[p] != '0 && (all_free > count_t'(1) || layer_i.splits == dim_t'(1) || oldest_bound);
       for (int unsigned o = 0; o < NumSp; o++) begin
         if (!next_valid_q[o] && num_free[o] != '0 && (idle[o] == idle[p] ? num_free[o] > num_free[p] : idle[o])) begin
-          defer_d[p] = 1'b1;
+          defer[p] = 1'b1;
         end
       end
     end
@@ -168,11 +165,9 @@ module spcore_drain_arbiter
     if (!rst_ni) begin
       open_any_q    <= '0;
       open_oldest_q <= '0;
-      defer_q       <= '0;
     end else begin
-      open_any_q    <= open_any_d;
-      open_oldest_q <= open_oldest_d;
-      defer_q       <= defer_d;
+      open_any_q    <= open_any_d & ~defer;
+      open_oldest_q <= open_oldest_d & ~defer;
     end
   end
 
@@ -184,8 +179,10 @@ module spcore_drain_arbiter
   pes_t                known_q;    // its job has a slot
   pes_t                oldest_q;   // its job is the oldest one
   slot_t [NumWays-1:0] slot_of_q;
-  pes_t                new_q, lookup_q;
+  pes_t                new_q, lookup_q, found_q;   // one that is looked up: asks, what it asks for, whether there is a slot
   job_t                lookup_job_q, told_job_q;
+  logic                found_known_q;
+  slot_t               found_slot_q;
   logic                told_bind_q;
   slot_t               told_slot_q;
   pes_t                fresh, chosen_q;
@@ -209,8 +206,12 @@ module spcore_drain_arbiter
   end
 
   function automatic job_t job_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
-    job_of = '0;
-    for (int unsigned i = 0; i < NumWays; i++) job_of |= {$bits(job_t){which[i]}} & reqs[i].unit.job;
+    job_t [NumWays-1:0] jobs;
+    for (int unsigned i = 0; i < NumWays; i++) jobs[i] = {$bits(job_t){which[i]}} & reqs[i].unit.job;
+    for (int unsigned n = 1; n < NumWays; n *= 2) begin
+      for (int unsigned i = 0; i + n < NumWays; i += 2 * n) jobs[i] |= jobs[i+n];
+    end
+    return jobs[0];
   endfunction
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -223,23 +224,23 @@ module spcore_drain_arbiter
       slot_of_q    <= '0;
       new_q        <= '0;
       lookup_q     <= '0;
-      lookup_job_q <= '0;
+      found_q      <= '0;
     end else begin
       for (int unsigned i = 0; i < NumWays; i++) asks_q[i] <= req[i].valid;
       new_q        <= unsplit ? '0 : lowest(fresh);
       lookup_q     <= new_q;
-      lookup_job_q <= job_of(new_q, req);
+      found_q      <= lookup_q;
       if (|asks_q || |seen_q) begin
         seen_q  <= (seen_q | (unsplit ? fresh : lowest(fresh))) & asks_q;
-        ready_q <= (ready_q | (unsplit ? fresh : lookup_q)) & ~(state_q == StInfo ? chosen_q : '0) & asks_q;
+        ready_q <= (ready_q | (unsplit ? fresh : found_q)) & ~chosen_q & asks_q;
         for (int unsigned i = 0; i < NumWays; i++) begin
           if (!asks_q[i]) begin
             known_q[i]  <= 1'b0;
             oldest_q[i] <= 1'b0;
           end else begin
-            if (lookup_q[i] && lookup_known) begin
+            if (found_q[i] && found_known_q) begin
               known_q[i]   <= 1'b1;
-              slot_of_q[i] <= lookup_slot;
+              slot_of_q[i] <= found_slot_q;
             end
             if (req[i].unit.job == told_job_q) begin
               if (told_bind_q) begin
@@ -255,6 +256,14 @@ module spcore_drain_arbiter
     end
   end
 
+  always_ff @(posedge clk_i) begin
+    if (|new_q) lookup_job_q <= job_of(new_q, req);
+    if (|lookup_q) begin
+      found_known_q <= lookup_known;
+      found_slot_q  <= lookup_slot;
+    end
+  end
+
   // The PEs hear which job binds a slot, else which one is the oldest.
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -264,16 +273,19 @@ module spcore_drain_arbiter
     end else begin
       told_job_q  <= bind_open ? info_q.job : oldest_job_i;
       told_bind_q <= bind_open;
-      told_slot_q <= slot;
+      told_slot_q <= slot_q;
     end
   end
 
   // ---- the choice ----
 
-  pes_t  candidates, above_q, pool;
-  logic  are_known;
-  logic  info_busy;   // what the slot before holds is still being written
-  logic  tell;
+  pes_t  known, open;             // who may be chosen for poll_q: it brings a job with a slot, one that opens a slot
+  pes_t  known_pes_q, open_pes_q;
+  pes_t  above_q, pool;           // above the one that was chosen last
+  logic  poll;
+  logic  pick_q;                  // there is one
+  logic  beyond_q;                // in above_q
+  logic  info_busy;               // what the slot before holds is still being written
 
   logic [NumSp-1:0][NumWays-1:0]   next_pe_q;
   logic [NumSp-1:0][NumGroups-1:0] next_group_q;
@@ -281,73 +293,99 @@ module spcore_drain_arbiter
   logic [NumSp-1:0]                next_add_q, next_complete_q;
   logic [NumSp-1:0]                issue;
 
+  assign poll = state_q == StPick && !pick_q && |ready_q && !next_valid_q[poll_q];
+
   always_comb begin
-    automatic pes_t                 known = '0, open = '0;
     automatic logic [NumGroups-1:0] taken = '0;
-    if (state_q == StPick && |ready_q && !next_valid_q[port_q]) begin
+    known = 'x;
+    open  = 'x;
+    if (poll) begin
       for (int unsigned p = 0; p < NumSp; p++) if (next_valid_q[p]) taken |= next_group_q[p];
       for (int unsigned i = 0; i < NumWays; i++) begin
-        if (ready_q[i] && !taken[i/GroupPes]) begin
-          known[i] = known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(port_q);
-          open[i]  = !known_q[i] && !defer_q[port_q] && (open_any_q[port_q] || (open_oldest_q[port_q] && oldest_q[i]));
-        end
+        known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
+        open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i]
+                   && (open_any_q[poll_q] || (open_oldest_q[poll_q] && oldest_q[i]));
       end
     end
-    are_known  = known != '0;
-    candidates = are_known ? known : open;
   end
 
-  assign pool       = (candidates & above_q) != '0 ? candidates & above_q : candidates;
-  assign bind_known = state_q == StBind && is_known_q;
-  assign bind_open  = state_q == StBind && !is_known_q;
-  assign tell       = bind_open;
+  assign pool = (is_known_q ? known_pes_q : open_pes_q) & (above_q | {NumWays{~beyond_q}});
 
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StPick:  if (candidates != '0) state_d = StInfo;
+      StPick:  if (pick_q) state_d = StInfo;
       StInfo:  if (!info_busy) state_d = StBind;
-      StBind:  state_d = tell ? StTell : StPick;
+      StBind:  state_d = bind_open ? StTell : StPick;
       default: state_d = StPick;
     endcase
   end
 
   function automatic drain_info_t unit_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
-    unit_of = '0;
-    for (int unsigned i = 0; i < NumWays; i++) unit_of |= {$bits(drain_info_t){which[i]}} & reqs[i].unit;
+    drain_info_t [NumWays-1:0] masked;
+    for (int unsigned i = 0; i < NumWays; i++) masked[i] = {$bits(drain_info_t){which[i]}} & reqs[i].unit;
+    for (int unsigned n = 1; n < NumWays; n *= 2) begin
+      for (int unsigned i = 0; i + n < NumWays; i += 2 * n) masked[i] |= masked[i+n];
+    end
+    return masked[0];
   endfunction
 
   function automatic slot_t slot_of(input pes_t which, input slot_t [NumWays-1:0] slots);
-    slot_of = '0;
-    for (int unsigned i = 0; i < NumWays; i++) slot_of |= {SlotW{which[i]}} & slots[i];
+    slot_t [NumWays-1:0] those;
+    for (int unsigned i = 0; i < NumWays; i++) those[i] = {SlotW{which[i]}} & slots[i];
+    for (int unsigned n = 1; n < NumWays; n *= 2) begin
+      for (int unsigned i = 0; i + n < NumWays; i += 2 * n) those[i] |= those[i+n];
+    end
+    return those[0];
   endfunction
+
+  slot_t slot;
+
+  always_comb begin
+    slot = 'x;
+    if (state_q == StInfo) begin
+      slot = slot_of(chosen_q, slot_of_q);
+      if (!is_known_q) begin
+        for (int unsigned s = 0; s < NumSlots; s++) begin
+          if (!bound_q[s] && s / NumStage == 32'(port_q)) slot = slot_t'(s);
+        end
+      end
+    end
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      state_q      <= StPick;
-      port_q       <= '0;
-      above_q      <= '1;
-      is_known_q   <= 1'b0;
-      chosen_q     <= '0;
-      info_q       <= '0;
-      known_slot_q <= '0;
+      state_q    <= StPick;
+      poll_q     <= '0;
+      pick_q     <= 1'b0;
+      above_q    <= '1;
+      chosen_q   <= '0;
     end else begin
       state_q <= state_d;
-      unique case (state_q)
-        StPick: begin
-          chosen_q   <= lowest(pool);
-          is_known_q <= are_known;
-        end
-        StInfo: begin
-          if (!info_busy) info_q <= unit_of(chosen_q, req);
-          known_slot_q <= slot_of(chosen_q, slot_of_q);
-          above_q      <= above(chosen_q);
-        end
-        default: ;
-      endcase
-      if (start_i)                port_q <= '0;
-      else if (state_d == StPick) port_q <= (32'(port_q) == NumSp - 1) ? '0 : port_q + 1'b1;
-      if (start_i) above_q <= '1;
+      pick_q  <= poll && (known != '0 || open != '0);
+      if (pick_q || bind_now) chosen_q <= pick_q ? lowest(pool) : '0;
+      if (start_i) begin
+        poll_q  <= '0;
+        above_q <= '1;
+      end else begin
+        if (state_q == StPick && !pick_q) poll_q <= (32'(poll_q) == NumSp - 1) ? '0 : poll_q + 1'b1;
+        if (state_q == StInfo) above_q <= above(chosen_q);
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (poll) begin
+      port_q      <= poll_q;
+      known_pes_q <= known;
+      open_pes_q  <= open;
+      is_known_q  <= known != '0;
+      beyond_q    <= known != '0 ? (known & above_q) != '0 : (open & above_q) != '0;
+    end
+    if (state_q == StInfo && !info_busy) begin
+      info_q <= unit_of(chosen_q, req);
+      slot_q <= slot;
+      for (int unsigned s = 0; s < NumSlots; s++) at_q[s] <= 32'(slot) == s;
     end
   end
 
@@ -380,13 +418,13 @@ module spcore_drain_arbiter
       next_complete_q <= '0;
     end else begin
       next_valid_q <= next_valid_q & ~issue;
-      if (bind_open || bind_known) begin
+      if (bind_now) begin
         for (int unsigned p = 0; p < NumSp; p++) begin
           if (32'(port_q) == p) begin
             next_valid_q[p]    <= 1'b1;
             next_pe_q[p]       <= chosen_q;
             for (int unsigned g = 0; g < NumGroups; g++) next_group_q[p][g] <= |chosen_q[g*GroupPes+:GroupPes];
-            for (int unsigned s = 0; s < NumStage; s++) next_slot_q[p][s] <= 32'(slot) == p * NumStage + s;
+            for (int unsigned s = 0; s < NumStage; s++) next_slot_q[p][s] <= at_q[p*NumStage+s];
             next_add_q[p]      <= is_known_q;
             next_complete_q[p] <= number == layer_i.splits;
           end
@@ -439,6 +477,9 @@ module spcore_drain_arbiter
   logic                           mask_done;
   npos_t                          npos;
   bitmap_t                        mask;
+  dim_t                           chunk_q;      // what is left of it
+  addr_t                          lines_q;      // index entries of so many chunks as its lowest bit stands for
+  addr_t                          idx_addr_q;
 
   spcore_tile_mask u_tile_mask (
     .clk_i, .rst_ni, .start_i(start_q), .tile_h_i(info_q.tile_h), .tile_w_i(info_q.tile_w), .pitch_i(layer_i.tile_w),
@@ -455,18 +496,32 @@ module spcore_drain_arbiter
       start_q   <= bind_open;
       info_we_o <= '0;
       if (bind_open) begin
-        for (int unsigned s = 0; s < NumSlots; s++) info_slot_q[s/NumStage][s%NumStage] <= 32'(slot) == s;
+        for (int unsigned s = 0; s < NumSlots; s++) info_slot_q[s/NumStage][s%NumStage] <= at_q[s];
       end
-      if (start_q) calc_q <= 1'b1;
-      else if (calc_q && mask_done) begin
+      if (start_q) begin
+        calc_q <= 1'b1;
+      end else if (calc_q && mask_done && chunk_q == '0) begin
         calc_q    <= 1'b0;
         info_we_o <= info_slot_q;
       end
     end
   end
 
+  // The lines of the chunks before are multiplied a bit of the chunk at a time.
+  always_ff @(posedge clk_i) begin
+    if (start_q) begin
+      chunk_q    <= info_q.chunk;
+      lines_q    <= derived_i.out_lines << (LogL + 32'(derived_i.ratio));
+      idx_addr_q <= layer_i.out_idx_base + info_q.out_line;
+    end else if (calc_q) begin
+      chunk_q <= chunk_q >> 1;
+      lines_q <= lines_q << 1;
+      if (chunk_q[0]) idx_addr_q <= idx_addr_q + lines_q;
+    end
+  end
+
   assign info_busy = start_q | calc_q | (|info_we_o);
-  assign info_o    = '{job: info_q.job, chunk: info_q.chunk, out_line: info_q.out_line, npos: npos, mask: mask};
+  assign info_o    = '{job: info_q.job, chunk: info_q.chunk, idx_addr: idx_addr_q, npos: npos, mask: mask};
 
   if (NumPe < 2 || NumPe > 64) begin : gen_check_num_pe
     $error("%m: NumPe = %0d, expected 2 to 64", NumPe);

@@ -1,8 +1,11 @@
 // Collects the values of an output line, SpLanes positions at a time, and compresses them to a bitmap and the packed
-// non-zero bytes. Positions outside the output plane (mask 0) count as zero. A line a cycle at most.
+// non-zero bytes. Positions outside the output plane (mask 0) count as zero. A line a cycle at most; all moves on together
+// with run_i.
+//
+//   collect, count the zeros in each group of four > below each byte, stage 0 > stages 1 to 3 > stages 4 and 5
 //
 // The bytes are packed by a six-stage network in which a byte moves down by 2^i in stage i, if bit i of the number of
-// zeros below it is set (H. S. Warren, Hacker's Delight, "Compress, or Generalized Extract").
+// zeros below it is set (H. S. Warren, Hacker's Delight, "Compress, or Generalized Extract"); the number goes with it.
 
 module spcore_line_compressor
   import sparsecore_pkg::*;
@@ -12,103 +15,168 @@ module spcore_line_compressor
 ) (
   input  logic                    clk_i,
   input  logic                    rst_ni,
+  input  logic                    run_i,
 
   input  logic                    valid_i,
-  output logic                    ready_o,
   input  logic [SpLanes-1:0][7:0] data_i,
   input  line_tag_t               tag_i,
 
   output logic                    valid_o,
-  input  logic                    ready_i,
   output packed_line_t            line_o
 );
 
   localparam int unsigned NumBeats = LinePos / SpLanes;
   localparam int unsigned BeatW    = NumBeats > 1 ? $clog2(NumBeats) : 1;
+  localparam int unsigned LogGroup = 2;
 
-  typedef logic [BeatW-1:0] beat_t;
+  typedef logic [BeatW-1:0]              beat_t;
+  typedef logic [LinePos-1:0][LogGroup:0] zeros_t;
+
+  // A byte on its way, and the zeros below it.
+  typedef struct packed {
+    logic            valid;
+    logic [PosW-1:0] zeros;
+    logic [7:0]      value;
+  } item_t;
+
+  typedef item_t [LinePos-1:0] items_t;
+
+  // What goes with the bytes.
+  typedef struct packed {
+    job_t    job;
+    addr_t   idx_addr;
+    logic    job_end;
+    bitmap_t bitmap;
+    npos_t   count;
+  } head_t;
 
   // ---- collect ----
 
-  logic                                full_q, take;
-  beat_t                               beat_q;
-  logic [NumBeats-1:0][SpLanes*8-1:0]  raw_q;
+  beat_t                              beat_q;
+  logic [NumBeats-1:0][SpLanes*8-1:0] raw_q;
+  bitmap_t                            left_q;   // non-zero bytes
+  zeros_t                             zeros_q;  // in a group of four, up to each position
+  logic                               full_q;
   // verilator lint_off UNUSEDSIGNAL
-  line_tag_t                           tag_q;   // line_end is full_q
+  line_tag_t                          tag_q;    // line_end is full_q
   // verilator lint_on UNUSEDSIGNAL
+  bitmap_t                            here;     // non-zero bytes of the beat, wherever it lies in the line
+  zeros_t                             zeros_here;
 
-  assign take    = ~valid_o | ready_i;
-  assign ready_o = ~full_q | take;
+  // Zeros up to each position, itself included, in its group of four.
+  function automatic zeros_t count_in_groups(input bitmap_t left);
+    for (int unsigned b = 0; b < LinePos; b++) begin
+      count_in_groups[b] = '0;
+      for (int unsigned i = b >> LogGroup << LogGroup; i <= b; i++) begin
+        count_in_groups[b] = count_in_groups[b] + (LogGroup + 1)'({~left[i]});
+      end
+    end
+  endfunction
+  localparam zeros_t NoneLeft = count_in_groups('0);
+
+  always_comb begin
+    for (int unsigned b = 0; b < LinePos; b++) here[b] = data_i[b%SpLanes] != '0 && tag_i.mask[b];
+    zeros_here = count_in_groups(here);
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       full_q <= 1'b0;
       beat_q <= '0;
-    end else begin
-      if (ready_o) full_q <= valid_i & tag_i.line_end;
-      if (valid_i && ready_o) beat_q <= tag_i.line_end ? '0 : beat_q + 1'b1;
+    end else if (run_i) begin
+      full_q <= valid_i & tag_i.line_end;
+      if (valid_i) beat_q <= tag_i.line_end ? '0 : beat_q + 1'b1;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (valid_i && ready_o) begin
-      if (beat_q == '0) raw_q <= '0;
-      raw_q[beat_q] <= data_i;
-      tag_q         <= tag_i;
+    if (run_i && valid_i) begin
+      if (beat_q == '0) begin
+        left_q  <= '0;
+        zeros_q <= NoneLeft;
+      end
+      for (int unsigned n = 0; n < NumBeats; n++) begin
+        if (32'(beat_q) == n) begin
+          raw_q[n]                    <= data_i;
+          left_q[n*SpLanes+:SpLanes]  <= here[n*SpLanes+:SpLanes];
+          zeros_q[n*SpLanes+:SpLanes] <= zeros_here[n*SpLanes+:SpLanes];
+        end
+      end
+      tag_q <= tag_i;
     end
   end
 
   // ---- compress ----
 
-  packed_line_t line;
-
-  always_comb begin
-    line_bytes_t raw;
-    logic [7:0]  bytes [LinePos];
-    bitmap_t     left, zeros, odd, move;  // bytes not packed yet; parity of the zeros below, and of it in each stage
-    raw   = raw_q;
-    left  = '0;
-    zeros = '0;
-    odd   = '0;
-    move  = '0;
-    line  = '0;
-    for (int unsigned b = 0; b < LinePos; b++) bytes[b] = '0;
-    if (full_q) begin
-      for (int unsigned b = 0; b < LinePos; b++) begin
-        if (tag_q.mask[b]) bytes[b] = raw[b];
-        left[b] = bytes[b] != '0;
-      end
-      line.bitmap   = left;
-      line.count    = npos_t'($countones(left));
-      line.job      = tag_q.job;
-      line.channel  = tag_q.channel;
-      line.out_line = tag_q.out_line;
-      line.job_end  = tag_q.job_end;
-      zeros         = ~left << 1;
-      for (int unsigned i = 0; i < PosW; i++) begin
-        odd = zeros;
-        for (int unsigned j = 0; j < PosW; j++) odd = odd ^ (odd << (1 << j));
-        move  = odd & left;
-        left  = (left ^ move) | (move >> (1 << i));
-        zeros = zeros & ~odd;
-        for (int unsigned b = 1 << i; b < LinePos; b++) begin
-          if (move[b]) begin
-            bytes[b-(1<<i)] = bytes[b];
-            bytes[b]        = '0;
-          end
-        end
-      end
-      for (int unsigned b = 0; b < LinePos; b++) line.bytes[b] = bytes[b];
+  function automatic items_t move(input items_t items, input int unsigned stage);
+    items_t later;
+    later = items >> ($bits(item_t) << stage);
+    for (int unsigned b = 0; b < LinePos; b++) begin
+      move[b] = ({$bits(item_t){items[b].valid & ~items[b].zeros[3'(stage)]}} & items[b])
+              | ({$bits(item_t){later[b].valid & later[b].zeros[3'(stage)]}} & later[b]);
     end
-  end
+  endfunction
+
+  // The zeros up to each position, itself included: sums over blocks that double, from groups of four on.
+  function automatic npos_t [LinePos-1:0] count_zeros(input zeros_t zeros);
+    for (int unsigned b = 0; b < LinePos; b++) count_zeros[b] = npos_t'(zeros[b]);
+    for (int unsigned i = LogGroup; i < PosW; i++) begin
+      for (int unsigned b = 0; b < LinePos; b++) begin
+        if (b[i]) count_zeros[b] = count_zeros[b] + count_zeros[(b>>i<<i)-1];
+      end
+    end
+  endfunction
+
+  function automatic items_t number(input bitmap_t left, input zeros_t zeros, input line_bytes_t bytes);
+    npos_t [LinePos-1:0] counts;
+    counts = count_zeros(zeros);
+    for (int unsigned b = 0; b < LinePos; b++) begin
+      number[b] = '{valid: left[b], zeros: PosW'(counts[b]), value: bytes[b]};  // one that is left is not a zero itself
+    end
+  endfunction
+
+  function automatic npos_t count_left(input zeros_t zeros);
+    npos_t [LinePos-1:0] counts;
+    counts = count_zeros(zeros);
+    return npos_t'(LinePos) - counts[LinePos-1];
+  endfunction
+
+  logic [2:1] valid_q;
+  head_t      head_1q, head_2q;
+  items_t     items_1q, items_2q, items_3;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni)   valid_o <= 1'b0;
-    else if (take) valid_o <= full_q;
+    if (!rst_ni)    valid_q <= '0;
+    else if (run_i) valid_q <= {valid_q[1], full_q};
   end
 
   always_ff @(posedge clk_i) begin
-    if (full_q && take) line_o <= line;
+    if (run_i && full_q) begin
+      head_1q <= '{
+          job: tag_q.job, idx_addr: tag_q.idx_addr, job_end: tag_q.job_end,
+          bitmap: left_q, count: count_left(zeros_q)
+      };
+      items_1q <= move(number(left_q, zeros_q, raw_q), 0);
+    end
+    if (run_i && valid_q[1]) begin
+      head_2q  <= head_1q;
+      items_2q <= move(move(move(items_1q, 1), 2), 3);
+    end
+  end
+
+  assign valid_o = valid_q[2];
+
+  always_comb begin
+    items_3 = 'x;
+    line_o  = 'x;
+    if (valid_o) begin
+      items_3 = move(move(items_2q, 4), 5);
+      line_o  = '{
+          job: head_2q.job, idx_addr: head_2q.idx_addr, job_end: head_2q.job_end,
+          bitmap: head_2q.bitmap, count: head_2q.count, bytes: '0
+      };
+      for (int unsigned b = 0; b < LinePos; b++) line_o.bytes[b] = items_3[b].value;
+    end
   end
 
 endmodule

@@ -1,6 +1,9 @@
 // Writes the output lines of all streaming processors: gives each the next words of the layer's output section, in the
 // order in which they come, and its index entry. A line that does not fit raises overflow_o; from then on the layer
 // writes no more lines, but its jobs complete.
+//
+// Each streaming processor has a queue of two lines here, and moves on only while there is room in it. The line that is
+// written next is chosen a cycle ahead, the streaming processors take turns.
 
 module spcore_line_writer
   import sparsecore_pkg::*;
@@ -11,105 +14,146 @@ module spcore_line_writer
   input  logic                     clk_i,
   input  logic                     rst_ni,
   input  layer_t                   layer_i,
-  input  derived_t                 derived_i,
   input  logic                     start_i,         // of a layer
 
+  output logic         [NumSp-1:0] run_o,           // a line is taken, if there is one
   input  logic         [NumSp-1:0] line_valid_i,
-  output logic         [NumSp-1:0] line_ready_o,
   input  packed_line_t [NumSp-1:0] line_i,
 
   output logic                     lw_valid_o,
   input  logic                     lw_ready_i,
   output line_write_t              lw_line_o,
 
+  // a cycle later
   output logic         [NumSp-1:0] job_done_o,      // pulse: the job's last line is written
   output job_t         [NumSp-1:0] job_done_id_o,
   output logic                     overflow_o,      // pulse
-  output logic                     line_written_o,  // this cycle
+  output logic                     line_written_o,  // pulse
   output npos_t                    line_bytes_o     // of that line
 );
 
-  // ---- whose line ----
+  typedef struct packed {
+    logic [3:0]   words;
+    packed_line_t line;
+  } entry_t;
 
-  logic [NumSp-1:0] choice;
-  packed_line_t     line;
-  logic             ready;
+  // ---- queues ----
 
-  if (NumSp > 1) begin : gen_choice
-    logic [$clog2(NumSp)-1:0] index;
+  logic [NumSp-1:0][1:0] level_q, level_d;
+  logic [NumSp-1:0]      write_q, read_q;  // places
+  logic [NumSp-1:0]      push, pop, have;
+  entry_t [NumSp-1:0]    head;
 
-    spcore_round_robin #(
-      .NumReq(NumSp)
-    ) u_round_robin (
-      .clk_i, .rst_ni, .clear_i(start_i),
-      .req_i(line_valid_i), .take_i(ready & |line_valid_i), .choice_o(choice), .index_o(index)
+  for (genvar p = 0; p < NumSp; p++) begin : gen_queue
+    entry_t entry;
+
+    assign entry = '{words: 4'((line_i[p].count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes)), line: line_i[p]};
+
+    spcore_regfile #(
+      .NumWords(2), .DataWidth($bits(entry_t))
+    ) u_queue (
+      .clk_i, .we_i(push[p]), .waddr_i(write_q[p]), .wdata_i(entry), .raddr_i(read_q[p]), .rdata_o(head[p])
     );
 
-    assign line = line_i[index];
-  end else begin : gen_single
-    assign choice = line_valid_i;
-    assign line   = line_i;
-  end
-
-  assign line_ready_o = ready ? choice : '0;
-
-  // ---- its place ----
-
-  logic             valid_q, overflow_q, fits, finish;
-  logic [NumSp-1:0] from_q;
-  // verilator lint_off UNUSEDSIGNAL
-  packed_line_t     line_q;   // channel and out_line are in entry_q
-  // verilator lint_on UNUSEDSIGNAL
-  addr_t            entry_q;  // index entry, from the output section's base
-  addr_t            next_q;   // next free word
-  logic [3:0]       words;
-
-  assign words      = 4'((line_q.count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes));
-  assign fits       = ~overflow_q & (addr_t'(words) <= layer_i.out_act_limit - next_q);
-  assign lw_valid_o = valid_q & fits;
-  assign finish     = valid_q & (~fits | lw_ready_i);
-  assign ready      = ~valid_q | finish;
-  assign overflow_o = valid_q & ~fits & ~overflow_q;
-
-  always_comb begin
-    lw_line_o = '0;
-    if (valid_q) begin
-      lw_line_o.idx_addr = layer_i.out_idx_base + entry_q;
-      lw_line_o.ptr      = next_q;
-      lw_line_o.bitmap   = line_q.bitmap;
-      lw_line_o.words    = words;
-      lw_line_o.bytes    = line_q.bytes;
-    end
+    assign push[p]    = run_o[p] & line_valid_i[p];
+    assign level_d[p] = level_q[p] + 2'(push[p]) - 2'(pop[p]);
+    assign have[p]    = level_d[p] != '0;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      valid_q    <= 1'b0;
-      overflow_q <= 1'b0;
-      next_q     <= '0;
+      level_q <= '0;
+      write_q <= '0;
+      read_q  <= '0;
+      run_o   <= '0;
     end else begin
-      if (ready) valid_q <= |line_valid_i;
+      level_q <= level_d;
+      write_q <= write_q ^ push;
+      read_q  <= read_q ^ pop;
+      for (int unsigned p = 0; p < NumSp; p++) run_o[p] <= level_d[p] != 2'd2;
+    end
+  end
+
+  // ---- whose line ----
+
+  logic [NumSp-1:0] choice_q, turn_q, choice;   // turn: above the one chosen last
+  logic             valid_q, finish;
+
+  assign choice = lowest((have & turn_q) != '0 ? have & turn_q : have);
+
+  function automatic logic [NumSp-1:0] lowest(input logic [NumSp-1:0] from);
+    return from & (~from + NumSp'(1));
+  endfunction
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      choice_q <= '0;
+      turn_q   <= '1;
+      valid_q  <= 1'b0;
+    end else begin
+      if (!valid_q || finish) begin
+        valid_q  <= |have;
+        choice_q <= choice;
+        if (|have) turn_q <= ~(choice | (choice - NumSp'(1)));
+      end
+      if (start_i) turn_q <= '1;
+    end
+  end
+
+  assign pop = finish ? choice_q : '0;
+
+  // ---- its place ----
+
+  // verilator lint_off UNUSEDSIGNAL
+  entry_t line;
+  // verilator lint_on UNUSEDSIGNAL
+  logic   fits, overflow_q;
+  addr_t  next_q, room_q;   // next free word, and how many there are
+
+  always_comb begin
+    line = '0;
+    for (int unsigned p = 0; p < NumSp; p++) line |= {$bits(entry_t){choice_q[p]}} & head[p];
+  end
+
+  assign fits       = ~overflow_q & (room_q[AddrW-1:4] != '0 || line.words <= room_q[3:0]);
+  assign lw_valid_o = valid_q & fits;
+  assign finish     = valid_q & (~fits | lw_ready_i);
+  assign lw_line_o  = '{
+      idx_addr: line.line.idx_addr, ptr: next_q, bitmap: line.line.bitmap, words: line.words, bytes: line.line.bytes
+  };
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      overflow_q     <= 1'b0;
+      next_q         <= '0;
+      room_q         <= '0;
+      job_done_o     <= '0;
+      overflow_o     <= 1'b0;
+      line_written_o <= 1'b0;
+    end else begin
+      job_done_o     <= (finish && line.line.job_end) ? choice_q : '0;
+      overflow_o     <= valid_q & ~fits & ~overflow_q;
+      line_written_o <= finish & fits;
       if (start_i) begin
         overflow_q <= 1'b0;
         next_q     <= layer_i.out_act_base;
+        room_q     <= layer_i.out_act_limit - layer_i.out_act_base;
       end else if (finish) begin
-        if (fits) next_q     <= next_q + addr_t'(words);
-        else      overflow_q <= 1'b1;
+        if (fits) begin
+          next_q <= next_q + addr_t'(line.words);
+          room_q <= room_q - addr_t'(line.words);
+        end else begin
+          overflow_q <= 1'b1;
+        end
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (ready && |line_valid_i) begin
-      line_q  <= line;
-      from_q  <= choice;
-      entry_q <= addr_t'(line.channel) * derived_i.out_lines + line.out_line;
+    if (finish) begin
+      job_done_id_o <= {NumSp{line.line.job}};
+      line_bytes_o  <= line.line.count;
     end
   end
-
-  assign job_done_o     = (finish & line_q.job_end) ? from_q : '0;
-  assign job_done_id_o  = {NumSp{line_q.job}};
-  assign line_written_o = finish & fits;
-  assign line_bytes_o   = line_q.count;
 
 endmodule

@@ -15,7 +15,7 @@ package spcore_output_pkg;
   typedef struct packed {
     job_t    job;
     dim_t    chunk;
-    addr_t   out_line;
+    addr_t   idx_addr;  // index entry of its first channel
     npos_t   npos;   // positions up to the tile's last one
     bitmap_t mask;   // positions inside the output plane
   } slot_info_t;
@@ -23,8 +23,7 @@ package spcore_output_pkg;
   // Goes with the values of some positions of an output line.
   typedef struct packed {
     job_t    job;
-    dim_t    channel;
-    addr_t   out_line;
+    addr_t   idx_addr;
     bitmap_t mask;
     logic    line_end;  // the line's last values
     logic    job_end;   // and the job's
@@ -33,8 +32,7 @@ package spcore_output_pkg;
   // A compressed output line.
   typedef struct packed {
     job_t        job;
-    dim_t        channel;
-    addr_t       out_line;
+    addr_t       idx_addr;
     logic        job_end;
     bitmap_t     bitmap;
     npos_t       count;   // non-zero bytes

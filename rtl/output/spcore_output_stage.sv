@@ -59,9 +59,9 @@ module spcore_output_stage
   slot_info_t                                             info;
 
   spcore_drain_arbiter #(
-    .NumPe(NumPe), .NumSp(NumSp), .NumStage(NumStage)
+    .NumPe(NumPe), .NumLanes(NumLanes), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
-    .clk_i, .rst_ni, .start_i, .layer_i, .oldest_job_i,
+    .clk_i, .rst_ni, .start_i, .layer_i, .derived_i, .oldest_job_i,
     .req_i(drain_req_i), .gnt_o(drain_gnt_o),
     .node_en_o(node_en), .node_sel_o(node_sel), .row_i(node_row),
     .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete),
@@ -85,7 +85,7 @@ module spcore_output_stage
 
   // ---- slots and streaming processors ----
 
-  logic         [NumSp-1:0] line_valid, line_ready;
+  logic         [NumSp-1:0] run, line_valid, par_re;
   packed_line_t [NumSp-1:0] line;
 
   for (genvar p = 0; p < NumSp; p++) begin : gen_sp
@@ -99,25 +99,27 @@ module spcore_output_stage
       .group_i(group[p]), .slot_i(slot[p]), .add_i(add[p]), .complete_i(complete[p]),
       .row_i(node_row), .data_i(node_data),
       .full_o(slot_full[p]), .take_i(slot_take[p]),
-      .read_i(slot_read[p]), .read_row_i(read_row), .words_o(words)
+      .read_i(slot_read[p] & {NumStage{run[p]}}), .read_row_i(read_row), .words_o(words)
     );
 
     spcore_streaming_processor #(
       .NumLanes(NumLanes), .SpLanes(SpLanes), .NumStage(NumStage)
     ) u_streaming_processor (
-      .clk_i, .rst_ni, .layer_i, .derived_i,
+      .clk_i, .rst_ni, .layer_i, .derived_i, .run_i(run[p]),
       .full_i(slot_full[p]), .info_we_i(info_we[p]), .info_i(info), .take_o(slot_take[p]), .free_o(slot_free[p]),
       .read_o(slot_read[p]), .read_row_o(read_row), .words_i(words),
-      .par_re_o(par_re_o[p]), .par_addr_o(par_addr_o[p]), .par_i(par_i[p]),
-      .line_valid_o(line_valid[p]), .line_ready_i(line_ready[p]), .line_o(line[p])
+      .par_re_o(par_re[p]), .par_addr_o(par_addr_o[p]), .par_i(par_i[p]),
+      .line_valid_o(line_valid[p]), .line_o(line[p])
     );
   end
+
+  assign par_re_o = par_re & run;
 
   spcore_line_writer #(
     .NumSp(NumSp)
   ) u_line_writer (
-    .clk_i, .rst_ni, .layer_i, .derived_i, .start_i,
-    .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
+    .clk_i, .rst_ni, .layer_i, .start_i,
+    .run_o(run), .line_valid_i(line_valid), .line_i(line),
     .lw_valid_o, .lw_ready_i, .lw_line_o,
     .job_done_o, .job_done_id_o, .overflow_o, .line_written_o, .line_bytes_o
   );

@@ -1,6 +1,10 @@
 // Reads the full staging slots of a streaming processor one after the other, channel by channel, SpLanes positions a
 // cycle, and sends the accumulators on with the channel's parameters. Channels from K on are left out. A slot follows
-// the one before without a gap; it is free again when its last values have been taken.
+// the one before without a gap; it is free again when its last values have been read.
+//
+//   walk over slots, channels and positions > memories > choice among banks
+//
+// All moves on together with run_i; the memories are to be read only while it is set.
 
 module spcore_slot_reader
   import sparsecore_pkg::*;
@@ -12,79 +16,63 @@ module spcore_slot_reader
   localparam int unsigned NumBanks = 4 * NumLanes,
   localparam int unsigned BankW    = $clog2(NumBanks)
 ) (
-  input  logic                                       clk_i,
-  input  logic                                       rst_ni,
-  input  layer_t                                     layer_i,
-  input  derived_t                                   derived_i,
+  input  logic                           clk_i,
+  input  logic                           rst_ni,
+  input  layer_t                         layer_i,
+  input  derived_t                       derived_i,
+  input  logic                           run_i,
 
   // slots
-  input  logic       [NumStage-1:0]                  full_i,
-  input  logic       [NumStage-1:0]                  info_we_i,  // what a slot holds, some time after it is bound
-  input  slot_info_t                                 info_i,
-  output logic       [NumStage-1:0]                  take_o,
-  output logic       [NumStage-1:0]                  free_o,
-  output logic       [NumStage-1:0]                  read_o,
-  output row_t       [1:0]                           read_row_o,
-  input  logic [NumBanks-1:0][AccW-1:0]              words_i,
+  input  logic       [NumStage-1:0]      full_i,
+  input  logic       [NumStage-1:0]      info_we_i,   // what a slot holds, some time after it is bound
+  input  slot_info_t                     info_i,
+  output logic       [NumStage-1:0]      take_o,      // pulse: it is being read
+  output logic       [NumStage-1:0]      free_o,      // pulse
+  output logic       [NumStage-1:0]      read_o,
+  output row_t       [1:0]               read_row_o,
+  input  logic [NumBanks-1:0][AccW-1:0]  words_i,     // a cycle later, until the next read
 
   // Parameter Memory: data a cycle later, until the next read
-  output logic                                       par_re_o,
-  output addr_t                                      par_addr_o,
-  input  param_t                                     par_i,
+  output logic                           par_re_o,
+  output addr_t                          par_addr_o,
+  input  param_t                         par_i,
 
-  output logic                                       valid_o,
-  input  logic                                       ready_i,
-  output logic [SpLanes-1:0][AccW-1:0]               acc_o,
-  output param_t                                     par_o,
-  output line_tag_t                                  tag_o
+  output logic                           valid_o,
+  output logic [SpLanes-1:0][AccW-1:0]   acc_o,
+  output param_t                         par_o,
+  output line_tag_t                      tag_o
 );
 
   localparam int unsigned StageW = NumStage > 1 ? $clog2(NumStage) : 1;
   localparam int unsigned LogL   = $clog2(NumLanes);
+  localparam int unsigned LogSp  = $clog2(SpLanes);
   localparam int unsigned BeatW  = LinePos > SpLanes ? $clog2(LinePos / SpLanes) : 1;
 
   typedef logic [StageW-1:0] stage_t;
   typedef logic [BeatW-1:0]  beat_t;
 
-  // ---- walk over slots, channels and positions: one read a cycle ----
-
-  logic   active_q, pend_q, issue, line_end, job_end, load;
-  stage_t stage_q, next_stage, info_stage;
-  row_t   row, low;    // of position 0 of the beat; bits that differ within it
-  bank_t  select;      // bank of position 0
-  bank_t  offset_q;    // channel in the chunk
-  dim_t   channel_q;   // and in the layer
-  beat_t  beat_q;
-  pos_t   pos;         // first position of the beat
-  addr_t  par_addr_q;
-  dim_t   next_channel;
-
   // ---- what the slots hold ----
 
-  logic       [NumStage-1:0] known_q;   // it is written
-  logic       [NumStage-1:0] ready;     // slots that can be read
-  // verilator lint_off UNUSEDSIGNAL
-  slot_info_t                next_info, info_q;   // of the next slot, of the present one: its chunk is in channel_q
-  // verilator lint_on UNUSEDSIGNAL
+  logic       [NumStage-1:0] full_q;
+  logic       [NumStage-1:0] known_q;   // it is written, and the slot is not taken yet
+  logic       [NumStage-1:0] ready;
+  logic                      load;
+  stage_t                    stage_q, next_stage, info_stage;
+  slot_info_t                next_info;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) known_q <= '0;
-    else         known_q <= (known_q | info_we_i) & ~take_o;
+    if (!rst_ni) begin
+      full_q  <= '0;
+      known_q <= '0;
+      take_o  <= '0;
+    end else begin
+      full_q  <= full_i;
+      known_q <= (known_q & ~(load ? NumStage'(1) << next_stage : '0)) | info_we_i;
+      take_o  <= load ? NumStage'(1) << next_stage : '0;
+    end
   end
 
-  assign ready = full_i & known_q;
-
-  spcore_regfile #(
-    .NumWords(NumStage > 1 ? NumStage : 2), .DataWidth($bits(slot_info_t))
-  ) u_info (
-    .clk_i, .we_i(|info_we_i), .waddr_i(info_stage), .wdata_i(info_i), .raddr_i(next_stage), .rdata_o(next_info)
-  );
-
-  assign pos        = pos_t'(32'(beat_q) * SpLanes);
-  assign issue      = active_q & (~pend_q | ready_i);
-  assign line_end   = 32'(pos) + SpLanes >= 32'(info_q.npos);
-  assign job_end    = line_end & (dim_t'(offset_q) + 1'b1 == derived_i.chunk_k || channel_q + 1'b1 == layer_i.out_k);
-  assign load       = (~active_q | (issue & job_end)) & |ready;
+  assign ready = full_q & known_q;
 
   // The next full slot, behind the present one.
   always_comb begin
@@ -96,112 +84,176 @@ module spcore_slot_reader
     end
   end
 
-  assign next_channel = next_info.chunk << (LogL + 32'(derived_i.ratio));
+  spcore_regfile #(
+    .NumWords(NumStage > 1 ? NumStage : 2), .DataWidth($bits(slot_info_t))
+  ) u_info (
+    .clk_i, .we_i(|info_we_i), .waddr_i(info_stage), .wdata_i(info_i), .raddr_i(next_stage), .rdata_o(next_info)
+  );
+
+  // ---- walk over slots, channels and positions: one read a cycle ----
+
+  logic    active_q, line_end, job_end;
+  job_t    job_q;
+  npos_t   npos_q;
+  bitmap_t mask_q;
+  dim_t    first_q;      // channel of the layer that the job begins with
+  bank_t   offset_q;     // channel in the chunk
+  addr_t   idx_addr_q;
+  beat_t   beat_q;
+  pos_t    pos;          // first position of the beat
+  dim_t    channel;
+  row_t    row, low;     // of position 0 of the beat; bits that differ within it
+  bank_t   select;       // bank of position 0
+
+  assign pos      = pos_t'(32'(beat_q) * SpLanes);
+  assign channel  = first_q + dim_t'(offset_q);
+  assign line_end = 32'(pos) + SpLanes >= 32'(npos_q);
+  assign job_end  = line_end & (dim_t'(offset_q) == derived_i.chunk_k - 1'b1 || channel == layer_i.out_k - 1'b1);
+  assign load     = run_i & (~active_q | job_end) & |ready;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      active_q   <= 1'b0;
-      stage_q    <= '0;
-      info_q     <= '0;
-      offset_q   <= '0;
-      channel_q  <= '0;
-      beat_q     <= '0;
-      par_addr_q <= '0;
+      active_q <= 1'b0;
+      stage_q  <= '0;
     end else if (load) begin
-      active_q   <= 1'b1;
-      stage_q    <= next_stage;
-      info_q     <= next_info;
-      offset_q   <= '0;
-      channel_q  <= next_channel;
-      beat_q     <= '0;
-      par_addr_q <= layer_i.par_base + addr_t'(next_channel);
-    end else if (issue) begin
-      beat_q <= line_end ? '0 : beat_q + 1'b1;
-      if (line_end) begin
-        offset_q   <= offset_q + 1'b1;
-        channel_q  <= channel_q + 1'b1;
-        par_addr_q <= par_addr_q + 1'b1;
-      end
-      if (job_end) active_q <= 1'b0;
-    end else if (!active_q) begin
-      stage_q <= '0;  // a layer's cycles do not depend on those before it
-    end
-  end
-
-  assign take_o     = load ? NumStage'(1) << next_stage : '0;
-  assign read_o     = issue ? NumStage'(1) << stage_q : '0;
-  assign row        = acc_row(pos, derived_i.ratio);
-  assign low        = acc_row(pos_t'(SpLanes - 1), derived_i.ratio);
-  assign select     = acc_bank(offset_q, '0, derived_i.ratio) ^ skew(row, BankW);
-  assign read_row_o = {row | (~unskew(select, BankW) & low), row | (unskew(select, BankW) & low)};
-  assign par_re_o   = issue;
-  assign par_addr_o = par_addr_q;
-
-  // ---- the values that were read ----
-
-  stage_t                        pend_stage_q;
-  bank_t                         pend_select_q;
-  logic [NumBanks-1:0][AccW-1:0] words;
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      pend_q       <= 1'b0;
-      pend_stage_q <= '0;
-    end else begin
-      if (issue)        pend_q <= 1'b1;
-      else if (ready_i) pend_q <= 1'b0;
-      if (issue) pend_stage_q <= stage_q;
+      active_q <= 1'b1;
+      stage_q  <= next_stage;
+    end else if (run_i) begin
+      if (job_end)   active_q <= 1'b0;
+      if (!active_q) stage_q  <= '0;  // a layer's cycles do not depend on those before it
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (issue) begin
-      pend_select_q  <= select;
-      tag_o.job      <= info_q.job;
-      tag_o.channel  <= channel_q;
-      tag_o.out_line <= info_q.out_line;
-      tag_o.mask     <= info_q.mask;
-      tag_o.line_end <= line_end;
-      tag_o.job_end  <= job_end;
-    end
-  end
-
-  spcore_bank_swap #(
-    .NumBanks(NumBanks)
-  ) u_swap (
-    .en_i(pend_q), .by_i(pend_select_q), .words_i, .words_o(words)
-  );
-
-  // The words of position 0 of the beat and channel 0 now lead; here is where those of the other positions are.
-  typedef bank_t [SpLanes-1:0] places_t;
-
-  function automatic places_t make_places(input ratio_e ratio);
-    places_t places;
-    for (int unsigned i = 0; i < SpLanes; i++) begin
-      places[i] = acc_bank('0, pos_t'(i), ratio) ^ skew(acc_row(pos_t'(i), ratio), BankW);
-    end
-    return places;
-  endfunction
-  localparam places_t PlacesOne  = make_places(RatioOne);
-  localparam places_t PlacesTwo  = make_places(RatioTwo);
-  localparam places_t PlacesFour = make_places(RatioFour);
-
-  always_comb begin
-    acc_o = '0;
-    if (pend_q) begin
-      for (int unsigned i = 0; i < SpLanes; i++) begin
-        unique case (derived_i.ratio)
-          RatioOne: acc_o[i] = words[BankW'(PlacesOne[i])];
-          RatioTwo: acc_o[i] = words[BankW'(PlacesTwo[i])];
-          default:  acc_o[i] = words[BankW'(PlacesFour[i])];
-        endcase
+    if (load) begin
+      job_q      <= next_info.job;
+      npos_q     <= next_info.npos;
+      mask_q     <= next_info.mask;
+      first_q    <= next_info.chunk << (LogL + 32'(derived_i.ratio));
+      idx_addr_q <= next_info.idx_addr;
+      offset_q   <= '0;
+      beat_q     <= '0;
+    end else if (run_i && active_q) begin
+      beat_q <= line_end ? '0 : beat_q + 1'b1;
+      if (line_end) begin
+        offset_q   <= offset_q + 1'b1;
+        idx_addr_q <= idx_addr_q + derived_i.out_lines;
       end
     end
   end
 
-  assign valid_o = pend_q;
-  assign par_o   = par_i;
-  assign free_o  = (pend_q & ready_i & tag_o.job_end) ? NumStage'(1) << pend_stage_q : '0;
+  assign row    = acc_row(pos, derived_i.ratio);
+  assign low    = acc_row(pos_t'(SpLanes - 1), derived_i.ratio);
+  assign select = acc_bank(offset_q, '0, derived_i.ratio) ^ skew(row, BankW);
+
+  // ---- choice among banks ----
+  //
+  // Position i of a beat lies in bank place(i) ^ select, where place sends each bit of i to a bank bit of its own. The
+  // other bits of select (`rest`) are the same for all positions: they choose SpLanes of the banks, which then lie in
+  // the order of positions but for an exclusive or, `turn`.
+
+  typedef logic [LogSp-1:0]  turn_t;
+  typedef bank_t [SpLanes-1:0] places_t;
+
+  function automatic bank_t place(input int unsigned position, input ratio_e ratio);
+    return acc_bank('0, pos_t'(position), ratio) ^ skew(acc_row(pos_t'(position), ratio), BankW);
+  endfunction
+
+  function automatic places_t make_places(input ratio_e ratio);
+    for (int unsigned i = 0; i < SpLanes; i++) make_places[i] = place(i, ratio);
+  endfunction
+  localparam places_t [2:0] Places = {make_places(RatioFour), make_places(RatioTwo), make_places(RatioOne)};
+
+  function automatic bank_t make_rest(input ratio_e ratio);
+    make_rest = bank_t'(NumBanks - 1);
+    for (int unsigned j = 0; j < LogSp; j++) make_rest &= ~place(1 << j, ratio);
+  endfunction
+  localparam bank_t [2:0] Rest = {make_rest(RatioFour), make_rest(RatioTwo), make_rest(RatioOne)};
+
+  typedef logic [2:0][NumBanks-1:0] hits_t;  // by ratio and rest
+
+  hits_t hits;
+  turn_t turn;
+
+  always_comb begin
+    hits = '0;
+    turn = '0;
+    for (int unsigned r = 0; r < 3; r++) begin
+      for (int unsigned d = 0; d < NumBanks; d++) begin
+        if ((bank_t'(d) & ~Rest[r]) == '0) hits[r][d] = 32'(derived_i.ratio) == r && (select & Rest[r]) == bank_t'(d);
+      end
+      for (int unsigned j = 0; j < LogSp; j++) begin
+        if (32'(derived_i.ratio) == r && (select & Places[r][1<<j]) != '0) turn[j] = 1'b1;
+      end
+    end
+  end
+
+  function automatic logic [SpLanes-1:0][AccW-1:0] chosen(
+    input hits_t which, input turn_t by, input logic [NumBanks-1:0][AccW-1:0] words
+  );
+    logic [SpLanes-1:0][AccW-1:0] previous;
+    chosen = '0;
+    for (int unsigned r = 0; r < 3; r++) begin
+      for (int unsigned d = 0; d < NumBanks; d++) begin
+        if ((bank_t'(d) & ~Rest[r]) == '0) begin
+          for (int unsigned i = 0; i < SpLanes; i++) begin
+            chosen[i] |= {AccW{which[r][d]}} & words[BankW'(Places[r][i]|bank_t'(d))];
+          end
+        end
+      end
+    end
+    for (int unsigned j = 0; j < LogSp; j++) begin
+      previous = chosen;
+      for (int unsigned i = 0; i < SpLanes; i++) chosen[i] = by[j] ? previous[i^(1<<j)] : previous[i];
+    end
+  endfunction
+
+  // ---- the reads, their words ----
+
+  logic [2:1]          valid_q;
+  line_tag_t [2:1]     tag_q;
+  hits_t     [2:1]     hits_q;
+  turn_t     [2:1]     turn_q;
+  logic [NumStage-1:0] last_stage_q;   // slot that the second stage reads from
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      valid_q <= '0;
+      valid_o <= 1'b0;
+      read_o  <= '0;
+      free_o  <= '0;
+    end else begin
+      free_o <= (run_i && valid_q[2] && tag_q[2].job_end) ? last_stage_q : '0;
+      if (run_i) begin
+        valid_q <= {valid_q[1], active_q};
+        valid_o <= valid_q[2];
+        read_o  <= active_q ? NumStage'(1) << stage_q : '0;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (run_i && active_q) begin
+      read_row_o <= {row | (~unskew(select, BankW) & low), row | (unskew(select, BankW) & low)};
+      par_addr_o <= layer_i.par_base + addr_t'(channel);
+      hits_q[1]  <= hits;
+      turn_q[1]  <= turn;
+      tag_q[1]   <= '{job: job_q, idx_addr: idx_addr_q, mask: mask_q, line_end: line_end, job_end: job_end};
+    end
+    if (run_i && valid_q[1]) begin
+      hits_q[2]    <= hits_q[1];
+      turn_q[2]    <= turn_q[1];
+      tag_q[2]     <= tag_q[1];
+      last_stage_q <= read_o;
+    end
+    if (run_i && valid_q[2]) begin
+      acc_o <= chosen(hits_q[2], turn_q[2], words_i);
+      par_o <= par_i;
+      tag_o <= tag_q[2];
+    end
+  end
+
+  assign par_re_o = valid_q[1];
 
   if (SpLanes < 8 || SpLanes > LinePos || SpLanes > NumBanks || (SpLanes & (SpLanes - 1)) != 0) begin : gen_check_lanes
     $error("%m: SpLanes = %0d, expected a power of two from 8 to %0d and 4*NumLanes", SpLanes, LinePos);

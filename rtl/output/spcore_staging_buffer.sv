@@ -66,10 +66,8 @@ module spcore_staging_buffer
     chosen = '0;
     for (int unsigned g = 0; g < NumGroups; g++) chosen |= {(NumBanks * AccW) {group[g]}} & data[g];
     for (int unsigned s = 0; s < BankW; s++) begin
-      if (by[s]) begin
-        previous = chosen;
-        for (int unsigned b = 0; b < NumBanks; b++) chosen[b] = previous[b^(1<<s)];
-      end
+      previous = chosen;
+      for (int unsigned b = 0; b < NumBanks; b++) chosen[b] = by[s] ? previous[b^(1<<s)] : previous[b];
     end
   endfunction
 

@@ -18,8 +18,9 @@ module spcore_tile_mask
 
   bitmap_t rows_q;
   npos_t   count_q, height_q, distance_q, npos_q;
+  logic    busy_q;
 
-  assign done_o = count_q >= height_q;
+  assign done_o = ~busy_q;
   assign npos_o = npos_q;
   assign mask_o = rows_q & ~(bitmap_t'('1) << npos_q);
 
@@ -30,16 +31,19 @@ module spcore_tile_mask
       height_q   <= '0;
       distance_q <= '0;
       npos_q     <= '0;
+      busy_q     <= 1'b0;
     end else if (start_i) begin
       rows_q     <= ~(bitmap_t'('1) << tile_w_i);
       count_q    <= npos_t'(1);
       height_q   <= tile_h_i;
       distance_q <= pitch_i;
       npos_q     <= npos_t'((tile_h_i - 1'b1) * pitch_i) + tile_w_i;
-    end else if (!done_o) begin
+      busy_q     <= tile_h_i > npos_t'(1);
+    end else if (busy_q) begin
       rows_q     <= rows_q | (rows_q << distance_q);
       count_q    <= count_q << 1;
       distance_q <= distance_q << 1;
+      busy_q     <= count_q << 1 < height_q;
     end
   end
 

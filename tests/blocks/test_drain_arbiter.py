@@ -11,14 +11,18 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
 
-LAYER, REQ, ROW, SLOT = (struct(f"{name}_t") for name in ("layer", "drain_req", "drain_row", "slot_info"))
+LAYER, DERIVED, REQ, ROW, SLOT = (
+    struct(f"{name}_t") for name in ("layer", "derived", "drain_req", "drain_row", "slot_info")
+)
 # Cycles in which a streaming processor without a drain takes a PE that it may take, at most: it chooses in turn with
 # the others, and a PE or slot may be kept for the drain that follows another one's present drain.
 CHOICE = 100
+LANES = 4
 PITCH = 8  # columns of a full tile
 
 
@@ -51,11 +55,13 @@ class Bench:
         self.grants = 0
 
     async def start(self) -> None:
-        dut = self.dut
+        dut, gen = self.dut, self.gen
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
         for port in (dut.start_i, dut.oldest_job_i, dut.req_i, dut.row_i, dut.slot_free_i):
             port.value = 0
-        dut.layer_i.value = LAYER.pack({"tile_w": PITCH, "splits": self.splits})
+        self.base, self.lines, self.ratio = int(gen.integers(2**23)), int(gen.integers(1, 2**10)), int(gen.integers(3))
+        dut.layer_i.value = LAYER.pack({"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base})
+        dut.derived_i.value = DERIVED.pack({"ratio": self.ratio, "out_lines": self.lines})
         dut.rst_ni.value = 0
         await FallingEdge(dut.clk_i)
         await FallingEdge(dut.clk_i)
@@ -105,7 +111,7 @@ class Bench:
                 self.requests[pe] = {
                     "job": job,
                     "split": self.splits > 1,
-                    "chunk": job % 3,
+                    "chunk": job % 3 if job % 7 else int(gen.integers(2**16)),
                     "out_line": job // 3,
                     "tile_h": int(gen.integers(1, 9)),
                     "tile_w": int(gen.integers(1, PITCH + 1)),
@@ -163,10 +169,10 @@ class Bench:
             assert slot not in self.slots and slot not in self.early, f"{slot} is told twice"
             self.early[slot] = found
 
-    @staticmethod
-    def check_slot(info: dict, found: dict) -> None:
-        for name in ("job", "chunk", "out_line"):
-            assert found[name] == info[name]
+    def check_slot(self, info: dict, found: dict) -> None:
+        assert (found["job"], found["chunk"]) == (info["job"], info["chunk"])
+        channel = info["chunk"] * LANES << self.ratio
+        assert found["idx_addr"] == (self.base + channel * self.lines + info["out_line"]) % 2**24
         assert found["npos"] == PITCH * (info["tile_h"] - 1) + info["tile_w"]
         want = sum(1 << y * PITCH + x for y in range(info["tile_h"]) for x in range(info["tile_w"]))
         assert found["mask"] == want
@@ -223,22 +229,22 @@ async def run(dut, splits: int, request_rate: float, jobs: int = 60) -> Bench:
     raise AssertionError(f"stuck: {len(bench.done)} of {jobs} jobs are done, {bench.requests} wait")
 
 
-@cocotb.test()
+@block_test(us=60)
 async def without_splits(dut):
     await run(dut, 1, 0.5)
 
 
-@cocotb.test()
+@block_test(us=100)
 async def with_splits(dut):
     await run(dut, 3, 0.5)
 
 
-@cocotb.test()
+@block_test(us=150)
 async def rare_requests(dut):
     await run(dut, 2, 0.01)
 
 
-@cocotb.test()
+@block_test(us=130)
 async def in_turn(dut):
     """Units of one job, a slot known: PEs are served round robin, by each streaming processor."""
     bench = Bench(dut, rng(), 1000)
@@ -268,4 +274,4 @@ async def in_turn(dut):
     ],
 )
 def test_drain_arbiter(sim, pes, sps, stages):
-    run_block("spcore_drain_arbiter", {"NumPe": pes, "NumSp": sps, "NumStage": stages}, sim=sim)
+    run_block("spcore_drain_arbiter", {"NumPe": pes, "NumLanes": LANES, "NumSp": sps, "NumStage": stages}, sim=sim)

@@ -3,7 +3,6 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
@@ -11,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from models.lines import LineShape, compress
 from tests.blocks.output_jobs import Job, LayerOfJobs
 from tests.blocks.slot_bench import SlotBench
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -21,22 +21,20 @@ LINE = struct("packed_line_t")
 def packed_lines(work: LayerOfJobs, job: Job) -> list[dict]:
     """The lines of a job, fields of packed_line_t."""
     lines = compress(np.stack(list(job.lines.values()))[:, None], LineShape(1, 64))
-    first = job.info["chunk"] * work.derived["chunk_k"]
     return [
         {
             "job": job.number,
-            "channel": first + i,
-            "out_line": job.info["out_line"],
+            "idx_addr": address,
             "job_end": i + 1 == len(job.lines),
             "bitmap": int(lines.bitmaps[i, 0]),
             "count": len(packed),
             "bytes": int.from_bytes(packed.tobytes(), "little"),
         }
-        for i, packed in enumerate(lines.packed())
+        for i, (address, packed) in enumerate(zip(job.lines, lines.packed(), strict=True))
     ]
 
 
-async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_rate: float = 1) -> int:
+async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, run_rate: float = 1) -> int:
     """All jobs of a layer; returns the cycles from the first slot taken to the last line."""
     dut, gen = bench.dut, bench.gen
     bench.set_layer(work)
@@ -47,8 +45,8 @@ async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_r
         for stage in bench.vacant:
             if waiting and gen.random() < fill_rate:
                 bench.fill(stage, waiting.popleft())
+        bench.run = gen.random() < run_rate
         bench.drive()
-        dut.line_ready_i.value = gen.random() < ready_rate
         await RisingEdge(dut.clk_i)
         took, _, _ = bench.observe()
         if took is not None:
@@ -56,7 +54,7 @@ async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_r
         idle += 1
         if dut.line_valid_o.value:
             assert due and LINE.unpack(dut.line_o.value) == due[0]
-            if dut.line_ready_i.value:
+            if bench.run:
                 due.popleft()
                 idle = 0
         assert idle < 1000, f"stuck: {len(waiting)} jobs wait, {len(due)} lines are due"
@@ -66,22 +64,21 @@ async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, ready_r
 
 
 async def start(dut) -> SlotBench:
-    dut.line_ready_i.value = 0
     bench = SlotBench(dut, rng())
     await bench.start()
     return bench
 
 
-@cocotb.test()
+@block_test(us=120)
 async def random_layers(dut):
-    """Any ratio, tile, K, parameters and clamp bounds; slots become full at any time, the sink stalls."""
+    """Any ratio, tile, K, parameters and clamp bounds; slots become full at any time, with pauses."""
     bench = await start(dut)
     for number in range(int(os.environ["Layers"])):
         work = LayerOfJobs(bench.gen, int(os.environ["NumLanes"]), ratio=(number + 1) % 3, splits=1)
         await run(bench, work, *bench.gen.choice([0.1, 0.5, 1], 2).tolist())
 
 
-@cocotb.test()
+@block_test(us=30)
 async def throughput(dut):
     """Full slots and a willing sink: SpLanes positions a cycle, all of the time."""
     bench = await start(dut)
@@ -100,7 +97,7 @@ async def throughput(dut):
             full_tiles=True,
         )
         beats = len(work.jobs) * (lanes << ratio) * max(1, shape[0] * shape[1] // width)
-        latency = 2 + 3 + 2  # of slot_reader, requantize and line_compressor
+        latency = 3 + 7 + 3  # of slot_reader, requantize and line_compressor
         assert await run(bench, work) == beats + latency
 
 
