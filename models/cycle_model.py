@@ -10,7 +10,7 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 
-from models.tiling import Plan
+from models.tiling import Plan, chunk_channels
 from models.work import Work
 
 # Pipeline latencies in cycles.
@@ -61,15 +61,6 @@ class Cycles:
     act_hits: int
     idx_reads: int
     idx_hits: int
-
-
-@dataclass(frozen=True)
-class _Unit:
-    job: int
-    tile: int
-    chunk: int
-    first: int  # channels first..last
-    last: int
 
 
 class _Memory:
@@ -132,12 +123,10 @@ class _Output:
 
     def __init__(self, plan: Plan, work: Work):
         d, config = plan.descriptor, plan.config
-        ratio = 1 << (d.m_log2 - d.k_log2)
-        positions = work.positions.tolist()
-        self.rows = [-(-n * ratio // 4) for n in positions]  # accumulator rows of a tile
-        chunk_k = config.NumLanes * ratio
+        self.rows = work.rows.tolist()  # of a tile
+        chunk_k = chunk_channels(config, d.k, d.m)
         self.channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
-        self.beats = [-(-n // config.SpLanes) for n in positions]  # of a tile's line
+        self.beats = [-(-n // config.SpLanes) for n in work.positions.tolist()]  # of a tile's line
         self.splits = d.splits
         self.pes = config.NumPe
         self.last_pe = 0  # round robin
@@ -201,7 +190,6 @@ class _Simulation:
     def __init__(self, plan: Plan, work: Work):
         self.plan, self.work = plan, work
         d, config = plan.descriptor, plan.config
-        self.kernel = d.kernel_r * d.kernel_s
         self.lines = max(1, *(len(fetch.lines) for fetch in work.fetches))
         self.pes = [
             _Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth + 1) for i in range(config.NumPe)
@@ -212,23 +200,12 @@ class _Simulation:
         self.output = _Output(plan, work)
         self.waiting = []  # PEs that ask to be drained
         self.events, self.sequence = [], 0
-        self.units, self.schedule_time = self._units(), 0
+        self.units, self.schedule_time = d.units(), 0
         self.live = (work.load > 0).tolist()
         self.load = work.load.tolist()
         self.emissions = work.emissions.tolist()
         self.reads = [(fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches]
         self.end = self.no_weight = self.no_activation = self.drained = 0
-
-    def _units(self):
-        d = self.plan.descriptor
-        rows = list(range(d.tiles_y))
-        if d.tiles_y > 2:
-            rows = [*rows[1:-1], 0, d.tiles_y - 1]
-        tiles = [ty * d.tiles_x + tx for ty in rows for tx in range(d.tiles_x)]
-        jobs = [(tile, chunk) for tile in tiles for chunk in range(d.chunks)]
-        for job, (tile, chunk) in enumerate(jobs):
-            for first in range(0, d.in_c, d.split_c):
-                yield _Unit(job, tile, chunk, first, min(first + d.split_c, d.in_c) - 1)
 
     def _at(self, time, handler, argument):
         self.sequence += 1
@@ -242,7 +219,7 @@ class _Simulation:
             return
         time = max(time, self.schedule_time)
         self.schedule_time = time + 1
-        pe.unit, pe.channel = unit, unit.first
+        pe.unit, pe.channel = unit, unit.channels.start
         pe.fetch_time = pe.index_time = time + BIND
         self._next_fetch(pe)
 
@@ -267,7 +244,7 @@ class _Simulation:
         unit, channel = pe.unit, pe.channel
         numbers, firsts, counts = self.reads[unit.tile]
         d = self.plan.descriptor
-        entry = d.in_idx_base + channel * self.plan.in_lines
+        entry = d.in_idx_base + channel * d.in_lines
         index_time, word_time = max(pe.index_time, time - ENTRIES), time
         for number, first, count in zip(numbers, firsts[channel], counts[channel], strict=True):
             index_time = self.index.read(index_time, entry + number, pe.number) + 1
@@ -278,7 +255,7 @@ class _Simulation:
                     word_time = self.activations.read(word_time, word, pe.number) + 1
                 pe.lines_end.append(word_time - 1)
         pe.index_time, pe.fetch_time = index_time, word_time
-        last = channel == unit.last
+        last = channel == unit.channels[-1]
         waits = 0  # lines of the channel that do not fit into the line slots
         if self.live[unit.tile][channel]:
             waits = max(0, len(counts[channel]) - counts[channel].count(0) - LINES)
@@ -327,16 +304,16 @@ class _Simulation:
             pe.generate_time = pe.region_time + 2
             return
         d = self.plan.descriptor
-        base = d.wgt_base + (unit.chunk * d.in_c + channel) * self.kernel
+        base = d.wgt_base + (unit.chunk * d.in_c + channel) * d.taps
         segments = self.work.segments
         row = self.emissions[unit.tile][channel]
         passes = [(i * segments, base + i, n, False, None) for i, n in enumerate(row) if n]
         if passes:
             passes[-1] = (*passes[-1][:3], True, end)
         else:
-            passes = [(self.kernel * segments - 1, None, 0, True, end)]
+            passes = [(d.taps * segments - 1, None, 0, True, end)]
         pe.passes.extend(passes)
-        pe.generate_time = pe.region_time + self.kernel * segments + 1
+        pe.generate_time = pe.region_time + d.taps * segments + 1
 
     def _next_pass(self, pe):
         """Ask for the weight vector of the next pass, if there is one and room for it."""

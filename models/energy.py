@@ -51,8 +51,7 @@ def estimate(plan: Plan, work: Work, counts: Mapping[str, int]) -> Energy:
     c, d = plan.config, plan.descriptor
     lane_cycles = counts["busy"] * c.NumLanes
     acc_bytes = c.AccDepth * ACC_BITS / 8
-    ratio = 1 << (d.m_log2 - d.k_log2)
-    rows = int((-(-work.positions * ratio // 4)).sum()) * d.chunks * d.splits
+    rows = int(work.rows.sum()) * d.chunks * d.splits
     values = rows * 4 * c.NumLanes  # accumulators handed over
     pieces = int(work.pieces.sum()) * d.chunks
     slot_bytes = 4 * c.NumLanes * acc_bytes

@@ -85,13 +85,18 @@ class Layer:
         km.check(w, self.k, self.m, 0, "weights")
 
     @property
+    def kernel(self) -> tuple[int, int]:
+        """(R, S)."""
+        return self.weights.shape[2], self.weights.shape[3]
+
+    @property
     def out_shape(self) -> tuple[int, int, int]:
         """(K, Ho, Wo)."""
         _, h, w = self.activations.shape
-        k, _, r, s = self.weights.shape
+        r, s = self.kernel
         top, bottom, left, right = self.padding
         return (
-            k,
+            self.weights.shape[0],
             reference.out_size(h, r, self.stride[0], top, bottom),
             reference.out_size(w, s, self.stride[1], left, right),
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LINE_BITS = 64
+WORD_BYTES = 8  # of the Activation Memory, where each line starts at a word
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Lines:
     def counts(self) -> np.ndarray:
         """Packed bytes of each line, int64 (C, lines per channel)."""
         return np.bitwise_count(self.bitmaps).astype(np.int64)
+
+    @property
+    def words(self) -> np.ndarray:
+        """Activation Memory words of each line, int64 (C, lines per channel)."""
+        return -(-self.counts // WORD_BYTES)
 
     def packed(self) -> list[np.ndarray]:
         """The packed bytes of each line, in the order of ``bitmaps.ravel()``."""

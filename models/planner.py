@@ -19,10 +19,10 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     """The same units, each with one pass that takes about as long as all of its channels together."""
     d, config = plan.descriptor, plan.config
     passes = np.count_nonzero(measured.emissions, axis=2)
-    generated = (passes > 0) * d.kernel_r * d.kernel_s * measured.segments
+    generated = (passes > 0) * d.taps * measured.segments
     words = np.stack([fetch.words.sum(1) for fetch in measured.fetches])
     entries = np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches])
-    starts = np.arange(0, d.in_c, d.split_c)
+    starts = [share.start for share in d.shares]
     compute, *shares = (
         np.add.reduceat(cycles, starts, axis=1)
         for cycles in (
@@ -73,7 +73,7 @@ def plan(config: Config, layer: Layer) -> Plan:
             except ValueError as error:
                 problem = problem or error
                 continue
-            measured = work.measure(layer, whole)
+            measured = work.measure(whole.descriptor, layer)
             for splits in split_candidates(config, layer, tile):
                 candidate = with_splits(whole, splits)
                 found.append((cycle_model.predict(*_coarse(candidate, measured)).cycles, candidate, measured))

@@ -18,6 +18,11 @@ def out_size(size: int, kernel: int, stride: int, before: int, after: int) -> in
     return (size + before + after - kernel) // stride + 1
 
 
+def in_size(count: int, kernel: int, stride: int) -> int:
+    """Input positions that ``count`` outputs in a row meet: what `out_size` needs for so many of them."""
+    return (count - 1) * stride + kernel
+
+
 def _spread(channels: np.ndarray) -> np.ndarray:
     """(K,) values against (..., K, Ho, Wo), as int64."""
     return channels.astype(np.int64)[:, None, None]

@@ -1,14 +1,14 @@
 """The core's streams, beat by beat (docs/architecture.md section 3), from and to tensors."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from models import km, lines
 from models.config import Config
 from models.layer import Layer
-from models.lines import Lines
+from models.lines import Lines, LineShape
 from models.tiling import Plan, chunk_channels
 
 BITMAP_BYTES = 8
@@ -16,12 +16,12 @@ LANE_BITS = 12
 PARAMETER_BITS = 72  # shift, multiplier and bias, in whole bytes
 
 
-class Beat(NamedTuple):
-    """One beat of an activation or result stream."""
+@dataclass
+class Packet:
+    """Beats up to TLAST: TDATA and, of a stream that has it, TKEEP of each."""
 
-    data: int
-    keep: int
-    last: bool
+    beats: list[int] = field(default_factory=list)
+    keeps: list[int] = field(default_factory=list)
 
 
 def weight_bytes(config: Config) -> int:
@@ -61,64 +61,63 @@ def parameter_beats(layer: Layer) -> list[int]:
     return [shift << 64 | multiplier << 32 | bias & 0xFFFFFFFF for shift, multiplier, bias in columns]
 
 
-def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> list[Beat]:
-    """The beats of one line: the bitmap, then the packed bytes."""
-    beats = [Beat(bitmap, (1 << BITMAP_BYTES) - 1, not packed)]
-    for start in range(0, len(packed), stream_bytes):
-        part = packed[start : start + stream_bytes]
-        last = start + stream_bytes >= len(packed)
-        beats.append(Beat(int.from_bytes(part, "little"), (1 << len(part)) - 1, last))
-    return beats
+def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
+    """A line: its bitmap, then the packed bytes."""
+    parts = [packed[start : start + stream_bytes] for start in range(0, len(packed), stream_bytes)]
+    return Packet(
+        [bitmap, *(int.from_bytes(part, "little") for part in parts)],
+        [(1 << BITMAP_BYTES) - 1, *((1 << len(part)) - 1 for part in parts)],
+    )
 
 
-def activation_packets(plan: Plan, layer: Layer) -> list[list[Beat]]:
-    """One packet a line, in order channel, line number."""
-    compressed = lines.compress(layer.activations, plan.cut.line)
+def _line_packets(tensor: np.ndarray, shape: LineShape, stream_bytes: int) -> list[Packet]:
+    """The lines of int8 or uint8 (C, H, W), in order channel, line number."""
+    compressed = lines.compress(tensor, shape)
     pairs = zip(compressed.bitmaps.ravel().tolist(), compressed.packed(), strict=True)
-    return [line_packet(bitmap, packed.tobytes(), plan.config.StreamBytes) for bitmap, packed in pairs]
+    return [line_packet(bitmap, packed.tobytes(), stream_bytes) for bitmap, packed in pairs]
 
 
-def expected_packets(plan: Plan, layer: Layer) -> list[list[Beat]]:
+def activation_packets(plan: Plan, layer: Layer) -> list[Packet]:
+    """The input, one packet a line, in order channel, line number."""
+    return _line_packets(layer.activations, plan.descriptor.line, plan.config.StreamBytes)
+
+
+def expected_packets(plan: Plan, layer: Layer) -> list[Packet]:
     """The result stream's packets, in order channel, line number, from the reference output."""
-    compressed = lines.compress(layer.expected, plan.cut.tile)
-    pairs = zip(compressed.bitmaps.ravel().tolist(), compressed.packed(), strict=True)
-    return [line_packet(bitmap, packed.tobytes(), plan.config.StreamBytes) for bitmap, packed in pairs]
+    return _line_packets(layer.expected, plan.descriptor.tile, plan.config.StreamBytes)
 
 
-def decode_packet(beats: list[Beat], stream_bytes: int) -> tuple[int, bytes]:
+def decode_packet(packet: Packet, stream_bytes: int) -> tuple[int, bytes]:
     """Bitmap and packed bytes of one line; raises ValueError for any breach of the format."""
-    if not beats:
+    if not packet.beats:
         raise ValueError("packet: no beat, expected at least the bitmap")
-    head, *body = beats
-    if head.keep != (1 << BITMAP_BYTES) - 1 or head.data >> 8 * BITMAP_BYTES:
-        raise ValueError(f"bitmap beat: tkeep {head.keep:#x}, expected 0xff and zeros above")
-    population = head.data.bit_count()
+    (bitmap, *body), (keep, *keeps) = packet.beats, packet.keeps
+    if keep != (1 << BITMAP_BYTES) - 1 or bitmap >> 8 * BITMAP_BYTES:
+        raise ValueError(f"bitmap beat: tkeep {keep:#x}, expected 0xff and zeros above")
+    population = bitmap.bit_count()
     if len(body) != -(-population // stream_bytes):
         raise ValueError(f"packet: {len(body)} beats of bytes, expected those of {population} non-zeros")
-    if [beat.last for beat in beats] != [False] * len(body) + [True]:
-        raise ValueError(f"packet: TLAST on {[i for i, b in enumerate(beats) if b.last]}, expected on {len(body)} only")
     packed = b""
-    for beat in body:
+    for beat, keep in zip(body, keeps, strict=True):
         count = min(stream_bytes, population - len(packed))
-        if beat.keep != (1 << count) - 1 or beat.data >> 8 * count:
-            raise ValueError(f"bytes beat: tkeep {beat.keep:#x}, expected {(1 << count) - 1:#x} and zeros above")
-        packed += beat.data.to_bytes(count, "little")
+        if keep != (1 << count) - 1 or beat >> 8 * count:
+            raise ValueError(f"bytes beat: tkeep {keep:#x}, expected {(1 << count) - 1:#x} and zeros above")
+        packed += beat.to_bytes(count, "little")
     if 0 in packed:
         raise ValueError(f"packed byte {packed.index(0)} is zero, expected non-zero bytes only")
-    return head.data, packed
+    return bitmap, packed
 
 
-def decode_output(packets: Iterable[list[Beat]], plan: Plan) -> np.ndarray:
+def decode_output(packets: Iterable[Packet], plan: Plan) -> np.ndarray:
     """The output tensor, uint8 or int8 (K, Ho, Wo), from one packet a line in order channel, line number.
 
     Raises ValueError for malformed packets or a wrong number of them.
     """
     d = plan.descriptor
     decoded = [decode_packet(packet, plan.config.StreamBytes) for packet in packets]
-    expected = d.out_k * plan.out_lines
-    if len(decoded) != expected:
-        raise ValueError(f"result stream: {len(decoded)} lines, expected {expected}")
-    bitmaps = np.array([bitmap for bitmap, _ in decoded], np.uint64).reshape(d.out_k, plan.out_lines)
+    if len(decoded) != d.out_entries:
+        raise ValueError(f"result stream: {len(decoded)} lines, expected {d.out_entries}")
+    bitmaps = np.array([bitmap for bitmap, _ in decoded], np.uint64).reshape(d.out_k, d.out_lines)
     data = np.frombuffer(b"".join(packed for _, packed in decoded), np.uint8)
     dtype = np.int8 if d.out_signed else np.uint8
-    return lines.decompress(Lines(bitmaps, data), plan.cut.tile, (d.out_k, d.out_h, d.out_w), dtype)
+    return lines.decompress(Lines(bitmaps, data), d.tile, (d.out_k, d.out_h, d.out_w), dtype)

@@ -1,64 +1,18 @@
 """The plan of a layer: how it is cut into work units and where it lies in the memories.
 
-The result is the layer descriptor of docs/architecture.md section 5, field by field, and the place of the tensors.
+The result is the layer descriptor, and the place of the input.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import ceil
 
-from models import lines
+from models import lines, reference
 from models.config import Config
+from models.descriptor import Descriptor
 from models.layer import Layer
 from models.lines import LineShape
 
-WORD_BYTES = 8
 MAX_DIM = 2**16 - 1  # of the descriptor's dimensions and counts
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """The layer descriptor; names, meanings and units are those of ``layer_t`` (words, vectors, index entries)."""
-
-    k_log2: int
-    m_log2: int
-    act_signed: int
-    out_signed: int
-    skip: int
-    in_c: int
-    in_h: int
-    in_w: int
-    out_k: int
-    out_h: int
-    out_w: int
-    kernel_r: int
-    kernel_s: int
-    stride_y2: int
-    stride_x2: int
-    pad_top: int
-    pad_left: int
-    line_h: int
-    line_w: int
-    lines_y: int
-    lines_x: int
-    tile_h: int
-    tile_w: int
-    tiles_y: int
-    tiles_x: int
-    chunks: int
-    splits: int
-    split_c: int
-    wgt_base: int
-    par_base: int
-    in_idx_base: int
-    out_idx_base: int
-    out_act_base: int
-    out_act_limit: int
-    clamp_lo: int
-    clamp_hi: int
-
-    def as_dict(self) -> dict[str, int]:
-        """The fields by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -72,25 +26,17 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """A layer on a configuration: descriptor, cut, and the input's section [in_act_base, in_act_limit) in words;
-    wgt_count weight vectors."""
+    """A layer on a configuration: its descriptor, and the input's section [in_act_base, in_act_limit) in words."""
 
     config: Config
     descriptor: Descriptor
-    cut: Cut
     in_act_base: int
     in_act_limit: int
-    wgt_count: int
 
     @property
-    def in_lines(self) -> int:
-        """Input lines per channel."""
-        return self.descriptor.lines_y * self.descriptor.lines_x
-
-    @property
-    def out_lines(self) -> int:
-        """Output lines (tiles) per channel."""
-        return self.descriptor.tiles_y * self.descriptor.tiles_x
+    def cut(self) -> Cut:
+        """How the layer is cut."""
+        return Cut(self.descriptor.line, self.descriptor.tile, self.descriptor.splits)
 
 
 def chunk_channels(config: Config, k: int, m: int) -> int:
@@ -105,18 +51,13 @@ def max_tile(config: Config, k: int, m: int) -> int:
 
 def region_size(layer: Layer, tile: LineShape) -> int:
     """Positions of the window of a whole tile in one channel, padding included."""
-    r, s = layer.weights.shape[2:]
-    return ((tile.line_h - 1) * layer.stride[0] + r) * ((tile.line_w - 1) * layer.stride[1] + s)
+    rows, columns = map(reference.in_size, (tile.line_h, tile.line_w), layer.kernel, layer.stride)
+    return rows * columns
 
 
 def _tile_fits(config: Config, layer: Layer, tile: LineShape) -> bool:
     positions = tile.line_h * tile.line_w
     return positions <= max_tile(config, layer.k, layer.m) and region_size(layer, tile) <= config.RegionPos
-
-
-def _words(packed: lines.Lines) -> int:
-    """Activation Memory words of a compressed tensor: each line starts at a word."""
-    return int((-(-packed.counts // WORD_BYTES)).sum())
 
 
 def _require(found: int, available: int, what: str, where: str) -> None:
@@ -132,7 +73,7 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     """
     c, h, w = layer.activations.shape
     k, ho, wo = layer.out_shape
-    r, s = layer.weights.shape[2:]
+    r, s = layer.kernel
     # No count of lines, tiles, chunks or splits exceeds its dimension.
     for name, size in {"in_c": c, "in_h": h, "in_w": w, "out_k": k, "out_h": ho, "out_w": wo}.items():
         _require(size, MAX_DIM, f"as {name}", "the descriptor holds")
@@ -147,8 +88,7 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds"
     )
     chunks = ceil(k / chunk_channels(config, layer.k, layer.m))
-    wgt_count = chunks * c * r * s
-    _require(wgt_count, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
+    _require(chunks * c * r * s, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
     _require(k, config.ParDepth, "output channels", "the Parameter Memory holds")
     (lines_y, lines_x), (tiles_y, tiles_x) = cut.line.grid(h, w), cut.tile.grid(ho, wo)
     in_entries, out_entries = c * lines_y * lines_x, k * tiles_y * tiles_x
@@ -156,8 +96,10 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         in_entries + out_entries, config.IdxBanks * config.IdxDepth, "input and output lines", "the Index Memory holds"
     )
     act_words = config.ActBanks * config.ActDepth
-    in_words = _words(lines.compress(layer.activations, cut.line))
-    out_words = _words(lines.compress(layer.expected, cut.tile))
+    in_words, out_words = (
+        int(lines.compress(tensor, shape).words.sum())
+        for tensor, shape in ((layer.activations, cut.line), (layer.expected, cut.tile))
+    )
     _require(in_words + out_words, act_words, "words of input and output", "the Activation Memory holds")
     descriptor = Descriptor(
         k_log2=layer.k.bit_length() - 1,
@@ -197,7 +139,7 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         clamp_lo=layer.clamp[0],
         clamp_hi=layer.clamp[1],
     )
-    return with_splits(Plan(config, descriptor, cut, 0, in_words, wgt_count), cut.splits)
+    return with_splits(Plan(config, descriptor, in_act_base=0, in_act_limit=in_words), cut.splits)
 
 
 def with_splits(plan: Plan, splits: int) -> Plan:
@@ -206,8 +148,7 @@ def with_splits(plan: Plan, splits: int) -> Plan:
     if not 1 <= splits <= d.in_c:
         raise ValueError(f"splits: {splits}, expected 1 to C = {d.in_c}")
     split_c = ceil(d.in_c / splits)
-    splits = ceil(d.in_c / split_c)
-    return replace(plan, descriptor=replace(d, splits=splits, split_c=split_c), cut=replace(plan.cut, splits=splits))
+    return replace(plan, descriptor=replace(d, splits=ceil(d.in_c / split_c), split_c=split_c))
 
 
 def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:

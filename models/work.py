@@ -4,16 +4,26 @@ All arrays are indexed by tile (row-major), then input channel.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from models import lines
-from models.layer import Layer
-from models.tiling import Plan
+from models import lines, reference
+from models.descriptor import Descriptor
+from models.lines import WORD_BYTES
 
 OCTET = 8  # positions of a line from which the region loader takes those of one row in a cycle
 LINE_BEGIN = 3  # cycles from the first piece of a line's last octet to that of the next line
-WORD_BYTES = 8
+
+
+class Tensors(Protocol):
+    """A layer, or what the core has taken for one: activations (C, H, W) and weights (K, C, R, S)."""
+
+    @property
+    def activations(self) -> np.ndarray: ...
+
+    @property
+    def weights(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,8 @@ class Work:
 
     emissions: int64 (tiles, C, R*S), activations that meet each weight vector; pieces, load: int64 (tiles, C), pieces
     that the region loader writes and cycles it takes; fetches: what each tile reads; positions: int64 (tiles,), from a
-    tile's first to its last, gaps at the right of partial tiles included; segments: 64-bit segments of a pass; macs:
-    products of two non-zero operands.
+    tile's first to its last, gaps at the right of partial tiles included; rows: int64 (tiles,), of its accumulators in
+    each quad of banks; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
     """
 
     emissions: np.ndarray
@@ -41,51 +51,50 @@ class Work:
     load: np.ndarray
     fetches: list[Fetch]
     positions: np.ndarray
+    rows: np.ndarray
     segments: int
     macs: int
 
 
-def _emissions(mask: np.ndarray, layer: Layer, plan: Plan) -> np.ndarray:
-    d = plan.descriptor
-    sy, sx = layer.stride
-    top, bottom, left, right = layer.padding
-    padded = np.pad(mask, [(0, 0), (top, bottom), (left, right)])
+def _emissions(d: Descriptor, mask: np.ndarray) -> np.ndarray:
+    """int64 (tiles, C, R*S): positions of the mask (C, H, W) that each tap meets over the outputs of a tile."""
+    padded = pad_plane(d, mask)
+    sy, sx = d.stride
     grid = (d.in_c, d.tiles_y, d.tile_h, d.tiles_x, d.tile_w)
     fill = [(0, 0), (0, d.tiles_y * d.tile_h - d.out_h), (0, d.tiles_x * d.tile_w - d.out_w)]
-    counts = np.empty((d.tiles_y * d.tiles_x, d.in_c, d.kernel_r * d.kernel_s), np.int64)
+    counts = np.empty((d.out_lines, d.in_c, d.taps), np.int64)
+    rows, columns = reference.in_size(d.out_h, 1, sy), reference.in_size(d.out_w, 1, sx)
     for r in range(d.kernel_r):
         for s in range(d.kernel_s):
-            seen = padded[:, r : r + (d.out_h - 1) * sy + 1 : sy, s : s + (d.out_w - 1) * sx + 1 : sx]
+            seen = padded[:, r : r + rows : sy, s : s + columns : sx]
             blocks = np.pad(seen, fill).reshape(grid).sum((2, 4), dtype=np.int64)
             counts[:, :, r * d.kernel_s + s] = blocks.reshape(d.in_c, -1).T
     return counts
 
 
-def _ranges(plan: Plan, layer: Layer) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Rows and columns [first, last) of the plane that the windows of the tile rows and columns hold."""
-    d = plan.descriptor
-    found = []
-    for axis, (tiles, tile, out, kernel, size) in enumerate(
-        ((d.tiles_y, d.tile_h, d.out_h, d.kernel_r, d.in_h), (d.tiles_x, d.tile_w, d.out_w, d.kernel_s, d.in_w))
-    ):
-        stride, pad = layer.stride[axis], layer.padding[2 * axis]
-        spans = []
-        for t in range(tiles):
-            count = min(tile, out - t * tile)
-            first = t * tile * stride - pad
-            spans.append((min(max(first, 0), size), max(min(first + (count - 1) * stride + kernel, size), 0)))
-        found.append([(a, max(a, b)) for a, b in spans])
-    return found[0], found[1]
+def _products(emissions: np.ndarray, weights: np.ndarray) -> int:
+    """Non-zero weights (K, C, R, S) that the emissions meet, all together."""
+    per_tap = np.count_nonzero(weights, axis=0).reshape(emissions.shape[1:])
+    return int((emissions.sum(0) * per_tap).sum())
 
 
-def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> tuple[np.ndarray, np.ndarray]:
+def pad_plane(d: Descriptor, tensor: np.ndarray) -> np.ndarray:
+    """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off."""
+    return reference.pad(tensor, d.padding)[:, : d.y.reach, : d.x.reach]
+
+
+def count_macs(d: Descriptor, activations: np.ndarray, weights: np.ndarray) -> int:
+    """Products of a non-zero activation (C, H, W) with a non-zero weight (K, C, R, S)."""
+    return _products(_emissions(d, activations != 0), weights)
+
+
+def _load(d: Descriptor, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(pieces, load): a piece is what is marked in one octet and one row of a line; each line takes time to begin."""
-    d = plan.descriptor
     row = np.arange(mask.shape[1]) % d.line_h
     octet_rows = -(-OCTET // d.line_w)
     counts = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
     begins = np.zeros_like(counts)
-    for tx, (x0, x1) in enumerate(x_spans):
+    for tx, (x0, x1) in enumerate(d.x.inside):
         pieces = np.zeros(mask.shape[:2], np.int64)
         counted = np.zeros(mask.shape[:2], bool)  # the present piece holds something
         for x in range(x0, x1):
@@ -95,7 +104,7 @@ def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> tuple[np.ndarray, n
             pieces += opens
             counted |= opens
         total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(pieces, axis=1)], axis=1)
-        for ty, (y0, y1) in enumerate(y_spans):
+        for ty, (y0, y1) in enumerate(d.y.inside):
             counts[ty, tx] = total[:, y1] - total[:, y0]
             for y in range(y0 - y0 % d.line_h, y1, d.line_h):
                 for x in range(x0 - x0 % d.line_w, x1, d.line_w):
@@ -105,17 +114,16 @@ def _load(mask: np.ndarray, plan: Plan, y_spans, x_spans) -> tuple[np.ndarray, n
     return counts.reshape(-1, d.in_c), (counts + begins).reshape(-1, d.in_c)
 
 
-def _fetches(nonzero: np.ndarray, plan: Plan, y_spans, x_spans) -> list[Fetch]:
+def _fetches(d: Descriptor, nonzero: np.ndarray) -> list[Fetch]:
     """What each tile's window reads of each channel."""
-    d = plan.descriptor
-    bits = lines.to_blocks(nonzero, plan.cut.line)
+    bits = lines.to_blocks(nonzero, d.line)
     rank = np.cumsum(bits, axis=2)  # of a non-zero: its place among the packed bytes, from 1
     sizes = -(-rank[:, :, -1] // WORD_BYTES)
     pointers = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
     i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)
     found = []
-    for y0, y1 in y_spans:
-        for x0, x1 in x_spans:
+    for y0, y1 in d.y.inside:
+        for x0, x1 in d.x.inside:
             met, first_words, word_counts = [], [], []
             empty = y0 == y1 or x0 == x1
             for ly in () if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1):
@@ -134,27 +142,22 @@ def _fetches(nonzero: np.ndarray, plan: Plan, y_spans, x_spans) -> list[Fetch]:
     return found
 
 
-def measure(layer: Layer, plan: Plan) -> Work:
-    """Count a layer's work under a plan."""
-    d = plan.descriptor
+def measure(d: Descriptor, layer: Tensors) -> Work:
+    """Count a layer's work as the descriptor cuts it."""
     nonzero = layer.activations != 0
-    mask = nonzero if layer.skip else np.ones_like(nonzero)
-    y_spans, x_spans = _ranges(plan, layer)
-    sy, sx = layer.stride
-    win_w = (d.tile_w - 1) * sx + d.kernel_s
-    heights = np.minimum(d.tile_h, d.out_h - d.tile_h * np.arange(d.tiles_y))
-    widths = np.minimum(d.tile_w, d.out_w - d.tile_w * np.arange(d.tiles_x))
+    mask = nonzero if d.skip else np.ones_like(nonzero)
+    heights, widths = np.array(d.y.counts), np.array(d.x.counts)
     positions = ((heights[:, None] - 1) * d.tile_w + widths).ravel()
-    emissions = _emissions(mask, layer, plan)
-    useful = emissions if layer.skip else _emissions(nonzero, layer, plan)
-    weights = np.count_nonzero(layer.weights, axis=0).reshape(d.in_c, -1)
-    pieces, load = _load(mask, plan, y_spans, x_spans)
+    emissions = _emissions(d, mask)
+    pieces, load = _load(d, mask)
+    last = (d.tile_h - 1) * d.y.stride * d.x.window + (d.tile_w - 1) * d.x.stride  # position of a tile in its window
     return Work(
         emissions=emissions,
         pieces=pieces,
         load=load,
-        fetches=_fetches(nonzero, plan, y_spans, x_spans),
+        fetches=_fetches(d, nonzero),
         positions=positions,
-        segments=((d.tile_h - 1) * sy * win_w + (d.tile_w - 1) * sx) // 64 + 1,
-        macs=int((useful.sum(0) * weights).sum()),
+        rows=-(-positions * d.ratio // 4),
+        segments=last // 64 + 1,
+        macs=_products(emissions if d.skip else _emissions(d, nonzero), layer.weights),
     )

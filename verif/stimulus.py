@@ -11,7 +11,7 @@ from models import km, lines, masks, reference
 from models.config import Config
 from models.layer import MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
-from models.tiling import WORD_BYTES, Cut, Plan, make_plan, max_tile, region_size
+from models.tiling import Cut, Plan, make_plan, max_tile, region_size
 from verif.env.streams import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
@@ -180,15 +180,14 @@ class Memories:
         Raises ValueError when a memory has not enough left.
         """
         d = plan.descriptor
-        in_entries = 0 if input_from else d.in_c * plan.in_lines
+        in_entries = 0 if input_from else d.in_entries
         in_words = 0 if input_from else plan.in_act_limit - plan.in_act_base
-        counts = lines.compress(layer.expected, plan.cut.tile).counts
-        out_words = int((-(-counts // WORD_BYTES)).sum())
+        out_words = int(lines.compress(layer.expected, d.tile).words.sum())
         out_base = self.words + in_words
         needs = {
-            "WgtBanks*WgtDepth": self.weights + plan.wgt_count,
+            "WgtBanks*WgtDepth": self.weights + d.vectors,
             "ParDepth": self.parameters + d.out_k,
-            "IdxBanks*IdxDepth": self.entries + in_entries + d.out_k * plan.out_lines,
+            "IdxBanks*IdxDepth": self.entries + in_entries + d.out_entries,
             "ActBanks*ActDepth": out_base + out_words,
         }
         for size, need in needs.items():
@@ -209,8 +208,8 @@ class Memories:
                 out_act_limit=out_base + out_words,
             ),
         )
-        self.weights += plan.wgt_count
+        self.weights += d.vectors
         self.parameters += d.out_k
-        self.entries += in_entries + d.out_k * plan.out_lines
+        self.entries += in_entries + d.out_entries
         self.words = out_base + out_words
         return moved

@@ -7,9 +7,9 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from models.stream import line_packet
+from models.stream import Packet, line_packet
 from tests.blocks.streams import STALLS, line_source, reset, set_stalls
-from verif.env.streams import NO_STALLS, Packet
+from verif.env.streams import NO_STALLS, frame_of
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
@@ -70,17 +70,17 @@ class Bench:
 
     def packet(self, bitmap: int, packed: bytes) -> Packet:
         """The line's packet, with random bytes where TKEEP is low."""
-        beats = line_packet(bitmap, packed, self.width)
+        packet = line_packet(bitmap, packed, self.width)
         data = []
-        for beat in beats:
+        for beat, keep in zip(packet.beats, packet.keeps, strict=True):
             noise = int.from_bytes(self.gen.bytes(self.width), "little")
-            mask = sum(0xFF << 8 * i for i in range(self.width) if beat.keep >> i & 1)
-            data.append(noise & ~mask | beat.data)
-        return Packet(data, [beat.keep for beat in beats])
+            mask = sum(0xFF << 8 * i for i in range(self.width) if keep >> i & 1)
+            data.append(noise & ~mask | beat)
+        return Packet(data, packet.keeps)
 
     def send(self, *packets: Packet):
         for packet in packets:
-            self.source.send_nowait(packet.frame())
+            self.source.send_nowait(frame_of(packet))
 
     def stall(self, stream, store):
         set_stalls(self.source, stream, self.gen)

@@ -7,9 +7,9 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from models.stream import line_packet
+from models.stream import Packet, line_packet
 from tests.blocks.streams import STALLS, line_sink, reset, set_stalls
-from verif.env.streams import Packet
+from verif.env.streams import packet_of
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
@@ -83,8 +83,7 @@ class Bench:
         return sum(1 << i for i in range(64) if bits[i]), self.gen.integers(1, 256, bits.sum(), "uint8").tobytes()
 
     def expected(self, line: tuple[int, bytes]) -> Packet:
-        beats = line_packet(*line, self.width)
-        return Packet([beat.data for beat in beats], [beat.keep for beat in beats])
+        return line_packet(*line, self.width)
 
     async def command(self, base: int, lines: int):
         dut = self.dut
@@ -114,7 +113,7 @@ class Bench:
         assert self.done == [self.beats], "done comes once, with the last beat"
         assert self.sink.count() == len(lines)
         for line in lines:
-            found = Packet.of_frame(self.sink.recv_nowait(compact=False))
+            found = packet_of(self.sink.recv_nowait(compact=False))
             want = self.expected(line)
             assert (found.beats, found.keeps) == (want.beats, want.keeps)
         return cycles

@@ -6,9 +6,9 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from models.stream import LANE_BITS
+from models.stream import LANE_BITS, Packet
 from tests.blocks.streams import STALLS, reset, set_stalls, vector_source
-from verif.env.streams import Packet
+from verif.env.streams import frame_of
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
@@ -101,7 +101,7 @@ class Bench:
 
     def send(self, *packets: list[int]):
         for beats in packets:
-            self.source.send_nowait(Packet(beats, []).frame())
+            self.source.send_nowait(frame_of(Packet(beats)))
 
     # -- checks ---------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class Corrupted(CoreTest):
             case "nothing fetched":
                 return
         await ReadCounters().start(self.core)
-        await FetchLines(d.out_idx_base, d.out_k * plan.out_lines).start(self.core)
+        await FetchLines(d.out_idx_base, d.out_entries).start(self.core)
         if os.environ["CHANGE"] == "missing":
             model.expected += self.env.results.take()[:1]
 

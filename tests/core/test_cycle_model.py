@@ -65,7 +65,7 @@ def make_layers(config, seed):
 def test_cycle_model_predicts_the_core():
     config = load_config(CONFIG)
     layers = make_layers(config, 1)
-    predicted = [cycle_model.predict(p, work.measure(layer, p)) for layer, p in layers]
+    predicted = [cycle_model.predict(p, work.measure(p.descriptor, layer)) for layer, p in layers]
     directory = BUILD / "cycle_model"
     results = run_layers(
         build_core(CONFIG), CONFIG, layers, directory, "make test TEST=test_cycle_model_predicts_the_core"

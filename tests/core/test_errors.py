@@ -12,6 +12,7 @@ from cocotb.triggers import ClockCycles
 
 from models import km, stream
 from models.lines import LineShape
+from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
 from tests.descriptor_cases import CASES, legal_layer
@@ -32,7 +33,6 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.stream_agent import Transfer
-from verif.env.streams import Packet, packet_of
 from verif.stimulus import Memories, long_layer, make_layer, random_layer, random_stalls
 
 INFO = {"wgt": "WGT_ERROR_INFO", "par": "WGT_ERROR_INFO", "act": "ACT_ERROR_INFO"}
@@ -137,7 +137,7 @@ class MalformedActivations(ErrorTest):
     async def scenario(self):
         layer = make_layer(self.rng, (5, 6, 7), 4, (1, 1), density=0.7)
         plan = legal_layer(self.config)[1]
-        packets = [packet_of(p) for p in stream.activation_packets(plan, layer)]
+        packets = stream.activation_packets(plan, layer)
         positions = plan.descriptor.line_h * plan.descriptor.line_w
         bad = next(i for i in range(4, len(packets)) if len(packets[i].beats) >= 3)
         good, width = packets[bad], self.config.StreamBytes
@@ -187,7 +187,7 @@ class MalformedBriefly(ErrorTest):
         layer = make_layer(self.rng, (2, 3, 4), 4, (1, 1), mask="full")
         plan = make_plan(self.config, layer, Cut(LineShape(3, 4), LineShape(3, 4)))
         beats = stream.weight_beats(self.config, layer)
-        lines = [packet_of(p) for p in stream.activation_packets(plan, layer)]
+        lines = stream.activation_packets(plan, layer)
         unordered = beats[1] & ~0xF00 | beats[1] >> 12 & 0xF00
         await self.expect("wgt_index_order", LoadWeights([beats[0], unordered], 0, 1, 2), 1)
         longer = Packet([*lines[1].beats, 1], [*lines[1].keeps, 1])
@@ -213,7 +213,7 @@ class OutputOverflow(ErrorTest):
             # The same layer with room to spare, from what is loaded.
             await PushLayer(d).start(self.core)
             await WaitLayers(layer_cycles(d)).start(self.core)
-            await FetchLines(d.out_idx_base, d.out_k * plan.out_lines).start(self.core)
+            await FetchLines(d.out_idx_base, d.out_entries).start(self.core)
         await self.good_layer()
 
 
@@ -303,7 +303,7 @@ class CommandsAtTheWrongTime(ErrorTest):
             assert push.found == []
         await self.refuse("layer_push", "command_busy", {})
         await WaitLayers(layer_cycles(plan.descriptor)).start(self.core)
-        await FetchLines(plan.descriptor.out_idx_base, 16 * plan.out_lines).start(self.core)
+        await FetchLines(plan.descriptor.out_idx_base, 16 * plan.descriptor.out_lines).start(self.core)
 
 
 @pytest.mark.parametrize(

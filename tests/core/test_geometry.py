@@ -10,10 +10,11 @@ import pyuvm
 
 from models import km, masks
 from models.lines import LineShape, default_shape
+from models.stream import decode_output
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
 from verif.env.core_test import CoreTest
-from verif.env.sequences import RunLayer, output_of
+from verif.env.sequences import RunLayer
 from verif.stimulus import make_layer
 
 # name: (C, H, W), K, (R, S), what differs from make_layer's defaults, cut (line, tile, splits) or None for a simple one
@@ -93,7 +94,7 @@ class LayerTest(CoreTest):
         run = RunLayer(layer, plan, pes=self.config.NumPe)
         await run.start(self.core)
         # Beside the scoreboard, which decodes what the core was given: what the stimulus meant.
-        assert np.array_equal(output_of(self.env.results.take(), plan), layer.expected)
+        assert np.array_equal(decode_output(self.env.results.take(), plan), layer.expected)
 
 
 @pyuvm.test()

@@ -11,6 +11,7 @@ from cocotb.triggers import ClockCycles
 
 from models import km, stream
 from models.lines import LineShape
+from models.stream import Packet, line_packet
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
 from verif.env.core_test import CoreTest
@@ -28,15 +29,15 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.stream_agent import Transfer
-from verif.env.streams import NO_STALLS, Packet, Stalls, line_packet, packet_of
+from verif.env.streams import NO_STALLS, Stalls
 from verif.stimulus import Memories, long_layer, make_layer, random_cut, random_layer, random_stalls
 
 
 class LayersTest(CoreTest):
     async def fetch(self, plan):
-        await FetchLines(
-            plan.descriptor.out_idx_base, plan.descriptor.out_k * plan.out_lines, random_stalls(self.rng)
-        ).start(self.core)
+        await FetchLines(plan.descriptor.out_idx_base, plan.descriptor.out_entries, random_stalls(self.rng)).start(
+            self.core
+        )
 
     async def wait(self, *plans):
         await WaitLayers(sum(layer_cycles(plan.descriptor) for plan in plans)).start(self.core)
@@ -152,8 +153,8 @@ class EarlyStreams(LayersTest):
         layer = make_layer(self.rng, (6, 2, 64), 9, (1, 3), mask="full")
         plan = make_plan(self.config, layer, Cut(LineShape(1, 64), LineShape(1, 31)))
         d = plan.descriptor
-        lines = [packet_of(beats) for beats in stream.activation_packets(plan, layer)]
-        weights = [Packet(stream.weight_beats(self.config, layer), [])]
+        lines = stream.activation_packets(plan, layer)
+        weights = [Packet(stream.weight_beats(self.config, layer))]
         for wait in (-4, -3, -2, -1, 0, 3, 6, 30):
             early = EarlyLoad(
                 self.core.weights,
@@ -161,7 +162,7 @@ class EarlyStreams(LayersTest):
                 wait,
                 "wgt_load",
                 WGT_BASE=0,
-                WGT_COUNT=plan.wgt_count,
+                WGT_COUNT=plan.descriptor.vectors,
             )
             early.mode = {"k_log2": d.k_log2, "m_log2": d.m_log2}
             await early.start(self.core)

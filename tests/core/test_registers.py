@@ -6,6 +6,7 @@ import pyuvm
 from cocotb.triggers import ClockCycles
 
 from models import stream
+from models.stream import Packet
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
 from verif.env.core_test import CoreTest
@@ -13,7 +14,6 @@ from verif.env.interrupts import CAUSES
 from verif.env.register_agent import RegisterAccess
 from verif.env.sequences import EnableInterrupts, ItemSequence, RunLayer
 from verif.env.stream_agent import Transfer
-from verif.env.streams import Packet
 
 VOLATILE = ("CTRL", "INTR_STATE", "ERROR")
 
@@ -169,13 +169,11 @@ class InterruptMasks(RegisterTest):
         # Cause every interrupt at once: a transfer, loads, the layer again, and a refused command.
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", layer_push=1, act_load=1, wgt_load=1))
         packets = stream.activation_packets(plan, layer)
-        await ItemSequence(Transfer([Packet([b.data for b in p], [b.keep for b in p]) for p in packets])).start(
-            self.core.activations
-        )
-        await ItemSequence(Transfer([Packet(stream.weight_beats(self.config, layer), [])])).start(self.core.weights)
+        await ItemSequence(Transfer(packets)).start(self.core.activations)
+        await ItemSequence(Transfer([Packet(stream.weight_beats(self.config, layer))])).start(self.core.weights)
         await ClockCycles(cocotb.top.clk_i, 20)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", par_load=1))
-        await ItemSequence(Transfer([Packet(stream.parameter_beats(layer), [])])).start(self.core.weights)
+        await ItemSequence(Transfer([Packet(stream.parameter_beats(layer))])).start(self.core.weights)
         await self.raw(registers.address("RES_LINES"), True, 0)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", result_send=1))  # refused
         await self.raw(registers.address("RES_LINES"), True, 1)

@@ -26,7 +26,7 @@ from verif.env.sequences import (
     WaitLayers,
     layer_cycles,
 )
-from verif.env.streams import Stalls, packet_of
+from verif.env.streams import Stalls
 from verif.stimulus import make_layer, random_layer, random_stalls
 
 SLOW = Stalls(1, 8)
@@ -60,7 +60,7 @@ class ResetDuringLayer(ResetTest):
     async def scenario(self):
         for _ in range(int(os.environ["RESETS"])):
             layer, plan = self.layer()
-            cycles = cycle_model.predict(plan, work.measure(layer, plan)).cycles
+            cycles = cycle_model.predict(plan, work.measure(plan.descriptor, layer)).cycles
             await LoadLayer(layer, plan).start(self.core)
             await PushLayer(plan.descriptor).start(self.core)
             while not self.working():
@@ -90,7 +90,7 @@ class ResetDuringTransfers(ResetTest):
         layer = make_layer(self.rng, (6, 8, 9), 12, (3, 3))
         plan = make_plan(self.config, layer, Cut(LineShape(2, 9), LineShape(2, 7)))
         d = plan.descriptor
-        lines = [packet_of(beats) for beats in stream.activation_packets(plan, layer)]
+        lines = stream.activation_packets(plan, layer)
         for _ in range(3):
             for engine, agent, load in (
                 (
@@ -107,7 +107,7 @@ class ResetDuringTransfers(ResetTest):
             await LoadLayer(layer, plan).start(self.core)
             await PushLayer(d).start(self.core)
             await WaitLayers(layer_cycles(d)).start(self.core)
-            fetch = FetchLines(d.out_idx_base, d.out_k * plan.out_lines, SLOW)
+            fetch = FetchLines(d.out_idx_base, d.out_entries, SLOW)
             await self.cut_off(fetch, "result_busy", self.env.result_agent)
         await RunLayer(layer, plan).start(self.core)
         assert not any((await self.status()).values())

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from models import stream
 from models.config import load_config
+from models.stream import Packet
 from verif.env.register_agent import BusAccess
 from verif.env.register_model import RegisterModel
 from verif.env.scoreboard import Checker
 from verif.env.sequences import layer_registers
-from verif.env.streams import Packet, packet_of
 
 CONFIG = load_config("small")
 REGISTERS = RegisterModel()
@@ -40,13 +40,13 @@ class Feeder:
         self.write("WGT_COUNT", value=len(beats) if count is None else count)
         self.write("WGT_MODE", k_log2=mode[0].bit_length() - 1, m_log2=mode[1].bit_length() - 1)
         self.command("wgt_load")
-        self.model.weight_packet(Packet(list(beats), []))
+        self.model.weight_packet(Packet(list(beats)))
 
     def load_parameters(self, beats, base=0, count=None) -> None:
         self.write("PAR_BASE", value=base)
         self.write("PAR_COUNT", value=len(beats) if count is None else count)
         self.command("par_load")
-        self.model.weight_packet(Packet(list(beats), []))
+        self.model.weight_packet(Packet(list(beats)))
 
     def start_activations(self, lines, line_pos, idx_base=0, base=0, limit=1000) -> None:
         self.write("ACT_IDX_BASE", value=idx_base)
@@ -62,8 +62,8 @@ class Feeder:
         self.load_parameters(stream.parameter_beats(layer), d.par_base)
         packets = stream.activation_packets(plan, layer)
         self.start_activations(len(packets), d.line_h * d.line_w, d.in_idx_base, plan.in_act_base, plan.in_act_limit)
-        for beats in packets:
-            self.model.activation_packet(packet_of(beats))
+        for packet in packets:
+            self.model.activation_packet(packet)
 
     def push(self, descriptor, **changes) -> None:
         for register, fields in layer_registers(REGISTERS, replace(descriptor, **changes)).items():
@@ -79,5 +79,5 @@ class Feeder:
         """Everything up to the result transfer; returns the packets that a correct core sends."""
         self.load(layer, plan)
         self.push(plan.descriptor)
-        self.fetch(plan.descriptor.out_idx_base, plan.descriptor.out_k * plan.out_lines)
-        return [packet_of(beats) for beats in stream.expected_packets(plan, layer)]
+        self.fetch(plan.descriptor.out_idx_base, plan.descriptor.out_entries)
+        return stream.expected_packets(plan, layer)

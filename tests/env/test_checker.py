@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from models import km
+from models.stream import Packet
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
-from verif.env.streams import Packet
 from verif.stimulus import make_layer, random_layer, random_plan
 
 

@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models import reference, stream
+from models import reference, stream, work
 from models.lines import LineShape
+from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
 from verif.env.core_model import UnknownContents
 from verif.env.counters import STATES, counter_problems
 from verif.env.descriptor_checks import first_violation
-from verif.env.layer_reference import count_macs, descriptor_of, memory_accesses
+from verif.env.layer_reference import descriptor_of, memory_accesses
 from verif.env.sequences import layer_registers
-from verif.env.streams import Packet, packet_of
 from verif.stimulus import make_layer, random_layer
 
 GOOD_BEAT = 0x301_101_302_105  # two groups of 2/4 with indices 1, 3 and 1, 3
@@ -62,7 +62,7 @@ def test_weight_stream_errors(error, beats, count):
     feeder = Feeder()
     feeder.load_weights(beats, count=count)
     assert feeder.model.errors == {error} and feeder.model.weights_discard
-    feeder.model.weight_packet(Packet([0], []))  # swallowed
+    feeder.model.weight_packet(Packet([0]))  # swallowed
     feeder.command("par_load")
     assert "command_busy" in feeder.model.errors
     feeder.command("wgt_flush")
@@ -185,7 +185,7 @@ def test_reset_forgets_what_was_under_way(layer_plan):
     feeder.read("STATUS")  # idle: the layer has ended
     feeder.command("soft_reset")
     feeder.fetch(plan.descriptor.out_idx_base, 1)
-    assert feeder.model.expected == [packet_of(stream.expected_packets(plan, layer)[0])]
+    assert feeder.model.expected == stream.expected_packets(plan, layer)[:1]
 
 
 def test_overflow(layer_plan):
@@ -193,18 +193,13 @@ def test_overflow(layer_plan):
     d = plan.descriptor
     feeder = Feeder()
     feeder.load(layer, plan)
-    words = int((-(-feeder_counts(layer, plan) // 8)).sum())
+    words = sum(-(-packet.beats[0].bit_count() // 8) for packet in stream.expected_packets(plan, layer))
     feeder.push(replace(d, out_act_limit=d.out_act_base + words))
     assert not feeder.model.errors
     feeder.push(replace(d, out_act_limit=d.out_act_base + words - 1))
     assert feeder.model.errors == {"out_overflow"}
     with pytest.raises(UnknownContents):
         feeder.fetch(d.out_idx_base, 1)
-
-
-def feeder_counts(layer, plan):
-    packets = stream.expected_packets(plan, layer)
-    return np.array([beats[0].data.bit_count() for beats in packets])
 
 
 def test_a_chained_layer_reads_the_first_ones_output(rng, layer_plan):
@@ -215,7 +210,7 @@ def test_a_chained_layer_reads_the_first_ones_output(rng, layer_plan):
     second = replace(make_layer(rng, layer.out_shape, 5, (1, 1), mode=(1, 4)), activations=layer.expected)
     cut = Cut(plan.cut.tile, LineShape(2, 4))
     d = make_plan(CONFIG, second, cut).descriptor
-    base = plan.wgt_count
+    base = plan.descriptor.vectors
     feeder.load_weights(stream.weight_beats(CONFIG, second), base, (1, 4))
     feeder.load_parameters(stream.parameter_beats(second), 20)
     feeder.push(
@@ -229,7 +224,7 @@ def test_macs_by_brute_force(rng, layer_plan):
     ones = reference.convolve(
         (layer.activations != 0).astype(np.uint8), (layer.weights != 0).astype(np.int8), layer.stride, layer.padding
     )
-    assert count_macs(layer.activations, layer.weights, plan.descriptor) == ones.sum()
+    assert work.count_macs(plan.descriptor, layer.activations, layer.weights) == ones.sum()
 
 
 def test_counter_problems(layer_plan):
@@ -242,10 +237,10 @@ def test_counter_problems(layer_plan):
         "MACS": done.macs,
         "BUSY": 1000 + done.macs,
         "NO_UNIT": 1000 - done.macs,
-        "LINES_WRITTEN": done.lines_written,
+        "LINES_WRITTEN": done.descriptor.out_entries,
         "BYTES_WRITTEN": done.bytes_written,
     }
-    for memory, count in memory_accesses(done, CONFIG).items():
+    for memory, count in memory_accesses(done).items():
         good |= {f"{memory}_READS": count - 7, f"{memory}_HITS": 7}
     assert counter_problems(good, CONFIG, done) == []
     words = {"CYCLES": "sum", "MACS": "MACS", "LINES_WRITTEN": "LINES", "BYTES_WRITTEN": "BYTES"}

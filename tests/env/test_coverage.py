@@ -5,13 +5,13 @@ import pytest
 import yaml
 from cocotb_coverage.coverage import coverage_db
 
+from models import work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG, Feeder
 from verif.coverage.bins import Ranges, cross, point
 from verif.coverage.geometry import GeometryCoverage, plane_label
 from verif.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
-from verif.env.layer_reference import pad_plane
 from verif.stimulus import make_layer
 
 
@@ -77,7 +77,7 @@ def test_window_counts_by_brute_force(cut):
     d = done.descriptor
     mask = layer.activations != 0
     counts, size = window_counts(mask, done)
-    padded, inside = pad_plane(mask, d), pad_plane(np.ones_like(mask[:1]), d)
+    padded, inside = work.pad_plane(d, mask), work.pad_plane(d, np.ones_like(mask[:1]))
     for ty in range(d.tiles_y):
         for tx in range(d.tiles_x):
             rows = min(d.tile_h, d.out_h - ty * d.tile_h)

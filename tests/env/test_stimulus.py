@@ -43,13 +43,13 @@ def test_memories_keep_layers_apart():
         assert first_violation(CONFIG, d) == 0
         taken.append(
             {
-                "vectors": (d.wgt_base, d.wgt_base + plan.wgt_count),
+                "vectors": (d.wgt_base, d.wgt_base + d.vectors),
                 "parameters": (d.par_base, d.par_base + d.out_k),
-                "input entries": (d.in_idx_base, d.in_idx_base + d.in_c * plan.in_lines),
+                "input entries": (d.in_idx_base, d.in_idx_base + d.in_entries),
                 "words": (plan.in_act_base, d.out_act_limit),
             }
         )
-        assert plan.in_act_limit == d.out_act_base and d.in_idx_base + d.in_c * plan.in_lines == d.out_idx_base
+        assert plan.in_act_limit == d.out_act_base and d.in_idx_base + d.in_entries == d.out_idx_base
     for memory in taken[0]:
         ends = [place[memory] for place in taken]
         assert all(b[0] >= a[1] for a, b in zip(ends, ends[1:], strict=False)), memory

@@ -9,11 +9,12 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles
 from pyuvm import uvm_analysis_export, uvm_env, uvm_test
 
+from models.stream import Packet
 from verif import seed
 from verif.env.bus_monitor import HandshakeMonitor
 from verif.env.sequences import ItemSequence
 from verif.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
-from verif.env.streams import NO_STALLS, LineBus, Packet, Stalls
+from verif.env.streams import NO_STALLS, LineBus, Stalls
 from verif.runner import run_block
 from verif.runner.paths import ROOT
 

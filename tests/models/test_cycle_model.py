@@ -29,7 +29,7 @@ def make(rng, chw=(16, 14, 14), krs=(32, 3, 3), k=2, m=4, skip=True, density=0.4
 
 def predict(config, layer, cut):
     plan = tiling.make_plan(config, layer, cut)
-    measured = work.measure(layer, plan)
+    measured = work.measure(plan.descriptor, layer)
     return measured, cycle_model.predict(plan, measured)
 
 
@@ -67,7 +67,8 @@ def test_one_processing_element_by_hand(rng):
 def test_dense_baseline_is_near_its_ideal(rng):
     layer = make(rng, (8, 16, 16), (64, 3, 3), k=1, m=1, skip=False)
     config = load_config("medium")
-    found = cycle_model.predict(p := planner.plan(config, layer), work.measure(layer, p))
+    plan = planner.plan(config, layer)
+    found = cycle_model.predict(plan, work.measure(plan.descriptor, layer))
     ideal = 64 * 8 * 9 * 16 * 16 / (config.NumPe * config.NumLanes)
     assert ideal * 0.9 < found.cycles < ideal * 1.15  # padding is skipped
 
@@ -99,7 +100,7 @@ def test_planner_is_no_worse_than_the_obvious_cut(name, chw, krs, stride, rng):
     config = load_config(name)
     layer = make(rng, chw, krs, stride=stride)
     plan = planner.plan(config, layer)
-    chosen = cycle_model.predict(plan, work.measure(layer, plan)).cycles
+    chosen = cycle_model.predict(plan, work.measure(plan.descriptor, layer)).cycles
     obvious = tiling.tile_candidates(config, layer)[0]
     _, found = predict(config, layer, Cut(default_shape(*chw[1:]), obvious))
     assert chosen <= 1.1 * found.cycles

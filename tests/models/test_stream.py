@@ -5,7 +5,7 @@ from models import km, lines, masks, stream, tiling
 from models.config import load_config
 from models.layer import Layer
 from models.lines import LineShape
-from models.stream import Beat
+from models.stream import Packet
 from models.tiling import Cut
 
 
@@ -32,7 +32,7 @@ def test_weights_arrive_as_documented(k, m, config, rng):
     layer, plan = make(rng, k, m, config=config)
     lanes, chunk_k = plan.config.NumLanes, plan.config.NumLanes * m // k
     beats = stream.weight_beats(plan.config, layer)
-    assert len(beats) == plan.wgt_count
+    assert len(beats) == plan.descriptor.vectors
     assert max(beats).bit_length() <= 12 * lanes <= 8 * stream.weight_bytes(plan.config)
     rebuilt = np.zeros((plan.descriptor.chunks * chunk_k, 5, 3, 2), np.int8)
     for number, beat in enumerate(beats):
@@ -85,30 +85,25 @@ def test_result_packets(signed, rng):
 
 
 def test_line_packet_by_hand():
-    assert stream.line_packet(0, b"", 8) == [Beat(0, 0xFF, True)]
+    assert stream.line_packet(0, b"", 8) == Packet([0], [0xFF])
     packed = bytes(range(1, 11))
-    assert stream.line_packet(0x3FF, packed, 8) == [
-        Beat(0x3FF, 0xFF, False),
-        Beat(0x0807060504030201, 0xFF, False),
-        Beat(0x0A09, 0x3, True),
-    ]
-    assert stream.line_packet(0x3FF, packed, 16)[1] == Beat(int.from_bytes(packed, "little"), 0x3FF, True)
+    assert stream.line_packet(0x3FF, packed, 8) == Packet([0x3FF, 0x0807060504030201, 0x0A09], [0xFF, 0xFF, 0x3])
+    assert stream.line_packet(0x3FF, packed, 16) == Packet([0x3FF, int.from_bytes(packed, "little")], [0xFF, 0x3FF])
 
 
 @pytest.mark.parametrize(
-    "beats,message",
+    "packet,message",
     [
-        ([], "no beat"),
-        ([Beat(0, 0x0F, True)], "bitmap beat: tkeep 0xf"),
-        ([Beat(1 << 64, 0xFF, True)], "bitmap beat"),
-        ([Beat(0, 0xFF, False)], r"TLAST on \[\], expected on 0 only"),
-        ([Beat(1, 0xFF, True)], "0 beats of bytes, expected those of 1 non-zeros"),
-        ([Beat(1, 0xFF, True), Beat(5, 1, True)], r"TLAST on \[0, 1\], expected on 1 only"),
-        ([Beat(1, 0xFF, False), Beat(5, 3, True)], "bytes beat: tkeep 0x3, expected 0x1"),
-        ([Beat(3, 0xFF, False), Beat(5, 3, True)], "packed byte 1 is zero"),
-        ([Beat(1, 0xFF, False), Beat(0x105, 1, True)], "zeros above"),
+        (Packet(), "no beat"),
+        (Packet([0], [0x0F]), "bitmap beat: tkeep 0xf"),
+        (Packet([1 << 64], [0xFF]), "bitmap beat"),
+        (Packet([0, 0], [0xFF, 0]), "1 beats of bytes, expected those of 0 non-zeros"),
+        (Packet([1], [0xFF]), "0 beats of bytes, expected those of 1 non-zeros"),
+        (Packet([1, 5], [0xFF, 3]), "bytes beat: tkeep 0x3, expected 0x1"),
+        (Packet([3, 5], [0xFF, 3]), "packed byte 1 is zero"),
+        (Packet([1, 0x105], [0xFF, 1]), "zeros above"),
     ],
 )
-def test_malformed_packets(beats, message):
+def test_malformed_packets(packet, message):
     with pytest.raises(ValueError, match=message):
-        stream.decode_packet(beats, 8)
+        stream.decode_packet(packet, 8)

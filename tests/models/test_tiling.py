@@ -37,7 +37,7 @@ def test_descriptor():
     assert (d.stride_y2, d.stride_x2, d.pad_top, d.pad_left) == (1, 0, 1, 3)
     assert (d.lines_y, d.lines_x, d.tiles_y, d.tiles_x) == (3, 1, 2, 3)
     assert (d.chunks, d.splits, d.split_c) == (2, 3, 2)  # chunks of 8 channels
-    assert d.out_idx_base == 15 and plan.out_lines == 6 and plan.wgt_count == 2 * 5 * 6
+    assert d.out_idx_base == 15 and d.out_lines == 6 and d.vectors == 2 * 5 * 6
     assert d.out_act_base == plan.in_act_limit > 0 and d.out_act_limit == 8 * 2048
     assert list(d.as_dict())[:3] == ["k_log2", "m_log2", "act_signed"]
 

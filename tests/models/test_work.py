@@ -54,10 +54,10 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
     )
     plan = tiling.make_plan(load_config("small"), layer, Cut(LineShape(*line), LineShape(*tile)))
     d = plan.descriptor
-    found = work.measure(layer, plan)
+    found = work.measure(d, layer)
     packed = lines.compress(layer.activations, plan.cut.line)
     macs = 0
-    for tile_number in range(plan.out_lines):
+    for tile_number in range(d.out_lines):
         ty, tx = divmod(tile_number, d.tiles_x)
         seen, met = window(d, layer, ty, tx)
         touched = {(y // d.line_h, x // d.line_w) for y, x in seen}
@@ -89,7 +89,7 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
                 if needed:
                     bitmap = int(packed.bitmaps[channel, line])
                     ranks = [(bitmap & ((1 << bit) - 1)).bit_count() for bit in needed]
-                    pointer = int((-(-packed.counts.ravel()[: channel * plan.in_lines + line] // 8)).sum())
+                    pointer = int((-(-packed.counts.ravel()[: channel * d.in_lines + line] // 8)).sum())
                     assert fetch.first_word[channel, column] == pointer + min(ranks) // 8
                     assert fetch.words[channel, column] == max(ranks) // 8 - min(ranks) // 8 + 1
                 else:
@@ -98,4 +98,4 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
             assert found.load[tile_number, channel] == load
         heights = min(d.tile_h, d.out_h - ty * d.tile_h), min(d.tile_w, d.out_w - tx * d.tile_w)
         assert found.positions[tile_number] == (heights[0] - 1) * d.tile_w + heights[1]
-    assert found.macs == macs
+    assert found.macs == macs == work.count_macs(d, layer.activations, layer.weights)

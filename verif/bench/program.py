@@ -49,7 +49,7 @@ class Figure3(CoreTest):
         self.watch.mark("layer_begin")
         await WaitLayers(layer_cycles(d)).start(self.core)
         self.watch.mark("layer_end")
-        await FetchLines(d.out_idx_base, d.out_k * cut.out_lines).start(self.core)
+        await FetchLines(d.out_idx_base, d.out_entries).start(self.core)
         self.watch.mark("end")
         pieces.cancel()
         self.watch.write()

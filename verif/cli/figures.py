@@ -123,7 +123,7 @@ def figures() -> None:
         for benchmark, (cut, of_benchmark) in zip(rows, layers_of, strict=True):
             own = [next(results) for _ in of_benchmark]
             errors = [
-                cycle_model.predict(p, work.measure(layer, p)).cycles / result.cycles - 1
+                cycle_model.predict(p, work.measure(p.descriptor, layer)).cycles / result.cycles - 1
                 for (layer, p), result in zip(of_benchmark, own, strict=True)
             ]
             found.append(Figure(benchmark, cut, own, max(errors, key=abs)))

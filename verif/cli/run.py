@@ -37,7 +37,7 @@ CAUSES = {
 def microjoules(layer: Layer, cut: Plan, result: LayerResult) -> float:
     """Dynamic energy by models/energy.py from the core's counters."""
     counts = {name.lower(): value for name, value in result.counters.items()}
-    return energy.estimate(cut, work.measure(layer, cut), counts).total / 1e6
+    return energy.estimate(cut, work.measure(cut.descriptor, layer), counts).total / 1e6
 
 
 def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[float]) -> Table:

@@ -17,6 +17,7 @@ EDGES = ("none", "rows", "columns", "both")
 SPLITS = Ranges(1, 2, 3, 5)
 CHUNKS = Ranges(1, 2, 3)
 CHANNELS = Ranges(1, 2, 8, 33)
+SIDES = ("top", "bottom", "left", "right")
 PADS = [str(n) for n in range(4)]
 FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
 OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
@@ -35,7 +36,7 @@ class GeometryCoverage:
     def __init__(self):
         self.kernel = point("geometry.kernel", KERNELS)
         self.stride = point("geometry.stride", STRIDES)
-        self.pads = {side: point(f"geometry.pad_{side}", PADS) for side in ("top", "bottom", "left", "right")}
+        self.pads = {side: point(f"geometry.pad_{side}", PADS) for side in SIDES}
         self.plane = point("geometry.plane", PLANES)
         self.line = point("geometry.input_line", LINES)
         self.tile = point("geometry.tile_positions", TILES.labels)
@@ -57,12 +58,9 @@ class GeometryCoverage:
     def sample(self, layer: LayerDone) -> None:
         """Sample a layer that the core has taken."""
         d = layer.descriptor
-        mode = f"{1 << d.k_log2}/{1 << d.m_log2}"
-        sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
-        stride = f"{sy}x{sx}"
-        bottom = max(0, (d.out_h - 1) * sy + d.kernel_r - d.pad_top - d.in_h)
-        right = max(0, (d.out_w - 1) * sx + d.kernel_s - d.pad_left - d.in_w)
-        pads = {"top": d.pad_top, "bottom": bottom, "left": d.pad_left, "right": right}
+        mode = f"{d.k}/{d.m}"
+        stride = f"{d.y.stride}x{d.x.stride}"
+        pads = dict(zip(SIDES, d.padding, strict=True))
         plane = plane_label(d.in_h, d.in_w)
         self.kernel.hit(f"{d.kernel_r}x{d.kernel_s}")
         self.stride.hit(stride)
@@ -71,11 +69,11 @@ class GeometryCoverage:
         self.plane.hit(plane)
         self.line.hit("part of a row" if d.line_w < d.in_w else "one row" if d.line_h == 1 else "several rows")
         self.tile.hit(TILES(d.tile_h * d.tile_w))
-        rows, columns = d.out_h % d.tile_h != 0, d.out_w % d.tile_w != 0
+        rows, columns = (axis.counts[-1] < axis.tile for axis in (d.y, d.x))
         self.edge.hit(EDGES[rows + 2 * columns])
         self.splits.hit(SPLITS(d.splits))
         if d.splits > 1:
-            self.uneven.hit("as large" if d.in_c % d.split_c == 0 else "smaller")
+            self.uneven.hit("as large" if len(d.shares[-1]) == d.split_c else "smaller")
         self.chunks.hit(CHUNKS(d.chunks))
         self.padded_k.hit("padded" if d.out_k < layer.padded_k else "full")
         self.channels.hit(CHANNELS(d.in_c))

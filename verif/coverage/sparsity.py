@@ -6,10 +6,10 @@ from itertools import combinations
 
 import numpy as np
 
-from models import km, lines
+from models import km, lines, work
 from models.lines import LineShape
 from verif.coverage.bins import Bins, Ranges, cross, point
-from verif.env.layer_reference import LayerDone, pad_plane
+from verif.env.layer_reference import LayerDone
 
 MODES = [f"{k}/{m}" for k, m in km.MODES]
 DENSITIES = ("empty", "under 10 %", "10-30 %", "30-50 %", "50-70 %", "70-90 %", "over 90 %", "full")
@@ -38,19 +38,10 @@ def runs(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def window_counts(mask: np.ndarray, layer: LayerDone) -> tuple[np.ndarray, np.ndarray]:
     """Non-zeros in each tile's window, int64 (tiles, C), and the window's positions inside the plane, (tiles,)."""
     d = layer.descriptor
-    sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
-    padded = pad_plane(mask, d)
-    inside = pad_plane(np.ones_like(mask[:1]), d)
+    padded, inside = work.pad_plane(d, mask), work.pad_plane(d, np.ones_like(mask[:1]))
     total = np.zeros((len(mask) + 1, padded.shape[1] + 1, padded.shape[2] + 1), np.int64)
     total[:, 1:, 1:] = np.concatenate([padded, inside]).cumsum(1).cumsum(2)
-
-    def ends(tiles: int, tile: int, out: int, stride: int, kernel: int) -> tuple[np.ndarray, np.ndarray]:
-        first = np.arange(tiles) * tile
-        last = np.minimum(first + tile, out) - 1
-        return first * stride, last * stride + kernel
-
-    y0, y1 = ends(d.tiles_y, d.tile_h, d.out_h, sy, d.kernel_r)
-    x0, x1 = ends(d.tiles_x, d.tile_w, d.out_w, sx, d.kernel_s)
+    (y0, y1), (x0, x1) = (np.transpose(axis.windows) + axis.before for axis in (d.y, d.x))
     y0, y1 = y0[:, None], y1[:, None]
     sums = total[:, y1, x1] - total[:, y0, x1] - total[:, y1, x0] + total[:, y0, x0]
     sums = sums.reshape(len(mask) + 1, -1)
@@ -89,18 +80,17 @@ class SparsityCoverage:
     def sample(self, layer: LayerDone) -> None:
         """Sample a layer that the core has taken."""
         d = layer.descriptor
-        k, m = 1 << d.k_log2, 1 << d.m_log2
-        mode = f"{k}/{m}"
+        mode = f"{d.k}/{d.m}"
         self.mode.hit(mode)
-        self._weights(layer, k, m)
+        self._weights(layer, d.k, d.m)
         mask = layer.activations != 0
         label = density_label(mask)
         self.density.hit(label)
         self.mode_density.hit(f"{mode}/{label}")
         for channel in mask:
             self.channel_density.hit(density_label(channel))
-        self._lines(mask, LineShape(d.line_h, d.line_w), self.population)
-        self._lines(layer.output != 0, LineShape(d.tile_h, d.tile_w), self.output_population, with_runs=False)
+        self._lines(mask, d.line, self.population)
+        self._lines(layer.output != 0, d.tile, self.output_population, with_runs=False)
         self.output_density.hit(density_label(layer.output != 0))
         self._windows(mask, layer, mode)
 
@@ -138,9 +128,8 @@ class SparsityCoverage:
             if n:
                 self.window.hit(WINDOWS[kind], n)
                 self.mode_window.hit(f"{mode}/{WINDOWS[kind]}", n)
-        d = layer.descriptor
-        for first in range(0, d.in_c, d.split_c):
-            unit = counts[:, first : first + d.split_c] == 0
+        for share in layer.descriptor.shares:
+            unit = counts[:, share.start : share.stop] == 0
             _, between = runs(~unit)
             for label, n in EMPTY_RUNS.count(between if between.size else np.zeros(1, int)).items():
                 self.empty_windows.hit(label, n)

@@ -15,11 +15,11 @@ import numpy as np
 
 from models import lines, stream
 from models.config import Config
-from models.lines import LineShape
-from models.tiling import WORD_BYTES, Descriptor
+from models.descriptor import Descriptor
+from models.lines import WORD_BYTES
+from models.stream import Packet, line_packet
 from verif.env.descriptor_checks import first_violation
 from verif.env.layer_reference import LayerDone, compute_layer, descriptor_of
-from verif.env.streams import Packet, line_packet, packet_line
 
 # Of several faults of one beat of s_axis_wgt the first of these counts (docs/architecture.md section 4).
 _WEIGHT_FAULTS = ("wgt_index_order", "wgt_index_range", "par_range", "wgt_tlast_early", "wgt_tlast_late")
@@ -110,7 +110,7 @@ class CoreModel:
     def reset(self, soft: bool = False) -> None:
         """A reset: what was under way is lost, and memory that it was writing becomes unknown."""
         for d in filter(None, self.layers_open):
-            self._forget_lines(d.out_idx_base, d.out_k * d.tiles_y * d.tiles_x)
+            self._forget_lines(d.out_idx_base, d.out_entries)
         if self.weights_load:
             load = self.weights_load
             self.vectors_known[load.base : load.base + load.count] = False
@@ -260,7 +260,9 @@ class CoreModel:
             self.error_info["ACT_ERROR_INFO"] = load.done
             self._forget_lines(load.base + load.done, load.count - load.done)
             return
-        bitmap, packed = packet_line(packet)
+        bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
+        parts = zip(packet.beats[1:], packet.keeps[1:], strict=True)
+        packed = b"".join(beat.to_bytes(keep.bit_length(), "little") for beat, keep in parts)
         self.bitmaps[load.base + load.done], self.packed[load.base + load.done] = bitmap, packed
         self.act_end = load.next_word = load.next_word + -(-len(packed) // WORD_BYTES)
         load.done += 1
@@ -313,22 +315,21 @@ class CoreModel:
         layer = self._compute(d)
         self.layers_open.append(d)
         self.layers.append(layer)
-        packed = lines.compress(layer.output, LineShape(d.tile_h, d.tile_w))
+        packed = lines.compress(layer.output, d.tile)
         if layer.overflow:
             self._report("out_overflow")
-            self._forget_lines(d.out_idx_base, layer.lines_written)
+            self._forget_lines(d.out_idx_base, d.out_entries)
         else:
-            here = slice(d.out_idx_base, d.out_idx_base + layer.lines_written)
+            here = slice(d.out_idx_base, d.out_idx_base + d.out_entries)
             self.bitmaps[here] = packed.bitmaps.ravel().tolist()
             self.packed[here] = [part.tobytes() for part in packed.packed()]
 
     def _compute(self, d: Descriptor) -> LayerDone:
         """Read a layer's tensors from the memories and compute what it has to produce."""
-        count = d.chunks * d.in_c * d.kernel_r * d.kernel_s
-        vectors = slice(d.wgt_base, d.wgt_base + count)
+        vectors = slice(d.wgt_base, d.wgt_base + d.vectors)
         if not self.vectors_known[vectors].all():
-            raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + count - 1} are not all loaded")
-        bitmaps, packed = self._lines(d.in_idx_base, d.in_c * d.lines_y * d.lines_x)
+            raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + d.vectors - 1} are not all loaded")
+        bitmaps, packed = self._lines(d.in_idx_base, d.in_entries)
         parameters = self.parameters[d.par_base : d.par_base + d.out_k]
         if None in parameters:
             raise UnknownContents(f"parameters of channel {parameters.index(None)} are not loaded")

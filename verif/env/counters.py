@@ -40,12 +40,12 @@ def counter_problems(counters: dict[str, int], config: Config, layer: LayerDone)
         found.append(f"MACS is {counters['MACS']}, expected {layer.macs}")
     if counters["MACS"] > lanes * counters["BUSY"]:
         found.append(f"MACS is {counters['MACS']}, more than {lanes} in each of {counters['BUSY']} busy PE-cycles")
-    for memory, expected in memory_accesses(layer, config).items():
+    for memory, expected in memory_accesses(layer).items():
         reads, hits = counters[f"{memory}_READS"], counters[f"{memory}_HITS"]
         if reads + hits != expected:
             found.append(f"{memory}_READS and {memory}_HITS are {reads} + {hits}, expected {expected} together")
     if not layer.overflow:
-        for name, expected in (("LINES_WRITTEN", layer.lines_written), ("BYTES_WRITTEN", layer.bytes_written)):
+        for name, expected in (("LINES_WRITTEN", layer.descriptor.out_entries), ("BYTES_WRITTEN", layer.bytes_written)):
             if counters[name] != expected:
                 found.append(f"{name} is {counters[name]}, expected {expected}")
     return found

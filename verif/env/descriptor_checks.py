@@ -2,8 +2,8 @@
 
 from models import km
 from models.config import Config
+from models.descriptor import Descriptor
 from models.lines import LINE_BITS
-from models.tiling import Descriptor
 
 MAX_PADDING_AFTER = 3
 
@@ -14,33 +14,27 @@ def _covers(count: int, block: int, size: int) -> bool:
 
 def first_violation(config: Config, d: Descriptor) -> int:
     """Number of the first check that the descriptor fails, 0 when it is legal."""
-    k, m = 1 << d.k_log2, 1 << d.m_log2
-    if (k, m) not in km.MODES:
+    if (d.k, d.m) not in km.MODES:
         return 1
-    ratio = m // k
+    y, x = d.y, d.x
     counts = (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s, d.lines_y, d.lines_x)
     counts += (d.tiles_y, d.tiles_x, d.chunks, d.splits, d.split_c)
-    sy, sx = d.stride_y2 + 1, d.stride_x2 + 1
-    region = ((d.tile_h - 1) * sy + d.kernel_r) * ((d.tile_w - 1) * sx + d.kernel_s)
-    vectors = d.chunks * d.in_c * d.kernel_r * d.kernel_s
     entries = config.IdxBanks * config.IdxDepth
-    in_entries, out_entries = d.in_c * d.lines_y * d.lines_x, d.out_k * d.tiles_y * d.tiles_x
     low, high = (-128, 127) if d.out_signed else (0, 255)
     checks = {
         2: min(counts) > 0,
         3: 0 < d.line_h * d.line_w <= LINE_BITS,
         4: _covers(d.lines_y, d.line_h, d.in_h) and _covers(d.lines_x, d.line_w, d.in_w),
-        5: 0 < d.tile_h * d.tile_w <= LINE_BITS // max(1, ratio // 2),
+        5: 0 < d.tile_h * d.tile_w <= LINE_BITS // max(1, d.ratio // 2),
         6: _covers(d.tiles_y, d.tile_h, d.out_h) and _covers(d.tiles_x, d.tile_w, d.out_w),
-        7: region <= config.RegionPos,
-        8: _covers(d.chunks, config.NumLanes * ratio, d.out_k),
+        7: y.window * x.window <= config.RegionPos,
+        8: _covers(d.chunks, config.NumLanes * d.ratio, d.out_k),
         9: _covers(d.splits, d.split_c, d.in_c),
-        10: d.wgt_base + vectors <= config.WgtBanks * config.WgtDepth,
+        10: d.wgt_base + d.vectors <= config.WgtBanks * config.WgtDepth,
         11: d.par_base + d.out_k <= config.ParDepth,
-        12: d.in_idx_base + in_entries <= entries and d.out_idx_base + out_entries <= entries,
+        12: d.in_idx_base + d.in_entries <= entries and d.out_idx_base + d.out_entries <= entries,
         13: d.out_act_base <= d.out_act_limit <= config.ActBanks * config.ActDepth,
         14: low <= d.clamp_lo <= d.clamp_hi <= high,
-        15: (d.out_h - 1) * sy + d.kernel_r - d.pad_top <= d.in_h + MAX_PADDING_AFTER
-        and (d.out_w - 1) * sx + d.kernel_s - d.pad_left <= d.in_w + MAX_PADDING_AFTER,
+        15: max(y.after, x.after) <= MAX_PADDING_AFTER,
     }
     return next((number for number, holds in checks.items() if not holds), 0)

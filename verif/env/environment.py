@@ -7,6 +7,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 from pyuvm import uvm_analysis_export, uvm_component, uvm_env
 
+from models.stream import Packet
 from verif.env.counters import CounterMonitor
 from verif.env.coverage_collector import CoverageCollector
 from verif.env.interrupts import CLOCK_NS, Interrupts
@@ -15,7 +16,7 @@ from verif.env.register_model import RegisterModel
 from verif.env.scoreboard import AnalysisInput, Scoreboard
 from verif.env.sequences import VirtualSequencer
 from verif.env.stream_agent import ResultAgent, StreamAgent, StreamPort
-from verif.env.streams import LineBus, Packet, VectorBus
+from verif.env.streams import LineBus, VectorBus
 
 WEIGHTS = StreamPort("s_axis_wgt", VectorBus, 1)
 ACTIVATIONS = StreamPort("s_axis_act", LineBus, 2)

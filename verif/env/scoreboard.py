@@ -12,10 +12,10 @@ from cocotb.simtime import get_sim_time
 from pyuvm import uvm_analysis_export, uvm_component
 
 from models.config import Config
+from models.stream import Packet
 from verif.env.core_model import CoreModel
 from verif.env.register_agent import BusAccess
 from verif.env.register_model import RegisterModel
-from verif.env.streams import Packet
 
 MAX_REPORTED = 10
 SETTLE_NS = 640  # from the end of a packet until all that it causes can be read

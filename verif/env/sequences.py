@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 from cocotb import start_soon
 from pyuvm import uvm_sequence, uvm_sequencer, uvm_status_e
 
 from models import stream
+from models.descriptor import Descriptor
 from models.layer import Layer
-from models.tiling import Descriptor, Plan
+from models.stream import Packet
+from models.tiling import Plan
 from verif.env.counters import PER_PE, TOTALS, combine
 from verif.env.layer_reference import descriptor_field
 from verif.env.stream_agent import Reception, Transfer
-from verif.env.streams import NO_STALLS, Packet, Stalls, packet_of
+from verif.env.streams import NO_STALLS, Stalls
 
 # Cycles that a transfer may take per beat when both sides stall as hard as they may, and at the start.
 CYCLES_PER_BEAT, CYCLES_TO_START = 200, 2000
@@ -123,7 +124,7 @@ class LoadWeights(_Load):
 
     def __init__(self, beats: list[int], base: int, k_log2: int, m_log2: int, stalls: Stalls = NO_STALLS, count=None):
         """``count``: vectors that the core is told to expect, by default as many as there are beats."""
-        super().__init__([Packet(beats, [])], stalls)
+        super().__init__([Packet(beats)], stalls)
         self.base, self.mode = base, {"k_log2": k_log2, "m_log2": m_log2}
         self.count = len(beats) if count is None else count
 
@@ -139,7 +140,7 @@ class LoadParameters(_Load):
     command, done = "par_load", "par_done"
 
     def __init__(self, beats: list[int], base: int, stalls: Stalls = NO_STALLS, count=None):
-        super().__init__([Packet(beats, [])], stalls)
+        super().__init__([Packet(beats)], stalls)
         self.base, self.count = base, len(beats) if count is None else count
 
     async def program(self):
@@ -185,7 +186,7 @@ class LoadLayer(CoreSequence):
     async def body(self):
         d, core = self.plan.descriptor, self.core
         if self.with_activations:
-            packets = [packet_of(beats) for beats in stream.activation_packets(self.plan, self.layer)]
+            packets = stream.activation_packets(self.plan, self.layer)
             lines = LoadActivations(
                 packets, d.in_idx_base, self.plan.in_act_base, self.plan.in_act_limit, d.line_h * d.line_w, self.stalls
             )
@@ -285,7 +286,7 @@ class RunLayer(CoreSequence):
         reading = ReadCounters(self.pes)
         await reading.start(core)
         self.counters = reading.counters
-        await FetchLines(d.out_idx_base, d.out_k * self.plan.out_lines, self.result_stalls).start(core)
+        await FetchLines(d.out_idx_base, d.out_entries, self.result_stalls).start(core)
 
     async def compute(self):
         """Push the layer and wait for its end."""
@@ -305,15 +306,4 @@ def layer_registers(registers, descriptor: Descriptor) -> dict[str, dict[str, in
 
 def layer_cycles(d: Descriptor) -> int:
     """A generous bound on a layer's cycles: one PE alone, dense, and as much again for loading and draining."""
-    positions = d.tile_h * d.tile_w
-    passes = d.tiles_y * d.tiles_x * d.chunks * d.in_c * d.kernel_r * d.kernel_s
-    return 20_000 + 4 * passes * (positions + 16) + 100 * d.out_k * d.tiles_y * d.tiles_x
-
-
-def output_of(packets: list[Packet], plan: Plan) -> np.ndarray:
-    """The output tensor (K, Ho, Wo) from a layer's result packets."""
-    beats = [
-        [stream.Beat(b, k, i == len(p.beats) - 1) for i, (b, k) in enumerate(zip(p.beats, p.keeps, strict=True))]
-        for p in packets
-    ]
-    return stream.decode_output(beats, plan)
+    return 20_000 + 4 * d.out_lines * d.vectors * (d.tile_h * d.tile_w + 16) + 100 * d.out_entries

@@ -18,9 +18,10 @@ from pyuvm import (
     uvm_sequencer,
 )
 
+from models.stream import Packet
 from verif import seed
 from verif.env.bus_monitor import HandshakeMonitor
-from verif.env.streams import NO_STALLS, Packet, Stalls
+from verif.env.streams import NO_STALLS, Stalls, frame_of
 
 
 class Transfer(uvm_sequence_item):
@@ -77,7 +78,7 @@ class StreamDriver(uvm_driver):
             transfer = await self.seq_item_port.get_next_item()
             self.source.set_pause_generator(transfer.stalls.pauses(self.rng))
             for packet in transfer.packets:
-                self.source.send_nowait(packet.frame())
+                self.source.send_nowait(frame_of(packet))
             await self.source.wait()
             self.source.clear_pause_generator()
             self.source.pause = False
@@ -128,7 +129,7 @@ class StreamMonitor(uvm_component):
     def build_phase(self):
         self.port = self.cdb_get("PORT")
         self.ap = uvm_analysis_port("ap", self)
-        self._packet = Packet([], [])
+        self._packet = Packet()
 
     def start_of_simulation_phase(self):
         payload = ["tlast", "tdata", "tkeep"]
@@ -146,12 +147,12 @@ class StreamMonitor(uvm_component):
         self._packet.beats.append(data)
         self._packet.keeps += keep
         if last:
-            packet, self._packet = self._packet, Packet([], [])
+            packet, self._packet = self._packet, Packet()
             self.ap.write(packet)
 
     def drop(self):
         """Forget the packet under way."""
-        self._packet = Packet([], [])
+        self._packet = Packet()
 
 
 class StreamAgent(uvm_agent):

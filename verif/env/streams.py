@@ -1,4 +1,4 @@
-"""AXI4-Stream packets of the core as lists of whole beats, and the cocotbext-axi buses that carry them.
+"""The cocotbext-axi buses that carry the core's packets beat by beat, and how a side of them holds back.
 
 cocotbext-axi works byte by byte where a bus has TKEEP, which costs tens of microseconds a beat on a 64-byte
 bus. Here a beat is one element: TDATA is one integer, and TKEEP travels as the element's sideband.
@@ -6,13 +6,13 @@ bus. Here a beat is one element: TDATA is one integer, and TKEEP travels as the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame
 
-from models import lines, stream
+from models.stream import Packet
 
 
 class VectorBus(AxiStreamBus):
@@ -27,21 +27,14 @@ class LineBus(AxiStreamBus):
     _optional_signals = {"tvalid": "tvalid", "tready": "tready", "tlast": "tlast", "tuser": "tkeep"}
 
 
-@dataclass
-class Packet:
-    """Beats up to TLAST. `keeps` has one TKEEP a beat, or is empty for a bus without it."""
+def frame_of(packet: Packet) -> AxiStreamFrame:
+    """The packet for an AxiStreamSource."""
+    return AxiStreamFrame(packet.beats, tuser=packet.keeps or None)
 
-    beats: list[int]
-    keeps: list[int]
 
-    def frame(self) -> AxiStreamFrame:
-        """The packet for an AxiStreamSource."""
-        return AxiStreamFrame(self.beats, tuser=self.keeps or None)
-
-    @classmethod
-    def of_frame(cls, frame: AxiStreamFrame) -> Packet:
-        """The packet that an AxiStreamSink received (not compacted)."""
-        return cls(list(frame.tdata), list(frame.tuser))
+def packet_of(frame: AxiStreamFrame) -> Packet:
+    """The packet that an AxiStreamSink received (not compacted)."""
+    return Packet(list(frame.tdata), list(frame.tuser))
 
 
 @dataclass(frozen=True)
@@ -72,23 +65,3 @@ class Stalls:
 
 
 NO_STALLS = Stalls()
-
-
-def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
-    """The packet of one line in the format of models/stream.py."""
-    return packet_of(stream.line_packet(bitmap, packed, stream_bytes))
-
-
-def packet_of(beats: Iterable[stream.Beat]) -> Packet:
-    """A packet from beats of models/stream.py; TLAST is implied."""
-    beats = list(beats)
-    return Packet([beat.data for beat in beats], [beat.keep for beat in beats])
-
-
-def packet_line(packet: Packet) -> tuple[int, bytes]:
-    """Bitmap and bytes of a line packet, as its TKEEPs say."""
-    data = b"".join(
-        beat.to_bytes(keep.bit_length(), "little")
-        for beat, keep in zip(packet.beats[1:], packet.keeps[1:], strict=True)
-    )
-    return packet.beats[0] & (1 << lines.LINE_BITS) - 1, data

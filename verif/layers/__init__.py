@@ -73,10 +73,8 @@ def time_limit(sim: str, plans: list[Plan]) -> int:
     cycles = 0
     for plan in plans:
         d = plan.descriptor
-        jobs = d.tiles_y * d.tiles_x * d.chunks
-        passes = jobs * d.in_c * d.kernel_r * d.kernel_s // min(jobs * d.splits, plan.config.NumPe)
-        lines = d.in_c * plan.in_lines + d.out_k * plan.out_lines
-        cycles += passes * d.tile_h * d.tile_w + plan.wgt_count + BEATS_PER_LINE * lines
+        passes = d.out_lines * d.vectors // min(d.jobs * d.splits, plan.config.NumPe)
+        cycles += passes * d.tile_h * d.tile_w + d.vectors + BEATS_PER_LINE * (d.in_entries + d.out_entries)
     # Icarus' speed is that of small (4 PEs), some 80 cycles a second, divided by the size.
     speed = 1000 if sim == "verilator" else 80 / plans[0].config.NumPe
     return LIMIT_S + int(cycles / speed)

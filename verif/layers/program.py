@@ -11,9 +11,10 @@ import numpy as np
 import pyuvm
 from cocotb.triggers import Timer
 
+from models.stream import decode_output
 from verif.env.core_test import CoreTest
 from verif.env.interrupts import CLOCK_NS
-from verif.env.sequences import RunLayer, output_of
+from verif.env.sequences import RunLayer
 from verif.layers import OUTPUT, SAMPLE_CYCLES, load_layers
 
 STATE_BITS = 3
@@ -65,7 +66,7 @@ class GivenLayers(CoreTest):
             await run.start(self.core)
             np.savez(
                 OUTPUT.format(number),
-                output=output_of(self.env.results.take(), plan),
+                output=decode_output(self.env.results.take(), plan),
                 seconds=run.seconds,
                 counters=json.dumps(run.counters),
                 states=occupancy.states(),

@@ -1,0 +1,229 @@
+"""The layer descriptor of docs/architecture.md section 5, and what it means: axes, windows of tiles, work units."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from models import reference
+from models.lines import LineShape
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of a layer, rows or columns: input plane, outputs, kernel, and the sizes of lines and tiles."""
+
+    size: int
+    out: int
+    kernel: int
+    stride: int
+    before: int  # padding
+    line: int
+    lines: int
+    tile: int
+    tiles: int
+
+    @property
+    def reach(self) -> int:
+        """Positions from the first to the last that an output meets, padding included."""
+        return reference.in_size(self.out, self.kernel, self.stride)
+
+    @property
+    def after(self) -> int:
+        """Padding behind the plane, as far as an output meets it."""
+        return max(0, self.reach - self.before - self.size)
+
+    @property
+    def window(self) -> int:
+        """Positions that the outputs of a whole tile meet."""
+        return reference.in_size(self.tile, self.kernel, self.stride)
+
+    @property
+    def counts(self) -> list[int]:
+        """Outputs of each tile: fewer in the last."""
+        return [min(self.tile, self.out - tile * self.tile) for tile in range(self.tiles)]
+
+    @property
+    def windows(self) -> list[tuple[int, int]]:
+        """What each tile meets: [first, last) of the plane, negative or beyond its size in the padding."""
+        firsts = (tile * self.tile * self.stride - self.before for tile in range(self.tiles))
+        return [
+            (first, first + reference.in_size(count, self.kernel, self.stride))
+            for first, count in zip(firsts, self.counts, strict=True)
+        ]
+
+    @property
+    def inside(self) -> list[tuple[int, int]]:
+        """The part of each window that lies in the plane; first = last where none does."""
+        clipped = ((min(max(first, 0), self.size), min(last, self.size)) for first, last in self.windows)
+        return [(first, max(first, last)) for first, last in clipped]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A work unit: one share of the input channels of a job, which is a tile (row-major number) of a chunk."""
+
+    job: int
+    tile: int
+    chunk: int
+    channels: range
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """The layer descriptor; names, meanings and units are those of ``layer_t`` (words, vectors, index entries)."""
+
+    k_log2: int
+    m_log2: int
+    act_signed: int
+    out_signed: int
+    skip: int
+    in_c: int
+    in_h: int
+    in_w: int
+    out_k: int
+    out_h: int
+    out_w: int
+    kernel_r: int
+    kernel_s: int
+    stride_y2: int
+    stride_x2: int
+    pad_top: int
+    pad_left: int
+    line_h: int
+    line_w: int
+    lines_y: int
+    lines_x: int
+    tile_h: int
+    tile_w: int
+    tiles_y: int
+    tiles_x: int
+    chunks: int
+    splits: int
+    split_c: int
+    wgt_base: int
+    par_base: int
+    in_idx_base: int
+    out_idx_base: int
+    out_act_base: int
+    out_act_limit: int
+    clamp_lo: int
+    clamp_hi: int
+
+    def as_dict(self) -> dict[str, int]:
+        """The fields by name."""
+        return asdict(self)
+
+    @property
+    def k(self) -> int:
+        """Weights kept of a group."""
+        return 1 << self.k_log2
+
+    @property
+    def m(self) -> int:
+        """Output channels of a group."""
+        return 1 << self.m_log2
+
+    @property
+    def ratio(self) -> int:
+        """m / k: output channels that a lane serves. Of a legal mode."""
+        return self.m // self.k
+
+    @property
+    def y(self) -> Axis:
+        """The rows."""
+        return Axis(
+            self.in_h,
+            self.out_h,
+            self.kernel_r,
+            self.stride_y2 + 1,
+            self.pad_top,
+            self.line_h,
+            self.lines_y,
+            self.tile_h,
+            self.tiles_y,
+        )
+
+    @property
+    def x(self) -> Axis:
+        """The columns."""
+        return Axis(
+            self.in_w,
+            self.out_w,
+            self.kernel_s,
+            self.stride_x2 + 1,
+            self.pad_left,
+            self.line_w,
+            self.lines_x,
+            self.tile_w,
+            self.tiles_x,
+        )
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.y.stride, self.x.stride
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """(top, bottom, left, right), at the bottom and right as far as an output meets it."""
+        y, x = self.y, self.x
+        return y.before, y.after, x.before, x.after
+
+    @property
+    def taps(self) -> int:
+        """Positions of the kernel."""
+        return self.kernel_r * self.kernel_s
+
+    @property
+    def line(self) -> LineShape:
+        """The input's line block."""
+        return LineShape(self.line_h, self.line_w)
+
+    @property
+    def tile(self) -> LineShape:
+        """The output's tile, its line block."""
+        return LineShape(self.tile_h, self.tile_w)
+
+    @property
+    def in_lines(self) -> int:
+        """Input lines of a channel."""
+        return self.lines_y * self.lines_x
+
+    @property
+    def out_lines(self) -> int:
+        """Output lines of a channel: tiles."""
+        return self.tiles_y * self.tiles_x
+
+    @property
+    def in_entries(self) -> int:
+        """Index entries of the input."""
+        return self.in_c * self.in_lines
+
+    @property
+    def out_entries(self) -> int:
+        """Index entries of the output."""
+        return self.out_k * self.out_lines
+
+    @property
+    def vectors(self) -> int:
+        """Weight vectors."""
+        return self.chunks * self.in_c * self.taps
+
+    @property
+    def jobs(self) -> int:
+        """Tiles of chunks, each computed in `splits` units."""
+        return self.out_lines * self.chunks
+
+    @property
+    def shares(self) -> list[range]:
+        """Input channels of each unit of a job."""
+        return [range(first, min(first + self.split_c, self.in_c)) for first in range(0, self.in_c, self.split_c)]
+
+    def units(self) -> Iterator[Unit]:
+        """The units in the scheduler's order: rows of tiles at the border last, for there are the light ones."""
+        rows = list(range(self.tiles_y))
+        if self.tiles_y > 2:
+            rows = [*rows[1:-1], 0, self.tiles_y - 1]
+        tiles = (row * self.tiles_x + column for row in rows for column in range(self.tiles_x))
+        for job, (tile, chunk) in enumerate((tile, chunk) for tile in tiles for chunk in range(self.chunks)):
+            for share in self.shares:
+                yield Unit(job, tile, chunk, share)
