@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,11 +12,46 @@ from models import km, lines, masks, reference
 from models.config import Config
 from models.layer import MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
-from models.tiling import Cut, Plan, make_plan, max_tile, region_size
+from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, region_size
 from verif.env.streams import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
 _CLAMPS = ((0, 255), (0, 255), (0, 96), (3, 200), (-128, 127), (-128, 127), (-20, 45))
+
+
+class Geometry(NamedTuple):
+    """What an output position meets: plane (H, W), kernel (R, S), stride and padding as in `Layer`."""
+
+    plane: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """(Ho, Wo); 0 or less where the kernel does not fit."""
+        ends = self.padding[:2], self.padding[2:]
+        ho, wo = map(reference.out_size, self.plane, self.kernel, self.stride, *zip(*ends, strict=True))
+        return ho, wo
+
+
+def random_geometry(rng: np.random.Generator, largest: int = 79) -> Geometry:
+    """Any geometry with an output, on planes of at most ``largest`` rows and columns; small ones are frequent."""
+    while True:
+        kernel = (int(rng.integers(1, MAX_KERNEL + 1)), int(rng.integers(1, MAX_KERNEL + 1)))
+        if rng.random() < 0.4:
+            kernel = (3, 3) if rng.random() < 0.6 else (1, 1)
+        height, width = (
+            int(rng.choice([1, int(rng.integers(2, 17)), int(rng.integers(17, largest + 1))], p=p))
+            for p in ((0.08, 0.77, 0.15), (0.08, 0.67, 0.25))
+        )
+        sy, sx = (int(s) for s in rng.integers(1, 3, 2))
+        top, bottom, left, right = (
+            (int(p) for p in rng.integers(0, MAX_PADDING + 1, 4)) if rng.random() < 0.7 else (0, 0, 0, 0)
+        )
+        found = Geometry((height, width), kernel, (sy, sx), (top, bottom, left, right))
+        if min(found.out) > 0:
+            return found
 
 
 def make_layer(
@@ -104,35 +140,23 @@ def random_layer(
 ) -> tuple[Layer, Plan]:
     """A random layer and plan that fit the configuration, of at most about ``work`` lane-cycles when dense."""
     while True:
-        kernel = (int(rng.integers(1, MAX_KERNEL + 1)), int(rng.integers(1, MAX_KERNEL + 1)))
-        if rng.random() < 0.4:
-            kernel = (3, 3) if rng.random() < 0.6 else (1, 1)
-        height, width = (
-            int(rng.choice([1, int(rng.integers(2, 17)), int(rng.integers(17, 80))], p=p))
-            for p in ((0.08, 0.77, 0.15), (0.08, 0.67, 0.25))
-        )
-        stride = tuple(int(s) for s in rng.integers(1, 3, 2))
-        padding = tuple(int(p) for p in rng.integers(0, MAX_PADDING + 1, 4)) if rng.random() < 0.7 else (0, 0, 0, 0)
-        ho = reference.out_size(height, kernel[0], stride[0], *padding[:2])
-        wo = reference.out_size(width, kernel[1], stride[1], *padding[2:])
-        if ho < 1 or wo < 1:
-            continue
+        shape = random_geometry(rng)
         channels = int(rng.integers(1, 41))
         out_channels = int(rng.integers(1, 2 * config.NumLanes * 4 + 2))
-        chunk = config.NumLanes * mode[1] // mode[0]
-        if ho * wo * channels * kernel[0] * kernel[1] * ceil(out_channels / chunk) * config.NumLanes > work:
+        vectors = channels * prod(shape.kernel) * ceil(out_channels / chunk_channels(config, *mode))
+        if prod(shape.out) * vectors * config.NumLanes > work:
             continue
         layer = make_layer(
             rng,
-            (channels, height, width),
+            (channels, *shape.plane),
             out_channels,
-            kernel,
+            shape.kernel,
             mode=mode,
             mask=str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
             density=float(rng.uniform(0.02, 0.98)),
             signed=bool(rng.integers(2)),
-            stride=stride,
-            padding=padding,
+            stride=shape.stride,
+            padding=shape.padding,
             clamp=_CLAMPS[rng.integers(len(_CLAMPS))],
             skip=skip,
         )

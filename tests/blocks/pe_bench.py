@@ -11,31 +11,10 @@ from models.layer import Layer
 from models.lines import LineShape
 from models.stream import weight_beats
 from models.tiling import Cut, make_plan, max_tile, region_size
-from tests.blocks.tables import last_words, line_offsets, tile_masks
-from tests.blocks.test_scheduler import expected_units
+from tests.blocks.geometry import derived_fields, expected_units, random_block, random_geometry
 from verif.structs import struct
 
 INDEX = struct("index_entry_t")
-
-
-def derived_of(config: Config, d: Mapping[str, int]) -> dict[str, int]:
-    """The fields of derived_t that belong to a descriptor."""
-    rs, in_lines, ratio = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"], d["m_log2"] - d["k_log2"]
-    win_w = ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"]
-    return {
-        "ratio": ratio,
-        "rs": rs,
-        "win_w": win_w,
-        "chunk_k": config.NumLanes << ratio,
-        "in_lines": in_lines,
-        "out_lines": d["tiles_y"] * d["tiles_x"],
-        "chunk_vectors": d["in_c"] * rs,
-        "split_vectors": d["split_c"] * rs,
-        "split_lines": d["split_c"] * in_lines,
-        "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
-        "line_off": line_offsets(d["line_w"], win_w),
-        "last_word": last_words(tile_masks(d, win_w)),
-    }
 
 
 def make_layer(
@@ -58,22 +37,14 @@ def random_activations(gen, shape, signed: bool, density: float) -> np.ndarray:
 def random_layer(gen, config: Config, mode: tuple[int, int]) -> tuple[Layer, Cut]:
     """A small layer of any geometry that a PE of this configuration can compute."""
     while True:
-        r, s = (int(x) for x in gen.integers(1, 8, 2))
-        h, w = (int(gen.choice([gen.integers(1, 8), gen.integers(1, 30)])) for _ in range(2))
-        stride = tuple(int(x) for x in gen.integers(1, 3, 2))
-        padding = tuple(int(x) for x in gen.integers(0, 4, 4))
-        if h + padding[0] + padding[1] < r or w + padding[2] + padding[3] < s:
-            continue
+        plane, kernel, stride, padding = random_geometry(gen, largest=29)
         out_k = int(gen.integers(1, 2 * config.NumLanes * mode[1] // mode[0] + 1))
         density = float(gen.choice([0.0, 0.1, 0.5, 1.0]))
-        a = random_activations(gen, (int(gen.integers(1, 6)), h, w), bool(gen.integers(2)), density)
+        a = random_activations(gen, (int(gen.integers(1, 6)), *plane), bool(gen.integers(2)), density)
         layer = make_layer(
-            gen, a, out_k, (r, s), mode, stride, padding, bool(gen.random() < 0.7), float(gen.choice([0.3, 1.0]))
+            gen, a, out_k, kernel, mode, stride, padding, bool(gen.random() < 0.7), float(gen.choice([0.3, 1.0]))
         )
-        blocks = []
-        for _ in range(2):
-            width = int(gen.integers(1, 65))
-            blocks.append(LineShape(int(gen.integers(1, 64 // width + 1)), width))
+        blocks = [LineShape(*random_block(gen)) for _ in range(2)]
         fits = (
             blocks[1].line_h * blocks[1].line_w <= max_tile(config, *mode)
             and region_size(layer, blocks[1]) <= config.RegionPos
@@ -157,7 +128,7 @@ def make_work(gen, config: Config, layer: Layer, cut: Cut) -> Work:
     """Lay a layer out in memories, at random bases and with lines in random order, and list its units."""
     bases = {"wgt_base": int(gen.integers(0, 1000)), "in_idx_base": int(gen.integers(0, 1000))}
     d = make_plan(config, layer, cut).descriptor.as_dict() | bases
-    derived = derived_of(config, d)
+    derived = derived_fields(d, config.NumLanes)
     compressed = lines.compress(layer.activations, cut.line)
     packed, bitmaps = compressed.packed(), compressed.bitmaps.ravel().tolist()
     words, index, free = {}, {}, int(gen.integers(0, 1000))
@@ -168,5 +139,5 @@ def make_work(gen, config: Config, layer: Layer, cut: Cut) -> Work:
             words[free] = int.from_bytes(data[start : start + 8], "little")
             free += 1
     weights = dict(enumerate(weight_beats(config, layer), d["wgt_base"]))
-    units = expected_units(d, derived)
+    units = expected_units(d)
     return Work(layer, config.NumLanes, d, derived, units, weights, words, index)

@@ -1,13 +1,13 @@
 """layer_setup: derived values, position table, and each descriptor check on both sides of its limit."""
 
 import os
+from math import prod
 
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from tests.blocks.tables import last_words, line_offsets, mask_writes, tile_masks
-from tests.blocks.test_tile_walk import geometry
+from tests.blocks.geometry import derived_fields, layer_fields, mask_writes, random_geometry, tile_masks, window_size
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
@@ -36,7 +36,7 @@ def size(name: str) -> int:
 def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
     """A good descriptor on the sizes above."""
     shape = {"h": 9, "w": 13, "r": 3, "s": 2, "sy": 1, "sx": 2, "pad": (1, 1, 1, 0), "line": (4, 13), "tile": (3, 5)}
-    layer = geometry(**(shape | geometry_args))
+    layer = layer_fields(**(shape | geometry_args))
     chunk = size("NumLanes") << (mode[1] - mode[0])
     split_c = -(-c // splits)
     return layer | {
@@ -123,23 +123,8 @@ async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[
 def check_good(layer: dict, derived: dict, tables: tuple[dict, dict]) -> None:
     table, masks = tables
     sy, sx = 1 + layer["stride_y2"], 1 + layer["stride_x2"]
-    win_w = (layer["tile_w"] - 1) * sx + layer["kernel_s"]
-    rs = layer["kernel_r"] * layer["kernel_s"]
-    in_lines = layer["lines_y"] * layer["lines_x"]
-    want = {
-        "ratio": layer["m_log2"] - layer["k_log2"],
-        "rs": rs,
-        "win_w": win_w,
-        "chunk_k": size("NumLanes") << (layer["m_log2"] - layer["k_log2"]),
-        "in_lines": in_lines,
-        "out_lines": layer["tiles_y"] * layer["tiles_x"],
-        "chunk_vectors": layer["in_c"] * rs,
-        "split_vectors": layer["split_c"] * rs,
-        "split_lines": layer["split_c"] * in_lines,
-        "row_starts": sum(1 << b for b in range(0, 64, layer["line_w"])),
-        "line_off": line_offsets(layer["line_w"], win_w),
-        "last_word": last_words(tile_masks(layer, win_w)),
-    }
+    _, win_w = window_size(layer)
+    want = derived_fields(layer, size("NumLanes"))
     wrong = {name: (derived[name], value) for name, value in want.items() if derived[name] != value}
     assert not wrong, f"(found, expected) {wrong}"
     positions = [(y, x) for y in range(layer["tile_h"]) for x in range(layer["tile_w"])]
@@ -159,26 +144,25 @@ async def good_layers(dut):
         assert code == 0
         check_good(layer, derived, table)
     for _ in range(60):
-        tile_w = int(gen.integers(1, 9))
+        (h, w), (r, s), (sy, sx), pad = random_geometry(gen, largest=29)
         layer = descriptor(
             MODES[gen.integers(7)],
             c=int(gen.integers(1, 12)),
             k=int(gen.integers(1, 40)),
             splits=int(gen.integers(1, 5)),
-            h=int(gen.integers(7, 30)),
-            w=int(gen.integers(7, 30)),
-            r=int(gen.integers(1, 8)),
-            s=int(gen.integers(1, 8)),
-            sy=int(gen.integers(1, 3)),
-            sx=int(gen.integers(1, 3)),
-            tile=(int(gen.integers(1, 4)), tile_w),
+            h=h,
+            w=w,
+            r=r,
+            s=s,
+            sy=sy,
+            sx=sx,
+            pad=pad,
+            tile=(int(gen.integers(1, 4)), int(gen.integers(1, 9))),
             line=(1, 30),
         )
         layer["splits"] = -(-layer["in_c"] // layer["split_c"])
         code, derived, table = await run_layer(dut, layer, delay=int(gen.integers(1, 20)))
-        region = ((layer["tile_h"] - 1) * (1 + layer["stride_y2"]) + layer["kernel_r"]) * (
-            (layer["tile_w"] - 1) * (1 + layer["stride_x2"]) + layer["kernel_s"]
-        )
+        region = prod(window_size(layer))
         assert code == (0 if region <= size("RegionPos") else 7)
         if code == 0:
             check_good(layer, derived, table)

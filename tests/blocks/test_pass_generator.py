@@ -7,6 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
+from tests.blocks.geometry import random_fields, window_size
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -19,21 +20,18 @@ READ, RESPONSE = struct("bitmap_read_t"), struct("bitmap_rsp_t")
 def random_geometry(gen, region_pos: int) -> dict:
     """Kernel, strides and tile whose region fits."""
     while True:
-        r, s = (int(x) for x in gen.integers(1, 8, 2))
-        sy, sx = (int(x) for x in gen.integers(1, 3, 2))
-        tile_w = int(gen.integers(1, 65))
-        tile_h = int(gen.integers(1, 64 // tile_w + 1))
-        win_w = (tile_w - 1) * sx + s
-        if ((tile_h - 1) * sy + r) * win_w <= region_pos:
+        d = random_fields(gen)
+        win_h, win_w = window_size(d)
+        if win_h * win_w <= region_pos:
             return {
-                "r": r,
-                "s": s,
-                "sy": sy,
-                "sx": sx,
-                "tile_h": tile_h,
-                "tile_w": tile_w,
-                "last_h": int(gen.integers(1, tile_h + 1)),
-                "last_w": int(gen.integers(1, tile_w + 1)),
+                "r": d["kernel_r"],
+                "s": d["kernel_s"],
+                "sy": d["stride_y2"] + 1,
+                "sx": d["stride_x2"] + 1,
+                "tile_h": d["tile_h"],
+                "tile_w": d["tile_w"],
+                "last_h": d["out_h"] - (d["tiles_y"] - 1) * d["tile_h"],
+                "last_w": d["out_w"] - (d["tiles_x"] - 1) * d["tile_w"],
                 "win_w": win_w,
             }
 

@@ -9,12 +9,12 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.geometry import layer_fields
 from tests.blocks.region_sink import REGION, RegionSink
 from tests.blocks.windows import (
     Case,
     expected_lines,
     expected_regions,
-    layer_fields,
     make_case,
     make_unit,
     random_case,

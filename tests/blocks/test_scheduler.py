@@ -8,7 +8,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from tests.blocks.test_tile_walk import expected_tiles, random_geometry
+from tests.blocks.geometry import derived_fields, expected_units, random_fields
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
@@ -18,10 +18,10 @@ LAYER, DERIVED, UNIT, JOB = struct("layer_t"), struct("derived_t"), struct("unit
 GROUP = 16  # PEs that share a unit's register
 
 
-def random_layer(gen, jobs_limit: int) -> tuple[dict, dict]:
-    """Descriptor and derived values of a random layer."""
+def random_layer(gen, jobs_limit: int) -> dict[str, int]:
+    """Descriptor of a random layer."""
     while True:
-        layer = random_geometry(gen)
+        layer = random_fields(gen, largest=199)
         channels = int(gen.integers(1, 40))
         split_c = -(-channels // int(gen.choice([1, 1, 2, 5, channels])))
         layer |= {
@@ -29,38 +29,17 @@ def random_layer(gen, jobs_limit: int) -> tuple[dict, dict]:
             "split_c": split_c,
             "splits": -(-channels // split_c),
             "chunks": int(gen.integers(1, 6)),
+            "in_idx_base": int(gen.integers(0, 1000)),
             "wgt_base": int(gen.integers(0, 1000)),
         }
         if layer["tiles_y"] * layer["tiles_x"] * layer["chunks"] <= jobs_limit:
-            break
-    rs, in_lines = layer["kernel_r"] * layer["kernel_s"], layer["lines_y"] * layer["lines_x"]
-    return layer, {
-        "rs": rs,
-        "in_lines": in_lines,
-        "chunk_vectors": channels * rs,
-        "split_vectors": split_c * rs,
-        "split_lines": split_c * in_lines,
-    }
+            return layer
 
 
-def expected_units(layer: dict, derived: dict) -> list[dict]:
-    units, job = [], 0
-    for tile in expected_tiles(layer):
-        for chunk in range(layer["chunks"]):
-            for split in range(layer["splits"]):
-                first = split * layer["split_c"]
-                unit = tile | {
-                    "job": job,
-                    "split": int(layer["splits"] > 1),
-                    "chunk": chunk,
-                    "channels": min(layer["split_c"], layer["in_c"] - first),
-                    "wgt_addr": layer["wgt_base"] + (chunk * layer["in_c"] + first) * derived["rs"],
-                }
-                if "idx_addr" in tile:
-                    unit["idx_addr"] = tile["idx_addr"] + first * derived["in_lines"]
-                units.append(unit)
-            job += 1
-    return units
+def derived_of(layer: dict[str, int]) -> dict[str, int]:
+    """The derived values that the scheduler uses."""
+    derived = derived_fields(layer, 4)
+    return {name: derived[name] for name in ("rs", "in_lines", "chunk_vectors", "split_vectors", "split_lines")}
 
 
 async def start(dut):
@@ -150,13 +129,13 @@ class Array:
         return valid, ids
 
 
-async def run_layer(dut, layer: dict, derived: dict, finish_rate: float, gen) -> None:
+async def run_layer(dut, layer: dict, finish_rate: float, gen) -> None:
     pes, sps = int(os.environ["NumPe"]), int(os.environ["NumSp"])
     array = Array(pes, sps, layer["splits"], gen)
-    units = expected_units(layer, derived)
+    units = expected_units(layer)
     jobs = units[-1]["job"] + 1
     dut.unit_ready_i.value = dut.pe_free_i.value = 0
-    await begin(dut, layer, derived, int(gen.integers(120)))
+    await begin(dut, layer, derived_of(layer), int(gen.integers(120)))
     issued, idle = 0, 0
     history = [(0, 0, 0)] * 3  # ready, free and given PEs of the three cycles before
     dones = [0] * 3
@@ -203,7 +182,7 @@ async def random_layers(dut):
     await start(dut)
     gen = rng()
     for _ in range(25):
-        await run_layer(dut, *random_layer(gen, 150), float(gen.choice([0.02, 0.2, 0.9])), gen)
+        await run_layer(dut, random_layer(gen, 150), float(gen.choice([0.02, 0.2, 0.9])), gen)
 
 
 @block_test(us=100)
@@ -212,10 +191,8 @@ async def slow_job_closes_the_window(dut):
     await start(dut)
     gen = rng()
     pes = int(os.environ["NumPe"])
-    layer, derived = random_layer(gen, 10**6)
-    layer |= {"in_c": 1, "split_c": 1, "splits": 1, "chunks": 1000}
-    derived |= {"chunk_vectors": derived["rs"], "split_vectors": derived["rs"], "split_lines": derived["in_lines"]}
-    await begin(dut, layer, derived, 120)
+    layer = random_layer(gen, 10**6) | {"in_c": 1, "split_c": 1, "splits": 1, "chunks": 1000}
+    await begin(dut, layer, derived_of(layer), 120)
     dut.unit_ready_i.value = 2**pes - 1
     issued = []
     for cycle in range(40 * pes):

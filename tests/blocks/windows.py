@@ -5,11 +5,12 @@ Everything is derived position by position from the definitions in docs/architec
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import prod
 
 import numpy as np
 
 from models.lines import LineShape, compress
-from tests.blocks.tables import line_offsets
+from tests.blocks.geometry import derived_fields, random_fields, tile_fields, window_size
 
 CHANNEL_KINDS = ("empty", "sparse", "half", "dense", "blob")
 
@@ -41,52 +42,11 @@ class Case:
         raise KeyError(address)
 
 
-def layer_fields(h, w, r, s, sy, sx, pad, line, tile, skip=1) -> dict:
-    """The fields of layer_t that the activation path uses; `pad` is (top, bottom, left, right)."""
-    out_h, out_w = (h + pad[0] + pad[1] - r) // sy + 1, (w + pad[2] + pad[3] - s) // sx + 1
-    return {
-        "in_h": h,
-        "in_w": w,
-        "out_h": out_h,
-        "out_w": out_w,
-        "kernel_r": r,
-        "kernel_s": s,
-        "skip": skip,
-        "stride_y2": sy - 1,
-        "stride_x2": sx - 1,
-        "pad_top": pad[0],
-        "pad_left": pad[2],
-        "line_h": line[0],
-        "line_w": line[1],
-        "lines_y": -(-h // line[0]),
-        "lines_x": -(-w // line[1]),
-        "tile_h": tile[0],
-        "tile_w": tile[1],
-        "tiles_y": -(-out_h // tile[0]),
-        "tiles_x": -(-out_w // tile[1]),
-    }
-
-
-def region_positions(layer: dict) -> int:
-    win_h = ((layer["tile_h"] - 1) << layer["stride_y2"]) + layer["kernel_r"]
-    return win_h * (((layer["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"])
-
-
-def random_layer(gen, region_pos: int) -> dict:
-    """Any plane, kernel, stride, padding, line block and tile that one region buffer holds."""
+def random_layer(gen, region_pos: int) -> dict[str, int]:
+    """Any layer whose plane has at most 5000 positions and whose windows a region buffer holds."""
     while True:
-        h, w = (int(gen.choice([1, gen.integers(2, 15), gen.integers(15, 150)])) for _ in range(2))
-        r, s = (int(x) for x in gen.choice([gen.integers(1, 8, 2), [1, 1], [3, 3]]))
-        sy, sx = (int(x) for x in gen.integers(1, 3, 2))
-        pad = [int(x) for x in gen.integers(0, 4, 4)]
-        if h * w > 5000 or h + pad[0] + pad[1] < r or w + pad[2] + pad[3] < s:
-            continue
-        blocks = []
-        for _ in range(2):
-            block_w = int(gen.choice([gen.integers(1, 65), min(w, 64), 8]))
-            blocks.append((int(gen.integers(1, 64 // block_w + 1)), block_w))
-        layer = layer_fields(h, w, r, s, sy, sx, pad, *blocks, skip=int(gen.random() < 0.7))
-        if region_positions(layer) <= region_pos:
+        layer = random_fields(gen, largest=149) | {"skip": int(gen.random() < 0.7)}
+        if layer["in_h"] * layer["in_w"] <= 5000 and prod(window_size(layer)) <= region_pos:
             return layer
 
 
@@ -105,7 +65,12 @@ def random_tensor(gen, channels: int, h: int, w: int, kinds=CHANNEL_KINDS) -> np
 
 def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
     """Store `tensor` as the input of `layer`, its lines in random order in the Activation Memory."""
-    layer = layer | {"in_c": len(tensor), "in_idx_base": int(gen.integers(5000)), "wgt_base": int(gen.integers(5000))}
+    layer = layer | {
+        "in_c": len(tensor),
+        "split_c": len(tensor),
+        "in_idx_base": int(gen.integers(5000)),
+        "wgt_base": int(gen.integers(5000)),
+    }
     compressed = compress(tensor, LineShape(layer["line_h"], layer["line_w"]))
     bitmaps, packed = compressed.bitmaps.ravel(), compressed.packed()
     stored, ptr = {}, int(gen.integers(1000))
@@ -113,14 +78,7 @@ def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
         data = packed[number].tobytes()
         stored[layer["in_idx_base"] + int(number)] = StoredLine(int(bitmaps[number]), ptr, data)
         ptr += -(-len(data) // 8)
-    win_w = ((layer["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"]
-    derived = {
-        "rs": layer["kernel_r"] * layer["kernel_s"],
-        "win_w": win_w,
-        "line_off": line_offsets(layer["line_w"], win_w),
-        "in_lines": layer["lines_y"] * layer["lines_x"],
-        "row_starts": sum(1 << bit for bit in range(0, 64, layer["line_w"])),
-    }
+    derived = derived_fields(layer, lanes=4)
     return Case(layer, derived, tensor, stored)
 
 
@@ -132,39 +90,15 @@ def random_case(gen, region_pos: int) -> Case:
 def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, channels: int) -> dict:
     """The fields of unit_t for one tile and channel range; job and chunk are arbitrary but distinct."""
     layer = case.layer
-    unit = {
+    tile = {"line_y": 0, "line_x": 0, "idx_addr": layer["in_idx_base"]} | tile_fields(layer, tile_row, tile_col)
+    return tile | {
         "job": 7 * tile_row + 5 * tile_col + first_channel,
         "split": channels & 1,
         "chunk": tile_col + 1,
-        "out_line": tile_row * layer["tiles_x"] + tile_col,
         "channels": channels,
         "wgt_addr": layer["wgt_base"] + first_channel * case.derived["rs"],
+        "idx_addr": tile["idx_addr"] + first_channel * case.derived["in_lines"],
     }
-    first_line = {}
-    for axis, tile, out, plane, pad, kernel in (
-        ("y", tile_row, "out_h", "in_h", "pad_top", "kernel_r"),
-        ("x", tile_col, "out_w", "in_w", "pad_left", "kernel_s"),
-    ):
-        size, stride = layer["tile_h" if axis == "y" else "tile_w"], 1 + layer[f"stride_{axis}2"]
-        count = min(size, layer[out] - tile * size)
-        origin = tile * size * stride - layer[pad]
-        block = layer["line_h" if axis == "y" else "line_w"]
-        inside = [p for p in range(origin, origin + (count - 1) * stride + layer[kernel]) if 0 <= p < layer[plane]]
-        blocks = sorted({p // block for p in inside})
-        first_line[axis] = blocks[0] if blocks else 0
-        unit |= {
-            "tile_h" if axis == "y" else "tile_w": count,
-            f"win_{axis}": origin,
-            f"line_{axis}": first_line[axis] * block,
-            f"lines_{axis}": len(blocks),
-        }
-    unit["idx_addr"] = (
-        layer["in_idx_base"]
-        + first_channel * case.derived["in_lines"]
-        + first_line["y"] * layer["lines_x"]
-        + first_line["x"]
-    )
-    return unit
 
 
 def random_unit(gen, case: Case) -> dict:
@@ -182,8 +116,7 @@ def random_unit(gen, case: Case) -> dict:
 def window(case: Case, unit: dict) -> list[tuple[int, int]]:
     """Positions (y, x) of the unit's window that lie inside the plane."""
     layer = case.layer
-    win_h = ((unit["tile_h"] - 1) << layer["stride_y2"]) + layer["kernel_r"]
-    win_w = ((unit["tile_w"] - 1) << layer["stride_x2"]) + layer["kernel_s"]
+    win_h, win_w = window_size(layer | {"tile_h": unit["tile_h"], "tile_w": unit["tile_w"]})
     return [
         (y, x)
         for y in range(max(0, unit["win_y"]), min(layer["in_h"], unit["win_y"] + win_h))

@@ -1,0 +1,173 @@
+"""A layer's geometry for the tests of blocks: fields of layer_t, derived_t and unit_t, tables of tile and kernel.
+
+Everything is written from the definitions in docs/architecture.md sections 1 and 7, position by position, and nothing
+is taken from models/descriptor.py: the models of the whole core stand on that, and an error in it would be in all of
+them. Only random shapes come from the common stimulus; what follows from a shape does not.
+"""
+
+from collections.abc import Mapping
+
+from verif.stimulus import random_geometry
+
+
+def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, int]:
+    """The fields of layer_t that say what a layer looks like; ``pad`` is (top, bottom, left, right), ``more`` replaces
+    those of one chunk of one channel in mode 1/1."""
+    out_h, out_w = (h + pad[0] + pad[1] - r) // sy + 1, (w + pad[2] + pad[3] - s) // sx + 1
+    return {
+        "k_log2": 0,
+        "m_log2": 0,
+        "skip": 1,
+        "in_c": 1,
+        "in_h": h,
+        "in_w": w,
+        "out_h": out_h,
+        "out_w": out_w,
+        "kernel_r": r,
+        "kernel_s": s,
+        "stride_y2": sy - 1,
+        "stride_x2": sx - 1,
+        "pad_top": pad[0],
+        "pad_left": pad[2],
+        "line_h": line[0],
+        "line_w": line[1],
+        "lines_y": -(-h // line[0]),
+        "lines_x": -(-w // line[1]),
+        "tile_h": tile[0],
+        "tile_w": tile[1],
+        "tiles_y": -(-out_h // tile[0]),
+        "tiles_x": -(-out_w // tile[1]),
+        "chunks": 1,
+        "splits": 1,
+        "split_c": 1,
+    } | more
+
+
+def random_block(gen) -> tuple[int, int]:
+    """Rows and columns of at most 64 positions."""
+    width = int(gen.integers(1, 65))
+    return int(gen.integers(1, 64 // width + 1)), width
+
+
+def random_fields(gen, largest: int = 79) -> dict[str, int]:
+    """`layer_fields` of any shape, line block and tile."""
+    (h, w), (r, s), (sy, sx), pad = random_geometry(gen, largest)
+    line = random_block(gen) if gen.random() < 0.7 else (1, min(w, 64))
+    return layer_fields(h, w, r, s, sy, sx, pad, line, random_block(gen))
+
+
+def window_size(d: Mapping[str, int]) -> tuple[int, int]:
+    """Rows and columns of the window of a whole tile."""
+    win_h = ((d["tile_h"] - 1) << d["stride_y2"]) + d["kernel_r"]
+    return win_h, ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"]
+
+
+def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
+    """The fields of derived_t."""
+    rs, in_lines, ratio = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"], d["m_log2"] - d["k_log2"]
+    _, win_w = window_size(d)
+    return {
+        "ratio": ratio,
+        "rs": rs,
+        "win_w": win_w,
+        "chunk_k": lanes << ratio,
+        "in_lines": in_lines,
+        "out_lines": d["tiles_y"] * d["tiles_x"],
+        "chunk_vectors": d["in_c"] * rs,
+        "split_vectors": d["split_c"] * rs,
+        "split_lines": d["split_c"] * in_lines,
+        "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
+        "line_off": line_offsets(d["line_w"], win_w),
+        "last_word": last_words(tile_masks(d, win_w)),
+    }
+
+
+def _axis(d: Mapping[str, int], axis: str, tile: int) -> tuple[int, int, list[int]]:
+    """Of a tile's rows ("y") or columns ("x"): outputs, first position of the window, line blocks that it meets."""
+    size, kernel = ("h", "r") if axis == "y" else ("w", "s")
+    count = min(d[f"tile_{size}"], d[f"out_{size}"] - tile * d[f"tile_{size}"])
+    stride, pad = 1 + d[f"stride_{axis}2"], d["pad_top" if axis == "y" else "pad_left"]
+    origin = tile * d[f"tile_{size}"] * stride - pad
+    window = range(origin, origin + (count - 1) * stride + d[f"kernel_{kernel}"])
+    inside = {x // d[f"line_{size}"] for x in window if 0 <= x < d[f"in_{size}"]}
+    return count, origin, sorted(inside)
+
+
+def tile_fields(d: Mapping[str, int], row: int, column: int) -> dict[str, int]:
+    """The fields of unit_t that a tile decides; without line and index address, which are free, where the window lies
+    in the padding alone."""
+    tile_h, win_y, blocks_y = _axis(d, "y", row)
+    tile_w, win_x, blocks_x = _axis(d, "x", column)
+    tile = {
+        "out_line": row * d["tiles_x"] + column,
+        "tile_h": tile_h,
+        "tile_w": tile_w,
+        "win_y": win_y,
+        "win_x": win_x,
+        "lines_y": len(blocks_y),
+        "lines_x": len(blocks_x),
+    }
+    if blocks_y and blocks_x:
+        tile |= {
+            "line_y": blocks_y[0] * d["line_h"],
+            "line_x": blocks_x[0] * d["line_w"],
+            "idx_addr": d["in_idx_base"] + blocks_y[0] * d["lines_x"] + blocks_x[0],
+        }
+    return tile
+
+
+def expected_tiles(d: Mapping[str, int]) -> list[dict[str, int]]:
+    """`tile_fields` of every tile, in the order in which they are walked: the first and the last row at the end."""
+    n = d["tiles_y"]
+    rows = range(n) if n < 3 else [*range(1, n - 1), 0, n - 1]
+    return [tile_fields(d, row, column) for row in rows for column in range(d["tiles_x"])]
+
+
+def expected_units(d: Mapping[str, int]) -> list[dict[str, int]]:
+    """The fields of unit_t of every unit, in order."""
+    rs, in_lines = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"]
+    units = []
+    for job, (tile, chunk) in enumerate((t, c) for t in expected_tiles(d) for c in range(d["chunks"])):
+        for first in range(0, d["in_c"], d["split_c"]):
+            unit = tile | {
+                "job": job,
+                "split": int(d["splits"] > 1),
+                "chunk": chunk,
+                "channels": min(d["split_c"], d["in_c"] - first),
+                "wgt_addr": d["wgt_base"] + (chunk * d["in_c"] + first) * rs,
+            }
+            if "idx_addr" in tile:
+                unit["idx_addr"] = tile["idx_addr"] + first * in_lines
+            units.append(unit)
+    return units
+
+
+def line_offsets(line_w: int, win_w: int) -> int:
+    """`line_off` of derived_t: where bits 0, 8, ... of a line of rows of `line_w` lie in a region of pitch `win_w`."""
+    return sum((bit // line_w * win_w + bit % line_w) % 512 << 9 * octet for octet, bit in enumerate(range(0, 64, 8)))
+
+
+def tile_masks(d: Mapping[str, int], win_w: int) -> list[int]:
+    """By shape_t: bit q for each position of the tile at region offset q; `d` holds the fields of a layer_t."""
+    last_h = d["out_h"] - (d["tiles_y"] - 1) * d["tile_h"]
+    last_w = d["out_w"] - (d["tiles_x"] - 1) * d["tile_w"]
+    pitch, step = win_w << d["stride_y2"], 1 << d["stride_x2"]
+    return [
+        sum(1 << ty * pitch + tx * step for ty in range(height) for tx in range(width))
+        for height in (d["tile_h"], last_h)
+        for width in (d["tile_w"], last_w)
+    ]
+
+
+def last_words(masks: list[int]) -> int:
+    """`last_word` of derived_t for the masks of all shapes."""
+    return sum((mask.bit_length() - 1) // 64 << 3 * shape for shape, mask in enumerate(masks))
+
+
+def mask_writes(masks: list[int]) -> list[dict[str, int]]:
+    """The fields of mask_tab_write_t that bring the masks of all shapes into the table."""
+    return [
+        {"valid": 1, "shape": shape, "word": word, "bits": mask >> 64 * word & 2**64 - 1}
+        for shape, mask in enumerate(masks)
+        for word in range((mask.bit_length() - 1) // 64 + 1)
+    ]
