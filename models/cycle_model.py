@@ -3,7 +3,7 @@
 One event a channel fetched, a weight vector asked for, a drain: what a PE does between them follows from recurrences,
 while memories, scheduler, staging slots and streaming processors are shared in order of time. Index and Activation
 Memory reads are reserved a channel at a time, and every bank serves in order of arrival (the core lets starving PEs
-go first): these are the model's approximations. tests/core/test_cycle_model.py measures it against the RTL.
+go first): these are the model's approximations. tests/core/test_cycle_model_error.py measures it against the RTL.
 """
 
 import heapq
@@ -36,10 +36,10 @@ LONG, LONG_ERROR = 20_000, 0.03
 
 GROUPS = 16  # of PEs at a memory, at most
 
-# Depths of the PE's queues.
+# Depths of the PE's queues: constants of the RTL, which a test compares.
 LINES = 5
 ENTRIES = 12
-SEGMENTS = 6
+SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     return replace(plan, config=replace(config, NumRegions=1), descriptor=descriptor), coarse
 
 
-def plan(config: Config, layer: Layer) -> Plan:
+def choose_plan(config: Config, layer: Layer) -> Plan:
     """The plan that the cycle model finds fastest among the finalists of a coarse model of all candidates.
 
     Raises ValueError ("layer does not fit: ...") when the layer fits in no way.

@@ -13,7 +13,7 @@ from models.config import Config
 from models.layer import MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
 from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, region_size
-from verif.env.streams import NO_STALLS, Stalls
+from verif.env.axi_stream import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
 _CLAMPS = ((0, 255), (0, 255), (0, 96), (3, 200), (-128, 127), (-128, 127), (-20, 45))

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise RuntimeError("torch is not installed: pip install -r requirements-train.txt (make figure1 does it)")
 
-from models.training.masks import Masks, attach, finalise, km_mask
+from models.training.pruning import Masks, attach, finalise, km_mask
 from models.training.schedules import prune
 
 __all__ = ["Masks", "attach", "finalise", "km_mask", "prune"]

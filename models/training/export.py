@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import nn
 
-from models.training.masks import finalised
+from models.training.pruning import finalised
 
 OPSET = 17
 

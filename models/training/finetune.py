@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from models.training import fit
 from models.training.graph import Graph
-from models.training.masks import finalised
+from models.training.pruning import finalised
 from models.training.quantise import CALIBRATION, WEIGHT_MAX, quantise
 
 LOST = 0.005  # of accuracy by quantisation after training: more is worth a fine-tuning

@@ -31,7 +31,7 @@ class Graph:
     ADD = (operator.add, operator.iadd, torch.add, "add")
     FLATTEN = (nn.Flatten, torch.flatten, "flatten")
     NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
-    LAYERS = {
+    KINDS = {
         nn.Conv2d: "conv",
         nn.Linear: "conv",
         nn.MaxPool2d: "max_pool",
@@ -56,9 +56,9 @@ class Graph:
     def _visit(self, node: fx.Node) -> None:
         module = self.modules.get(node.target) if node.op == "call_module" else None
         what = type(module) if module is not None else node.target
-        if what in self.LAYERS:
+        if what in self.KINDS:
             source = self._tensor(node.args[0])
-            self.layers[node] = Layer(self.LAYERS[what], node, source, module, node, flat=node.args[0] in self.flat)
+            self.layers[node] = Layer(self.KINDS[what], node, source, module, node, flat=node.args[0] in self.flat)
         elif what in self.RELU:
             self._relu(node, node.args[0])
         elif what in self.ADD:

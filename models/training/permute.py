@@ -17,7 +17,7 @@ from torch.fx.experimental.optimization import fuse
 from torch.nn.utils import parametrize
 
 from models.training.graph import Graph, Layer
-from models.training.masks import finalised, prunable
+from models.training.pruning import finalised, prunable
 
 _PASSES = 10  # over all pairs of groups, while one of them gains
 _LEAST = 1e-6  # gain of a swap, of the whole: less is rounding

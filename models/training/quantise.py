@@ -17,7 +17,7 @@ from torch.fx.experimental.optimization import fuse
 from models.network import INPUT, Network, Node, sparsest_mode
 from models.scales import fixed_point
 from models.training.graph import Graph, Layer
-from models.training.masks import finalised
+from models.training.pruning import finalised
 
 WEIGHT_MAX = 127
 CALIBRATION = 512  # images

@@ -27,7 +27,7 @@ from torch import nn
 from models.densities import table
 from models.network import Network
 from models.training import data, finetune, fit, networks, permute, quantise, schedules, sensitivity
-from models.training.masks import WHOLE, attach, finalise
+from models.training.pruning import WHOLE, attach, finalise
 
 SPARSITIES = tuple(Fraction(n, 8) for n in (2, 4, 5, 6, 7))
 BOTH = (Fraction(1, 2), Fraction(3, 4))  # what groups of four can express and prune

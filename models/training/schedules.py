@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.training.masks import Masks
+from models.training.pruning import Masks
 
 REMOVING = 0.6  # share of a retraining in which weights are removed; the rest is for recovery
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.training.fit import accuracy, images_of
-from models.training.masks import km_mask, prunable
+from models.training.pruning import km_mask, prunable
 
 MODES = ((1, 1), (2, 4), (1, 4))
 IMAGES = 1000

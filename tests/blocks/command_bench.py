@@ -5,7 +5,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from models.config import load_config
-from tests.blocks.streams import reset
+from tests.blocks.stream_ends import reset
 from verif.env.register_model import RegisterModel
 from verif.seed import rng
 from verif.structs import struct

@@ -11,7 +11,7 @@ from models.layer import Layer
 from models.lines import LineShape
 from models.stream import weight_beats
 from models.tiling import Cut, make_plan, max_tile, region_size
-from tests.blocks.geometry import derived_fields, expected_units, random_block, random_geometry
+from tests.blocks.naive_geometry import derived_fields, expected_units, random_block, random_geometry
 from verif.structs import struct
 
 INDEX = struct("index_entry_t")

@@ -9,8 +9,8 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from tests.blocks.geometry import layer_fields
 from tests.blocks.memory_port import MemoryPort
+from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.region_sink import RegionSink
 from tests.blocks.windows import (
     Case,

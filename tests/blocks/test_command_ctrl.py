@@ -20,7 +20,7 @@ from tests.blocks.command_bench import (
     WGT_SIZE,
     Bench,
 )
-from tests.blocks.streams import STALLS
+from tests.blocks.stream_ends import STALLS
 from verif.env.layer_reference import descriptor_field
 from verif.kit import block_test
 from verif.runner import run_block

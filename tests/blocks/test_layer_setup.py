@@ -7,7 +7,14 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from tests.blocks.geometry import derived_fields, layer_fields, mask_writes, random_geometry, tile_masks, window_size
+from tests.blocks.naive_geometry import (
+    derived_fields,
+    layer_fields,
+    mask_writes,
+    random_geometry,
+    tile_masks,
+    window_size,
+)
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng

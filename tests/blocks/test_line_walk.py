@@ -9,8 +9,8 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from tests.blocks.geometry import layer_fields
 from tests.blocks.memory_port import LATENCY, MemoryPort
+from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_entries, make_case, make_unit, random_case, random_unit
 from verif.kit import block_test
 from verif.runner import run_block

@@ -7,7 +7,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
-from tests.blocks.geometry import random_fields, window_size
+from tests.blocks.naive_geometry import random_fields, window_size
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct

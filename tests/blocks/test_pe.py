@@ -13,8 +13,8 @@ from models.config import Config, load_config
 from models.km import MODES
 from models.lines import LineShape
 from models.tiling import Cut
-from tests.blocks.geometry import mask_writes, tile_masks
 from tests.blocks.memory_port import MemoryPort
+from tests.blocks.naive_geometry import mask_writes, tile_masks
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
 from verif.kit import block_test
 from verif.runner import run_block

@@ -9,7 +9,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from tests.blocks.geometry import layer_fields
+from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.region_sink import REGION, RegionSink
 from tests.blocks.windows import (
     Case,

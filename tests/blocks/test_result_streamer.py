@@ -8,8 +8,8 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
-from tests.blocks.streams import STALLS, line_sink, reset, set_stalls
-from verif.env.streams import packet_of
+from tests.blocks.stream_ends import STALLS, line_sink, reset, set_stalls
+from verif.env.axi_stream import packet_of
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng

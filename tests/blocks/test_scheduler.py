@@ -8,7 +8,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from tests.blocks.geometry import derived_fields, expected_units, random_fields
+from tests.blocks.naive_geometry import derived_fields, expected_units, random_fields
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng

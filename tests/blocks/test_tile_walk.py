@@ -4,7 +4,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from tests.blocks.geometry import expected_tiles, layer_fields, random_fields
+from tests.blocks.naive_geometry import expected_tiles, layer_fields, random_fields
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng

@@ -7,8 +7,8 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import LANE_BITS, Packet
-from tests.blocks.streams import STALLS, reset, set_stalls, vector_source
-from verif.env.streams import frame_of
+from tests.blocks.stream_ends import STALLS, reset, set_stalls, vector_source
+from verif.env.axi_stream import frame_of
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from models.lines import LineShape, compress
-from tests.blocks.geometry import derived_fields, random_fields, tile_fields, window_size
+from tests.blocks.naive_geometry import derived_fields, random_fields, tile_fields, window_size
 
 CHANNEL_KINDS = ("empty", "sparse", "half", "dense", "blob")
 

@@ -8,7 +8,7 @@ import pyuvm
 
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
-from verif.env.core_test import CoreTest
+from verif.env.scenario import CoreTest
 from verif.env.sequences import FetchLines, LoadLayer, PushLayer, ReadCounters, WaitLayers, layer_cycles
 from verif.runner import SimulationFailure
 
@@ -20,9 +20,9 @@ class Corrupted(CoreTest):
     async def scenario(self):
         layer, plan = legal_layer(self.config)
         d, model = plan.descriptor, self.env.scoreboard.checker.model
-        await LoadLayer(layer, plan).start(self.core)
-        await PushLayer(d).start(self.core)
-        await WaitLayers(layer_cycles(d)).start(self.core)
+        await LoadLayer(layer, plan).start(self.sequencer)
+        await PushLayer(d).start(self.sequencer)
+        await WaitLayers(layer_cycles(d)).start(self.sequencer)
         line = next(i for i in range(d.out_idx_base, len(model.bitmaps)) if len(model.packed[i]) > 1)
         match os.environ["CHANGE"]:
             case "byte":
@@ -37,8 +37,8 @@ class Corrupted(CoreTest):
                 model.interrupts["layer_done"] += 1
             case "nothing fetched":
                 return
-        await ReadCounters().start(self.core)
-        await FetchLines(d.out_idx_base, d.out_entries).start(self.core)
+        await ReadCounters().start(self.sequencer)
+        await FetchLines(d.out_idx_base, d.out_entries).start(self.sequencer)
         if os.environ["CHANGE"] == "missing":
             model.expected += self.env.results.take()[:1]
 

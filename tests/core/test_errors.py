@@ -16,7 +16,7 @@ from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
 from tests.descriptor_cases import CASES, legal_layer
-from verif.env.core_test import CoreTest
+from verif.env.scenario import CoreTest
 from verif.env.sequences import (
     CoreError,
     CoreSequence,
@@ -71,10 +71,10 @@ class ErrorTest(CoreTest):
     async def expect(self, cause: str, sequence, where: int | None = None):
         """The sequence has to end in this error; ``where``: the beat or line that the core has to name."""
         with pytest.raises(CoreError) as caught:
-            await sequence.start(self.core)
+            await sequence.start(self.sequencer)
         assert caught.value.causes == [cause]
         recover = Recover("recover")
-        await recover.start(self.core)
+        await recover.start(self.sequencer)
         kind = cause.partition("_")[0]
         if where is not None:
             assert recover.info[kind] == where, f"{cause}: error info {recover.info[kind]}, expected {where}"
@@ -84,7 +84,7 @@ class ErrorTest(CoreTest):
 
     async def good_layer(self):
         layer, plan = random_layer(self.rng, self.config, km.MODES[self.rng.integers(len(km.MODES))], work=10_000)
-        await RunLayer(layer, plan, random_stalls(self.rng)).start(self.core)
+        await RunLayer(layer, plan, random_stalls(self.rng)).start(self.sequencer)
 
 
 @pyuvm.test()
@@ -175,7 +175,7 @@ class MalformedActivations(ErrorTest):
             await self.good_layer()
         words = [-(-packet.beats[0].bit_count() // 8) for packet in packets]
         await self.expect("act_overflow", load(good, 100 + sum(words[: bad + 1]) - 1), bad)
-        await load(good, 100 + sum(words)).start(self.core)  # just large enough
+        await load(good, 100 + sum(words)).start(self.sequencer)  # just large enough
         await self.good_layer()
 
 
@@ -192,7 +192,7 @@ class MalformedBriefly(ErrorTest):
         await self.expect("wgt_index_order", LoadWeights([beats[0], unordered], 0, 1, 2), 1)
         longer = Packet([*lines[1].beats, 1], [*lines[1].keeps, 1])
         await self.expect("act_tlast_late", LoadActivations([lines[0], longer], 0, 0, 9, 12), 1)
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
 
 
 @pyuvm.test()
@@ -206,14 +206,14 @@ class OutputOverflow(ErrorTest):
                 d = plan.descriptor
                 words = d.out_act_limit - d.out_act_base
             limit = d.out_act_base if short is None else d.out_act_limit - short
-            await LoadLayer(layer, plan).start(self.core)
-            await PushLayer(replace(d, out_act_limit=limit)).start(self.core)
+            await LoadLayer(layer, plan).start(self.sequencer)
+            await PushLayer(replace(d, out_act_limit=limit)).start(self.sequencer)
             await self.expect("out_overflow", WaitLayers(layer_cycles(d)))
-            await ReadCounters().start(self.core)
+            await ReadCounters().start(self.sequencer)
             # The same layer with room to spare, from what is loaded.
-            await PushLayer(d).start(self.core)
-            await WaitLayers(layer_cycles(d)).start(self.core)
-            await FetchLines(d.out_idx_base, d.out_entries).start(self.core)
+            await PushLayer(d).start(self.sequencer)
+            await WaitLayers(layer_cycles(d)).start(self.sequencer)
+            await FetchLines(d.out_idx_base, d.out_entries).start(self.sequencer)
         await self.good_layer()
 
 
@@ -221,22 +221,22 @@ class OutputOverflow(ErrorTest):
 class RefusedDescriptors(ErrorTest):
     async def scenario(self):
         layer, plan = legal_layer(self.config)
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
         counts = self.env.interrupts.counts
         for number, changes in CASES:
             done = counts["layer_done"]
-            await PushLayer(replace(plan.descriptor, **changes)).start(self.core)
+            await PushLayer(replace(plan.descriptor, **changes)).start(self.sequencer)
             recover = await self.expect("descriptor", WaitLayers(2000))
             assert recover.code == number, f"{changes}: check {recover.code}, expected {number}"
             assert counts["layer_done"] == done + 1
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
 
 
 @pyuvm.test()
 class CommandsAtTheWrongTime(ErrorTest):
     async def scenario(self):
         layer, plan = legal_layer(self.config)
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
         d, config = plan.descriptor, self.config
         entries, words = config.IdxBanks * config.IdxDepth, config.ActBanks * config.ActDepth
         vectors = config.WgtBanks * config.WgtDepth
@@ -257,23 +257,23 @@ class CommandsAtTheWrongTime(ErrorTest):
             await self.refuse(command, "command_range", registers)
 
         # Start each engine without feeding it, then again.
-        await Command("wgt_load", WGT_BASE=0, WGT_COUNT=1).start(self.core)
+        await Command("wgt_load", WGT_BASE=0, WGT_COUNT=1).start(self.sequencer)
         for command in ("wgt_load", "par_load"):
             await self.refuse(command, "command_busy", {"PAR_BASE": 0, "PAR_COUNT": 1})
         await self.feed("weights", stream.weight_beats(config, layer)[:1])
-        await Command("par_load", PAR_BASE=0, PAR_COUNT=1).start(self.core)
+        await Command("par_load", PAR_BASE=0, PAR_COUNT=1).start(self.sequencer)
         for command in ("wgt_load", "par_load"):
             await self.refuse(command, "command_busy", {})
         await self.feed("weights", stream.parameter_beats(layer)[:1])
         lines = {"ACT_IDX_BASE": 0, "ACT_LINES": 1, "ACT_BASE": 0, "ACT_LIMIT": 9, "ACT_LINE_POS": 64}
-        await Command("act_load", **lines).start(self.core)
+        await Command("act_load", **lines).start(self.sequencer)
         await self.refuse("act_load", "command_busy", {})
         await self.feed("activations", [0], [0xFF])
 
         # With the result stream held up, its engine stays busy.
         self.env.result_agent.driver.sink.pause = True
         await ClockCycles(cocotb.top.clk_i, 3)
-        await Command("result_send", RES_IDX_BASE=d.out_idx_base, RES_LINES=1).start(self.core)
+        await Command("result_send", RES_IDX_BASE=d.out_idx_base, RES_LINES=1).start(self.sequencer)
         await self.refuse("result_send", "command_busy", {})
         self.env.result_agent.driver.sink.pause = False
 
@@ -283,27 +283,27 @@ class CommandsAtTheWrongTime(ErrorTest):
 
     async def refuse(self, command, cause, registers):
         again = Command(command, **registers)
-        await again.start(self.core)
+        await again.start(self.sequencer)
         assert again.found == [cause], f"{command} with {registers}: {again.found}, expected {cause}"
-        await Recover("recover").start(self.core)
+        await Recover("recover").start(self.sequencer)
 
     async def feed(self, stream_name, beats, keeps=()):
-        await ItemSequence(Transfer([Packet(list(beats), list(keeps))])).start(getattr(self.core, stream_name))
+        await ItemSequence(Transfer([Packet(list(beats), list(keeps))])).start(getattr(self.sequencer, stream_name))
         await ClockCycles(cocotb.top.clk_i, 20)
 
     async def fill_queue(self):
         long, plan = long_layer(self.rng, self.config)
         plan = Memories(self.config).place(long, plan)
-        await LoadLayer(long, plan).start(self.core)
-        await PushLayer(plan.descriptor).start(self.core)
+        await LoadLayer(long, plan).start(self.sequencer)
+        await PushLayer(plan.descriptor).start(self.sequencer)
         await ClockCycles(cocotb.top.clk_i, 200)  # it has left the queue
         for _ in range(self.config.QueueDepth):
             push = Command("layer_push")
-            await push.start(self.core)
+            await push.start(self.sequencer)
             assert push.found == []
         await self.refuse("layer_push", "command_busy", {})
-        await WaitLayers(layer_cycles(plan.descriptor)).start(self.core)
-        await FetchLines(plan.descriptor.out_idx_base, 16 * plan.descriptor.out_lines).start(self.core)
+        await WaitLayers(layer_cycles(plan.descriptor)).start(self.sequencer)
+        await FetchLines(plan.descriptor.out_idx_base, 16 * plan.descriptor.out_lines).start(self.sequencer)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from models.lines import LineShape, default_shape
 from models.stream import decode_output
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
-from verif.env.core_test import CoreTest
+from verif.env.scenario import CoreTest
 from verif.env.sequences import RunLayer
 from verif.stimulus import make_layer
 
@@ -92,7 +92,7 @@ class LayerTest(CoreTest):
     async def run_layer(self, layer, cut):
         plan = make_plan(self.config, layer, cut)
         run = RunLayer(layer, plan, pes=self.config.NumPe)
-        await run.start(self.core)
+        await run.start(self.sequencer)
         # Beside the scoreboard, which decodes what the core was given: what the stimulus meant.
         assert np.array_equal(decode_output(self.env.results.take(), plan), layer.expected)
 

@@ -14,7 +14,8 @@ from models.lines import LineShape
 from models.stream import Packet, line_packet
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
-from verif.env.core_test import CoreTest
+from verif.env.axi_stream import NO_STALLS, Stalls
+from verif.env.scenario import CoreTest
 from verif.env.sequences import (
     CoreSequence,
     FetchLines,
@@ -29,18 +30,17 @@ from verif.env.sequences import (
     layer_cycles,
 )
 from verif.env.stream_agent import Transfer
-from verif.env.streams import NO_STALLS, Stalls
 from verif.stimulus import Memories, long_layer, make_layer, random_cut, random_layer, random_stalls
 
 
 class LayersTest(CoreTest):
     async def fetch(self, plan):
         await FetchLines(plan.descriptor.out_idx_base, plan.descriptor.out_entries, random_stalls(self.rng)).start(
-            self.core
+            self.sequencer
         )
 
     async def wait(self, *plans):
-        await WaitLayers(sum(layer_cycles(plan.descriptor) for plan in plans)).start(self.core)
+        await WaitLayers(sum(layer_cycles(plan.descriptor) for plan in plans)).start(self.sequencer)
 
 
 @pyuvm.test()
@@ -52,12 +52,12 @@ class BackToBack(LayersTest):
         for number in range(int(os.environ["LAYERS"])):
             mode = km.MODES[number % len(km.MODES)]
             layer, plan = memories.random_layer(self.rng, mode, work=int(os.environ["WORK"]))
-            await LoadLayer(layer, plan).start(self.core)
+            await LoadLayer(layer, plan).start(self.sequencer)
             plans.append(plan)
         for plan in plans:
-            await PushLayer(plan.descriptor).start(self.core)
+            await PushLayer(plan.descriptor).start(self.sequencer)
         await self.wait(*plans)
-        await ReadCounters().start(self.core)  # of the last one
+        await ReadCounters().start(self.sequencer)  # of the last one
         for plan in plans:
             await self.fetch(plan)
 
@@ -86,11 +86,11 @@ class Chained(LayersTest):
                 layer = replace(layer, activations=activations)
                 cut = replace(cut, line=plans[-1].cut.tile)
             plan = memories.place(layer, make_plan(self.config, layer, cut), plans[-1] if plans else None)
-            await LoadLayer(layer, plan, with_activations=activations is None).start(self.core)
+            await LoadLayer(layer, plan, with_activations=activations is None).start(self.sequencer)
             plans.append(plan)
             activations = layer.expected
         for plan in plans:
-            await PushLayer(plan.descriptor).start(self.core)
+            await PushLayer(plan.descriptor).start(self.sequencer)
         await self.wait(*plans)
         for plan in reversed(plans):
             await self.fetch(plan)
@@ -105,12 +105,12 @@ class Overlapped(LayersTest):
         for number in range(5):
             layer, plan = memories.random_layer(self.rng, km.MODES[(3 * number) % len(km.MODES)], work=40_000)
             fetching = start_soon(self.fetch(ended)) if ended else None
-            await LoadLayer(layer, plan, random_stalls(self.rng)).start(self.core)
+            await LoadLayer(layer, plan, random_stalls(self.rng)).start(self.sequencer)
             if fetching:
                 await fetching
             if running:
                 await self.wait(running)
-            await PushLayer(plan.descriptor).start(self.core)
+            await PushLayer(plan.descriptor).start(self.sequencer)
             ended, running = running, plan
         await self.fetch(ended)
         await self.wait(running)
@@ -124,21 +124,21 @@ class AllEnginesAtOnce(LayersTest):
     async def scenario(self):
         memories = Memories(self.config)
         first, plan_1 = memories.random_layer(self.rng, (2, 4), work=10_000)
-        await LoadLayer(first, plan_1).start(self.core)
-        await PushLayer(plan_1.descriptor).start(self.core)
+        await LoadLayer(first, plan_1).start(self.sequencer)
+        await PushLayer(plan_1.descriptor).start(self.sequencer)
         await self.wait(plan_1)
         long, plan_2 = long_layer(self.rng, self.config)
         plan_2 = memories.place(long, plan_2)
-        await LoadLayer(long, plan_2).start(self.core)
+        await LoadLayer(long, plan_2).start(self.sequencer)
         third, plan_3 = memories.random_layer(self.rng, (1, 2), work=10_000)
-        await PushLayer(plan_2.descriptor).start(self.core)
-        tasks = [start_soon(self.fetch(plan_1)), start_soon(LoadLayer(third, plan_3).start(self.core))]
+        await PushLayer(plan_2.descriptor).start(self.sequencer)
+        tasks = [start_soon(self.fetch(plan_1)), start_soon(LoadLayer(third, plan_3).start(self.sequencer))]
         status = self.env.registers["STATUS"]
         while not all(task.done() for task in tasks):
             await status.read()
         for task in tasks:
             await task
-        await PushLayer(plan_3.descriptor).start(self.core)
+        await PushLayer(plan_3.descriptor).start(self.sequencer)
         await self.wait(plan_2, plan_3)
         await self.fetch(plan_2)
         await self.fetch(plan_3)
@@ -157,7 +157,7 @@ class EarlyStreams(LayersTest):
         weights = [Packet(stream.weight_beats(self.config, layer))]
         for wait in (-4, -3, -2, -1, 0, 3, 6, 30):
             early = EarlyLoad(
-                self.core.weights,
+                self.sequencer.weights,
                 Transfer(weights),
                 wait,
                 "wgt_load",
@@ -165,9 +165,9 @@ class EarlyStreams(LayersTest):
                 WGT_COUNT=plan.descriptor.vectors,
             )
             early.mode = {"k_log2": d.k_log2, "m_log2": d.m_log2}
-            await early.start(self.core)
+            await early.start(self.sequencer)
             await EarlyLoad(
-                self.core.activations,
+                self.sequencer.activations,
                 Transfer(lines, Stalls(5, 1)),
                 wait,
                 "act_load",
@@ -176,14 +176,14 @@ class EarlyStreams(LayersTest):
                 ACT_BASE=0,
                 ACT_LIMIT=plan.in_act_limit,
                 ACT_LINE_POS=64,
-            ).start(self.core)
+            ).start(self.sequencer)
         # Parameters and activations load side by side, slowly.
         parameters = LoadParameters(stream.parameter_beats(layer), 0, Stalls(1, 40))
         again = LoadActivations(lines, 0, 0, plan.in_act_limit, 64, Stalls(1, 12))
-        tasks = [start_soon(sequence.start(self.core)) for sequence in (parameters, again)]
+        tasks = [start_soon(sequence.start(self.sequencer)) for sequence in (parameters, again)]
         while not all(task.done() for task in tasks):
             await self.env.registers["STATUS"].read()
-        await PushLayer(d).start(self.core)
+        await PushLayer(d).start(self.sequencer)
         await self.wait(plan)
         await self.fetch(plan)
 
@@ -223,15 +223,15 @@ class LinesInAndOut(LayersTest):
     async def scenario(self):
         count = 300
         lines = [line_packet(0, b"", self.config.StreamBytes)] * count
-        await LoadActivations(lines, 0, 0, 0, 64).start(self.core)
+        await LoadActivations(lines, 0, 0, 0, 64).start(self.sequencer)
         for stalls in (NO_STALLS, Stalls(1, 1), Stalls(2, 1), Stalls(3, 2), Stalls(8, 2)):
-            loading = start_soon(LoadActivations(lines, count, 0, 0, 64, stalls).start(self.core))
-            await FetchLines(0, count).start(self.core)
+            loading = start_soon(LoadActivations(lines, count, 0, 0, 64, stalls).start(self.sequencer))
+            await FetchLines(0, count).start(self.sequencer)
             await loading
         # Parameters come in meanwhile, slowly.
         layer = make_layer(self.rng, (1, 2, 2), 20, (1, 1))
-        loading = start_soon(LoadParameters(stream.parameter_beats(layer), 0, Stalls(1, 40)).start(self.core))
-        fetching = start_soon(FetchLines(count, count, Stalls(2, 2)).start(self.core))
+        loading = start_soon(LoadParameters(stream.parameter_beats(layer), 0, Stalls(1, 40)).start(self.sequencer))
+        fetching = start_soon(FetchLines(count, count, Stalls(2, 2)).start(self.sequencer))
         while not (loading.done() or fetching.done()):
             await self.env.registers["STATUS"].read()
         await loading
@@ -248,7 +248,7 @@ class SameLayerTwice(LayersTest):
         counters = []
         for layer, plan in (planned, between, planned):
             run = RunLayer(layer, plan)
-            await run.start(self.core)
+            await run.start(self.sequencer)
             counters.append(run.counters)
         differ = {name: (value, counters[2][name]) for name, value in counters[0].items() if counters[2][name] != value}
         assert not differ, f"counters of the first and the second time: {differ}"

@@ -7,7 +7,7 @@ import pyuvm
 
 from models import km
 from tests.core.simulate import simulate
-from verif.env.core_test import CoreTest
+from verif.env.scenario import CoreTest
 from verif.env.sequences import RunLayer
 from verif.stimulus import random_layer, random_stalls
 
@@ -22,7 +22,7 @@ class RandomLayers(CoreTest):
             layer, plan = random_layer(self.rng, self.config, (k, m), int(os.environ["WORK"]), skip)
             self.logger.info("layer %d: %s", number, plan.descriptor)
             run = RunLayer(layer, plan, random_stalls(self.rng), random_stalls(self.rng), pes=self.config.NumPe)
-            await run.start(self.core)
+            await run.start(self.sequencer)
         assert len(self.env.counters.cycles) == self.env.counters.checked_pes == int(os.environ["LAYERS"])
 
 

@@ -9,9 +9,9 @@ from models import stream
 from models.stream import Packet
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
-from verif.env.core_test import CoreTest
 from verif.env.interrupts import CAUSES
 from verif.env.register_agent import RegisterAccess
+from verif.env.scenario import CoreTest
 from verif.env.sequences import EnableInterrupts, ItemSequence, RunLayer
 from verif.env.stream_agent import Transfer
 
@@ -22,13 +22,13 @@ class RegisterTest(CoreTest):
     async def raw(self, *access, **options):
         """An access past the register model, which refuses illegal ones itself."""
         item = RegisterAccess(*access, **options)
-        await ItemSequence(item).start(self.core.bus)
+        await ItemSequence(item).start(self.sequencer.bus)
         return item
 
     async def any_layer(self):
         """The scoreboard wants results: end with a layer."""
         layer, plan = legal_layer(self.config)
-        await RunLayer(layer, plan, pes=self.config.NumPe).start(self.core)
+        await RunLayer(layer, plan, pes=self.config.NumPe).start(self.sequencer)
 
 
 @pyuvm.test()
@@ -135,7 +135,7 @@ class PartialAccesses(RegisterTest):
             assert (await self.raw(registers.address("ERROR"), False)).data == left
         assert not (await self.raw(registers.address("ID") + 2, True, 0xFF, 1)).okay
         assert not (await self.raw(0xFFE, False, 0, 2)).okay
-        await EnableInterrupts("enable").start(self.core)
+        await EnableInterrupts("enable").start(self.sequencer)
         await self.any_layer()
 
 
@@ -162,18 +162,18 @@ class InterruptMasks(RegisterTest):
 
     async def scenario(self):
         layer, plan = legal_layer(self.config)
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
         registers, irq, d = self.env.registers, cocotb.top.irq_o, plan.descriptor
         enable, state = registers.address("INTR_ENABLE"), registers.address("INTR_STATE")
         await self.raw(enable, True, 0)
         # Cause every interrupt at once: a transfer, loads, the layer again, and a refused command.
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", layer_push=1, act_load=1, wgt_load=1))
         packets = stream.activation_packets(plan, layer)
-        await ItemSequence(Transfer(packets)).start(self.core.activations)
-        await ItemSequence(Transfer([Packet(stream.weight_beats(self.config, layer))])).start(self.core.weights)
+        await ItemSequence(Transfer(packets)).start(self.sequencer.activations)
+        await ItemSequence(Transfer([Packet(stream.weight_beats(self.config, layer))])).start(self.sequencer.weights)
         await ClockCycles(cocotb.top.clk_i, 20)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", par_load=1))
-        await ItemSequence(Transfer([Packet(stream.parameter_beats(layer))])).start(self.core.weights)
+        await ItemSequence(Transfer([Packet(stream.parameter_beats(layer))])).start(self.sequencer.weights)
         await self.raw(registers.address("RES_LINES"), True, 0)
         await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", result_send=1))  # refused
         await self.raw(registers.address("RES_LINES"), True, 1)

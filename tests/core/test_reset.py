@@ -12,8 +12,9 @@ from models import cycle_model, km, stream, work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
-from verif.env.core_test import CoreTest
+from verif.env.axi_stream import Stalls
 from verif.env.counters import STATES
+from verif.env.scenario import CoreTest
 from verif.env.sequences import (
     CoreSequence,
     FetchLines,
@@ -26,7 +27,6 @@ from verif.env.sequences import (
     WaitLayers,
     layer_cycles,
 )
-from verif.env.streams import Stalls
 from verif.stimulus import make_layer, random_layer, random_stalls
 
 SLOW = Stalls(1, 8)
@@ -44,12 +44,12 @@ class ResetTest(CoreTest):
         if os.environ["KIND"] == "rst_ni":
             await self.reset()
         else:
-            await SoftReset("soft_reset").start(self.core)
+            await SoftReset("soft_reset").start(self.sequencer)
             await ClockCycles(cocotb.top.clk_i, 20)
 
     async def status(self):
         reading = CoreSequence("status")
-        reading.sequencer = self.core
+        reading.sequencer = self.sequencer
         return await reading.read("STATUS")
 
 
@@ -61,15 +61,15 @@ class ResetDuringLayer(ResetTest):
         for _ in range(int(os.environ["RESETS"])):
             layer, plan = self.layer()
             cycles = cycle_model.predict(plan, work.measure(plan.descriptor, layer)).cycles
-            await LoadLayer(layer, plan).start(self.core)
-            await PushLayer(plan.descriptor).start(self.core)
+            await LoadLayer(layer, plan).start(self.sequencer)
+            await PushLayer(plan.descriptor).start(self.sequencer)
             while not self.working():
                 await ClockCycles(cocotb.top.clk_i, 1)
             await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, cycles * 3 // 4)))
             assert (await self.status())["layer_busy"] and self.working(), "the layer has ended before the reset"
             await self.cut()
             layer, plan = self.layer()
-            await RunLayer(layer, plan, random_stalls(self.rng)).start(self.core)
+            await RunLayer(layer, plan, random_stalls(self.rng)).start(self.sequencer)
 
     def layer(self):
         return random_layer(
@@ -102,21 +102,21 @@ class ResetDuringTransfers(ResetTest):
                 ("act_busy", self.env.activation_agent, LoadActivations(lines, 0, 0, plan.in_act_limit, 18, SLOW)),
             ):
                 await self.cut_off(load, engine, agent)
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
         for _ in range(4):
-            await LoadLayer(layer, plan).start(self.core)
-            await PushLayer(d).start(self.core)
-            await WaitLayers(layer_cycles(d)).start(self.core)
+            await LoadLayer(layer, plan).start(self.sequencer)
+            await PushLayer(d).start(self.sequencer)
+            await WaitLayers(layer_cycles(d)).start(self.sequencer)
             fetch = FetchLines(d.out_idx_base, d.out_entries, SLOW)
             await self.cut_off(fetch, "result_busy", self.env.result_agent)
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
         assert not any((await self.status()).values())
         await self.cut()
-        await RunLayer(layer, plan).start(self.core)
+        await RunLayer(layer, plan).start(self.sequencer)
 
     async def cut_off(self, sequence, engine, agent):
         """Start a transfer, reset inside one of its packets, and end the sequence, which is left without an answer."""
-        task = start_soon(sequence.start(self.core))
+        task = start_soon(sequence.start(self.sequencer))
         await ClockCycles(cocotb.top.clk_i, int(self.rng.integers(1, 60)))
         while not (await self.status())[engine] or agent.monitor.idle:
             assert not task.done(), f"{sequence} has ended before the reset"

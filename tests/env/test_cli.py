@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from models.config import load_config
 from verif.cli.__main__ import app
-from verif.cli.run import fitting
+from verif.cli.figure3 import fitting
 from verif.runner.paths import ROOT
 from verif.runner.run import MAX_SEED, default_seed, rerun_test
 

@@ -9,8 +9,8 @@ from models import km
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG
+from verif.env.axi_stream import Stalls
 from verif.env.descriptor_checks import first_violation
-from verif.env.streams import Stalls
 from verif.stimulus import Memories, make_layer, random_layer, random_stalls
 
 

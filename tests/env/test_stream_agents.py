@@ -11,10 +11,10 @@ from pyuvm import uvm_analysis_export, uvm_env, uvm_test
 
 from models.stream import Packet
 from verif import seed
+from verif.env.axi_stream import NO_STALLS, LineBus, Stalls
 from verif.env.bus_monitor import HandshakeMonitor
 from verif.env.sequences import ItemSequence
 from verif.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
-from verif.env.streams import NO_STALLS, LineBus, Stalls
 from verif.runner import run_block
 from verif.runner.paths import ROOT
 

@@ -4,7 +4,7 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge
 
-from tests.blocks.streams import reset, vector_source
+from tests.blocks.stream_ends import reset, vector_source
 from verif.kit import block_test
 from verif.runner import SimulationFailure, run_block
 from verif.structs import struct

@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from models.config import load_config
 from models.layer import Layer
 from models.lines import LineShape, default_shape
 from models.tiling import Cut
+
+PE = Path(__file__).resolve().parents[2] / "rtl" / "pe"
 
 
 def make(rng, chw=(16, 14, 14), krs=(32, 3, 3), k=2, m=4, skip=True, density=0.4, stride=(1, 1)):
@@ -67,7 +71,7 @@ def test_one_processing_element_by_hand(rng):
 def test_dense_baseline_is_near_its_ideal(rng):
     layer = make(rng, (8, 16, 16), (64, 3, 3), k=1, m=1, skip=False)
     config = load_config("medium")
-    plan = planner.plan(config, layer)
+    plan = planner.choose_plan(config, layer)
     found = cycle_model.predict(plan, work.measure(plan.descriptor, layer))
     ideal = 64 * 8 * 9 * 16 * 16 / (config.NumPe * config.NumLanes)
     assert ideal * 0.9 < found.cycles < ideal * 1.15  # padding is skipped
@@ -99,14 +103,28 @@ def test_more_staging_never_hurts_much(rng):
 def test_planner_is_no_worse_than_the_obvious_cut(name, chw, krs, stride, rng):
     config = load_config(name)
     layer = make(rng, chw, krs, stride=stride)
-    plan = planner.plan(config, layer)
+    plan = planner.choose_plan(config, layer)
     chosen = cycle_model.predict(plan, work.measure(plan.descriptor, layer)).cycles
     obvious = tiling.tile_candidates(config, layer)[0]
     _, found = predict(config, layer, Cut(default_shape(*chw[1:]), obvious))
     assert chosen <= 1.1 * found.cycles
 
 
+@pytest.mark.parametrize(
+    "depth,module,parameter,more",
+    [
+        ("LINES", "line_fetch", "LineDepth", 0),
+        ("ENTRIES", "line_walk", "IdxDepth", 0),
+        ("SEGMENTS", "scanner", "FifoDepth", 2),
+    ],
+)
+def test_queues_are_as_deep_as_in_the_rtl(depth, module, parameter, more):
+    found = re.search(rf"parameter int unsigned {parameter}\s*=\s*(\d+)", (PE / f"spcore_{module}.sv").read_text())
+    assert getattr(cycle_model, depth) == int(found[1]) + more
+    assert all(f".{parameter}(" not in path.read_text() for path in PE.glob("*.sv")), "an instance has its own depth"
+
+
 def test_planner_says_what_does_not_fit(rng):
     config = dataclasses.replace(load_config("small"), WgtDepth=2)
     with pytest.raises(ValueError, match="layer does not fit: 576 weight vectors, the Weight Memory holds at most 16"):
-        planner.plan(config, make(rng))
+        planner.choose_plan(config, make(rng))

@@ -29,7 +29,7 @@ def make(rng, k, m, skip):
 
 
 def run(layer):
-    plan = planner.plan(load_config("medium"), layer)
+    plan = planner.choose_plan(load_config("medium"), layer)
     measured = work.measure(plan.descriptor, layer)
     counts = dataclasses.asdict(cycle_model.predict(plan, measured))
     return plan, measured, counts, energy.estimate(plan, measured, counts)

@@ -3,10 +3,10 @@ import pytest
 
 from models import masks
 
-LAYERS = [((64, 64, 64), 0.5), ((64, 56, 56), 0.45), ((128, 28, 28), 0.4), ((256, 14, 14), 0.35), ((512, 7, 7), 0.3)]
+SHAPES = [((64, 64, 64), 0.5), ((64, 56, 56), 0.45), ((128, 28, 28), 0.4), ((256, 14, 14), 0.35), ((512, 7, 7), 0.3)]
 
 
-@pytest.mark.parametrize("shape,density", LAYERS)
+@pytest.mark.parametrize("shape,density", SHAPES)
 def test_clustered_looks_like_a_network(shape, density, rng):
     mask = masks.clustered(shape, density, rng)
     assert mask.dtype == bool and mask.shape == shape

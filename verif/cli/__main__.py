@@ -6,20 +6,20 @@ from functools import wraps
 import typer
 from rich.console import Console
 
-from verif.cli.bench import bench
+from verif.cli.all_tests import test
 from verif.cli.coverage import coverage
 from verif.cli.docs import docs
 from verif.cli.figure1 import figure1
+from verif.cli.figure3 import run
 from verif.cli.figures import figures
-from verif.cli.layer import layer
+from verif.cli.given_layer import layer
+from verif.cli.given_network import network
 from verif.cli.lint import lint
-from verif.cli.network import network
 from verif.cli.regress import regress
-from verif.cli.run import run
+from verif.cli.speed import bench
 from verif.cli.synth import synth
-from verif.cli.test import test
 from verif.cli.tradeoffs import tradeoffs
-from verif.cli.verilog import verilog
+from verif.cli.verilog_file import verilog
 from verif.cli.waves import waves
 from verif.runner import SimulationFailure
 from verif.runner.paths import check_build

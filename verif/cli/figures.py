@@ -13,7 +13,7 @@ from models import cycle_model, work
 from models.config import Config, load_config
 from models.cycle_model import LONG, LONG_ERROR
 from models.layer import Layer
-from models.planner import plan
+from models.planner import choose_plan
 from models.tiling import Plan, make_plan
 from verif.cli.phase import phase
 from verif.core import build_core
@@ -99,11 +99,13 @@ def shares_row(figure: Figure) -> str:
     return f"| {_name(figure.benchmark)} | {tile.line_h}x{tile.line_w}, {splits} | {figure.cycles:,.0f} | {shares} |"
 
 
-def planned(core: Config, benchmark: Benchmark, seed: int, count: int = SEEDS) -> tuple[Plan, list[tuple[Layer, Plan]]]:
+def planned(
+    configuration: Config, benchmark: Benchmark, seed: int, count: int = SEEDS
+) -> tuple[Plan, list[tuple[Layer, Plan]]]:
     """The cut for calibration data, and the layers of ``count`` seeds cut like that."""
-    cut = plan(core, benchmark.layer(seed + CALIBRATION)).cut
+    cut = choose_plan(configuration, benchmark.layer(seed + CALIBRATION)).cut
     seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
-    layers = [(layer, make_plan(core, layer, cut)) for layer in map(benchmark.layer, seeds)]
+    layers = [(layer, make_plan(configuration, layer, cut)) for layer in map(benchmark.layer, seeds)]
     return layers[0][1], layers
 
 
@@ -112,21 +114,21 @@ def figures() -> None:
     console, seed = Console(highlight=False), default_seed()
     found: list[Figure] = []
     for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
-        rows, core = list(group), load_config(config)
+        rows, configuration = list(group), load_config(config)
         with phase(console, f"planning {len(rows)} layers"):
-            layers_of = [planned(core, benchmark, seed) for benchmark in rows]
+            layers_of = [planned(configuration, benchmark, seed) for benchmark in rows]
         with phase(console, f"building {config}"):
             design = build_core(config)
         layers = [layer for _, of_benchmark in layers_of for layer in of_benchmark]
         with phase(console, f"simulating {len(layers)} layers on {config}"):
             results = iter(run_layers(design, config, layers, BUILD / "figures" / config, f"make figures SEED={seed}"))
-        for benchmark, (cut, of_benchmark) in zip(rows, layers_of, strict=True):
+        for benchmark, (plan, of_benchmark) in zip(rows, layers_of, strict=True):
             own = [next(results) for _ in of_benchmark]
             errors = [
                 cycle_model.predict(p, work.measure(p.descriptor, layer)).cycles / result.cycles - 1
                 for (layer, p), result in zip(of_benchmark, own, strict=True)
             ]
-            found.append(Figure(benchmark, cut, own, max(errors, key=abs)))
+            found.append(Figure(benchmark, plan, own, max(errors, key=abs)))
     dense = next(figure.cycles for figure in found if figure.benchmark is DENSE)
     same = [
         dense if (f.benchmark.shape, f.benchmark.out_channels) == (DENSE.shape, DENSE.out_channels) else None

@@ -8,6 +8,7 @@ from cocotb.triggers import ClockCycles, FallingEdge
 from pyuvm import uvm_analysis_export, uvm_component, uvm_env
 
 from models.stream import Packet
+from verif.env.axi_stream import LineBus, VectorBus
 from verif.env.counters import CounterMonitor
 from verif.env.coverage_collector import CoverageCollector
 from verif.env.interrupts import CLOCK_NS, Interrupts
@@ -16,7 +17,6 @@ from verif.env.register_model import RegisterModel
 from verif.env.scoreboard import AnalysisInput, Scoreboard
 from verif.env.sequences import VirtualSequencer
 from verif.env.stream_agent import ResultAgent, StreamAgent, StreamPort
-from verif.env.streams import LineBus, VectorBus
 
 WEIGHTS = StreamPort("s_axis_wgt", VectorBus, 1)
 ACTIVATIONS = StreamPort("s_axis_act", LineBus, 2)

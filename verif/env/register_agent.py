@@ -25,13 +25,13 @@ from verif.env.bus_monitor import HandshakeMonitor
 from verif.env.stream_agent import quiet
 
 PREFIX = "s_axil"
-WORD_BYTES = 4
+REGISTER_BYTES = 4
 
 
 class RegisterAccess(uvm_sequence_item):
     """One access to ``size`` bytes of a word; a read fills in ``data``, both fill in ``okay``."""
 
-    def __init__(self, address: int, write: bool, data: int = 0, size: int = WORD_BYTES):
+    def __init__(self, address: int, write: bool, data: int = 0, size: int = REGISTER_BYTES):
         super().__init__("access")
         self.address, self.write, self.data, self.size, self.okay = address, write, data, size, False
 
@@ -108,7 +108,7 @@ class RegisterMonitor(uvm_component):
 
     def _written(self, transfer: list[int]):
         (address,), (data, strobe), (response,) = self._aw.popleft(), self._w.popleft(), transfer
-        written = sum(0xFF << 8 * byte for byte in range(WORD_BYTES) if strobe >> byte & 1)
+        written = sum(0xFF << 8 * byte for byte in range(REGISTER_BYTES) if strobe >> byte & 1)
         self.ap.write(BusAccess(address, True, data & written, response == AxiResp.OKAY, written))
 
     def _read(self, transfer: list[int]):

@@ -14,11 +14,12 @@ from pyuvm import uvm_analysis_export, uvm_component
 from models.config import Config
 from models.stream import Packet
 from verif.env.core_model import CoreModel
+from verif.env.interrupts import CLOCK_NS
 from verif.env.register_agent import BusAccess
 from verif.env.register_model import RegisterModel
 
 MAX_REPORTED = 10
-SETTLE_NS = 640  # from the end of a packet until all that it causes can be read
+SETTLE_NS = 64 * CLOCK_NS  # from the end of a packet until all that it causes can be read
 
 
 def packet_difference(found: Packet, expected: Packet) -> str | None:

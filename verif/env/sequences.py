@@ -12,10 +12,10 @@ from models.descriptor import Descriptor
 from models.layer import Layer
 from models.stream import Packet
 from models.tiling import Plan
+from verif.env.axi_stream import NO_STALLS, Stalls
 from verif.env.counters import PER_PE, TOTALS, combine
 from verif.env.layer_reference import descriptor_field
 from verif.env.stream_agent import Reception, Transfer
-from verif.env.streams import NO_STALLS, Stalls
 
 # Cycles that a transfer may take per beat when both sides stall as hard as they may, and at the start.
 CYCLES_PER_BEAT, CYCLES_TO_START = 200, 2000
@@ -58,29 +58,24 @@ class ItemSequence(uvm_sequence):
 class CoreSequence(uvm_sequence):
     """Register access by name and interrupt waits for the sequences below and for tests."""
 
-    @property
-    def core(self) -> VirtualSequencer:
-        """The virtual sequencer that the sequence was started on."""
-        return self.sequencer
-
     async def write(self, register: str, **fields: int) -> None:
         """Write a register by field; raises AssertionError when the core answers SLVERR."""
-        status = await self.core.registers[register].write(self.core.registers.encode(register, **fields))
+        status = await self.sequencer.registers[register].write(self.sequencer.registers.encode(register, **fields))
         assert status == uvm_status_e.UVM_IS_OK, f"write of {register} answered SLVERR"
 
     async def read(self, register: str) -> dict[str, int]:
         """A register's fields; raises AssertionError when the core answers SLVERR."""
-        status, value = await self.core.registers[register].read()
+        status, value = await self.sequencer.registers[register].read()
         assert status == uvm_status_e.UVM_IS_OK, f"read of {register} answered SLVERR"
-        return self.core.registers.decode(register, value)
+        return self.sequencer.registers.decode(register, value)
 
     def events(self):
         """The interrupts so far, for `finish`."""
-        return self.core.interrupts.counts.copy()
+        return self.sequencer.interrupts.counts.copy()
 
     async def finish(self, cause: str, since, cycles: int) -> None:
         """Wait for an interrupt; raises CoreError when an error comes first."""
-        if await self.core.interrupts.wait(cause, "error", since=since, cycles=cycles) == "error":
+        if await self.sequencer.interrupts.wait(cause, "error", since=since, cycles=cycles) == "error":
             raise CoreError(await self.errors())
 
     async def errors(self) -> list[str]:
@@ -92,7 +87,7 @@ class EnableInterrupts(CoreSequence):
     """Enable every interrupt."""
 
     async def body(self):
-        await self.write("INTR_ENABLE", **dict.fromkeys(self.core.registers.decode("INTR_ENABLE", 0), 1))
+        await self.write("INTR_ENABLE", **dict.fromkeys(self.sequencer.registers.decode("INTR_ENABLE", 0), 1))
 
 
 class _Load(CoreSequence):
@@ -111,7 +106,7 @@ class _Load(CoreSequence):
         await self.program()
         since = self.events()
         await self.write("CTRL", **{self.command: 1})
-        sequencer = self.core.activations if self.command == "act_load" else self.core.weights
+        sequencer = self.sequencer.activations if self.command == "act_load" else self.sequencer.weights
         await ItemSequence(Transfer(self.packets, self.stalls)).start(sequencer)
         beats = sum(len(packet.beats) for packet in self.packets)
         await self.finish(self.done, since, CYCLES_TO_START + CYCLES_PER_BEAT * beats)
@@ -184,16 +179,16 @@ class LoadLayer(CoreSequence):
         self.layer, self.plan, self.stalls, self.with_activations = layer, plan, stalls, with_activations
 
     async def body(self):
-        d, core = self.plan.descriptor, self.core
+        d, sequencer = self.plan.descriptor, self.sequencer
         if self.with_activations:
             packets = stream.activation_packets(self.plan, self.layer)
             lines = LoadActivations(
                 packets, d.in_idx_base, self.plan.in_act_base, self.plan.in_act_limit, d.line_h * d.line_w, self.stalls
             )
-            loading = start_soon(lines.start(core))
+            loading = start_soon(lines.start(sequencer))
         beats = stream.weight_beats(self.plan.config, self.layer)
-        await LoadWeights(beats, d.wgt_base, d.k_log2, d.m_log2, self.stalls).start(core)
-        await LoadParameters(stream.parameter_beats(self.layer), d.par_base, self.stalls).start(core)
+        await LoadWeights(beats, d.wgt_base, d.k_log2, d.m_log2, self.stalls).start(sequencer)
+        await LoadParameters(stream.parameter_beats(self.layer), d.par_base, self.stalls).start(sequencer)
         if self.with_activations:
             await loading
 
@@ -206,10 +201,12 @@ class PushLayer(CoreSequence):
         self.descriptor = descriptor
 
     async def body(self):
-        for register, fields in layer_registers(self.core.registers, self.descriptor).items():
+        for register, fields in layer_registers(self.sequencer.registers, self.descriptor).items():
             await self.write(register, **fields)
-        while (await self.read("STATUS"))["queue_level"] >= self.core.config.QueueDepth:
-            await self.core.interrupts.wait("layer_done", since=self.events(), cycles=layer_cycles(self.descriptor))
+        while (await self.read("STATUS"))["queue_level"] >= self.sequencer.config.QueueDepth:
+            await self.sequencer.interrupts.wait(
+                "layer_done", since=self.events(), cycles=layer_cycles(self.descriptor)
+            )
         await self.write("CTRL", layer_push=1)
 
 
@@ -241,7 +238,7 @@ class FetchLines(CoreSequence):
         await self.write("RES_IDX_BASE", value=self.idx_base)
         await self.write("RES_LINES", value=self.lines)
         since = self.events()
-        taking = start_soon(ItemSequence(Reception(self.lines, self.stalls)).start(self.core.results))
+        taking = start_soon(ItemSequence(Reception(self.lines, self.stalls)).start(self.sequencer.results))
         await self.write("CTRL", result_send=1)
         await self.finish("result_done", since, CYCLES_TO_START + 2 * CYCLES_PER_BEAT * self.lines)
         await taking
@@ -278,20 +275,20 @@ class RunLayer(CoreSequence):
         self.load_stalls, self.result_stalls = load_stalls, result_stalls
 
     async def body(self):
-        d, core = self.plan.descriptor, self.core
-        await LoadLayer(self.layer, self.plan, self.load_stalls).start(core)
+        d, sequencer = self.plan.descriptor, self.sequencer
+        await LoadLayer(self.layer, self.plan, self.load_stalls).start(sequencer)
         started = time.perf_counter()
         await self.compute()
         self.seconds = time.perf_counter() - started
         reading = ReadCounters(self.pes)
-        await reading.start(core)
+        await reading.start(sequencer)
         self.counters = reading.counters
-        await FetchLines(d.out_idx_base, d.out_entries, self.result_stalls).start(core)
+        await FetchLines(d.out_idx_base, d.out_entries, self.result_stalls).start(sequencer)
 
     async def compute(self):
         """Push the layer and wait for its end."""
-        await PushLayer(self.plan.descriptor).start(self.core)
-        await WaitLayers(layer_cycles(self.plan.descriptor)).start(self.core)
+        await PushLayer(self.plan.descriptor).start(self.sequencer)
+        await WaitLayers(layer_cycles(self.plan.descriptor)).start(self.sequencer)
 
 
 def layer_registers(registers, descriptor: Descriptor) -> dict[str, dict[str, int]]:

@@ -20,8 +20,8 @@ from pyuvm import (
 
 from models.stream import Packet
 from verif import seed
+from verif.env.axi_stream import NO_STALLS, Stalls, frame_of
 from verif.env.bus_monitor import HandshakeMonitor
-from verif.env.streams import NO_STALLS, Stalls, frame_of
 
 
 class Transfer(uvm_sequence_item):

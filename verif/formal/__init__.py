@@ -63,7 +63,7 @@ def prove(proof: Proof, sources: tuple[Path, ...]) -> None:
         "parameters": dict(proof.parameters),
         "out": os.path.relpath(out / "design", ROOT),
     }
-    words = _run(proof, [sys.executable, "-m", "verif.formal.netlist", json.dumps(job)], out / "yosys.log")
+    words = _run(proof, [sys.executable, "-m", "verif.formal.translate", json.dumps(job)], out / "yosys.log")
     if not (out / "design.aig").exists():
         raise RuntimeError(f"Yosys rejects {proof.top}:\n{words[-3000:]}")
 

@@ -16,6 +16,7 @@ from verif.runner import Build
 from verif.runner.lock import held
 from verif.runner.run import LIMIT_S
 
+DIRECTORY = "SPARSECORE_LAYERS"  # environment: where a simulation finds its layers
 INPUT = "layer{}.npz"
 CUTS = "cuts.json"
 OUTPUT = "result{}.npz"
@@ -97,7 +98,7 @@ def run_layers(
             design,
             "verif.layers.program",
             "GivenLayers",
-            env={"LAYERS": str(directory)},
+            env={DIRECTORY: str(directory)},
             results_dir=directory / "simulation",
             rerun=rerun,
             limit_s=time_limit(design.sim, [plan for _, plan in layers]),

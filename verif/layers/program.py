@@ -12,10 +12,10 @@ import pyuvm
 from cocotb.triggers import Timer
 
 from models.stream import decode_output
-from verif.env.core_test import CoreTest
 from verif.env.interrupts import CLOCK_NS
+from verif.env.scenario import CoreTest
 from verif.env.sequences import RunLayer
-from verif.layers import OUTPUT, SAMPLE_CYCLES, load_layers
+from verif.layers import DIRECTORY, OUTPUT, SAMPLE_CYCLES, load_layers
 
 STATE_BITS = 3
 
@@ -57,13 +57,13 @@ class TracedLayer(RunLayer):
 
 @pyuvm.test()
 class GivenLayers(CoreTest):
-    """The layers of the directory in the environment variable LAYERS."""
+    """The layers of the directory that the environment names."""
 
     async def scenario(self):
         occupancy = Occupancy(self.config.NumPe)
-        for number, (layer, plan) in enumerate(load_layers(Path(os.environ["LAYERS"]), self.config)):
+        for number, (layer, plan) in enumerate(load_layers(Path(os.environ[DIRECTORY]), self.config)):
             run = TracedLayer(layer, plan, occupancy)
-            await run.start(self.core)
+            await run.start(self.sequencer)
             np.savez(
                 OUTPUT.format(number),
                 output=decode_output(self.env.results.take(), plan),

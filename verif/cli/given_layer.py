@@ -13,7 +13,7 @@ from rich.console import Console
 
 from models.config import Config, load_config
 from models.layer import Layer
-from models.planner import plan
+from models.planner import choose_plan
 from models.tiling import Plan
 from verif.cli.phase import phase
 from verif.core import build_core
@@ -39,11 +39,11 @@ def _check_files(npz: str, out: str) -> None:
         raise ValueError(f"{out}: not writable")
 
 
-def _planned(core: Config, npz: str) -> tuple[Layer, Plan]:
+def _planned(configuration: Config, npz: str) -> tuple[Layer, Plan]:
     """The layer in a file and its plan; raises ValueError, which names the file, when there is none."""
     try:
         found = Layer.load(npz)
-        return found, plan(core, found)
+        return found, choose_plan(configuration, found)
     except OSError as error:
         raise ValueError(f"{npz}: {error.strerror} (looked in {Path.cwd()})") from None
     except ValueError as error:
@@ -72,10 +72,10 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
     """Run the layer in NPZ on CONFIG with SIM and write output, cycles, macs, utilization and counters to OUT."""
     console = Console(highlight=False)
     _check_files(npz, out)
-    core = load_config(config)
+    configuration = load_config(config)
     check_simulator(sim)
     with phase(console, "planning the layer"):
-        planned = _planned(core, npz)
+        planned = _planned(configuration, npz)
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     again = ["make", "layer", f"NPZ={npz}", f"OUT={out}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]

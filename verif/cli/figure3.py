@@ -10,7 +10,7 @@ from rich.table import Table
 from models import energy, work
 from models.config import Config, load_config
 from models.layer import Layer
-from models.planner import plan
+from models.planner import choose_plan
 from models.tiling import Plan
 from verif.cli.occupancy import draw_occupancy
 from verif.cli.phase import phase
@@ -25,7 +25,7 @@ ICARUS_FACTOR = 8  # makes the layer one of a minute or two on small
 
 # SparseCore, SysML 2018: about 90 % of the ALUs busy, 3.1 times the performance of dense execution.
 PAPER = {"utilization": "near 90 %", "speedup": "3.1x"}
-CAUSES = {
+STATE_LABELS = {
     "BUSY": "busy",
     "NO_WEIGHT": "idle: no weight",
     "NO_ACTIVATION": "idle: no activation",
@@ -34,10 +34,10 @@ CAUSES = {
 }
 
 
-def microjoules(layer: Layer, cut: Plan, result: LayerResult) -> float:
+def microjoules(layer: Layer, plan: Plan, result: LayerResult) -> float:
     """Dynamic energy by models/energy.py from the core's counters."""
     counts = {name.lower(): value for name, value in result.counters.items()}
-    return energy.estimate(cut, work.measure(cut.descriptor, layer), counts).total / 1e6
+    return energy.estimate(plan, work.measure(plan.descriptor, layer), counts).total / 1e6
 
 
 def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[float]) -> Table:
@@ -47,7 +47,7 @@ def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[flo
     table.add_row("cycles in dense mode", f"{dense.cycles:,}", "")
     table.add_row("ALU utilisation", f"{100 * sparse.utilization:.1f} %", PAPER["utilization"])
     table.add_row("speed-up over dense", f"{dense.cycles / sparse.cycles:.2f}x", PAPER["speedup"])
-    for state, label in CAUSES.items():
+    for state, label in STATE_LABELS.items():
         share = sparse.counters[state] / (pes * sparse.cycles)
         table.add_row(f"PE-cycles {label}", f"{sparse.counters[state]:,} ({100 * share:.2f} %)", "")
     table.add_row("energy, rough model", f"{energies[0]:,.1f} uJ, dense {energies[1]:,.1f} uJ", "")
@@ -69,8 +69,8 @@ def fitting(config: Config, sim: str, seed: int) -> tuple[Benchmark, str, list[t
         layer = benchmark.layer(seed)
         dense = replace(layer, k=1, m=1, skip=False)
         try:
-            dense_plan = plan(config, dense)  # first: its weights are twice those of 2/4
-            return benchmark, why, [(layer, plan(config, layer)), (dense, dense_plan)]
+            dense_plan = choose_plan(config, dense)  # first: its weights are twice those of 2/4
+            return benchmark, why, [(layer, choose_plan(config, layer)), (dense, dense_plan)]
         except ValueError as error:
             if benchmark.shape[0] <= 2:
                 raise
@@ -83,10 +83,10 @@ def run(config: str = "paper", sim: str = "verilator") -> None:
     Where it does not fit, or would take long on Icarus, a smaller layer of the same kind.
     """
     console, seed = Console(highlight=False), default_seed()
-    core = load_config(config)
+    configuration = load_config(config)
     check_simulator(sim)
     with phase(console, "planning the layer"):
-        benchmark, why, layers = fitting(core, sim, seed)
+        benchmark, why, layers = fitting(configuration, sim, seed)
     if why:
         console.print(f"{benchmark.name} in place of {FIGURE_3.name}: {why}", soft_wrap=True)
     with phase(console, f"building {config} with {sim}"):
@@ -97,9 +97,10 @@ def run(config: str = "paper", sim: str = "verilator") -> None:
     picture = out / "occupancy.png"
     draw_occupancy(results[0].states, f"{benchmark.name} on {config}", picture)
     console.print(
-        f"{benchmark.name} on {config} ({core.NumPe} PEs x {core.NumLanes} ALUs), {sim}, seed {seed}", soft_wrap=True
+        f"{benchmark.name} on {config} ({configuration.NumPe} PEs x {configuration.NumLanes} ALUs), {sim}, seed {seed}",
+        soft_wrap=True,
     )
     energies = [microjoules(*planned, result) for planned, result in zip(layers, results, strict=True)]
-    console.print(report(*results, core.NumPe, energies))
+    console.print(report(*results, configuration.NumPe, energies))
     console.print(f"all {results[0].output.size:,} outputs equal the reference convolution, in both modes")
     console.print(f"occupancy of the PEs over time: {picture.relative_to(ROOT)}")

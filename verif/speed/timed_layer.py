@@ -11,11 +11,11 @@ import cocotb
 import pyuvm
 from cocotb.triggers import Timer
 
-from verif.bench.trace import PORTS, RECORD, Stopwatch
-from verif.env.core_test import CoreTest
 from verif.env.interrupts import CLOCK_NS
+from verif.env.scenario import CoreTest
 from verif.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, layer_cycles
-from verif.layers import load_layers
+from verif.layers import DIRECTORY, load_layers
+from verif.speed.trace import PORTS, RECORD, Stopwatch
 
 STEPS_PER_NS = 1000
 PIECE = 2000  # cycles between two marks
@@ -40,16 +40,16 @@ class Figure3(CoreTest):
             self.watch.mark(f"piece_{piece}")
 
     async def scenario(self):
-        ((layer, cut),) = load_layers(Path(os.environ["LAYERS"]), self.config)
-        d = cut.descriptor
+        ((layer, plan),) = load_layers(Path(os.environ[DIRECTORY]), self.config)
+        d = plan.descriptor
         self.watch.mark("begin")
         pieces = cocotb.start_soon(self._pieces())
-        await LoadLayer(layer, cut).start(self.core)
-        await PushLayer(d).start(self.core)
+        await LoadLayer(layer, plan).start(self.sequencer)
+        await PushLayer(d).start(self.sequencer)
         self.watch.mark("layer_begin")
-        await WaitLayers(layer_cycles(d)).start(self.core)
+        await WaitLayers(layer_cycles(d)).start(self.sequencer)
         self.watch.mark("layer_end")
-        await FetchLines(d.out_idx_base, d.out_entries).start(self.core)
+        await FetchLines(d.out_idx_base, d.out_entries).start(self.sequencer)
         self.watch.mark("end")
         pieces.cancel()
         self.watch.write()

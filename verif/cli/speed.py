@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from models.config import load_config
-from models.planner import plan
-from verif.bench.replay import ports_of, replay
-from verif.bench.trace import MARKS_FILE, PORTS, RECORD, TRACE_FILE
+from models.planner import choose_plan
 from verif.cli.phase import phase
 from verif.core import build_core, run_core
-from verif.layers import save_layers
+from verif.layers import DIRECTORY, save_layers
 from verif.layers.benchmarks import FIGURE_3
 from verif.runner.paths import BUILD
 from verif.runner.run import default_seed
+from verif.speed.replay import ports_of, replay
+from verif.speed.trace import MARKS_FILE, PORTS, RECORD, TRACE_FILE
 
 REPEATS = 8
 STRETCHES = {"layer": ("layer_begin", "layer_end"), "loads, layer and results": ("begin", "end")}
@@ -48,17 +48,17 @@ def bench(config: str = "paper") -> None:
     directory.mkdir(parents=True, exist_ok=True)
     with phase(console, "planning the layer"):
         layer = FIGURE_3.layer(seed)
-        layers = [(layer, plan(load_config(config), layer))]
+        layers = [(layer, choose_plan(load_config(config), layer))]
     with phase(console, f"building {config}"):
         design = build_core(config)
     console.print(f"model of {config}: built in {design.seconds:.0f} s (asked: at most {ASKED_BUILD_S} s)")
-    env = {PORTS: json.dumps(ports_of(design)), "LAYERS": str(directory)}
+    env = {PORTS: json.dumps(ports_of(design)), DIRECTORY: str(directory)}
 
     def run_pyuvm(name: str, extra: dict[str, str]) -> tuple[Marks, Path]:
         done = run_core(
             config,
             design,
-            "verif.bench.program",
+            "verif.speed.timed_layer",
             env=env | extra,
             results_dir=directory / name,
             rerun=f"make bench CONFIG={config} SEED={seed}",

@@ -5,7 +5,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiStreamSink, AxiStreamSource
 
-from verif.env.streams import NO_STALLS, LineBus, Stalls, VectorBus
+from verif.env.axi_stream import NO_STALLS, LineBus, Stalls, VectorBus
 
 # Never, single wait cycles, long waits, mostly waiting.
 STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))

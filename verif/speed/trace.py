@@ -27,7 +27,7 @@ MAGIC = b"SCTRACE1"
 MARK = 0xFFFF
 TRACE_FILE = "ports.trace"
 MARKS_FILE = "marks.json"
-PORTS, RECORD = "BENCH_PORTS", "BENCH_RECORD"  # environment: JSON list of ports; set to record
+PORTS, RECORD = "SPEED_PORTS", "SPEED_RECORD"  # environment: JSON list of ports; set to record
 
 
 class Stopwatch:

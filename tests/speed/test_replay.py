@@ -8,11 +8,11 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.bench.replay import ports_of, replay
-from verif.bench.trace import MARKS_FILE, PORTS, TRACE_FILE, Stopwatch
 from verif.kit import block_test
 from verif.runner import build, run, sources_of
 from verif.seed import rng
+from verif.speed.replay import ports_of, replay
+from verif.speed.trace import MARKS_FILE, PORTS, TRACE_FILE, Stopwatch
 
 PERIOD_NS = 10
 CYCLES = 500

@@ -20,7 +20,7 @@ SETTLE_CYCLES = 200  # for the last interrupts, and for packets that should not 
 
 
 class CoreTest(uvm_test):
-    """Override `scenario`. `config`: the configuration; `rng`: random numbers; `core`: the virtual sequencer."""
+    """Override `scenario`. `config`: the configuration; `rng`: random numbers; `sequencer`: the virtual sequencer."""
 
     def build_phase(self):
         self.config = load_config(os.environ[CONFIG_VARIABLE])
@@ -29,14 +29,14 @@ class CoreTest(uvm_test):
         self.env = CoreEnv("env", self)
 
     @property
-    def core(self):
+    def sequencer(self):
         """Where virtual sequences are started."""
         return self.env.virtual_sequencer
 
     async def reset(self):
         """Reset the core, then enable the interrupts."""
         await self.env.clock_reset.reset()
-        await EnableInterrupts("enable").start(self.core)
+        await EnableInterrupts("enable").start(self.sequencer)
 
     async def run_phase(self):
         self.raise_objection()

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (make torch)
 from torch import nn  # noqa: E402
 
 from models import km, training  # noqa: E402
-from models.training.masks import WHOLE, km_mask, prunable  # noqa: E402
+from models.training.pruning import WHOLE, km_mask, prunable  # noqa: E402
 from models.training.schedules import iterative, one_shot  # noqa: E402
 
 

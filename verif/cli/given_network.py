@@ -9,7 +9,7 @@ from rich.console import Console
 
 from models.config import load_config
 from models.network import Network
-from models.planner import plan
+from models.planner import choose_plan
 from verif.cli.phase import phase
 from verif.core import build_core
 from verif.layers import run_layers
@@ -25,10 +25,10 @@ def network(npz: str, config: str = "paper", sim: str = "verilator") -> None:
     console = Console(highlight=False)
     if not npz:
         raise ValueError("NPZ is empty, expected a network: make network NPZ=models/checkpoints/name.npz")
-    core, layers = load_config(config), Network.load(npz).layers()
+    configuration, layers = load_config(config), Network.load(npz).layers()
     check_simulator(sim)
     with phase(console, f"planning {len(layers)} layers"):
-        planned = [(layer, plan(core, layer)) for layer in layers.values()]
+        planned = [(layer, choose_plan(configuration, layer)) for layer in layers.values()]
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     again = ["make", "network", f"NPZ={npz}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]

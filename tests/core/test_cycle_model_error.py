@@ -8,7 +8,7 @@ import numpy as np
 from models import cycle_model, km, work
 from models.config import load_config
 from models.cycle_model import LONG, LONG_ERROR
-from models.planner import plan
+from models.planner import choose_plan
 from verif.core import build_core
 from verif.layers import run_layers
 from verif.runner.paths import BUILD
@@ -54,11 +54,11 @@ def make_layers(config, seed):
             padding=padding,
             skip=number != 12,
         )
-        found.append((layer, plan(config, layer)))
+        found.append((layer, choose_plan(config, layer)))
     while len(found) < len(NETWORK) + RANDOM_LAYERS:
-        layer, cut = random_layer(rng, config, km.MODES[len(found) % len(km.MODES)], 200_000)
+        layer, plan = random_layer(rng, config, km.MODES[len(found) % len(km.MODES)], 200_000)
         if layer.expected.size > 256:
-            found.append((layer, cut))
+            found.append((layer, plan))
     return found
 
 
