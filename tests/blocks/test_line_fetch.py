@@ -142,7 +142,7 @@ async def random_units(dut):
 
 def block_case(gen, h, w, line, tile, channels, density, kernel=1, pad=0, skip=1) -> Case:
     """A layer with stride 1 whose channels have exactly `density` of non-zeros in every line of 64 positions."""
-    layer = layer_fields(h, w, kernel, kernel, 1, 1, [pad] * 4, line, tile, skip)
+    layer = layer_fields(h, w, kernel, kernel, 1, 1, [pad] * 4, line, tile, skip=skip)
     tensor = np.zeros((channels, h, w), np.uint8)
     for y in range(0, h, line[0]):
         for x in range(0, w, line[1]):
