@@ -74,7 +74,7 @@ bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from ba
 formal: $(STAMP) ## proofs of small modules for all inputs
 	@$(PY) -m pytest -q -n 2 tests/formal
 
-lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration (or one module: TOP=)
+lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration, ruff and mypy (or one module: TOP=)
 	@$(CLI) lint $(if $(TOP),--top "$(TOP)")
 
 synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file UPDATE=1

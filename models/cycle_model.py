@@ -8,8 +8,11 @@ go first): these are the model's approximations. tests/core/test_cycle_model_err
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from models.descriptor import Unit
 from models.tiling import Plan, chunk_channels
 from models.work import Work
 
@@ -63,15 +66,21 @@ class Cycles:
     idx_hits: int
 
 
+# A channel fetched: when, of which unit, the channel or None where no live one is left, whether the unit ends.
+_Fetched = tuple[int, Unit, int | None, bool]
+# A pass: a time, address of its vector, emissions, whether it ends its region, the unit that it ends.
+_Pass = tuple[int, int | None, int, bool, Unit | None]
+
+
 class _Memory:
     """Banks that serve one address a cycle to everyone who asks for it, and groups of PEs that take one a cycle."""
 
     def __init__(self, banks: int, pes: int):
         self.banks = banks
         self.group_size = -(-pes // GROUPS)
-        self.taken = set()  # cycle * banks + bank
-        self.busy = set()  # cycle * GROUPS + group
-        self.granted = {}  # address: cycle of its latest access
+        self.taken: set[int] = set()  # cycle * banks + bank
+        self.busy: set[int] = set()  # cycle * GROUPS + group
+        self.granted: dict[int, int] = {}  # address: cycle of its latest access
         self.reads = self.hits = 0
 
     def read(self, time: int, address: int, pe: int) -> int:
@@ -96,26 +105,33 @@ class _Pe:
 
     def __init__(self, number: int, regions: int, ahead: int, vectors: int):
         self.number = number
-        self.unit = None  # the unit whose channels are fetched
+        self.unit: Unit | None = None  # the unit whose channels are fetched
         self.channel = 0  # the next one
         self.fetch_time = self.index_time = 0
         self.lines_end = deque([-SLOT] * LINES)  # last words of the lines that may still be held
         self.bind_after = 0  # lines the loader must take before the last are fetched and a unit can be bound
         self.tokens = deque([0] * ahead)  # when a further live channel may be fetched
         self.stalled = False
-        self.fetched = deque()  # (time, unit, channel or None, last of unit)
+        self.fetched: deque[_Fetched] = deque()
         self.free = deque([0] * regions)  # when region buffers became free
         self.load_time = 0
-        self.regions = deque()  # loaded: as fetched
-        self.passes = deque()  # of the generator's region: (offset, address, emissions, release, ended unit)
+        self.regions: deque[_Fetched] = deque()  # loaded
+        self.passes: deque[_Pass] = deque()  # of the generator's region, by offset
         self.region_time = 0  # of the generator's region
         self.generate_time = 0
-        self.request = None  # the pass whose weight vector is asked for
+        self.request: _Pass | None = None  # the pass whose weight vector is asked for
         self.request_time = 0
         self.starts = deque([0] * vectors)
-        self.prefetched = deque()  # passes with a vector that wait for the unit before them to drain
-        self.draining = None
+        # Passes, when ready and with their vector's time, that wait for the unit before them to drain.
+        self.prefetched: deque[tuple[int, int, int, bool, Unit | None]] = deque()
+        self.draining: Unit | None = None
         self.scan_end = 0
+
+    @property
+    def drained(self) -> Unit:
+        """The unit that waits to be drained, of a PE that asks for it."""
+        assert self.draining is not None
+        return self.draining
 
 
 class _Output:
@@ -132,12 +148,14 @@ class _Output:
         self.last_pe = 0  # round robin
         self.group_pes = -(-config.NumPe // 8)  # PEs of a group of the drain network
         self.slots = [config.NumStage] * config.NumSp  # free ones
-        self.sp_of_job, self.units_left = {}, {}
+        self.sp_of_job: dict[int, int] = {}
+        self.units_left: dict[int, int] = {}
         self.port_free = [0] * config.NumSp  # when it can take a drain
         self.port_group = [-1] * config.NumSp  # where the present one comes from
         self.writer_free = 0
         self.sp_free = [0] * config.NumSp
-        self.done, self.oldest = set(), 0
+        self.done: set[int] = set()
+        self.oldest = 0
 
     def choose(self, waiting: list[_Pe], time: int) -> tuple[_Pe, int] | None:
         """Who drains next, and to which streaming processor: units of a job with a slot first; the last slot is for the
@@ -147,21 +165,21 @@ class _Output:
         waiting = [pe for pe in waiting if pe.number // self.group_pes not in taken]
         if not idle or not waiting:
             return None
-        found = [pe for pe in waiting if self.sp_of_job.get(pe.draining.job) in idle]
+        found = [pe for pe in waiting if self.sp_of_job.get(pe.drained.job) in idle]
         opened = max(idle, key=lambda sp: self.slots[sp])
         if not found and self.slots[opened]:
             anyone = sum(self.slots) > 1 or self.splits == 1 or self.oldest in self.sp_of_job
             found = [
                 pe
                 for pe in waiting
-                if pe.draining.job not in self.sp_of_job and (anyone or pe.draining.job == self.oldest)
+                if pe.drained.job not in self.sp_of_job and (anyone or pe.drained.job == self.oldest)
             ]
         pe = min(found, key=lambda pe: (pe.number - self.last_pe - 1) % self.pes, default=None)
-        return (pe, self.sp_of_job.get(pe.draining.job, opened)) if pe else None
+        return (pe, self.sp_of_job.get(pe.drained.job, opened)) if pe else None
 
     def drain(self, pe: _Pe, sp: int, time: int) -> tuple[int, int | None]:
         """End of a unit's drain, and when its slot is read if this was the job's last unit."""
-        unit = pe.draining
+        unit = pe.drained
         self.last_pe = pe.number
         if unit.job not in self.sp_of_job:
             self.slots[sp] -= 1
@@ -198,8 +216,9 @@ class _Simulation:
         self.activations = _Memory(config.ActBanks, config.NumPe)
         self.index = _Memory(config.IdxBanks, config.NumPe)
         self.output = _Output(plan, work)
-        self.waiting = []  # PEs that ask to be drained
-        self.events, self.sequence = [], 0
+        self.waiting: list[_Pe] = []  # PEs that ask to be drained
+        self.events: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
+        self.sequence = 0
         self.units, self.schedule_time = d.units(), 0
         self.live = (work.load > 0).tolist()
         self.load = work.load.tolist()
@@ -207,13 +226,13 @@ class _Simulation:
         self.reads = [(fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches]
         self.end = self.no_weight = self.no_activation = self.drained = 0
 
-    def _at(self, time, handler, argument):
+    def _at(self, time: int, handler: Callable[[int, Any], None], argument: object) -> None:
         self.sequence += 1
         heapq.heappush(self.events, (time, self.sequence, handler, argument))
 
     # Scheduler, line fetch, region loader
 
-    def _bind(self, time, pe):
+    def _bind(self, time: int, pe: _Pe) -> None:
         unit = next(self.units, None)
         if unit is None:
             return
@@ -223,7 +242,8 @@ class _Simulation:
         pe.fetch_time = pe.index_time = time + BIND
         self._next_fetch(pe)
 
-    def _next_fetch(self, pe):
+    def _next_fetch(self, pe: _Pe) -> None:
+        assert pe.unit is not None
         time = pe.fetch_time
         pe.stalled = False
         if self.live[pe.unit.tile][pe.channel]:
@@ -239,8 +259,9 @@ class _Simulation:
             time = max(time, pe.tokens[0])
         self._at(time, self._fetch, pe)
 
-    def _fetch(self, time, pe):
+    def _fetch(self, time: int, pe: _Pe) -> None:
         """Read a channel's index entries and words."""
+        assert pe.unit is not None
         unit, channel = pe.unit, pe.channel
         numbers, firsts, counts = self.reads[unit.tile]
         d = self.plan.descriptor
@@ -272,7 +293,7 @@ class _Simulation:
             self._next_fetch(pe)
         self._load(pe)
 
-    def _load(self, pe):
+    def _load(self, pe: _Pe) -> None:
         """Spread fetched channels into free regions."""
         while pe.fetched and (pe.free or pe.fetched[0][2] is None):
             ready, unit, channel, last = pe.fetched.popleft()
@@ -294,7 +315,7 @@ class _Simulation:
 
     # Pass generator, weight queue, scanner
 
-    def _generate(self, pe):
+    def _generate(self, pe: _Pe) -> None:
         """The passes of the next region."""
         ready, unit, channel, last = pe.regions.popleft()
         pe.region_time = max(pe.generate_time, ready)
@@ -307,15 +328,16 @@ class _Simulation:
         base = d.wgt_base + (unit.chunk * d.in_c + channel) * d.taps
         segments = self.work.segments
         row = self.emissions[unit.tile][channel]
-        passes = [(i * segments, base + i, n, False, None) for i, n in enumerate(row) if n]
+        passes: list[_Pass] = [(i * segments, base + i, n, False, None) for i, n in enumerate(row) if n]
         if passes:
-            passes[-1] = (*passes[-1][:3], True, end)
+            offset, address, n, _, _ = passes[-1]
+            passes[-1] = (offset, address, n, True, end)
         else:
             passes = [(d.taps * segments - 1, None, 0, True, end)]
         pe.passes.extend(passes)
         pe.generate_time = pe.region_time + d.taps * segments + 1
 
-    def _next_pass(self, pe):
+    def _next_pass(self, pe: _Pe) -> None:
         """Ask for the weight vector of the next pass, if there is one and room for it."""
         if pe.request is not None or len(pe.prefetched) >= len(pe.starts):
             return
@@ -332,7 +354,8 @@ class _Simulation:
         pe.request = (generated + SEGMENT, address, n, release, end)
         self._at(max(generated + ADDRESS, pe.request_time + 1), self._vector, pe)
 
-    def _vector(self, time, pe):
+    def _vector(self, time: int, pe: _Pe) -> None:
+        assert pe.request is not None
         ready, address, n, release, end = pe.request
         pe.request = None
         vector = 0
@@ -345,7 +368,7 @@ class _Simulation:
             self._scan(pe, ready, vector, n, release, end)
         self._next_pass(pe)
 
-    def _scan(self, pe, ready, vector, n, release, end):
+    def _scan(self, pe: _Pe, ready: int, vector: int, n: int, release: bool, end: Unit | None) -> None:
         start = max(pe.scan_end, ready, vector)
         no_weight = min(start - pe.scan_end, max(0, vector - max(ready, pe.scan_end)))
         self.no_weight += no_weight
@@ -362,26 +385,26 @@ class _Simulation:
 
     # Output stage
 
-    def _request_drain(self, time, pe):
+    def _request_drain(self, time: int, pe: _Pe) -> None:
         self.waiting.append(pe)
         self._grant(time, None)
 
-    def _free(self, time, job):
+    def _free(self, time: int, job: int) -> None:
         self.output.free(job)
         self._grant(time, None)
 
-    def _finish(self, time, job):
+    def _finish(self, time: int, job: int) -> None:
         self.output.finish(job)
         self.end = max(self.end, time)
         self._grant(time, None)
 
-    def _grant(self, time, _):
+    def _grant(self, time: int, _: None) -> None:
         choice = self.output.choose(self.waiting, time)
         if choice is None:
             return
         pe, sp = choice
         self.waiting.remove(pe)
-        unit = pe.draining
+        unit = pe.drained
         end, read = self.output.drain(pe, sp, time)
         self._at(end, self._grant, None)
         if read is not None:

@@ -39,7 +39,7 @@ class Energy:
 
     @property
     def total(self) -> float:
-        return sum(vars(self).values())
+        return float(sum(vars(self).values()))
 
 
 def estimate(plan: Plan, work: Work, counts: Mapping[str, int]) -> Energy:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
@@ -14,7 +15,7 @@ MAX_PADDING = 3
 MAX_STRIDE = 2
 
 
-def _require(ok: bool, field: str, found, expected: str) -> None:
+def _require(ok: bool, field: str, found: object, expected: str) -> None:
     if not ok:
         raise ValueError(f"{field}: {found}, expected {expected}")
 
@@ -41,7 +42,7 @@ class Layer:
     clamp: tuple[int, int] = (0, 255)
     skip: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         a, w = self.activations, self.weights
         _require(a.dtype in (np.int8, np.uint8), "activations", f"dtype {a.dtype}", "int8 or uint8")
         _require(a.ndim == 3 and a.size > 0, "activations", f"shape {a.shape}", "(C, H, W), none of them 0")
@@ -116,7 +117,8 @@ class Layer:
 
     def save(self, path: str | Path) -> None:
         """Write the layer as NPZ, one array a field."""
-        np.savez(path, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+        arrays: dict[str, Any] = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Layer":
@@ -131,7 +133,7 @@ class Layer:
                 raise ValueError("not an NPZ file")
             try:
                 with np.load(path, allow_pickle=False) as npz:
-                    arrays = {name: np.asarray(value) for name, value in npz.items()}
+                    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in npz.items()}
             except Exception as error:  # zipfile, the decompressors and numpy each have their own for damaged files
                 raise ValueError(f"not a sound NPZ file: {error or type(error).__name__}") from None
         names = [f.name for f in fields(cls)]

@@ -8,6 +8,7 @@ The non-zero bytes follow in ascending bit order. Lines of a tensor are ordered 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 LINE_BITS = 64
 WORD_BYTES = 8  # of the Activation Memory, where each line starts at a word
@@ -20,7 +21,7 @@ class LineShape:
     line_h: int
     line_w: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.line_h < 1 or self.line_w < 1 or self.line_h * self.line_w > LINE_BITS:
             raise ValueError(
                 f"line shape: {self.line_h}x{self.line_w}, expected 1 to {LINE_BITS} positions of at least 1x1"
@@ -50,12 +51,14 @@ class Lines:
     @property
     def counts(self) -> np.ndarray:
         """Packed bytes of each line, int64 (C, lines per channel)."""
-        return np.bitwise_count(self.bitmaps).astype(np.int64)
+        counts: np.ndarray = np.bitwise_count(self.bitmaps).astype(np.int64)
+        return counts
 
     @property
     def words(self) -> np.ndarray:
         """Activation Memory words of each line, int64 (C, lines per channel)."""
-        return -(-self.counts // WORD_BYTES)
+        words: np.ndarray = -(-self.counts // WORD_BYTES)
+        return words
 
     def packed(self) -> list[np.ndarray]:
         """The packed bytes of each line, in the order of ``bitmaps.ravel()``."""
@@ -92,7 +95,7 @@ def compress(tensor: np.ndarray, shape: LineShape) -> Lines:
     return Lines(to_bitmaps(blocks != 0), blocks[blocks != 0].view(np.uint8))
 
 
-def decompress(lines: Lines, shape: LineShape, chw: tuple[int, int, int], dtype) -> np.ndarray:
+def decompress(lines: Lines, shape: LineShape, chw: tuple[int, int, int], dtype: npt.DTypeLike) -> np.ndarray:
     """Inverse of compress, to int8 or uint8 (C, H, W).
 
     Raises ValueError when the number of lines or bytes disagrees with the shape, a bit outside the

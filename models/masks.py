@@ -6,6 +6,7 @@ neighbours correlate by 0.2 to 0.5 once the channel's mean is removed. ``cluster
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -78,7 +79,8 @@ def _smooth(field: np.ndarray, axis: int) -> np.ndarray:
     """Binomial blur along one axis, keeping unit variance."""
     n = field.shape[axis] - len(_BLUR) + 1
     parts = (w * np.take(field, np.arange(i, i + n), axis) for i, w in enumerate(_BLUR))
-    return sum(parts) / np.sqrt((_BLUR**2).sum())
+    total: np.ndarray = reduce(np.add, parts) / np.sqrt((_BLUR**2).sum())
+    return total
 
 
 def clustered(shape: Shape, density: float, rng: np.random.Generator) -> np.ndarray:
@@ -91,7 +93,8 @@ def clustered(shape: Shape, density: float, rng: np.random.Generator) -> np.ndar
     wanted = np.rint(np.cumsum(_channel_densities(c, h * w, density, rng)) * h * w)
     counts = np.clip(np.diff(wanted, prepend=0), 0, h * w)
     rank = np.argsort(np.argsort(-field.reshape(c, -1), axis=1), axis=1)
-    return (rank < counts[:, None]).reshape(shape)
+    mask: np.ndarray = rank < counts[:, None]
+    return mask.reshape(shape)
 
 
 def empty(shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -106,7 +109,8 @@ def full(shape: Shape, rng: np.random.Generator) -> np.ndarray:
 
 def checkerboard(shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """Alternating positions, in a random phase."""
-    return (np.indices(shape).sum(0) + rng.integers(2)) % 2 == 0
+    mask: np.ndarray = (np.indices(shape).sum(0) + rng.integers(2)) % 2 == 0
+    return mask
 
 
 def single(shape: Shape, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,18 @@ class Node:
     multiplier: np.ndarray | None = None
     shift: np.ndarray | None = None
 
+    @property
+    def numbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """bias, multiplier and shift, where there are any."""
+        assert self.bias is not None and self.multiplier is not None and self.shift is not None
+        return self.bias, self.multiplier, self.shift
+
+    @property
+    def kernels(self) -> np.ndarray:
+        """A convolution's weights."""
+        assert self.weights is not None
+        return self.weights
+
     def run(self, tensors: dict[str, np.ndarray]) -> np.ndarray:
         """The output, from the tensors made so far."""
         x = tensors[self.source]
@@ -59,8 +72,8 @@ class Node:
         if self.op == "sum_pool":
             acc = reference.sum_pool(x, self.kernel, self.stride, self.padding)
         else:
-            acc = reference.convolve(x, self.weights, self.stride, self.padding)
-        numbers = self.bias, self.multiplier, self.shift
+            acc = reference.convolve(x, self.kernels, self.stride, self.padding)
+        numbers = self.numbers
         if self.residual is None:
             return reference.requantize(acc, *numbers, *self.clamp)
         other = tensors[self.residual], self.residual_multiplier, self.residual_shift
@@ -107,12 +120,13 @@ class Network:
             if node.op != "conv":
                 continue
             try:
+                bias, multiplier, shift = node.numbers
                 found[node.name] = Layer(
                     activations=tensors[node.source][0],
-                    weights=node.weights,
-                    bias=node.bias,
-                    multiplier=node.multiplier,
-                    shift=node.shift,
+                    weights=node.kernels,
+                    bias=bias,
+                    multiplier=multiplier,
+                    shift=shift,
                     stride=node.stride,
                     padding=node.padding,
                     k=node.k,
@@ -125,7 +139,8 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write the network as one compressed NPZ file."""
-        arrays, header = {}, []
+        arrays: dict[str, Any] = {}
+        header = []
         for number, node in enumerate(self.nodes):
             values = {field.name: getattr(node, field.name) for field in fields(node)}
             arrays |= {f"{number}.{name}": values[name] for name in _ARRAYS if values[name] is not None}

@@ -66,7 +66,7 @@ def choose_plan(config: Config, layer: Layer) -> Plan:
     }
     problem = None
     for choice in (good, set(tiles) - good):
-        found = []
+        found: list[tuple[int, Plan, Work]] = []
         for tile in (tile for tile in tiles if tile in choice):
             try:
                 whole = make_plan(config, layer, Cut(line, tile))
@@ -79,6 +79,6 @@ def choose_plan(config: Config, layer: Layer) -> Plan:
                 found.append((cycle_model.predict(*_coarse(candidate, measured)).cycles, candidate, measured))
         if found:
             found.sort(key=lambda entry: entry[0])
-            finalists = [candidate for _, *candidate in found[:_FINALISTS]]
+            finalists = [(candidate, measured) for _, candidate, measured in found[:_FINALISTS]]
             return min(finalists, key=lambda finalist: cycle_model.predict(*finalist).cycles)[0]
-    raise problem
+    raise problem or ValueError("layer does not fit: no tile does")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -20,11 +22,11 @@ class _Builder:
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
-    def node(self, op: str, inputs: list[str], output: str, **attributes) -> str:
+    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
-    def dequantised(self, name: str, integers: str, scale: np.ndarray, kind: type, **attributes) -> str:
+    def dequantised(self, name: str, integers: str, scale: np.ndarray, kind: type, **attributes: Any) -> str:
         """A tensor of integers of ``kind`` with zero point 0, as values; scale: one, or one a channel."""
         inputs = [
             integers,
@@ -43,7 +45,7 @@ class _Builder:
         return self.node("QuantizeLinear", inputs, name)
 
 
-def _window(node: Node) -> dict:
+def _window(node: Node) -> dict[str, tuple[int, ...]]:
     top, bottom, left, right = node.padding
     return {"kernel_shape": node.kernel, "strides": node.stride, "pads": (top, left, bottom, right)}
 
@@ -54,8 +56,9 @@ def _values(build: _Builder, node: Node, source: str, source_scale: float) -> st
         return build.node("MaxPool", [source], f"{node.name}.pool", **_window(node))
     if node.op == "sum_pool":
         return build.node("AveragePool", [source], f"{node.name}.pool", count_include_pad=1, **_window(node))
-    weights = build.constant(f"{node.name}.weights.integers", node.weights)
-    bias = build.constant(f"{node.name}.bias.integers", node.bias)
+    assert node.weight_scale is not None
+    weights = build.constant(f"{node.name}.weights.integers", node.kernels)
+    bias = build.constant(f"{node.name}.bias.integers", node.numbers[0])
     inputs = [
         source,
         build.dequantised(f"{node.name}.weights", weights, node.weight_scale, np.int8, axis=0),
@@ -84,12 +87,12 @@ def qdq(network: Network) -> onnx.ModelProto:
     last = network.nodes[-1]
     used = {name for node in build.nodes for name in node.input}
     nodes = [node for node in build.nodes if node.output[0] in used or node.output[0] == last.name]
-    kind = TensorProto.INT8 if last.clamp[0] < 0 else TensorProto.UINT8
+    element = TensorProto.INT8 if last.clamp[0] < 0 else TensorProto.UINT8
     graph = helper.make_graph(
         nodes,
         "network",
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", *network.example.shape])],
-        [helper.make_tensor_value_info(last.name, kind, ["n", "k", "h", "w"])],
+        [helper.make_tensor_value_info(last.name, element, ["n", "k", "h", "w"])],
         [constant for constant in build.constants if constant.name in {i for node in nodes for i in node.input}],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)

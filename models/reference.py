@@ -63,10 +63,10 @@ def convolve(
     exact = np.float32 if largest < 2**24 else np.float64
     # Channels first: all positions of all planes are the columns of one product.
     padded = np.moveaxis(pad(activations, padding), -3, 0).astype(exact)
-    acc = 0
+    total = np.zeros((), exact)
     for i, j, met in _taps(padded, (r, s), stride):
-        acc += weights[:, :, i, j].astype(exact) @ met.reshape(len(met), -1)
-    acc = np.moveaxis(acc.astype(np.int64).reshape(k, *met.shape[1:]), 0, -3)
+        total = total + weights[:, :, i, j].astype(exact) @ met.reshape(len(met), -1)
+    acc = np.moveaxis(total.astype(np.int64).reshape(k, *met.shape[1:]), 0, -3)
     if acc.size and (acc.min() < INT32.min or acc.max() > INT32.max):
         worst = acc.max() if acc.max() > INT32.max else acc.min()
         raise ValueError(f"accumulator: {worst} leaves int32, the core would wrap")
@@ -77,7 +77,7 @@ def sum_pool(
     activations: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
 ) -> np.ndarray:
     """Sums over windows of (..., H, W), padding counting as zeros; int64 (..., Ho, Wo)."""
-    return sum(met.astype(np.int64) for _, _, met in _taps(pad(activations, padding), kernel, stride))
+    return reduce(np.add, (met.astype(np.int64) for _, _, met in _taps(pad(activations, padding), kernel, stride)))
 
 
 def max_pool(
@@ -103,11 +103,13 @@ def requantize(
 def _halve(value: np.ndarray) -> np.ndarray:
     """Half, rounded half up. So that the rounding constant cannot overflow 64 bits it is added behind the shift:
     floor((p + 2^(s-1)) / 2^s) = floor((floor(p / 2^(s-1)) + 1) / 2)."""
-    return (value + 1) >> 1
+    half: np.ndarray = (value + 1) >> 1
+    return half
 
 
 def _clamp(value: np.ndarray, low: int, high: int) -> np.ndarray:
-    return np.clip(value, low, high).astype(np.uint8 if low >= 0 else np.int8)
+    clamped: np.ndarray = np.clip(value, low, high)
+    return clamped.astype(np.uint8 if low >= 0 else np.int8)
 
 
 def requantize_residual(

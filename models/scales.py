@@ -43,7 +43,7 @@ def bias_without_zero_point(bias: np.ndarray, weights: np.ndarray, zero_point: i
 
     Raises ValueError for a bias that leaves int32.
     """
-    wide = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum((1, 2, 3))
+    wide: np.ndarray = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum((1, 2, 3))
     if np.abs(wide).max(initial=0) > np.iinfo(np.int32).max:
         raise ValueError(f"bias: {wide[np.abs(wide).argmax()]} with zero point {zero_point}, expected 32 bits")
     return wide.astype(np.int32)

@@ -44,7 +44,8 @@ def lane_arrays(config: Config, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     chunk_k = chunk_channels(config, layer.k, layer.m)
     padded = np.pad(layer.weights, [(0, -layer.weights.shape[0] % chunk_k)] + [(0, 0)] * 3)
     compressed = km.compress(padded, layer.k, layer.m, 0, "weights")
-    return tuple(np.moveaxis(part.reshape(-1, config.NumLanes, *part.shape[1:]), 1, -1) for part in compressed)
+    values, indices = (np.moveaxis(part.reshape(-1, config.NumLanes, *part.shape[1:]), 1, -1) for part in compressed)
+    return values, indices
 
 
 def weight_beats(config: Config, layer: Layer) -> list[int]:

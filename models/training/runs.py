@@ -286,7 +286,8 @@ def run(study: Study, records: Path, directory: Path, report: Callable[[str], No
     report(
         f"{len(plan) - len(waiting)} of {len(plan)} stages done, {total:g} epochs of {study.images:,} images to train"
     )
-    started, running = time.monotonic(), {}
+    started = time.monotonic()
+    running: dict[Future, Stage] = {}
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of the workers: each has a core
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool, _ending_workers():
         while waiting or running:

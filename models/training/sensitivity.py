@@ -34,7 +34,8 @@ def analyse(model: nn.Module, train: tuple[Tensor, Tensor], modes: tuple[tuple[i
     model.eval()
     images, labels = (part[-IMAGES:] for part in train)
     modules, base = dict(model.named_modules()), _loss(model, images, labels)
-    size, damage = {}, {}
+    size: dict[str, int] = {}
+    damage: dict[str, dict[tuple[int, int], float]] = {}
     for name in prunable(model):
         weight = modules[name].weight
         kept, size[name], damage[name] = weight.data, weight.numel(), {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tests.blocks.naive_geometry import derived_fields, expected_units, random_b
 from verif.structs import struct
 
 INDEX = struct("index_entry_t")
+WORK = 12_000  # emissions of a random layer at most
 
 
 def make_layer(
@@ -37,12 +39,22 @@ def random_activations(gen, shape, signed: bool, density: float) -> np.ndarray:
 def random_layer(gen, config: Config, mode: tuple[int, int]) -> tuple[Layer, Cut]:
     """A small layer of any geometry that a PE of this configuration can compute."""
     while True:
-        plane, kernel, stride, padding = random_geometry(gen, largest=29)
-        out_k = int(gen.integers(1, 2 * config.NumLanes * mode[1] // mode[0] + 1))
+        shape = random_geometry(gen, largest=29)
+        out_k, channels = int(gen.integers(1, 2 * config.NumLanes * mode[1] // mode[0] + 1)), int(gen.integers(1, 6))
+        if prod(shape.out) * prod(shape.kernel) * channels * -(-out_k * mode[0] // (mode[1] * config.NumLanes)) > WORK:
+            continue
         density = float(gen.choice([0.0, 0.1, 0.5, 1.0]))
-        a = random_activations(gen, (int(gen.integers(1, 6)), *plane), bool(gen.integers(2)), density)
+        a = random_activations(gen, (channels, *shape.plane), bool(gen.integers(2)), density)
         layer = make_layer(
-            gen, a, out_k, kernel, mode, stride, padding, bool(gen.random() < 0.7), float(gen.choice([0.3, 1.0]))
+            gen,
+            a,
+            out_k,
+            shape.kernel,
+            mode,
+            shape.stride,
+            shape.padding,
+            bool(gen.random() < 0.7),
+            float(gen.choice([0.3, 1.0])),
         )
         blocks = [LineShape(*random_block(gen)) for _ in range(2)]
         fits = (

@@ -101,6 +101,7 @@ def run(config: str = "paper", sim: str = "verilator") -> None:
         soft_wrap=True,
     )
     energies = [microjoules(*planned, result) for planned, result in zip(layers, results, strict=True)]
-    console.print(report(*results, configuration.NumPe, energies))
+    sparse, dense = results
+    console.print(report(sparse, dense, configuration.NumPe, energies))
     console.print(f"all {results[0].output.size:,} outputs equal the reference convolution, in both modes")
     console.print(f"occupancy of the PEs over time: {picture.relative_to(ROOT)}")

@@ -1,10 +1,11 @@
-"""`make lint`: Verilator -Wall, slang and Verible over the RTL of every configuration."""
+"""`make lint`: Verilator -Wall, slang and Verible over the RTL of every configuration; ruff and mypy over Python."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -86,19 +87,24 @@ def _ruff(*what: str) -> str:
     return _messages([sys.executable, "-m", "ruff", *what, "--quiet", "."])
 
 
+def _mypy() -> str:
+    return _messages([sys.executable, "-m", "mypy", "--no-error-summary"])
+
+
 def lint(top: str = "") -> None:
     """Lint everything, or only module TOP with its default parameters; exit 1 on any message."""
     console = Console(highlight=False)
     targets = [(top, top, {})] if top else list(_targets())
     files = sources_of(top) if top else sorted(RTL.rglob("*.sv"))
-    checks = [("verible", f"{len(files)} files", lambda: _verible(files))]
+    checks: list[tuple[str, str, Callable[[], str]]] = [("verible", f"{len(files)} files", partial(_verible, files))]
     if not top:
-        checks.append(("ruff", "lint", lambda: _ruff("check")))
-        checks.append(("ruff", "format", lambda: _ruff("format", "--check")))
+        checks.append(("ruff", "lint", partial(_ruff, "check")))
+        checks.append(("ruff", "format", partial(_ruff, "format", "--check")))
+        checks.append(("mypy", "models, verif", _mypy))
     for label, module, parameters in targets:
         sources = sources_of(module)
-        for tool, check in (("verilator", _verilator), ("slang", _slang)):
-            checks.append((tool, label, lambda c=check, a=(module, sources, parameters): c(*a)))
+        checks.append(("verilator", label, partial(_verilator, module, sources, parameters)))
+        checks.append(("slang", label, partial(_slang, module, sources, parameters)))
     dirty = 0
     for tool, label, check in checks:
         with console.status(f"{tool}: {label}"):

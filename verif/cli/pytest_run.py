@@ -51,8 +51,8 @@ def pytest_run(arguments: Sequence[str], env: Mapping[str, str], *, output: IO[s
     kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     if output is not None:
-        return run_group(command, cwd=ROOT, env=kept | env, output=output) or 0
-    return subprocess.run(command, cwd=ROOT, env=kept | env, check=False).returncode
+        return run_group(command, cwd=ROOT, env={**kept, **env}, output=output) or 0
+    return subprocess.run(command, cwd=ROOT, env={**kept, **env}, check=False).returncode
 
 
 def session(what: str) -> AbstractContextManager[None]:

@@ -39,7 +39,7 @@ VARIANTS = (
     "IdxBanks=16,IdxDepth=3072",
 )
 # Those that take long and depend on little but the PEs' multipliers are left out.
-LAYERS = tuple(b for b in BENCHMARKS if b.config == BASE and b.mask != "full")
+MEASURED = tuple(b for b in BENCHMARKS if b.config == BASE and b.mask != "full")
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ HEADER = "| sizes | kGE | against paper | cycles, 3x3 | cycles, 1x1 | most |\n|-
 
 def measure(name: str, layers: tuple[Benchmark, ...], console: Console) -> Variant:
     """Synthesise a configuration and run the layers on it, each cut for it."""
-    core, seed = load_config(name), default_seed()
-    top = elaborate(TOP, sources_of(TOP), core.parameters())
+    configuration, seed = load_config(name), default_seed()
+    top = elaborate(TOP, sources_of(TOP), configuration.parameters())
     with phase(console, f"area of {name}"):
         area = core_ge(top, Flow(Library(DEFAULT_LIBERTY)).measure(top.tree()))
     with phase(console, f"building {name}"):
         design = build_core(name)
     with phase(console, f"simulating {len(layers)} layers on {name}"):
-        given = [planned(core, benchmark, seed, 1)[1][0] for benchmark in layers]
+        given = [planned(configuration, benchmark, seed, 1)[1][0] for benchmark in layers]
         results = run_layers(design, name, given, BUILD / "tradeoffs" / name, f"make tradeoffs SEED={seed}")
     return Variant(name, area, {b.name: result.cycles for b, result in zip(layers, results, strict=True)})
 
@@ -83,11 +83,11 @@ def measure(name: str, layers: tuple[Benchmark, ...], console: Console) -> Varia
 def tradeoffs() -> None:
     """Measure all variants, print the table and write it to build/tradeoffs/table.md."""
     console = Console(highlight=False)
-    base = measure(BASE, LAYERS, console)
+    base = measure(BASE, MEASURED, console)
     lines = [HEADER, row(base, base)]
     table = BUILD / "tradeoffs" / "table.md"
     for change in VARIANTS:
-        variant = measure(f"{BASE},{change}", LAYERS, console)
+        variant = measure(f"{BASE},{change}", MEASURED, console)
         lines.append(row(variant, base))
         console.print(lines[-1], markup=False, soft_wrap=True)
         table.write_text("\n".join([*lines, ""]))

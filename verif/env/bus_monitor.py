@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cocotb
 from cocotb.triggers import RisingEdge
 from cocotb_bus.monitors import BusMonitor
+
+from verif.env.device import device
 
 
 class HandshakeMonitor(BusMonitor):
@@ -18,7 +19,7 @@ class HandshakeMonitor(BusMonitor):
     def __init__(self, prefix: str, channel: str, payload: Sequence[str], callback: Callable[[list[int]], None]):
         """``channel``: what stands before "valid" and "ready"; ``payload``: the signals that are handed over."""
         self._signals = [f"{channel}valid", f"{channel}ready", *payload]
-        dut = cocotb.top
+        dut = device()
         super().__init__(dut, prefix, dut.clk_i, reset_n=dut.rst_ni, callback=callback, case_insensitive=False)
 
     async def _monitor_recv(self):

@@ -295,9 +295,10 @@ class CoreModel:
 
     def _lines(self, base: int, count: int) -> tuple[list[int], list[bytes]]:
         found = self.bitmaps[base : base + count]
-        if None in found:
+        known = [bitmap for bitmap in found if bitmap is not None]
+        if len(known) < len(found):
             raise UnknownContents(f"index entry {base + found.index(None)} is read but its contents are unknown")
-        return found, self.packed[base : base + count]
+        return known, self.packed[base : base + count]
 
     def _push_layer(self) -> None:
         if len(self.layers_open) > self.config.QueueDepth:
@@ -330,9 +331,10 @@ class CoreModel:
         if not self.vectors_known[vectors].all():
             raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + d.vectors - 1} are not all loaded")
         bitmaps, packed = self._lines(d.in_idx_base, d.in_entries)
-        parameters = self.parameters[d.par_base : d.par_base + d.out_k]
-        if None in parameters:
-            raise UnknownContents(f"parameters of channel {parameters.index(None)} are not loaded")
+        found = self.parameters[d.par_base : d.par_base + d.out_k]
+        parameters = [beat for beat in found if beat is not None]
+        if len(parameters) < len(found):
+            raise UnknownContents(f"parameters of channel {found.index(None)} are not loaded")
         return compute_layer(d, self.vectors[vectors], bitmaps, packed, parameters)
 
     def _send(self, base: int, count: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import cocotb
 from cocotb_coverage.coverage import coverage_db
 from pyuvm import uvm_subscriber
 
 from verif.coverage.geometry import GeometryCoverage
 from verif.coverage.protocol import COMMANDS, STREAMS, ProtocolCoverage
 from verif.coverage.sparsity import SparsityCoverage
+from verif.env.device import device
 from verif.env.register_agent import BusAccess
 
 EXPORT = "functional.yml"
@@ -77,7 +77,7 @@ class CoverageCollector(uvm_subscriber):
     def report_phase(self):
         for name in STREAMS:
             # Bound on Verilator alone: other simulators run generated Verilog without the protocol modules.
-            if hasattr(cocotb.top, f"u_{name}_protocol"):
-                seen = getattr(cocotb.top, f"u_{name}_protocol").seen_q
+            if hasattr(device(), f"u_{name}_protocol"):
+                seen = getattr(device(), f"u_{name}_protocol").seen_q
                 self.protocol.stream(name, int(seen.value))
         coverage_db.export_to_yaml(EXPORT)

@@ -17,8 +17,8 @@ def first_violation(config: Config, d: Descriptor) -> int:
     if (d.k, d.m) not in km.MODES:
         return 1
     y, x = d.y, d.x
-    counts = (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s, d.lines_y, d.lines_x)
-    counts += (d.tiles_y, d.tiles_x, d.chunks, d.splits, d.split_c)
+    planes = (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s)
+    counts = (*planes, d.lines_y, d.lines_x, d.tiles_y, d.tiles_x, d.chunks, d.splits, d.split_c)
     entries = config.IdxBanks * config.IdxDepth
     low, high = (-128, 127) if d.out_signed else (0, 255)
     checks = {

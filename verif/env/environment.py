@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 from pyuvm import uvm_analysis_export, uvm_component, uvm_env
@@ -11,6 +10,7 @@ from models.stream import Packet
 from verif.env.axi_stream import LineBus, VectorBus
 from verif.env.counters import CounterMonitor
 from verif.env.coverage_collector import CoverageCollector
+from verif.env.device import device
 from verif.env.interrupts import CLOCK_NS, Interrupts
 from verif.env.register_agent import BusAccess, RegisterAdapter, RegisterAgent
 from verif.env.register_model import RegisterModel
@@ -28,13 +28,13 @@ class ClockReset(uvm_component):
     """Drives clk_i and rst_ni."""
 
     def start_of_simulation_phase(self):
-        cocotb.top.rst_ni.value = 0
+        device().rst_ni.value = 0
         # Low first: at time 0 nothing has a value yet and no bus model may sample.
-        Clock(cocotb.top.clk_i, CLOCK_NS, "ns").start(start_high=False)
+        Clock(device().clk_i, CLOCK_NS, "ns").start(start_high=False)
 
     async def reset(self):
         """Hold the core in reset for some cycles."""
-        dut = cocotb.top
+        dut = device()
         dut.rst_ni.value = 0
         await ClockCycles(dut.clk_i, RESET_CYCLES)
         dut.rst_ni.value = 1
@@ -101,7 +101,7 @@ class CoreEnv(uvm_env):
 
     async def run_phase(self):
         while True:
-            await FallingEdge(cocotb.top.rst_ni)
+            await FallingEdge(device().rst_ni)
             self.scoreboard.checker.model.reset()
             self.coverage.hard_reset()
             self.registers.block.reset()

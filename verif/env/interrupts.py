@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import cocotb
 from cocotb.triggers import Event, First, RisingEdge, Timer
 from pyuvm import uvm_component, uvm_sequence
+
+from verif.env.device import device
 
 CLOCK_NS = 10
 CAUSES = ("wgt_done", "par_done", "act_done", "layer_done", "result_done", "error")
@@ -25,8 +26,8 @@ class Interrupts(uvm_component):
         self._event = Event()
 
     async def run_phase(self):
-        irq = cocotb.top.irq_o
-        await RisingEdge(cocotb.top.rst_ni)  # before the first reset irq_o means nothing
+        irq = device().irq_o
+        await RisingEdge(device().rst_ni)  # before the first reset irq_o means nothing
         while True:
             if irq.value != 1:
                 await RisingEdge(irq)

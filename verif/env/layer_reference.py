@@ -56,8 +56,8 @@ def memory_accesses(done: LayerDone) -> dict[str, int]:
     """What the PEs read of each memory: vectors, words and index entries, however many an access serves."""
     d = done.descriptor
     measured = work.measure(d, done)
-    once = {
-        "WGT": np.count_nonzero(measured.emissions),
+    once: dict[str, int] = {
+        "WGT": int(np.count_nonzero(measured.emissions)),
         "ACT": sum(int(fetch.words.sum()) for fetch in measured.fetches),
         "IDX": d.in_c * sum(len(fetch.lines) for fetch in measured.fetches),
     }
@@ -74,8 +74,8 @@ def compute_layer(
     """
     lanes = vectors.reshape(d.chunks, d.in_c, d.kernel_r, d.kernel_s, -1)
     values, indices = lanes.astype(np.uint8).view(np.int8), (lanes >> 8).astype(np.uint8)
-    along_k = [np.moveaxis(x, -1, 1).reshape(-1, *lanes.shape[1:4]) for x in (values, indices)]
-    weights = km.decompress(*along_k, d.k, d.m, 0, d.chunks * lanes.shape[-1] * d.ratio)[: d.out_k]
+    kept, places = (np.moveaxis(x, -1, 1).reshape(-1, *lanes.shape[1:4]) for x in (values, indices))
+    weights = km.decompress(kept, places, d.k, d.m, 0, d.chunks * lanes.shape[-1] * d.ratio)[: d.out_k]
 
     dtype = np.int8 if d.act_signed else np.uint8
     compressed = Lines(np.array(bitmaps, np.uint64).reshape(d.in_c, -1), np.frombuffer(b"".join(packed), np.uint8))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-import cocotb
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 from pyuvm import (
@@ -22,6 +21,7 @@ from pyuvm import (
 )
 
 from verif.env.bus_monitor import HandshakeMonitor
+from verif.env.device import device
 from verif.env.stream_agent import quiet
 
 PREFIX = "s_axil"
@@ -66,7 +66,7 @@ class RegisterDriver(uvm_driver):
     """Carries out RegisterAccess items."""
 
     def start_of_simulation_phase(self):
-        dut = cocotb.top
+        dut = device()
         bus = AxiLiteBus.from_prefix(dut, PREFIX)
         quiet(PREFIX)
         self.master = AxiLiteMaster(bus, dut.clk_i, dut.rst_ni, reset_active_level=False)
@@ -88,7 +88,10 @@ class RegisterMonitor(uvm_component):
 
     def build_phase(self):
         self.ap = uvm_analysis_port("ap", self)
-        self._aw, self._w, self._ar = deque(), deque(), deque()  # requests without an answer
+        # Requests without an answer.
+        self._aw: deque[list[int]] = deque()
+        self._w: deque[list[int]] = deque()
+        self._ar: deque[list[int]] = deque()
 
     def start_of_simulation_phase(self):
         for channel, payload, function in (
@@ -102,7 +105,7 @@ class RegisterMonitor(uvm_component):
 
     async def run_phase(self):
         while True:
-            await FallingEdge(cocotb.top.rst_ni)
+            await FallingEdge(device().rst_ni)
             for requests in (self._aw, self._w, self._ar):
                 requests.clear()
 

@@ -13,6 +13,7 @@ def _block_class() -> type[uvm_reg_block]:
     """The generated register block's class."""
     path = register_model_dir() / "sparsecore_reg_model.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader, f"{path} is no Python module"
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.sparsecore

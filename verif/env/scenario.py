@@ -6,13 +6,13 @@ import json
 import os
 from pathlib import Path
 
-import cocotb
 from cocotb.triggers import ClockCycles
 from pyuvm import uvm_test
 
 from models.config import load_config
 from verif import seed
 from verif.core import CONFIG_VARIABLE
+from verif.env.device import device
 from verif.env.environment import CoreEnv
 from verif.env.sequences import EnableInterrupts
 
@@ -42,7 +42,7 @@ class CoreTest(uvm_test):
         self.raise_objection()
         await self.reset()
         await self.scenario()
-        await ClockCycles(cocotb.top.clk_i, SETTLE_CYCLES)
+        await ClockCycles(device().clk_i, SETTLE_CYCLES)
         self.drop_objection()
 
     async def scenario(self):

@@ -49,7 +49,7 @@ class Checker:
         self.registers = registers
         self.model = CoreModel(config)
         self.compared = 0
-        self.wrong = Counter()
+        self.wrong: Counter[str] = Counter()
         self.digest = hashlib.sha256()
         self._messages: list[str] = []
         self._word = config.StreamBytes
@@ -99,7 +99,7 @@ class Checker:
             kind = "write" if access.write else "read"
             answer = "OKAY" if access.okay else "SLVERR"
             self.fail("response", f"{kind} of {name or hex(access.address)} ({rights or 'unmapped'}) answered {answer}")
-        if not access.okay or not legal:
+        if not access.okay or not legal or name is None:
             return
         data = access.data
         if access.write and rights == "RW" and name not in self._CLEARED:
@@ -127,10 +127,12 @@ class Checker:
                 self.fail("register", f"STATUS.{bit} reads {values[bit]}, expected {int(expected)}")
 
     def _sticky(self, name: str, values: dict[str, int]) -> None:
+        found: set[str] | int
+        expected: set[str] | int
         if name == "ERROR":
-            found, expected = {cause for cause, value in values.items() if value}, self.model.errors
-            if self.model.layers_open:  # overflow shows at some time before its layer ends
-                found, expected = found - {"out_overflow"}, expected - {"out_overflow"}
+            # Overflow shows at some time before its layer ends.
+            unsure = {"out_overflow"} if self.model.layers_open else set()
+            found, expected = {cause for cause, value in values.items() if value} - unsure, self.model.errors - unsure
         elif name == "DESCRIPTOR_ERROR":
             found, expected = values["code"], self.model.descriptor_error
         else:

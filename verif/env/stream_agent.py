@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.task import Task
 from cocotb.triggers import FallingEdge
-from cocotbext.axi import AxiStreamSink, AxiStreamSource
+from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 from pyuvm import (
     uvm_agent,
     uvm_analysis_port,
@@ -22,6 +22,7 @@ from models.stream import Packet
 from verif import seed
 from verif.env.axi_stream import NO_STALLS, Stalls, frame_of
 from verif.env.bus_monitor import HandshakeMonitor
+from verif.env.device import device
 
 
 class Transfer(uvm_sequence_item):
@@ -47,12 +48,12 @@ class StreamPort:
     """Where a stream is: prefix of its signals and bus class; `number` gives its random generator."""
 
     prefix: str
-    bus: type
+    bus: type[AxiStreamBus]
     number: int
 
     def connect(self, model: type):
         """An AxiStreamSource or AxiStreamSink on this port of the device under test."""
-        dut = cocotb.top
+        dut = device()
         bus = self.bus.from_prefix(dut, self.prefix)
         quiet(self.prefix)
         return model(bus, dut.clk_i, reset=dut.rst_ni, reset_active_level=False, byte_lanes=1)
@@ -60,7 +61,7 @@ class StreamPort:
 
 def quiet(prefix: str) -> None:
     """Silence what cocotbext-axi logs of each frame and access: formatting it costs more than the transfer."""
-    logging.getLogger(f"cocotb.{cocotb.top._name}.{prefix}").setLevel(logging.ERROR)
+    logging.getLogger(f"cocotb.{device()._name}.{prefix}").setLevel(logging.ERROR)
 
 
 class StreamDriver(uvm_driver):
@@ -133,7 +134,7 @@ class StreamMonitor(uvm_component):
 
     def start_of_simulation_phase(self):
         payload = ["tlast", "tdata", "tkeep"]
-        if not hasattr(cocotb.top, f"{self.port.prefix}_tkeep"):
+        if not hasattr(device(), f"{self.port.prefix}_tkeep"):
             payload.pop()
         HandshakeMonitor(self.port.prefix, "t", payload, self._beat)
 
@@ -176,7 +177,7 @@ class StreamAgent(uvm_agent):
 
     async def run_phase(self):
         while True:
-            await FallingEdge(cocotb.top.rst_ni)
+            await FallingEdge(device().rst_ni)
             self.drop()
 
     def drop(self):

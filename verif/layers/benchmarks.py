@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +67,8 @@ class Benchmark:
         )
 
 
-_F3 = {"shape": (64, 64, 64), "out_channels": 128}
-_1X1 = {"kernel": 1, "padding": 0, "mask": "clustered"}
+_F3: dict[str, Any] = {"shape": (64, 64, 64), "out_channels": 128}
+_1X1: dict[str, Any] = {"kernel": 1, "padding": 0, "mask": "clustered"}
 FIGURE_3 = Benchmark("64x64x64, 3x3x128, 2/4, half zero", **_F3, utilization=0.95, speedup=3.8)
 DENSE = Benchmark(
     "64x64x64, 3x3x128, dense mode, density 1.0",

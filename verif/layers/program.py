@@ -12,6 +12,7 @@ import pyuvm
 from cocotb.triggers import Timer
 
 from models.stream import decode_output
+from verif.env.device import device
 from verif.env.interrupts import CLOCK_NS
 from verif.env.scenario import CoreTest
 from verif.env.sequences import RunLayer
@@ -31,7 +32,7 @@ class Occupancy:
         """Never ends: start it as a task and cancel that."""
         while True:
             await Timer(SAMPLE_CYCLES * CLOCK_NS, "ns")
-            self._samples.append(int(cocotb.top.pe_state_o.value))
+            self._samples.append(int(device().pe_state_o.value))
 
     def states(self) -> np.ndarray:
         """uint8 (samples, PEs) since the last call."""

@@ -72,7 +72,9 @@ class _Limited(cocotb_runner.Runner):
 
     limit_s: int | None = None  # builds have none
 
-    def _execute_cmds(self, cmds: Sequence[Sequence[str]], cwd: Path, stdout: TextIO | None = None) -> None:
+    def _execute_cmds(
+        self, cmds: Sequence[Sequence[str]], cwd: os.PathLike[str] | str, stdout: TextIO | None = None
+    ) -> None:
         for command in cmds:
             code = run_group(command, cwd=cwd, env=self.env, output=stdout, limit_s=self.limit_s)
             if code is None:

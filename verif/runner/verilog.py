@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pyslang import SVInt
 from pyslang.driver import Driver
@@ -89,7 +90,7 @@ def _readable(instances: Sequence[str], arguments: Sequence[str]) -> dict[str, s
     driver.parseCommandLine(shlex.join(["slang", "-DSYNTHESIS", *arguments]))
     driver.processOptions()
     driver.parseAllSources()
-    root = driver.createCompilation().getRoot()
+    root: Any = driver.createCompilation().getRoot()  # the bindings' types end at symbols
     variants: dict[str, dict[str, dict[str, int]]] = defaultdict(dict)
     for instance in instances:
         module, _, path = instance.partition("$")

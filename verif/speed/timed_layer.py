@@ -11,6 +11,7 @@ import cocotb
 import pyuvm
 from cocotb.triggers import Timer
 
+from verif.env.device import device
 from verif.env.interrupts import CLOCK_NS
 from verif.env.scenario import CoreTest
 from verif.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, layer_cycles
@@ -30,7 +31,7 @@ class Figure3(CoreTest):
 
     def start_of_simulation_phase(self):
         ports = [tuple(port) for port in json.loads(os.environ[PORTS])]
-        dut = cocotb.top
+        dut = device()
         self.watch = Stopwatch(dut, dut.clk_i, CLOCK_NS * STEPS_PER_NS, ports, record=RECORD in os.environ)
         self.watch.start()
 

@@ -75,6 +75,7 @@ class Library:
             self.path.write_bytes(raw)
         text = re.sub(r"/\*.*?\*/", " ", raw.decode(), flags=re.DOTALL)
         unit = _CAP_UNIT.search(text)
+        assert unit, f"{liberty}: no capacitive_load_unit"
         to_ff = float(unit[1]) * {"ff": 1.0, "pf": 1000.0}[unit[2].lower()]
         self.cells: dict[str, Cell] = {}
         for match in _CELL.finditer(text):
