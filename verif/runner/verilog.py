@@ -26,7 +26,7 @@ _INSTANCE = re.compile(r"^(  cell \\)(\S+)", re.MULTILINE)
 _NUMBER_BITS = 32  # of a parameter that is a readable number
 
 
-def generate_verilog(top: str, sources: Sequence[Path], parameters: Mapping[str, int], out: Path) -> None:
+def generate_verilog(top: str, sources: Sequence[Path], parameters: Mapping[str, int | str], out: Path) -> None:
     """Write module `top` with everything below it to `out`.
 
     Raises:
