@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from models import masks
 from models.network import Network
@@ -21,7 +22,7 @@ def _cells(found: masks.Statistics) -> str:
     )
 
 
-def table(network: Network, images: np.ndarray) -> str:
+def table(network: Network, images: npt.NDArray[np.uint8]) -> str:
     """Statistics of the non-zeros that each convolution reads, over uint8 images (N, C, H, W), as a Markdown table.
 
     Under each line, in italics, those of clustered masks of the same shape and density, one an image.

@@ -7,7 +7,12 @@ A compressed tensor is a pair of arrays of one shape: the tensor's, with dimensi
 (0..m-1) within the group. Indices ascend strictly within a group.
 """
 
+from typing import TypeVar
+
 import numpy as np
+import numpy.typing as npt
+
+_T = TypeVar("_T", bound=np.generic)
 
 MODES = ((1, 1), (1, 2), (2, 4), (4, 8), (1, 4), (2, 8), (4, 16))
 
@@ -19,7 +24,7 @@ def check_mode(k: int, m: int) -> None:
         raise ValueError(f"k/m: {k}/{m} is not a mode of the core, expected one of {legal}")
 
 
-def _groups(tensor: np.ndarray, m: int, d: int) -> np.ndarray:
+def _groups(tensor: npt.NDArray[_T], m: int, d: int) -> npt.NDArray[_T]:
     """The tensor with d moved last, padded with zeros to a multiple of m and cut into (..., groups, m)."""
     moved = np.moveaxis(tensor, d, -1)
     pad = -moved.shape[-1] % m
@@ -27,13 +32,13 @@ def _groups(tensor: np.ndarray, m: int, d: int) -> np.ndarray:
     return padded.reshape(*moved.shape[:-1], padded.shape[-1] // m, m)
 
 
-def _merge(groups: np.ndarray, d: int) -> np.ndarray:
+def _merge(groups: npt.NDArray[_T], d: int) -> npt.NDArray[_T]:
     """Inverse of _groups, padding kept."""
     flat = groups.reshape(*groups.shape[:-2], groups.shape[-2] * groups.shape[-1])
     return np.moveaxis(flat, -1, d)
 
 
-def check(tensor: np.ndarray, k: int, m: int, d: int, name: str = "tensor") -> None:
+def check(tensor: npt.NDArray[np.generic], k: int, m: int, d: int, name: str = "tensor") -> None:
     """Raise ValueError, naming the first offending group, unless ``tensor`` satisfies k/m along d."""
     check_mode(k, m)
     counts = np.count_nonzero(_groups(tensor, m, d), axis=-1)
@@ -48,7 +53,9 @@ def check(tensor: np.ndarray, k: int, m: int, d: int, name: str = "tensor") -> N
         )
 
 
-def compress(tensor: np.ndarray, k: int, m: int, d: int, name: str = "tensor") -> tuple[np.ndarray, np.ndarray]:
+def compress(
+    tensor: npt.NDArray[_T], k: int, m: int, d: int, name: str = "tensor"
+) -> tuple[npt.NDArray[_T], npt.NDArray[np.uint8]]:
     """Compress along d; returns (values of the tensor's dtype, indices uint8), shapes as in the module's text.
 
     A group with fewer than k non-zeros is filled with explicit zeros that take the lowest free
@@ -65,7 +72,9 @@ def compress(tensor: np.ndarray, k: int, m: int, d: int, name: str = "tensor") -
     return _merge(values, d), _merge(indices.astype(np.uint8), d)
 
 
-def decompress(values: np.ndarray, indices: np.ndarray, k: int, m: int, d: int, n: int) -> np.ndarray:
+def decompress(
+    values: npt.NDArray[_T], indices: npt.NDArray[np.uint8], k: int, m: int, d: int, n: int
+) -> npt.NDArray[_T]:
     """Inverse of compress; ``n`` is the size of dimension d of the result.
 
     Raises ValueError when the shapes disagree, an index is out of range or not ascending within its
@@ -94,7 +103,7 @@ def decompress(values: np.ndarray, indices: np.ndarray, k: int, m: int, d: int, 
     return kept
 
 
-def project(dense: np.ndarray, k: int, m: int, d: int) -> np.ndarray:
+def project(dense: npt.NDArray[_T], k: int, m: int, d: int) -> npt.NDArray[_T]:
     """Magnitude projection: keep the k largest magnitudes of each group, zero the rest; same shape and dtype.
 
     Of equal magnitudes the lower index is kept. This is the pruning step of the paper's training loop.

@@ -7,8 +7,10 @@ from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
+import numpy.typing as npt
 
 from models import km, reference
+from models.reference import Bytes, Int32
 
 MAX_KERNEL = 7
 MAX_PADDING = 3
@@ -30,11 +32,11 @@ class Layer:
     skip: False multiplies zero activations too (with k = m = 1 the dense baseline).
     """
 
-    activations: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: np.ndarray
+    activations: Bytes
+    weights: npt.NDArray[np.int8]
+    bias: Int32
+    multiplier: Int32
+    shift: Int32
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     k: int = 1
@@ -108,7 +110,7 @@ class Layer:
         return self.activations.dtype == np.int8
 
     @cached_property
-    def expected(self) -> np.ndarray:
+    def expected(self) -> Bytes:
         """The reference output, uint8 or int8 (K, Ho, Wo), read-only."""
         acc = reference.convolve(self.activations, self.weights, self.stride, self.padding)
         output = reference.requantize(acc, self.bias, self.multiplier, self.shift, *self.clamp)

@@ -6,9 +6,14 @@ The non-zero bytes follow in ascending bit order. Lines of a tensor are ordered 
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+from models.reference import Bytes
+
+_T = TypeVar("_T", bound=np.generic)
 
 LINE_BITS = 64
 WORD_BYTES = 8  # of the Activation Memory, where each line starts at a word
@@ -45,27 +50,27 @@ class Lines:
     bitmaps: uint64 (C, lines per channel); data: uint8, the packed bytes of all lines one after another.
     """
 
-    bitmaps: np.ndarray
-    data: np.ndarray
+    bitmaps: npt.NDArray[np.uint64]
+    data: npt.NDArray[np.uint8]
 
     @property
-    def counts(self) -> np.ndarray:
+    def counts(self) -> npt.NDArray[np.int64]:
         """Packed bytes of each line, int64 (C, lines per channel)."""
-        counts: np.ndarray = np.bitwise_count(self.bitmaps).astype(np.int64)
+        counts: npt.NDArray[np.int64] = np.bitwise_count(self.bitmaps).astype(np.int64)
         return counts
 
     @property
-    def words(self) -> np.ndarray:
+    def words(self) -> npt.NDArray[np.int64]:
         """Activation Memory words of each line, int64 (C, lines per channel)."""
-        words: np.ndarray = -(-self.counts // WORD_BYTES)
+        words: npt.NDArray[np.int64] = -(-self.counts // WORD_BYTES)
         return words
 
-    def packed(self) -> list[np.ndarray]:
+    def packed(self) -> list[npt.NDArray[np.uint8]]:
         """The packed bytes of each line, in the order of ``bitmaps.ravel()``."""
         return np.split(self.data, np.cumsum(self.counts)[:-1])
 
 
-def to_blocks(tensor: np.ndarray, shape: LineShape) -> np.ndarray:
+def to_blocks(tensor: npt.NDArray[_T], shape: LineShape) -> npt.NDArray[_T]:
     """(C, H, W) -> (C, lines per channel, line_h * line_w), zeros outside the plane."""
     c, h, w = tensor.shape
     rows, cols = shape.grid(h, w)
@@ -74,20 +79,20 @@ def to_blocks(tensor: np.ndarray, shape: LineShape) -> np.ndarray:
     return blocks.reshape(c, rows * cols, shape.line_h * shape.line_w)
 
 
-def _bits(bitmaps: np.ndarray) -> np.ndarray:
+def _bits(bitmaps: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool]:
     """uint64 (...) -> bool (..., 64), bit 0 first."""
     octets = np.ascontiguousarray(bitmaps.astype("<u8"))[..., None].view(np.uint8)
     return np.unpackbits(octets, axis=-1, bitorder="little").astype(bool)
 
 
-def to_bitmaps(bits: np.ndarray) -> np.ndarray:
+def to_bitmaps(bits: npt.NDArray[np.bool]) -> npt.NDArray[np.uint64]:
     """bool (..., n <= 64) -> uint64 (...), element 0 in bit 0."""
     padded = np.zeros((*bits.shape[:-1], LINE_BITS), np.uint8)
     padded[..., : bits.shape[-1]] = bits
     return np.packbits(padded, axis=-1, bitorder="little").view("<u8")[..., 0].astype(np.uint64)
 
 
-def compress(tensor: np.ndarray, shape: LineShape) -> Lines:
+def compress(tensor: Bytes, shape: LineShape) -> Lines:
     """Compress int8 or uint8 (C, H, W); raises ValueError for another type or rank."""
     if tensor.dtype not in (np.int8, np.uint8) or tensor.ndim != 3:
         raise ValueError(f"tensor: {tensor.dtype} {tensor.shape}, expected int8 or uint8 (C, H, W)")
@@ -95,7 +100,7 @@ def compress(tensor: np.ndarray, shape: LineShape) -> Lines:
     return Lines(to_bitmaps(blocks != 0), blocks[blocks != 0].view(np.uint8))
 
 
-def decompress(lines: Lines, shape: LineShape, chw: tuple[int, int, int], dtype: npt.DTypeLike) -> np.ndarray:
+def decompress(lines: Lines, shape: LineShape, chw: tuple[int, int, int], dtype: type[np.int8 | np.uint8]) -> Bytes:
     """Inverse of compress, to int8 or uint8 (C, H, W).
 
     Raises ValueError when the number of lines or bytes disagrees with the shape, a bit outside the

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
+
+from models.reference import Bytes
 
 Shape = tuple[int, int, int]
+Mask = npt.NDArray[np.bool]
+Floats = npt.NDArray[np.float64]
 
 _DENSITY_STD = 0.33
 _DEAD = (0.02, 0.16)
@@ -19,7 +24,7 @@ _BLOB_SHARE = 0.55  # of the field's variance; gives neighbours a correlation of
 _BLUR = np.array([1, 4, 6, 4, 1]) / 16
 
 
-def bernoulli(shape: Shape, density: float, rng: np.random.Generator) -> np.ndarray:
+def bernoulli(shape: Shape, density: float, rng: np.random.Generator) -> Mask:
     """Independent positions with one density."""
     return rng.random(shape) < density
 
@@ -37,7 +42,7 @@ class Statistics:
     neighbours: float
 
 
-def statistics(masks: np.ndarray) -> Statistics:
+def statistics(masks: Mask) -> Statistics:
     """Of bool masks (N, C, H, W)."""
     channels = masks.mean((2, 3))
     rest = masks - channels[:, :, None, None]
@@ -51,7 +56,7 @@ def statistics(masks: np.ndarray) -> Statistics:
     )
 
 
-def _channel_densities(channels: int, positions: int, density: float, rng: np.random.Generator) -> np.ndarray:
+def _channel_densities(channels: int, positions: int, density: float, rng: np.random.Generator) -> Floats:
     """Beta-distributed densities of the channels, some dead, some always on, with exactly the asked mean."""
     dead = round(channels * min(rng.uniform(*_DEAD), 1 - density))
     on = round(channels * min(rng.uniform(*_ALWAYS_ON), density / 2))
@@ -75,15 +80,15 @@ def _channel_densities(channels: int, positions: int, density: float, rng: np.ra
     return rng.permutation(np.concatenate([np.zeros(dead), np.ones(on), np.maximum(p**e, least)]))
 
 
-def _smooth(field: np.ndarray, axis: int) -> np.ndarray:
+def _smooth(field: Floats, axis: int) -> Floats:
     """Binomial blur along one axis, keeping unit variance."""
     n = field.shape[axis] - len(_BLUR) + 1
     parts = (w * np.take(field, np.arange(i, i + n), axis) for i, w in enumerate(_BLUR))
-    total: np.ndarray = reduce(np.add, parts) / np.sqrt((_BLUR**2).sum())
+    total: Floats = reduce(np.add, parts) / np.sqrt((_BLUR**2).sum())
     return total
 
 
-def clustered(shape: Shape, density: float, rng: np.random.Generator) -> np.ndarray:
+def clustered(shape: Shape, density: float, rng: np.random.Generator) -> Mask:
     """Masks like a trained network's: see the module's text. Meets the density within half a position a channel."""
     c, h, w = shape
     margin = len(_BLUR) - 1
@@ -93,39 +98,39 @@ def clustered(shape: Shape, density: float, rng: np.random.Generator) -> np.ndar
     wanted = np.rint(np.cumsum(_channel_densities(c, h * w, density, rng)) * h * w)
     counts = np.clip(np.diff(wanted, prepend=0), 0, h * w)
     rank = np.argsort(np.argsort(-field.reshape(c, -1), axis=1), axis=1)
-    mask: np.ndarray = rank < counts[:, None]
+    mask: Mask = rank < counts[:, None]
     return mask.reshape(shape)
 
 
-def empty(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def empty(shape: Shape, rng: np.random.Generator) -> Mask:
     """No activation at all."""
     return np.zeros(shape, bool)
 
 
-def full(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def full(shape: Shape, rng: np.random.Generator) -> Mask:
     """Every activation non-zero."""
     return np.ones(shape, bool)
 
 
-def checkerboard(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def checkerboard(shape: Shape, rng: np.random.Generator) -> Mask:
     """Alternating positions, in a random phase."""
-    mask: np.ndarray = (np.indices(shape).sum(0) + rng.integers(2)) % 2 == 0
+    mask: Mask = (np.indices(shape).sum(0) + rng.integers(2)) % 2 == 0
     return mask
 
 
-def single(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def single(shape: Shape, rng: np.random.Generator) -> Mask:
     """One non-zero in the whole tensor."""
     mask = np.zeros(shape, bool)
     mask[tuple(rng.integers(shape))] = True
     return mask
 
 
-def empty_channels(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def empty_channels(shape: Shape, rng: np.random.Generator) -> Mask:
     """About half of the channels empty, the others dense."""
     return np.broadcast_to(rng.random((shape[0], 1, 1)) < 0.5, shape) & (rng.random(shape) < 0.9)
 
 
-def empty_rows(shape: Shape, rng: np.random.Generator) -> np.ndarray:
+def empty_rows(shape: Shape, rng: np.random.Generator) -> Mask:
     """About half of the rows of each channel empty, the others dense."""
     return np.broadcast_to(rng.random((*shape[:2], 1)) < 0.5, shape) & (rng.random(shape) < 0.9)
 
@@ -133,7 +138,7 @@ def empty_rows(shape: Shape, rng: np.random.Generator) -> np.ndarray:
 ADVERSARIAL = {f.__name__: f for f in (empty, full, checkerboard, single, empty_channels, empty_rows)}
 
 
-def activations(mask: np.ndarray, rng: np.random.Generator, signed: bool) -> np.ndarray:
+def activations(mask: Mask, rng: np.random.Generator, signed: bool) -> Bytes:
     """Random non-zero int8 or uint8 values where the mask is True, 0 elsewhere."""
     values = rng.integers(1, 256, mask.shape, np.uint8)
     return np.where(mask, values, 0).astype(np.uint8).view(np.int8 if signed else np.uint8)

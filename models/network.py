@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models import km, reference
 from models.layer import Layer
+from models.reference import Bytes, Int32, Int64
 
 INPUT = "input"
 _BATCH = 250
@@ -46,25 +48,25 @@ class Node:
     residual: str | None = None
     residual_multiplier: int = 0
     residual_shift: int = 0
-    weights: np.ndarray | None = None
-    weight_scale: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    multiplier: np.ndarray | None = None
-    shift: np.ndarray | None = None
+    weights: npt.NDArray[np.int8] | None = None
+    weight_scale: npt.NDArray[np.float64] | None = None
+    bias: Int32 | None = None
+    multiplier: Int32 | None = None
+    shift: Int32 | None = None
 
     @property
-    def numbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def numbers(self) -> tuple[Int32, Int32, Int32]:
         """bias, multiplier and shift, where there are any."""
         assert self.bias is not None and self.multiplier is not None and self.shift is not None
         return self.bias, self.multiplier, self.shift
 
     @property
-    def kernels(self) -> np.ndarray:
+    def kernels(self) -> npt.NDArray[np.int8]:
         """A convolution's weights."""
         assert self.weights is not None
         return self.weights
 
-    def run(self, tensors: dict[str, np.ndarray]) -> np.ndarray:
+    def run(self, tensors: dict[str, Bytes]) -> Bytes:
         """The output, from the tensors made so far."""
         x = tensors[self.source]
         if self.op == "max_pool":
@@ -88,23 +90,23 @@ class Network:
     """
 
     nodes: tuple[Node, ...]
-    example: np.ndarray
+    example: npt.NDArray[np.uint8]
     scale: float
 
-    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def run(self, images: npt.NDArray[np.uint8]) -> dict[str, Bytes]:
         """All tensors by name, of uint8 images (N, C, H, W)."""
-        tensors = {INPUT: images}
+        tensors: dict[str, Bytes] = {INPUT: images}
         for node in self.nodes:
             tensors[node.name] = node.run(tensors)
         return tensors
 
-    def classify(self, images: np.ndarray) -> np.ndarray:
+    def classify(self, images: npt.NDArray[np.uint8]) -> Int64:
         """int64 (N,): the class of each image, of equal ones the first."""
         last = self.nodes[-1].name
         parts = (self.run(images[i : i + _BATCH])[last] for i in range(0, len(images), _BATCH))
         return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in parts])
 
-    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def accuracy(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer]) -> float:
         """Share of the images (uint8 (N, C, H, W)) that are classified as the labels say."""
         return float((self.classify(images) == labels).mean())
 
@@ -166,7 +168,7 @@ class Network:
         return cls(tuple(nodes), example, header["scale"])
 
 
-def sparsest_mode(weights: np.ndarray) -> tuple[int, int]:
+def sparsest_mode(weights: npt.NDArray[np.int8]) -> tuple[int, int]:
     """The mode of the core that weights (K, ...) satisfy with the fewest stored, and of those the one of smallest m."""
     for k, m in sorted(km.MODES, key=lambda mode: (-(-len(weights) // mode[1]) * mode[0], mode[1])):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -18,7 +19,7 @@ class _Builder:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def constant(self, name: str, value: np.ndarray) -> str:
+    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
@@ -26,7 +27,9 @@ class _Builder:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
-    def dequantised(self, name: str, integers: str, scale: np.ndarray, kind: type, **attributes: Any) -> str:
+    def dequantised(
+        self, name: str, integers: str, scale: npt.NDArray[np.floating], kind: type, **attributes: Any
+    ) -> str:
         """A tensor of integers of ``kind`` with zero point 0, as values; scale: one, or one a channel."""
         inputs = [
             integers,

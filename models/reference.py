@@ -5,8 +5,15 @@ Terms: activations (C, H, W), weights (K, C, R, S), outputs (K, Ho, Wo); padding
 
 from collections.abc import Iterator
 from functools import reduce
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
+
+_T = TypeVar("_T", bound=np.generic)
+Bytes = npt.NDArray[np.int8 | np.uint8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
 
 INT32 = np.iinfo(np.int32)
 INT24 = (-(2**23), 2**23 - 1)
@@ -23,12 +30,12 @@ def in_size(count: int, kernel: int, stride: int) -> int:
     return (count - 1) * stride + kernel
 
 
-def _spread(channels: np.ndarray) -> np.ndarray:
+def _spread(channels: Int32) -> Int64:
     """(K,) values against (..., K, Ho, Wo), as int64."""
     return channels.astype(np.int64)[:, None, None]
 
 
-def pad(activations: np.ndarray, padding: tuple[int, int, int, int], value: int = 0) -> np.ndarray:
+def pad(activations: npt.NDArray[_T], padding: tuple[int, int, int, int], value: int = 0) -> npt.NDArray[_T]:
     """(..., H, W) with rows and columns added, of zeros unless another value is given."""
     top, bottom, left, right = padding
     widths = [(0, 0)] * (activations.ndim - 2) + [(top, bottom), (left, right)]
@@ -36,8 +43,8 @@ def pad(activations: np.ndarray, padding: tuple[int, int, int, int], value: int 
 
 
 def _taps(
-    padded: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]
-) -> Iterator[tuple[int, int, np.ndarray]]:
+    padded: npt.NDArray[_T], kernel: tuple[int, int], stride: tuple[int, int]
+) -> Iterator[tuple[int, int, npt.NDArray[_T]]]:
     """Kernel positions (i, j), each with the elements (..., Ho, Wo) of the padded (..., H, W) that it meets."""
     ho, wo = (out_size(padded.shape[axis - 2], kernel[axis], stride[axis], 0, 0) for axis in (0, 1))
     for i in range(kernel[0]):
@@ -47,11 +54,11 @@ def _taps(
 
 
 def convolve(
-    activations: np.ndarray,
-    weights: np.ndarray,
+    activations: Bytes,
+    weights: npt.NDArray[np.int8],
     stride: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-) -> np.ndarray:
+) -> Int64:
     """Cross-correlation of (..., C, H, W) with (K, C, R, S), as networks use it; returns int64 (..., K, Ho, Wo).
 
     Raises ValueError when an accumulator leaves int32, where the core would wrap.
@@ -60,7 +67,7 @@ def convolve(
     # Floating point adds these integers exactly, at BLAS speed, while sums stay in its mantissa: doubles up to
     # C * R * S = 2^38, single precision for most layers of small networks.
     largest = int(np.abs(weights.astype(np.int64)).sum((1, 2, 3)).max(initial=0)) * 255
-    exact = np.float32 if largest < 2**24 else np.float64
+    exact: np.dtype[np.floating] = np.dtype(np.float32 if largest < 2**24 else np.float64)
     # Channels first: all positions of all planes are the columns of one product.
     padded = np.moveaxis(pad(activations, padding), -3, 0).astype(exact)
     total = np.zeros((), exact)
@@ -74,23 +81,21 @@ def convolve(
 
 
 def sum_pool(
-    activations: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
-) -> np.ndarray:
+    activations: Bytes, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
+) -> Int64:
     """Sums over windows of (..., H, W), padding counting as zeros; int64 (..., Ho, Wo)."""
     return reduce(np.add, (met.astype(np.int64) for _, _, met in _taps(pad(activations, padding), kernel, stride)))
 
 
 def max_pool(
-    activations: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
-) -> np.ndarray:
+    activations: Bytes, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
+) -> Bytes:
     """The largest value inside the plane of each window of (..., H, W); the activations' dtype."""
     padded = pad(activations, padding, np.iinfo(activations.dtype).min)
     return reduce(np.maximum, (met for _, _, met in _taps(padded, kernel, stride)))
 
 
-def requantize(
-    acc: np.ndarray, bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, low: int, high: int
-) -> np.ndarray:
+def requantize(acc: Int64, bias: Int32, multiplier: Int32, shift: Int32, low: int, high: int) -> Bytes:
     """``clamp(((acc + bias) * multiplier + (1 << (shift - 1))) >> shift)`` of int64 (..., K, Ho, Wo) accumulators.
 
     bias, multiplier (0..2^31-1) and shift (1..62) are (K,). Returns uint8 when low >= 0, else int8.
@@ -100,29 +105,27 @@ def requantize(
     return _clamp(_halve(product >> (_spread(shift) - 1)), low, high)
 
 
-def _halve(value: np.ndarray) -> np.ndarray:
+def _halve(value: Int64) -> Int64:
     """Half, rounded half up. So that the rounding constant cannot overflow 64 bits it is added behind the shift:
     floor((p + 2^(s-1)) / 2^s) = floor((floor(p / 2^(s-1)) + 1) / 2)."""
-    half: np.ndarray = (value + 1) >> 1
-    return half
+    return (value + 1) >> 1
 
 
-def _clamp(value: np.ndarray, low: int, high: int) -> np.ndarray:
-    clamped: np.ndarray = np.clip(value, low, high)
-    return clamped.astype(np.uint8 if low >= 0 else np.int8)
+def _clamp(value: Int64, low: int, high: int) -> Bytes:
+    return np.clip(value, low, high).astype(np.uint8 if low >= 0 else np.int8)
 
 
 def requantize_residual(
-    acc: np.ndarray,
-    bias: np.ndarray,
-    multiplier: np.ndarray,
-    shift: np.ndarray,
-    residual: np.ndarray,
+    acc: Int64,
+    bias: Int32,
+    multiplier: Int32,
+    shift: Int32,
+    residual: Bytes,
     residual_multiplier: int,
     residual_shift: int,
     low: int,
     high: int,
-) -> np.ndarray:
+) -> Bytes:
     """`requantize` with a residual int8 or uint8 (..., K, Ho, Wo) added: docs/numbers.md section 3.
 
     Both operands are brought to 1/256 of an output step, saturated to 24 bits, added and rounded once.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from models.reference import RESIDUAL_SHIFT
+from models.reference import RESIDUAL_SHIFT, Bytes, Int32, Int64
 
 _MULTIPLIER_BITS = 31
 _MAX_SHIFT = 62
 
 
-def fixed_point(ratio: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+def fixed_point(ratio: npt.NDArray[np.floating] | float) -> tuple[Int32, Int32]:
     """Multiplier and shift, int32, with multiplier / 2^shift nearest to the ratios (positive, below 2^22).
 
     Raises ValueError for a ratio that the shifts beside a residual cannot express.
@@ -23,7 +24,7 @@ def fixed_point(ratio: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
-def shifted(tensor: np.ndarray, zero_point: int) -> np.ndarray:
+def shifted(tensor: Bytes, zero_point: int) -> Bytes:
     """An 8-bit tensor with zero point 0 of the same values: uint8 if none is negative, else int8.
 
     Raises ValueError where that takes more than eight bits.
@@ -38,18 +39,18 @@ def shifted(tensor: np.ndarray, zero_point: int) -> np.ndarray:
     )
 
 
-def bias_without_zero_point(bias: np.ndarray, weights: np.ndarray, zero_point: int) -> np.ndarray:
+def bias_without_zero_point(bias: Int32, weights: npt.NDArray[np.int8], zero_point: int) -> Int32:
     """The bias, int32 (K,), with which unpadded activations may keep their zero point; weights: int8 (K, C, R, S).
 
     Raises ValueError for a bias that leaves int32.
     """
-    wide: np.ndarray = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum((1, 2, 3))
+    wide: Int64 = bias.astype(np.int64) - zero_point * weights.astype(np.int64).sum((1, 2, 3))
     if np.abs(wide).max(initial=0) > np.iinfo(np.int32).max:
         raise ValueError(f"bias: {wide[np.abs(wide).argmax()]} with zero point {zero_point}, expected 32 bits")
     return wide.astype(np.int32)
 
 
-def of_tflite(multiplier: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def of_tflite(multiplier: Int32, shift: Int32) -> tuple[Int32, Int32]:
     """The core's multiplier and shift, int32, of TFLite's quantized_multiplier and shift (positive: to the left).
 
     Raises ValueError for a shift that the core lacks.

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from models import km, lines
 from models.config import Config
 from models.layer import Layer
 from models.lines import Lines, LineShape
+from models.reference import Bytes
 from models.tiling import Plan, chunk_channels
 
 BITMAP_BYTES = 8
@@ -29,13 +31,13 @@ def weight_bytes(config: Config) -> int:
     return -(-max(LANE_BITS * config.NumLanes, PARAMETER_BITS) // 8)
 
 
-def _from_bits(bits: np.ndarray) -> list[int]:
+def _from_bits(bits: npt.NDArray[np.uint8]) -> list[int]:
     """uint8 0/1 (beats, bits), bit 0 first -> one integer a beat."""
     octets = np.packbits(bits, axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in octets]
 
 
-def lane_arrays(config: Config, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+def lane_arrays(config: Config, layer: Layer) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
     """Values (int8) and indices (uint8) of the weight vectors, (chunks, C, R, S, L).
 
     Lane l belongs to group l // k of the chunk and stands for output channel
@@ -43,9 +45,9 @@ def lane_arrays(config: Config, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
     """
     chunk_k = chunk_channels(config, layer.k, layer.m)
     padded = np.pad(layer.weights, [(0, -layer.weights.shape[0] % chunk_k)] + [(0, 0)] * 3)
-    compressed = km.compress(padded, layer.k, layer.m, 0, "weights")
-    values, indices = (np.moveaxis(part.reshape(-1, config.NumLanes, *part.shape[1:]), 1, -1) for part in compressed)
-    return values, indices
+    values, indices = km.compress(padded, layer.k, layer.m, 0, "weights")
+    lanes = (-1, config.NumLanes, *layer.weights.shape[1:])
+    return np.moveaxis(values.reshape(lanes), 1, -1), np.moveaxis(indices.reshape(lanes), 1, -1)
 
 
 def weight_beats(config: Config, layer: Layer) -> list[int]:
@@ -71,7 +73,7 @@ def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
     )
 
 
-def _line_packets(tensor: np.ndarray, shape: LineShape, stream_bytes: int) -> list[Packet]:
+def _line_packets(tensor: Bytes, shape: LineShape, stream_bytes: int) -> list[Packet]:
     """The lines of int8 or uint8 (C, H, W), in order channel, line number."""
     compressed = lines.compress(tensor, shape)
     pairs = zip(compressed.bitmaps.ravel().tolist(), compressed.packed(), strict=True)
@@ -109,7 +111,7 @@ def decode_packet(packet: Packet, stream_bytes: int) -> tuple[int, bytes]:
     return bitmap, packed
 
 
-def decode_output(packets: Iterable[Packet], plan: Plan) -> np.ndarray:
+def decode_output(packets: Iterable[Packet], plan: Plan) -> Bytes:
     """The output tensor, uint8 or int8 (K, Ho, Wo), from one packet a line in order channel, line number.
 
     Raises ValueError for malformed packets or a wrong number of them.

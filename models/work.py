@@ -4,26 +4,33 @@ All arrays are indexed by tile (row-major), then input channel.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from models import lines, reference
 from models.descriptor import Descriptor
 from models.lines import WORD_BYTES
+from models.reference import Bytes
 
 OCTET = 8  # positions of a line from which the region loader takes those of one row in a cycle
 LINE_BEGIN = 3  # cycles from the first piece of a line's last octet to that of the next line
+
+
+Counts = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool]
+_T = TypeVar("_T", bound=np.generic)
 
 
 class Tensors(Protocol):
     """A layer, or what the core has taken for one: activations (C, H, W) and weights (K, C, R, S)."""
 
     @property
-    def activations(self) -> np.ndarray: ...
+    def activations(self) -> Bytes: ...
 
     @property
-    def weights(self) -> np.ndarray: ...
+    def weights(self) -> npt.NDArray[np.int8]: ...
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Fetch:
     from the input's section, and the number of words, both int64 (C, lines)."""
 
     lines: list[int]
-    first_word: np.ndarray
-    words: np.ndarray
+    first_word: Counts
+    words: Counts
 
 
 @dataclass(frozen=True)
@@ -46,17 +53,17 @@ class Work:
     each quad of banks; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
     """
 
-    emissions: np.ndarray
-    pieces: np.ndarray
-    load: np.ndarray
+    emissions: Counts
+    pieces: Counts
+    load: Counts
     fetches: list[Fetch]
-    positions: np.ndarray
-    rows: np.ndarray
+    positions: Counts
+    rows: Counts
     segments: int
     macs: int
 
 
-def _emissions(d: Descriptor, mask: np.ndarray) -> np.ndarray:
+def _emissions(d: Descriptor, mask: Mask) -> Counts:
     """int64 (tiles, C, R*S): positions of the mask (C, H, W) that each tap meets over the outputs of a tile."""
     padded = pad_plane(d, mask)
     sy, sx = d.stride
@@ -72,23 +79,23 @@ def _emissions(d: Descriptor, mask: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _products(emissions: np.ndarray, weights: np.ndarray) -> int:
+def _products(emissions: Counts, weights: npt.NDArray[np.int8]) -> int:
     """Non-zero weights (K, C, R, S) that the emissions meet, all together."""
     per_tap = np.count_nonzero(weights, axis=0).reshape(emissions.shape[1:])
     return int((emissions.sum(0) * per_tap).sum())
 
 
-def pad_plane(d: Descriptor, tensor: np.ndarray) -> np.ndarray:
+def pad_plane(d: Descriptor, tensor: npt.NDArray[_T]) -> npt.NDArray[_T]:
     """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off."""
     return reference.pad(tensor, d.padding)[:, : d.y.reach, : d.x.reach]
 
 
-def count_macs(d: Descriptor, activations: np.ndarray, weights: np.ndarray) -> int:
+def count_macs(d: Descriptor, activations: Bytes, weights: npt.NDArray[np.int8]) -> int:
     """Products of a non-zero activation (C, H, W) with a non-zero weight (K, C, R, S)."""
     return _products(_emissions(d, activations != 0), weights)
 
 
-def _load(d: Descriptor, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _load(d: Descriptor, mask: Mask) -> tuple[Counts, Counts]:
     """(pieces, load): a piece is what is marked in one octet and one row of a line; each line takes time to begin."""
     row = np.arange(mask.shape[1]) % d.line_h
     octet_rows = -(-OCTET // d.line_w)
@@ -114,10 +121,10 @@ def _load(d: Descriptor, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return counts.reshape(-1, d.in_c), (counts + begins).reshape(-1, d.in_c)
 
 
-def _fetches(d: Descriptor, nonzero: np.ndarray) -> list[Fetch]:
+def _fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
     """What each tile's window reads of each channel."""
     bits = lines.to_blocks(nonzero, d.line)
-    rank = np.cumsum(bits, axis=2)  # of a non-zero: its place among the packed bytes, from 1
+    rank = np.cumsum(bits, axis=2, dtype=np.int64)  # of a non-zero: its place among the packed bytes, from 1
     sizes = -(-rank[:, :, -1] // WORD_BYTES)
     pointers = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
     i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)

@@ -74,7 +74,8 @@ def compute_layer(
     """
     lanes = vectors.reshape(d.chunks, d.in_c, d.kernel_r, d.kernel_s, -1)
     values, indices = lanes.astype(np.uint8).view(np.int8), (lanes >> 8).astype(np.uint8)
-    kept, places = (np.moveaxis(x, -1, 1).reshape(-1, *lanes.shape[1:4]) for x in (values, indices))
+    along_k = (-1, *lanes.shape[1:4])
+    kept, places = np.moveaxis(values, -1, 1).reshape(along_k), np.moveaxis(indices, -1, 1).reshape(along_k)
     weights = km.decompress(kept, places, d.k, d.m, 0, d.chunks * lanes.shape[-1] * d.ratio)[: d.out_k]
 
     dtype = np.int8 if d.act_signed else np.uint8
