@@ -15,6 +15,7 @@ from models.cycle_model import LONG, LONG_ERROR
 from models.layer import Layer
 from models.planner import choose_plan
 from models.tiling import Plan, make_plan
+from verif.cli.figure3 import STATE_LABELS
 from verif.cli.phase import phase
 from verif.core import build_core
 from verif.layers import LayerResult, run_layers
@@ -24,7 +25,6 @@ from verif.runner.run import default_seed
 
 SEEDS = 3  # of activations and weights; a figure is their mean
 CALIBRATION = 1000  # added to the seed: a layer is cut for data of the same kind, not for what is then run
-STATES = ("BUSY", "NO_WEIGHT", "NO_ACTIVATION", "DRAIN", "NO_UNIT")
 HEADER = "| layer | cycles | cycle model | ALU utilisation | over dense | asked |\n|---|---:|---:|---:|---:|---|"
 SHARES_HEADER = (
     "| layer | tile, splits | cycles | busy | no weight | no activation | drain | no unit |\n"
@@ -51,7 +51,9 @@ class Figure:
 
     def share(self, state: str) -> float:
         """Mean share of all PE-cycles that were in ``state``."""
-        return float(np.mean([r.counters[state] / sum(r.counters[other] for other in STATES) for r in self.results]))
+        return float(
+            np.mean([r.counters[state] / sum(r.counters[other] for other in STATE_LABELS) for r in self.results])
+        )
 
 
 def asked(benchmark: Benchmark) -> str:
@@ -95,7 +97,7 @@ def row(figure: Figure, dense: float | None) -> str:
 def shares_row(figure: Figure) -> str:
     """One line of the table of what PE-cycles went into."""
     tile, splits = figure.plan.cut.tile, figure.plan.cut.splits
-    shares = " | ".join(f"{100 * figure.share(state):.1f}" for state in STATES)
+    shares = " | ".join(f"{100 * figure.share(state):.1f}" for state in STATE_LABELS)
     return f"| {_name(figure.benchmark)} | {tile.line_h}x{tile.line_w}, {splits} | {figure.cycles:,.0f} | {shares} |"
 
 
