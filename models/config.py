@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Named configurations of the core, read from ``rtl/configs.toml``.
 
 The field names are the parameter names of the RTL top level, so that one

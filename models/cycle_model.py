@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Event-level model of the core's cycles (docs/architecture.md section 7).
 
 One event a channel fetched, a weight vector asked for, a drain: what a PE does between them follows from recurrences,

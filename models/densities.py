@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Activation sparsity of a quantised network, layer by layer, beside what `masks.clustered` assumes of one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layer descriptor of docs/architecture.md section 5, and what it means: axes, windows of tiles, work units."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dynamic energy of a layer from its access counts: memories and arithmetic, without wires, clock and leakage.
 
 Costs are those of M. Horowitz, "Computing's energy problem", ISSCC 2014, figure 1.1.9 (45 nm, 0.9 V): 8-bit multiply

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """k/m:d structured sparsity: of every m consecutive elements along dimension d, at most k are non-zero.
 
 Source: SparseCore (SysML 2018); for convolution weights (K, C, R, S) d is the output depth, d = 0.

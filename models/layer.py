@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A convolution layer as the core runs it: tensors, geometry, sparsity mode and requantisation."""
 
 from dataclasses import dataclass, fields

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Activation lines: up to 64 positions of one channel as a 64-bit bitmap and the packed non-zero bytes.
 
 A plane of H x W positions is cut into a row-major grid of ceil(H / line_h) x ceil(W / line_w) blocks.

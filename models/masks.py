@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generators of activation masks, bool (C, H, W), True where an activation is non-zero.
 
 Independent masks flatter a design. Measured on trained networks: the densities of channels spread with a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A quantised network in the core's integer arithmetic: nodes in order, one implementation of docs/numbers.md.
 
 Tensors are uint8 or int8 (N, C, H, W) with zero point 0; the input is uint8. A node names the tensors that it reads by

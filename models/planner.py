@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Chooses how a layer is cut: tile and splits with the fewest predicted cycles."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A quantised network as ONNX in QDQ form: what other tools read, and an independent judge of the arithmetic."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reference convolution and requantisation in exact integers.
 
 Terms: activations (C, H, W), weights (K, C, R, S), outputs (K, Ho, Wo); padding is (top, bottom, left, right).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scales and zero points of other tools in the core's integers: docs/numbers.md, section 6."""
 
 from __future__ import annotations

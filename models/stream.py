@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The core's streams, beat by beat (docs/architecture.md section 3), from and to tensors."""
 
 from collections.abc import Iterable

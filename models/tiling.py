@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plan of a layer: how it is cut into work units and where it lies in the memories.
 
 The result is the layer descriptor, and the place of the input.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a layer's units have to do: counts that follow from the activation mask and the cut alone.
 
 All arrays are indexed by tile (row-major), then input channel.

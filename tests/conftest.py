@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every test session says about itself and about its failures."""
 
 import os

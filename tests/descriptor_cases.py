@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A legal layer and, for each descriptor check, changes that break it and nothing before it."""
 
 import numpy as np

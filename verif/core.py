@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole core as a build of the runner: sources, protocol rules and what the environment reads of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one seed of a simulation: cocotb gives it to `random`, the runner to the simulator, this to numpy."""
 
 from __future__ import annotations

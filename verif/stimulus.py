@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers for stimulus: with given or random geometry, sparsity and number formats, and random cuts of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packed structs of the RTL packages as Python values: simulators show a packed struct as one flat vector."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of k/m-sparse networks with PyTorch: pruning, schedules, quantisation, export and the runs of Figure 1.
 
 The arithmetic of the core stays in ``models`` and needs numpy only. To prune a model of one's own::

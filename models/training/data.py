@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image data sets, as uint8 tensors.
 
 Pixels enter a network as they are, divided by 255: black stays 0, as the core's zero point asks.

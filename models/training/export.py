@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Export of a float model to ONNX; the quantised one's is ``models.qdq``."""
 
 from __future__ import annotations

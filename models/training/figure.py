@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figure 1 and its table, drawn from the records of the runs alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantisation-aware fine-tuning: a network is trained on with its weights and activations rounded as in integers."""
 
 from __future__ import annotations

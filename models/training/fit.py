@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: SGD with a cosine rate, flips and shifts of the images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layers of a torch model as the core sees them, each with what is computed together with it."""
 
 from __future__ import annotations

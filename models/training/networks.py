@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks that are trained here. Convolutions have no bias: a batch normalisation follows each."""
 
 from __future__ import annotations

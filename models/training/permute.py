@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Channel permutation along the output depth: which channels share a group of m is chosen, not given.
 
 The output channels of a layer may be reordered if those who read them reorder their inputs: the network computes the

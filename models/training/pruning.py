@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """k/m masks on the weights of a torch model, as parametrizations.
 
 A group is m consecutive elements of a weight along dimension d: 0 is the output depth, 1 the input depth. ``WHOLE``

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Post-training quantisation of a torch model to the integer network of ``models.network``.
 
 Batch normalisation is folded, ReLU and the addition of a residual become part of a convolution, a classifier becomes a

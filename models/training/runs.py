@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The runs of Figure 1: which networks are trained, pruned and measured, in what order, and the driver that does it.
 
 A *stage* takes a network to one sparsity; its record is one line of a JSON-lines file, its weights are a file.

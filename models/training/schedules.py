@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When weights are removed during retraining: step by step as in the paper, or at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which mode each layer takes: how much a layer suffers from each, and the assignment that costs least."""
 
 from __future__ import annotations

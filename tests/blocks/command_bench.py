@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The test bench of command_ctrl: register access, and what the block tells its engines."""
 
 import cocotb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A banked memory as one of its requesters sees it: takes requests at a rate, answers in order after a latency."""
 
 from collections import deque

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layer's geometry for the tests of blocks: fields of layer_t, derived_t and unit_t, tables of tile and kernel.
 
 Everything is written from the definitions in docs/architecture.md sections 1 and 7, position by position, and nothing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers and jobs for the tests of the output stage: accumulators, where they lie in PEs and slots, and their lines.
 
 Places follow docs/architecture.md section 7.6 and the description of a slot in rtl/output/spcore_output_pkg.sv.

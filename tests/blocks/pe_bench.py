@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a test of a whole PE needs: random layers with their units and memories, and the accumulators to expect."""
 
 from collections.abc import Mapping

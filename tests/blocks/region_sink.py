@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stands behind region_loader in its tests: keeps the bitmaps, takes regions, reads their bytes, frees them."""
 
 from collections import deque

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What surrounds a streaming processor, for tests of it and of its reader: staging slots and the Parameter Memory."""
 
 import os

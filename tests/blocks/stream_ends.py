@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the blocks with AXI4-Streams share: clock and reset, sources, sinks and the stalls they cross."""
 
 import cocotb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """acc_quad: sums at full rate, rows handed over and cleared, wrapping; the banks and the form for simulation alike."""
 
 from pathlib import Path

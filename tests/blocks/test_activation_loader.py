@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """activation_loader: loads of lines, stalls crossed with a store that holds back, every malformed stream."""
 
 import os

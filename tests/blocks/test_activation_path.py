@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """line_fetch with region_loader: units in, regions out, and the cycles a line takes with and without memory stalls."""
 
 import os

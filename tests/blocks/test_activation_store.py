@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """activation_store: lines written by two writers, read by PEs and as lines, all at once."""
 
 import os

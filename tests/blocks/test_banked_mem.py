@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """banked_mem: every cycle against a model of queues, groups and banks; order of a requester, multicast, fairness."""
 
 import os

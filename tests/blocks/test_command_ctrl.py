@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """command_ctrl through its AXI4-Lite port: registers, commands and their checks, interrupts, errors, resets."""
 
 import cocotb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """counters: every counter in every cycle against Python's sums, cleared and stopped at random.
 
 The totals are compared with what was to be counted some cycles before: LATENCY for the sums over PEs, one for the rest.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drain_arbiter: who is granted, into which slot, against the rules of docs/architecture.md section 7.8.
 
 Never two drains from a PE or a group or into a streaming processor, a slot for a job, the last free one for the oldest

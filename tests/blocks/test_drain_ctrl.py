@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drain_ctrl: rows of every tile shape and ratio, grants at any time, units without a pause, clearing after reset."""
 
 import cocotb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """drain_node: the selected PE's rows a cycle later, whatever the others drive; data stay while it is not enabled."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """fifo: order, level, full throughput, stalls on both sides, clear and reset."""
 
 import os

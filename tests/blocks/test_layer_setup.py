@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """layer_setup: derived values, position table, and each descriptor check on both sides of its limit."""
 
 import os

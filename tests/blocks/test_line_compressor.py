@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """line_compressor: bitmap, count and packed bytes of lines of any length and density, with pauses."""
 
 import os

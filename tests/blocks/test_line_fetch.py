@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """line_fetch: lines, requests and markers against plain Python, with every interface stalled, and its throughput."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """line_walk: index requests, entries and busy of every cycle against plain Python, with memory and sink stalled."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """line_writer: places of lines, fair turns, job ends and overflow, with stalls on every side."""
 
 import os

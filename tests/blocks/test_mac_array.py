@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mac_array: sums of all modes at full rate, both kinds of activations, rows handed over and cleared, the MAC count."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mem_1r1w: a word is read a cycle later and kept until the next read; reads and writes go on side by side."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mem_1rw: a read word follows a cycle later and stays through writes and idle cycles until the next read."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """output_stage: whole layers from accumulators to lines, with Python as the PEs, the memories and the scheduler."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """param_mem: reads of all ports while another entry is written; data stay until the next read."""
 
 import os

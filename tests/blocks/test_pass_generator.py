@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pass_generator: segments and weight addresses of random regions against plain Python, stalls, full rate."""
 
 import os

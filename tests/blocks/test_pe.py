@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pe: whole units of random layers against a convolution, with stalls of memories and drain; throughput; counters."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pe_counters: states and products of the cycles that count, each a cycle after count_i; clearing, carries."""
 
 import cocotb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """regfile: a written word is read from the next cycle on, at every port, in the cycle of its address."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """region_loader: bitmaps, bytes and buffers against plain Python, with every interface stalled, and its throughput."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """requantize: exact against Python's integers over the whole range of its operands, with pauses."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """result_streamer: packets against the lines of a model store, stalls on both sides crossed, latencies, throughput."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """round_robin: the choice of every cycle, and its fairness."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scanner: every position of every segment once, in order, with its byte and vector; stalls; no bubble; unit ends."""
 
 import os

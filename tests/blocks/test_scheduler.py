@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """scheduler: every unit of a layer once, in order, to a PE that can take it; job window; oldest job; end."""
 
 import os

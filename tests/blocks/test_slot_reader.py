@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """slot_reader: reads, accumulators, parameters and tags of every cycle against a model of its walk, with stalls."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """staging_buffer: jobs of one and more units added up in any slot while another one is read; full and take; skewed
 reads whose words stay."""
 

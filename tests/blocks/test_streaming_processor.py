@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """streaming_processor: slots in, compressed lines out, against the reference requantisation and lines, with stalls."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tile_mask: every tile, in time."""
 
 import cocotb

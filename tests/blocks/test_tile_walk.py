@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tile_walk: every tile's window, lines and index address against plain Python, with stalls and without."""
 
 import cocotb

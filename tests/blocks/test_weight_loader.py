@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """weight_loader: loads of weights and parameters in every k/m mode, idle cycles, every malformed stream."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """weight_queue: vectors in the order of their addresses, never a request without room, urgency, full rate."""
 
 import os

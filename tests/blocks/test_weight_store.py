@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """weight_store: vectors written one a cycle, read by all requesters, also while others are written."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers, units and their activation lines for the tests of the PE's activation path, in plain Python.
 
 Everything is derived position by position from the definitions in docs/architecture.md sections 1, 3 and 7.

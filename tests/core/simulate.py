@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the pyuvm tests of the calling module on the core."""
 
 import inspect

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checks of the environment can fail: runs with a corrupted expectation, a missing result, no result at all."""
 
 import os

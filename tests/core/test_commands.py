@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make layer` as a user meets it: a layer judged by scipy, and one line for each thing that may be wrong with it."""
 
 import json

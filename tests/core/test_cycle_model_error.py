@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cycle model against the core: layers as networks have them, and random ones with random cuts.
 
 The table of errors goes to build/cycle_model/table.md.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything the host can do wrong: each malformed stream, overflow, each descriptor check, commands at the wrong time.
 
 Each error has to be reported by its cause, may change nothing else, and the layer after it has to be right.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Directed layers: the corners of geometry, number formats, activation masks and index patterns."""
 
 import os

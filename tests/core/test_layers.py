@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several layers: queued back to back, chained through memory, loads and transfers beside a running layer."""
 
 import os

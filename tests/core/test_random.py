@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random layers in every k/m mode: any geometry, cut and number format, random stalls on every stream."""
 
 import os

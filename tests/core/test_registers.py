@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The register interface: reset values, every writable bit, illegal accesses, interrupts, configuration registers."""
 
 import cocotb

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resets in the middle of work: whatever was under way is gone, and the next layer is right."""
 
 import os

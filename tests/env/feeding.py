@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feeds a Checker by hand with what the monitors would have seen: no simulator."""
 
 from dataclasses import replace

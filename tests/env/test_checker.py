@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checker against packets and accesses made by hand: it passes what is right and finds each kind of fault."""
 
 import numpy as np

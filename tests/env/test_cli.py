@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands as a user meets them: errors in one line, seeds, and how a failure is run again."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reference model's view of loads, errors, descriptors and resets, command by command."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The coverage's classification of layers, counted by hand, and the bins' arithmetic."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names that tell modules apart: each once, and test modules that are tests."""
 
 import re

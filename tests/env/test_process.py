@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs ends with its command, alone in its directory, and sees nothing of the environment that is not listed."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The protocol rules of verif/hdl: traffic that keeps them passes, and each rule is broken once and has to say so."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The register agent and the interrupt service on the host side of the core alone: accesses, monitor, events, reset."""
 
 import cocotb

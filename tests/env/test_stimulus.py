@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stimulus: what is generated is legal, the same for the same seed, and placed apart."""
 
 from dataclasses import replace

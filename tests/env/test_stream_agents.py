@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stream agents on a wire, with the protocol rules: packets arrive as sent under all stalls, and none half."""
 
 from unittest.mock import PropertyMock, patch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generated Verilog: which modules it has and what they are called."""
 
 import re

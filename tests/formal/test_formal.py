@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proofs of small modules, for all inputs: `make formal` runs these alone. What is proven stands in each harness."""
 
 from pathlib import Path

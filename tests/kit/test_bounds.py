@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A block test that waits in vain fails at its bound, and says for what and in which state the block stands."""
 
 import cocotb

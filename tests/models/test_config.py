@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Named configurations: consistent with the RTL, and clear about mistakes."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Axes, windows and units of a descriptor against their definitions, output by output."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer network against ONNX Runtime's run of its QDQ form, which calculates in float."""
 
 import numpy as np

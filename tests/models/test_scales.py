@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers of other tools, against ONNX Runtime and TFLite's arithmetic."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C++ replay reproduces a recorded cocotb run cycle by cycle, and notices when it does not."""
 
 import json

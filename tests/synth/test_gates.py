@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tests on netlists can fail: with one cell of another kind in a block's netlist its own test says so."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `make synth` refuses: each rule on a small module that breaks it, and one that breaks none."""
 
 from __future__ import annotations

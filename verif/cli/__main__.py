@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m verif.cli COMMAND`: one command per Makefile target."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make test`: the tests, or some of them."""
 
 from __future__ import annotations

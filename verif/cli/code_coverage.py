@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Code coverage: Verilator's .dat files merged and counted per source file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make coverage`: functional and code coverage of all tests, merged, as text and HTML."""
 
 from __future__ import annotations

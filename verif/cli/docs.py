@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make docs`: the register map from its description."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make figure1`: trains, prunes and measures networks, and draws accuracy against sparsity."""
 
 from __future__ import annotations

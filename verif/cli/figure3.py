@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make run`: the paper's Figure 3 layer on the core, with the paper's figures beside the measured ones."""
 
 from __future__ import annotations

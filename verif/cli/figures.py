@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make figures`: every layer that the project is measured on, as the tables of README and docs/performance.md."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functional coverage: cocotb-coverage's YAML exports merged over runs.
 
 The package's own merge adds a new group's coverage to its parents once per file, so its totals

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make layer`: a layer from an NPZ file on the simulated core."""
 
 from __future__ import annotations

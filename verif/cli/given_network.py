@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make network`: the convolutions of a quantised network on the simulated core, with its example's activations."""
 
 from __future__ import annotations

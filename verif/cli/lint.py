@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make lint`: Verilator -Wall, slang and Verible over the RTL of every configuration; ruff and mypy over Python."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws what the PEs do over a layer's time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a command is busy with, and how long that took."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pytest as a subprocess, and what its TEST selects."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make regress`: one test over many seeds in parallel, failures sorted by what went wrong."""
 
 from __future__ import annotations

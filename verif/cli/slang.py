@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The slang compiler as a program: `python -m verif.cli.slang ARGUMENTS`, messages on stderr."""
 
 import shlex

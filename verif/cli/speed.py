@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make bench`: the same program on the same model through pyuvm and from a bare C++ loop."""
 
 from __future__ import annotations

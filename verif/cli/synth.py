@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make synth`: the units of a configuration as silicon, before layout."""
 
 from __future__ import annotations

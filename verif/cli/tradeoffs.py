@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make tradeoffs`: what sizes of the core cost in gates and gain in cycles, one size at a time."""
 
 from __future__ import annotations

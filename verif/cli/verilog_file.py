@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make verilog`: the core of one configuration as a single Verilog-2005 file that keeps the hierarchy."""
 
 from __future__ import annotations

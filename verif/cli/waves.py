@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make waves`: run one test with wave dumps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cover points of cocotb-coverage that are counted directly.
 
 The package's decorators compare one sample with every bin, which is too slow for thousands of weight vectors and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coverage of geometry: planes, kernels, strides, padding, tiles, splits, number formats."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coverage of the interfaces: stalls of the streams, commands, interrupts, errors, overlap of the engines."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coverage of sparsity: index patterns of the weights, densities, runs, line populations, windows."""
 
 from __future__ import annotations

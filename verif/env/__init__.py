@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pyuvm environment of the core: agents, register model, reference model, scoreboard, sequences."""

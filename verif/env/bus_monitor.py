@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Passive monitors on cocotb-bus: they sample at clock edges and drive nothing."""
 
 from __future__ import annotations

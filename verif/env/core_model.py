@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the host can see of the core, predicted from its inputs alone: register writes and input packets.
 
 The model holds the contents of the memories as docs/architecture.md sections 3 to 6 define them, decodes each layer

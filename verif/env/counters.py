@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A passive check of the performance counters: what the host reads of them must add up and agree with the model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples the functional coverage from what the monitors and the reference model have seen."""
 
 from __future__ import annotations

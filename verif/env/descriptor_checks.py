@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The descriptor checks of docs/architecture.md section 6, written from that text for comparison with the core."""
 
 from models import km

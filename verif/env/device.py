@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device under test."""
 
 from typing import Any

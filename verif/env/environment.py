@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The environment of the whole core: agents, scoreboard, counters, coverage, virtual sequencer, clock and reset."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The host's interrupt service: Python sleeps until irq_o rises, then events wake who waits for them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layer as the core's memories hold it: decoded, computed, and what the counters have to show of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Agent of the AXI4-Lite port: drives register accesses for the register model, and watches the bus passively."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Base class of pyuvm tests on the core: environment, reset, scenario, end."""
 
 from __future__ import annotations

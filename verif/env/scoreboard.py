@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scoreboard: every packet of the result stream and every register read against the reference model.
 
 Its verdict starts as failed: a run in which no result packet was compared does not pass.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Virtual sequences: load tensors, push layers, wait, fetch results. They run on the virtual sequencer."""
 
 from __future__ import annotations

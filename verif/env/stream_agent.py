@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Agents of the three AXI4-Streams: two that the environment drives, one that it receives."""
 
 from __future__ import annotations

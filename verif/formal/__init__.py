@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proves the assertions of a module: Yosys makes a netlist of it, Yices and ABC decide.
 
 The harnesses are SystemVerilog modules with a clock `clk_i`, inputs that the solver chooses freely, and immediate

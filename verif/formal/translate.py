@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SystemVerilog to what solvers read: a program of its own, as Yosys keeps global state."""
 
 from __future__ import annotations

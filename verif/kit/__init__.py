@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What block tests share: bounds in simulated time."""
 
 from verif.kit.bounds import block_test, bounded

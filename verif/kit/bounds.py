@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounds in simulated time: a test that stands still fails soon, and says what it waits for and in which state."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs given layers on the simulated core and returns what came out, for `make run`, `make layer`, `make figures`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layers that the project is measured on, with the figures asked of each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pyuvm side of `run_layers`: runs the layers of a directory and leaves their results."""
 
 from __future__ import annotations

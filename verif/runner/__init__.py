@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build and run simulations: one way for tests, the command line and benchmarks."""
 
 from verif.runner.build import Build, build

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile a design for a simulator once, and share the result between tests and processes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Locks between commands in one checkout, with a line that says who is waited for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where things are: the tree, the build products and the tools installed in the environment."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs that end with us: in a group of their own, killed whole on an interrupt, on SIGTERM, and out of time."""
 
 from __future__ import annotations

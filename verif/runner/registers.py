@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything generated from the register description: RTL, register model, documentation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run a cocotb test module on a build, in a directory of its own, from one seed."""
 
 from __future__ import annotations

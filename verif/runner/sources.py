@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which source files a module needs, in the order compilers want them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SystemVerilog to one Verilog-2005 file through Yosys and its slang front end.
 
 The file keeps the hierarchy, with one module for each distinct parameterisation.

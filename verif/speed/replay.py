@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compile the C++ replay program against a build, and run it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark's program: the paper's Figure 3 layer through the pyuvm environment, with marks."""
 
 from __future__ import annotations

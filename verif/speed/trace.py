@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Record what a cocotb run does at the ports of the design, for a replay without Python.
 
 The trace holds every change of every port with its time, and named marks. All integers are

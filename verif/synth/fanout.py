@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many loads the nets of a unit have, before buffers: in the netlist of simple gates that ABC is given.
 
 A flip-flop's enable is a clock gate, one for ENABLE_GROUP flip-flops. What fans out through inverters is the same net.

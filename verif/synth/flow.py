@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a configuration to measured units: maps and times each unit once, with results kept under build/synth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A design for Icarus in which one module is the netlist of cells that synthesis makes of it."""
 
 from __future__ import annotations

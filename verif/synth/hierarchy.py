@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the hierarchy of a configuration consists of: its units, with the parameter values that they have there.
 
 A unit is a module with a clock. Modules without one and the small parts of rtl/common and units.toml belong to the

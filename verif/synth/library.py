@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A standard-cell library: the cells of its Liberty file, its gate equivalent and its FO4 delay."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit from SystemVerilog to cells of a library, through Yosys, its slang front end and ABC.
 
 Runs as a program of its own (`python mapping.py JOB.json`), because Yosys keeps global state. Units below and memory

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory wrappers of rtl/mem: the kinds of memory that exist, what they measure and how fast they are.
 
 Below ONE_KBIT, or with an asynchronous read, a memory is made of cells: latches behind a register of the write data,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mapped netlist: what it consists of, and its form for OpenSTA."""
 
 from __future__ import annotations

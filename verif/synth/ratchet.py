@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures that the units had last (ratchet.json): what has grown since fails."""
 
 from __future__ import annotations

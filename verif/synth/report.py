@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The units' figures as tables and as JSON: by unit, the PE's budget, and beside the paper's Table 2.
 
 All figures are before layout: no wires, no clock tree.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What cannot be built, or has grown: the reasons for which `make synth` fails."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenSTA as a program: runs a Tcl script, returns what it prints."""
 
 from __future__ import annotations

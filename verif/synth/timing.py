@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paths of a unit, by OpenSTA, and the models by which the unit above sees them.
 
 A unit is timed with ports at PORT_FO4 on either side in a period of LIMIT_FO4. A unit above sees each pin of it as it
