@@ -44,17 +44,16 @@ def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, 
     } | more
 
 
-def random_block(gen) -> tuple[int, int]:
-    """Rows and columns of at most 64 positions."""
-    width = int(gen.integers(1, 65))
+def random_block(gen, plane_w: int) -> tuple[int, int]:
+    """Rows and columns of at most 64 positions: of any width, of the plane's if it is not wider, or of 8."""
+    width = int(gen.choice([gen.integers(1, 65), min(plane_w, 64), 8]))
     return int(gen.integers(1, 64 // width + 1)), width
 
 
 def random_fields(gen, largest: int = 79) -> dict[str, int]:
     """`layer_fields` of any shape, line block and tile."""
     (h, w), (r, s), (sy, sx), pad = random_geometry(gen, largest)
-    line = random_block(gen) if gen.random() < 0.7 else (1, min(w, 64))
-    return layer_fields(h, w, r, s, sy, sx, pad, line, random_block(gen))
+    return layer_fields(h, w, r, s, sy, sx, pad, random_block(gen, w), random_block(gen, w))
 
 
 def window_size(d: Mapping[str, int]) -> tuple[int, int]:
@@ -79,7 +78,7 @@ def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
         "split_lines": d["split_c"] * in_lines,
         "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
         "line_off": line_offsets(d["line_w"], win_w),
-        "last_word": last_words(tile_masks(d, win_w)),
+        "last_word": last_words(tile_masks(d)),
     }
 
 
@@ -148,13 +147,19 @@ def line_offsets(line_w: int, win_w: int) -> int:
     return sum((bit // line_w * win_w + bit % line_w) % 512 << 9 * octet for octet, bit in enumerate(range(0, 64, 8)))
 
 
-def tile_masks(d: Mapping[str, int], win_w: int) -> list[int]:
-    """By shape_t: bit q for each position of the tile at region offset q; `d` holds the fields of a layer_t."""
+def tile_positions(d: Mapping[str, int], height: int, width: int) -> list[int]:
+    """The region offset of each position of a tile of so many rows and columns, row by row."""
+    _, win_w = window_size(d)
+    pitch, step = win_w << d["stride_y2"], 1 << d["stride_x2"]
+    return [ty * pitch + tx * step for ty in range(height) for tx in range(width)]
+
+
+def tile_masks(d: Mapping[str, int]) -> list[int]:
+    """By shape_t: a bit for each position of the tile, at its region offset."""
     last_h = d["out_h"] - (d["tiles_y"] - 1) * d["tile_h"]
     last_w = d["out_w"] - (d["tiles_x"] - 1) * d["tile_w"]
-    pitch, step = win_w << d["stride_y2"], 1 << d["stride_x2"]
     return [
-        sum(1 << ty * pitch + tx * step for ty in range(height) for tx in range(width))
+        sum(1 << q for q in tile_positions(d, height, width))
         for height in (d["tile_h"], last_h)
         for width in (d["tile_w"], last_w)
     ]

@@ -13,7 +13,8 @@ from models.layer import Layer
 from models.lines import LineShape
 from models.stream import weight_beats
 from models.tiling import Cut, make_plan, max_tile, region_size
-from tests.blocks.naive_geometry import derived_fields, expected_units, random_block, random_geometry
+from tests.blocks.naive_geometry import derived_fields, expected_units, random_block, tile_positions, window_size
+from verif.stimulus import random_geometry
 from verif.structs import struct
 
 INDEX = struct("index_entry_t")
@@ -57,7 +58,7 @@ def random_layer(gen, config: Config, mode: tuple[int, int]) -> tuple[Layer, Cut
             bool(gen.random() < 0.7),
             float(gen.choice([0.3, 1.0])),
         )
-        blocks = [LineShape(*random_block(gen)) for _ in range(2)]
+        blocks = [LineShape(*random_block(gen, shape.plane[1])) for _ in range(2)]
         fits = (
             blocks[1].line_h * blocks[1].line_w <= max_tile(config, *mode)
             and region_size(layer, blocks[1]) <= config.RegionPos
@@ -83,11 +84,7 @@ class Work:
     def table(self) -> list[tuple[int, int]]:
         """(q, p) of each position of a full tile."""
         d = self.descriptor
-        return [
-            ((ty << d["stride_y2"]) * self.derived["win_w"] + (tx << d["stride_x2"]), ty * d["tile_w"] + tx)
-            for ty in range(d["tile_h"])
-            for tx in range(d["tile_w"])
-        ]
+        return [(q, p) for p, q in enumerate(tile_positions(d, d["tile_h"], d["tile_w"]))]
 
     def _part(self, unit: Mapping[str, int]):
         """Padded activations that the unit's outputs see, its weights (chunk_k, c, r, s), and the plane's positions."""
@@ -96,9 +93,8 @@ class Work:
         channels = slice(first, first + unit["channels"])
         y, x = unit["out_line"] // d["tiles_x"] * d["tile_h"], unit["out_line"] % d["tiles_x"] * d["tile_w"]
         top, left = y << d["stride_y2"], x << d["stride_x2"]
-        bottom = top + ((unit["tile_h"] - 1) << d["stride_y2"]) + d["kernel_r"]
-        right = left + ((unit["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"]
-        window = (channels, slice(top, bottom), slice(left, right))
+        height, width = window_size(d | {"tile_h": unit["tile_h"], "tile_w": unit["tile_w"]})
+        window = (channels, slice(top, top + height), slice(left, left + width))
         chunk_k = self.derived["chunk_k"]
         k = self.layer.weights[unit["chunk"] * chunk_k : (unit["chunk"] + 1) * chunk_k, channels]
         padded = reference.pad(self.layer.activations, self.layer.padding)[window]

@@ -12,13 +12,14 @@ from tests.blocks.naive_geometry import (
     derived_fields,
     layer_fields,
     mask_writes,
-    random_geometry,
     tile_masks,
+    tile_positions,
     window_size,
 )
 from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
+from verif.stimulus import random_geometry
 from verif.structs import struct
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
@@ -130,14 +131,11 @@ async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[
 
 def check_good(layer: dict, derived: dict, tables: tuple[dict, dict]) -> None:
     table, masks = tables
-    sy, sx = 1 + layer["stride_y2"], 1 + layer["stride_x2"]
-    _, win_w = window_size(layer)
     want = derived_fields(layer, size("NumLanes"))
     wrong = {name: (derived[name], value) for name, value in want.items() if derived[name] != value}
     assert not wrong, f"(found, expected) {wrong}"
-    positions = [(y, x) for y in range(layer["tile_h"]) for x in range(layer["tile_w"])]
-    assert table == {p: y * sy * win_w + x * sx for p, (y, x) in enumerate(positions)}
-    for write in mask_writes(tile_masks(layer, win_w)):
+    assert table == dict(enumerate(tile_positions(layer, layer["tile_h"], layer["tile_w"])))
+    for write in mask_writes(tile_masks(layer)):
         assert masks[write["shape"], write["word"]] == write["bits"], write
 
 

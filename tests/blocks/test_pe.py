@@ -129,7 +129,7 @@ class Bench:
             self.dut.pos_tab_i.value = POSITION.pack({"valid": 1, "q": q, "p": p})
             await self.cycle()
         self.dut.pos_tab_i.value = 0
-        for write in mask_writes(tile_masks(work.descriptor, work.derived["win_w"])):
+        for write in mask_writes(tile_masks(work.descriptor)):
             self.dut.mask_tab_i.value = MASK.pack(write)
             await self.cycle()
         self.dut.mask_tab_i.value = 0
