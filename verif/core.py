@@ -17,6 +17,7 @@ _PE = "spcore_pe"
 CONFIG_VARIABLE = "SPARSECORE_CONFIG"  # tells the simulation which configuration it runs
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
 _PUBLIC = ("axis_protocol.seen_q",)
+_STATES = ("*.state_q",)  # for the words of verif.kit.bounds
 
 # With the PEs' own checks every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.
 _CHECKED_PES = 16
@@ -36,7 +37,8 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
     checks = parameters["NumPe"] <= _CHECKED_PES
     if sim == "gates":
         sources, parameters, sim = gate_level(TOP, sources, parameters, _PE), {}, "icarus"
-    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, checks=checks, public=_PUBLIC)
+    public = (*_PUBLIC, *(_STATES if checks else ()))
+    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, checks=checks, public=public)
 
 
 def run_core(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of the environment can fail: runs with a corrupted expectation, a missing result, no result at all."""
+"""The environment can fail: with a corrupted expectation, a missing result, no result at all, and a core that hangs."""
 
 import os
 
@@ -10,13 +10,15 @@ import pyuvm
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
 from verif.env.scenario import CoreTest
-from verif.env.sequences import FetchLines, LoadLayer, PushLayer, ReadCounters, WaitLayers, layer_cycles
+from verif.env.sequences import CoreSequence, FetchLines, LoadLayer, PushLayer, ReadCounters, WaitLayers, layer_cycles
 from verif.runner import SimulationFailure
 
 
 @pyuvm.test()
 class Corrupted(CoreTest):
     """A correct core, with one thing changed in what the environment expects of it."""
+
+    bound_us = 200
 
     async def scenario(self):
         layer, plan = legal_layer(self.config)
@@ -42,6 +44,37 @@ class Corrupted(CoreTest):
         await FetchLines(d.out_idx_base, d.out_entries).start(self.sequencer)
         if os.environ["CHANGE"] == "missing":
             model.expected += self.env.results.take()[:1]
+
+
+class LoadWithoutBeats(CoreSequence):
+    """A load of weights whose beats never come."""
+
+    async def body(self):
+        await self.write("WGT_COUNT", value=3)
+        since = self.events()
+        await self.write("CTRL", wgt_load=1)
+        await self.finish("wgt_done", since, cycles=1_000_000)
+
+
+@pyuvm.test()
+class Hangs(CoreTest):
+    """Waits in vain."""
+
+    bound_us = 20
+
+    async def scenario(self):
+        await LoadWithoutBeats("load_without_beats").start(self.sequencer)
+
+
+@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+def test_a_hang_is_explained(sim):
+    with pytest.raises(SimulationFailure) as failure:
+        simulate("Hangs", sim=sim)
+    text = str(failure.value)
+    assert "not done after 20 us" in text
+    assert 'await self.finish("wgt_done", since, cycles=1_000_000)' in text
+    assert "u_weight_loader.state_q = StWeights" in text
+    assert "u_activation_loader.state_q = StIdle" in text
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ class ErrorTest(CoreTest):
 
 @pyuvm.test()
 class MalformedWeights(ErrorTest):
+    bound_us = 500
+
     async def scenario(self):
         layer, _ = legal_layer(self.config)
         beats = stream.weight_beats(self.config, layer)
@@ -123,6 +125,8 @@ class MalformedWeights(ErrorTest):
 
 @pyuvm.test()
 class MalformedParameters(ErrorTest):
+    bound_us = 100
+
     async def scenario(self):
         beats = stream.parameter_beats(legal_layer(self.config)[0])
         for bad in (beats[4] & ~(0x3F << 64), beats[4] | 0x3F << 64, beats[4] | 1 << 63):
@@ -135,6 +139,8 @@ class MalformedParameters(ErrorTest):
 
 @pyuvm.test()
 class MalformedActivations(ErrorTest):
+    bound_us = 500
+
     async def scenario(self):
         layer = make_layer(self.rng, (5, 6, 7), 4, (1, 1), density=0.7)
         plan = legal_layer(self.config)[1]
@@ -184,6 +190,8 @@ class MalformedActivations(ErrorTest):
 class MalformedBriefly(ErrorTest):
     """A fault on each input stream, and a small layer: short enough for Icarus."""
 
+    bound_us = 50
+
     async def scenario(self):
         layer = make_layer(self.rng, (2, 3, 4), 4, (1, 1), mask="full")
         plan = make_plan(self.config, layer, Cut(LineShape(3, 4), LineShape(3, 4)))
@@ -198,6 +206,8 @@ class MalformedBriefly(ErrorTest):
 
 @pyuvm.test()
 class OutputOverflow(ErrorTest):
+    bound_us = 500
+
     async def scenario(self):
         for short in (1, 3, None):
             words = 0
@@ -220,6 +230,8 @@ class OutputOverflow(ErrorTest):
 
 @pyuvm.test()
 class RefusedDescriptors(ErrorTest):
+    bound_us = 500
+
     async def scenario(self):
         layer, plan = legal_layer(self.config)
         await RunLayer(layer, plan).start(self.sequencer)
@@ -235,6 +247,8 @@ class RefusedDescriptors(ErrorTest):
 
 @pyuvm.test()
 class CommandsAtTheWrongTime(ErrorTest):
+    bound_us = 10000
+
     async def scenario(self):
         layer, plan = legal_layer(self.config)
         await RunLayer(layer, plan).start(self.sequencer)

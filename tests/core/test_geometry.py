@@ -100,6 +100,8 @@ class LayerTest(CoreTest):
 
 @pyuvm.test()
 class DirectedLayers(LayerTest):
+    bound_us = 1000
+
     async def scenario(self):
         for name, (shape, out_channels, kernel, options, shapes) in CASES[os.environ["GROUP"]].items():
             self.logger.info("case %s", name)
@@ -110,6 +112,8 @@ class DirectedLayers(LayerTest):
 @pyuvm.test()
 class EveryPadding(LayerTest):
     """Each side from 0 to 3 with each stride, tiles that do not divide the plane."""
+
+    bound_us = 1000
 
     async def scenario(self):
         for stride in ((1, 1), (2, 1), (1, 2), (2, 2)):
@@ -126,6 +130,8 @@ class EveryPadding(LayerTest):
 class EveryKernel(LayerTest):
     """All 49 kernel sizes, with strides and modes taking turns."""
 
+    bound_us = 2000
+
     async def scenario(self):
         for number in range(49):
             r, s = divmod(number, 7)
@@ -139,6 +145,8 @@ class EveryKernel(LayerTest):
 @pyuvm.test()
 class EveryMask(LayerTest):
     """Adversarial activation masks and extreme densities in every mode, with few weights, whole and split."""
+
+    bound_us = 2000
 
     async def scenario(self):
         for mode in km.MODES:
@@ -163,6 +171,8 @@ class EveryMask(LayerTest):
 class EveryPlane(LayerTest):
     """Each kind of plane in every mode."""
 
+    bound_us = 2000
+
     async def scenario(self):
         for mode in km.MODES:
             for height, width in ((1, 1), (1, 9), (9, 1), (5, 6), (2, 64), (2, 70)):
@@ -176,6 +186,8 @@ class EveryPlane(LayerTest):
 @pyuvm.test()
 class EveryIndexPattern(LayerTest):
     """One input channel for each index pattern of a group; each group of the vector starts at another one."""
+
+    bound_us = 1000
 
     async def scenario(self):
         for k, m in km.MODES:

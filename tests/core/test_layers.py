@@ -48,6 +48,8 @@ class LayersTest(CoreTest):
 class BackToBack(LayersTest):
     """LAYERS of them, all loaded first, then pushed as fast as the queue takes them."""
 
+    bound_us = 500
+
     async def scenario(self):
         memories, plans = Memories(self.config), []
         for number in range(int(os.environ["LAYERS"])):
@@ -66,6 +68,8 @@ class BackToBack(LayersTest):
 @pyuvm.test()
 class Chained(LayersTest):
     """Four layers, each one's input section the output section of the one before, queued without the host between."""
+
+    bound_us = 1000
 
     async def scenario(self):
         memories, plans = Memories(self.config), []
@@ -101,6 +105,8 @@ class Chained(LayersTest):
 class Overlapped(LayersTest):
     """While one layer runs, the next one is loaded and the one before is sent out."""
 
+    bound_us = 200
+
     async def scenario(self):
         memories, ended, running = Memories(self.config), None, None
         for number in range(5):
@@ -121,6 +127,8 @@ class Overlapped(LayersTest):
 @pyuvm.test()
 class AllEnginesAtOnce(LayersTest):
     """A long layer runs while weights, activations and results of others move, with STATUS read all the while."""
+
+    bound_us = 5000
 
     async def scenario(self):
         memories = Memories(self.config)
@@ -148,6 +156,8 @@ class AllEnginesAtOnce(LayersTest):
 @pyuvm.test()
 class EarlyStreams(LayersTest):
     """Packets that are offered before the command that takes them wait at their first beat, for any time."""
+
+    bound_us = 500
 
     async def scenario(self):
         # Every line is full, so that no packet is over before its command has been answered.
@@ -221,6 +231,8 @@ class EarlyLoad(CoreSequence):
 class LinesInAndOut(LayersTest):
     """Lines come in and go out at once; empty ones take a beat, so both ask for the Index Memory in every cycle."""
 
+    bound_us = 500
+
     async def scenario(self):
         count = 300
         lines = [line_packet(0, b"", self.config.StreamBytes)] * count
@@ -242,6 +254,8 @@ class LinesInAndOut(LayersTest):
 @pyuvm.test()
 class SameLayerTwice(LayersTest):
     """A layer takes the same cycles the second time, whatever ran between: nothing of a layer stays behind."""
+
+    bound_us = 500
 
     async def scenario(self):
         planned = random_layer(self.rng, self.config, (2, 4), work=40_000)

@@ -15,6 +15,8 @@ from verif.stimulus import random_layer, random_stalls
 
 @pyuvm.test()
 class RandomLayers(CoreTest):
+    bound_us = 5000
+
     async def scenario(self):
         k, m = (int(n) for n in os.environ["MODE"].split("/"))
         for number in range(int(os.environ["LAYERS"])):

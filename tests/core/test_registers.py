@@ -34,6 +34,8 @@ class RegisterTest(CoreTest):
 
 @pyuvm.test()
 class ReadAndWrite(RegisterTest):
+    bound_us = 100
+
     async def scenario(self):
         registers = self.env.registers
         writable = [
@@ -61,6 +63,8 @@ def widths(registers, name):
 
 @pyuvm.test()
 class Configuration(RegisterTest):
+    bound_us = 100
+
     async def scenario(self):
         config = self.config
         expected = {
@@ -88,6 +92,8 @@ class Configuration(RegisterTest):
 class IllegalAccesses(RegisterTest):
     """Unmapped addresses, writes to read-only and reads of write-only registers: SLVERR and no effect."""
 
+    bound_us = 100
+
     async def scenario(self):
         registers = self.env.registers
         mapped = {registers.address(name) for name in registers.names}
@@ -106,6 +112,8 @@ class IllegalAccesses(RegisterTest):
 @pyuvm.test()
 class PartialAccesses(RegisterTest):
     """Bytes of registers, at every offset: writes leave the other bytes alone; the scoreboard compares the words."""
+
+    bound_us = 100
 
     async def scenario(self):
         registers = self.env.registers
@@ -144,6 +152,8 @@ class PartialAccesses(RegisterTest):
 class SoftResetWhenIdle(RegisterTest):
     """It clears what the core holds and leaves what the host wrote."""
 
+    bound_us = 100
+
     async def scenario(self):
         registers = self.env.registers
         await self.raw(registers.address("WGT_BASE"), True, 77)
@@ -160,6 +170,8 @@ class SoftResetWhenIdle(RegisterTest):
 @pyuvm.test()
 class InterruptMasks(RegisterTest):
     """Each cause: no irq_o while it is masked, irq_o as soon as it is enabled, and none after it was cleared."""
+
+    bound_us = 100
 
     async def scenario(self):
         layer, plan = legal_layer(self.config)

@@ -58,6 +58,8 @@ class ResetTest(CoreTest):
 class ResetDuringLayer(ResetTest):
     """RESETS of them come at random points of layers of all modes."""
 
+    bound_us = 1000
+
     async def scenario(self):
         for _ in range(int(os.environ["RESETS"])):
             layer, plan = self.layer()
@@ -86,6 +88,8 @@ class ResetDuringLayer(ResetTest):
 @pyuvm.test()
 class ResetDuringTransfers(ResetTest):
     """While a load of each kind is under way, while results are sent, and with nothing under way."""
+
+    bound_us = 500
 
     async def scenario(self):
         layer = make_layer(self.rng, (6, 8, 9), 12, (3, 3))

@@ -16,12 +16,19 @@ from verif.core import CONFIG_VARIABLE
 from verif.env.device import device
 from verif.env.environment import CoreEnv
 from verif.env.sequences import EnableInterrupts
+from verif.kit import bounded
 
 SETTLE_CYCLES = 200  # for the last interrupts, and for packets that should not come
 
 
 class CoreTest(uvm_test):
     """Override `scenario`. `config`: the configuration; `rng`: random numbers; `sequencer`: the virtual sequencer."""
+
+    bound_us: float | None = None
+    """Simulated time that the scenario may take: about four times what its longest variant takes. See `bounded`.
+
+    None: as long as its waits may take, where its layers are not known before.
+    """
 
     def build_phase(self):
         self.config = load_config(os.environ[CONFIG_VARIABLE])
@@ -42,7 +49,10 @@ class CoreTest(uvm_test):
     async def run_phase(self):
         self.raise_objection()
         await self.reset()
-        await self.scenario()
+        if self.bound_us is None:
+            await self.scenario()
+        else:
+            await bounded(self.scenario(), self.bound_us, device())
         await ClockCycles(device().clk_i, SETTLE_CYCLES)
         self.drop_objection()
 

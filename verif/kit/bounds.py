@@ -11,14 +11,14 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import cocotb
-from cocotb.handle import HierarchyObject, LogicObject, PackedObject
+from cocotb.handle import HierarchyArrayObject, HierarchyObject, LogicObject, PackedObject
 from cocotb.task import Task
 from cocotb.triggers import Timer
 
 from verif.runner.paths import ROOT
 
 _T = TypeVar("_T")
-_SHOWN = re.compile(r"state_q|\w*(valid|ready|req|gnt|busy|full)\w*")
+_SHOWN = r"state_q|\w*(valid|ready|req|gnt|busy|full)\w*"
 _ENUM = re.compile(r"typedef\s+enum\s+logic\s*\[[^\]]*\]\s*\{([^}]*)\}\s*state_e\s*;", re.DOTALL)
 
 
@@ -77,13 +77,13 @@ def _waits(work: Any) -> Iterator[str]:
             yield f"  {place} {frame.f_code.co_name}: {linecache.getline(file, line).strip()}"
 
 
-def _states(handle: HierarchyObject) -> Iterator[str]:
-    """`name = value` of ports and registers that say how far the design is, as far as the simulator shows them."""
+def _states(handle: HierarchyObject | HierarchyArrayObject, shown: str = _SHOWN) -> Iterator[str]:
+    """`name = value` of the handshakes of a design and the states in it, as far as the simulator shows them."""
     names = _state_names(handle._def_name)
     for child in handle:
-        if isinstance(child, HierarchyObject):
-            yield from _states(child)
-        elif isinstance(child, (LogicObject, PackedObject)) and _SHOWN.fullmatch(child._name):
+        if isinstance(child, (HierarchyObject, HierarchyArrayObject)):
+            yield from _states(child, "state_q")
+        elif isinstance(child, (LogicObject, PackedObject)) and re.fullmatch(shown, child._name):
             value = str(child.value)
             if child._name == "state_q" and child.value.is_resolvable and int(value, 2) < len(names):
                 value = names[int(value, 2)]
