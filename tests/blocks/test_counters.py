@@ -150,7 +150,7 @@ async def selected_pe(dut):
 ON_VERILATOR = os.environ.get("NumPe") == "64"
 
 
-@cocotb.test(skip=not ON_VERILATOR)  # too slow elsewhere
+@block_test(us=10000, skip=not ON_VERILATOR)  # too slow elsewhere
 async def many_cycles(dut):
     """The same events in more cycles than the lower half of a counter holds."""
     bench, gen = Bench(dut), rng()
@@ -171,7 +171,7 @@ async def many_cycles(dut):
     assert found["bytes_written"] == cycles * events["written"] * events["bytes"]
 
 
-@cocotb.test(skip=not ON_VERILATOR)  # writes internal signals
+@block_test(us=10, skip=not ON_VERILATOR)  # writes internal signals
 async def carries(dut):
     """Lower halves that overflow, each on its own and all at once, count in the upper ones a cycle later."""
     bench, gen = Bench(dut), rng()

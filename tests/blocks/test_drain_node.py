@@ -10,6 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import from_flat, to_flat
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -17,7 +18,7 @@ from verif.structs import struct
 ROW = struct("drain_row_t")
 
 
-@cocotb.test()
+@block_test(us=50)
 async def random_rows(dut):
     inputs, banks = int(os.environ["NumIn"]), int(os.environ["NumBanks"])
     gen = rng()

@@ -10,6 +10,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -77,7 +78,7 @@ def random_line(gen):
     return gen.integers(1, 256, n) * (gen.random(n) < gen.choice([0, 0.1, 0.5, 0.9, 1])), mask
 
 
-@cocotb.test()
+@block_test(us=1000)
 async def random_lines(dut):
     await start(dut)
     gen = rng()
@@ -86,7 +87,7 @@ async def random_lines(dut):
             await run(dut, [random_line(gen) for _ in range(150)], gen, valid_rate, run_rate)
 
 
-@cocotb.test()
+@block_test(us=50)
 async def one_and_all_but_one(dut):
     """A single non-zero, and a single zero, at each of the 64 positions; none and all."""
     await start(dut)
@@ -97,7 +98,7 @@ async def one_and_all_but_one(dut):
     await run(dut, lines, rng())
 
 
-@cocotb.test()
+@block_test(us=50)
 async def full_throughput(dut):
     """A beat a cycle, and so a line a cycle when it is one beat."""
     lanes = await start(dut)

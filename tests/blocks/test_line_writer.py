@@ -9,6 +9,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -115,7 +116,7 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
     return cycles
 
 
-@cocotb.test()
+@block_test(us=200)
 async def random_lines(dut):
     await start(dut)
     gen = rng()
@@ -124,7 +125,7 @@ async def random_lines(dut):
             await run(dut, gen, 200, 1 << 20, valid_rate, ready_rate)
 
 
-@cocotb.test()
+@block_test(us=50)
 async def overflow(dut):
     """Sections that end in the middle of a line, at its end, or have no room at all; the next layer is not touched."""
     await start(dut)
@@ -134,7 +135,7 @@ async def overflow(dut):
         await run(dut, gen, 10, 1 << 20, 1, 1)
 
 
-@cocotb.test()
+@block_test(us=5)
 async def full_throughput(dut):
     """A line a cycle."""
     await start(dut)

@@ -8,6 +8,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
@@ -44,7 +45,7 @@ class Bench:
             assert int(dut.rdata_o.value) == self.due
 
 
-@cocotb.test(timeout_time=20, timeout_unit="us")
+@block_test(us=5)
 async def every_word(dut):
     """Every word is written, then read; it stays while others are written."""
     bench, gen = Bench(dut), rng()
@@ -60,7 +61,7 @@ async def every_word(dut):
         assert int(dut.rdata_o.value) == word ^ bench.ones
 
 
-@cocotb.test(timeout_time=50, timeout_unit="us")
+@block_test(us=100)
 async def random_accesses(dut):
     """Both ports at random, over few and over all addresses."""
     bench, gen = Bench(dut), rng()

@@ -9,6 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.naive_geometry import random_fields, window_size
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -245,7 +246,7 @@ async def run(dut, loader: Loader, g: dict, regions: list, rates: dict) -> int:
 FULL = {"region": 1.0, "wgt": 1.0, "segment": 1.0, "read": 0.0}
 
 
-@cocotb.test(timeout_time=5, timeout_unit="ms")
+@block_test(us=1000)
 async def random_stalls(dut):
     """Random geometries and regions with every mix of stalls."""
     loader = await start(dut)
@@ -258,7 +259,7 @@ async def random_stalls(dut):
     assert loader.answers > 20
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@block_test(us=100)
 async def full_rate(dut):
     """A segment a cycle, and a cycle for each region."""
     loader = await start(dut)

@@ -8,11 +8,12 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@block_test(us=100)
 async def random_accesses(dut):
     """A write at random each cycle; all read ports are moved twice between two edges."""
     words, width, ports = (int(os.environ[name]) for name in ("NumWords", "DataWidth", "NumRead"))

@@ -21,6 +21,7 @@ from tests.blocks.windows import (
     random_case,
     random_unit,
 )
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -107,7 +108,7 @@ def fed_lines(gen, case: Case, unit: dict) -> list[tuple[dict, bytes]]:
     return fed
 
 
-@cocotb.test(timeout_time=20, timeout_unit="ms")
+@block_test(us=2000)
 async def random_units(dut):
     """Random layers and units, every interface stalled at random."""
     bench = Bench(dut)
@@ -124,7 +125,7 @@ async def random_units(dut):
     assert bench.sink.fills or bench.region_pos == 64, "no word was read again"
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@block_test(us=10)
 async def buffers_run_out(dut):
     """Without releases come NumRegions regions, and no more but the end of a unit; each release lets one follow."""
     bench = Bench(dut)
@@ -173,7 +174,7 @@ async def measure(bench: Bench, layer: dict, tensor: np.ndarray) -> int:
     return await bench.run(case, fed, expected_regions(case, unit), FULL, most=1)
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@block_test(us=100)
 async def throughput(dut):
     """Cycles a line when nothing stalls: one for each piece (octet and row) that holds something, two for its begin."""
     bench = Bench(dut)

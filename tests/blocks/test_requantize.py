@@ -10,6 +10,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -70,7 +71,7 @@ async def run(dut, beats, low: int, high: int, valid_rate: float, run_rate: floa
     return cycles
 
 
-@cocotb.test()
+@block_test(us=50)
 async def extremes(dut):
     """Every combination of the operands' extremes and their neighbours."""
     lanes = await start(dut)
@@ -87,7 +88,7 @@ async def extremes(dut):
         assert cycles <= len(beats) + LATENCY, "a beat a cycle"
 
 
-@cocotb.test()
+@block_test(us=500)
 async def random_beats(dut):
     """Random operands of every magnitude around the point where results neither vanish nor are clamped."""
     lanes = await start(dut)
@@ -105,7 +106,7 @@ async def random_beats(dut):
         await run(dut, beats, *((low, high) if gen.random() < 0.5 else (0, 255)), valid_rate, run_rate, gen)
 
 
-@cocotb.test()
+@block_test(us=5)
 async def ties_round_up(dut):
     """Halves go up, also below zero: 0.5 -> 1, -0.5 -> 0, -1.5 -> -1."""
     lanes = await start(dut)

@@ -8,6 +8,7 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -172,7 +173,7 @@ def random_units(gen, count: int, density: float) -> list[list[dict]]:
     return units
 
 
-@cocotb.test(timeout_time=2, timeout_unit="ms")
+@block_test(us=500)
 async def random_stalls(dut):
     """Dense and sparse segments, slow and fast segments and weights, several units each time."""
     bench = Bench(dut, rng())
@@ -183,7 +184,7 @@ async def random_stalls(dut):
                 await bench.run(random_units(bench.gen, 4, density), segment_rate, wgt_rate)
 
 
-@cocotb.test(timeout_time=200, timeout_unit="us")
+@block_test(us=50)
 async def no_bubble(dut):
     """With segments and vectors at hand, a position every cycle from the first to the last of a unit."""
     bench = Bench(dut, rng())
@@ -201,7 +202,7 @@ async def no_bubble(dut):
         assert sum(bench.busy[first : first + positions + repeated]) == positions
 
 
-@cocotb.test(timeout_time=100, timeout_unit="us")
+@block_test(us=50)
 async def repeated_position(dut):
     """Passes of the same single position come every other cycle."""
     bench = Bench(dut, rng())

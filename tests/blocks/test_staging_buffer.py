@@ -11,6 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import ROWS, from_flat, skew, to_flat, unskew
+from verif.kit import block_test
 from verif.runner import run_block
 from verif.seed import rng
 from verif.structs import struct
@@ -109,7 +110,7 @@ class Bench:
         return slot, [row | bits & low, row | ~bits & low]
 
 
-@cocotb.test()
+@block_test(us=500)
 async def random_jobs(dut):
     """Jobs of any number of rows and units in any slot; others are taken and read meanwhile, at any pace."""
     gen = rng()
@@ -140,7 +141,7 @@ async def random_jobs(dut):
             await bench.unit(slot, rows, unit > 0, unit == units - 1, float(gen.choice([0.4, 1])), others)
 
 
-@cocotb.test()
+@block_test(us=100)
 async def every_read(dut):
     """Every bank in the lead with sets of row bits, in consecutive cycles, from every slot."""
     bench = Bench(dut, rng())
@@ -154,7 +155,7 @@ async def every_read(dut):
                 await bench.cycle(read=(slot, [row | bits & low, row | ~bits & low]))
 
 
-@cocotb.test()
+@block_test(us=5)
 async def sums_wrap(dut):
     """The largest sums, in units of a single row; the row is read at once."""
     bench = Bench(dut, rng())

@@ -8,6 +8,7 @@ from cocotb.triggers import FallingEdge
 from tests.blocks.stream_ends import reset, vector_source
 from verif.kit import block_test
 from verif.runner import SimulationFailure, run_block
+from verif.runner.paths import ROOT
 from verif.structs import struct
 
 
@@ -35,3 +36,14 @@ def test_a_hang_is_explained(sim):
     assert 'await cocotb.start_soon(until(dut, "wgt_we_o"))' in text
     assert "until: await FallingEdge(dut.clk_i)" in text
     assert ".state_q = StWeights" in text
+
+
+def test_every_test_has_a_bound():
+    """Tests of blocks take `block_test`, those of the core say `bound_us`."""
+    blocks = [file.name for file in (ROOT / "tests" / "blocks").glob("*.py") if "@cocotb.test" in file.read_text()]
+    core = [
+        file.name
+        for file in (ROOT / "tests" / "core").glob("*.py")
+        if file.read_text().count("@pyuvm.test(") != file.read_text().count("    bound_us = ")
+    ]
+    assert blocks + core == []

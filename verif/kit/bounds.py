@@ -22,10 +22,11 @@ _SHOWN = r"state_q|\w*(valid|ready|req|gnt|busy|full)\w*"
 _ENUM = re.compile(r"typedef\s+enum\s+logic\s*\[[^\]]*\]\s*\{([^}]*)\}\s*state_e\s*;", re.DOTALL)
 
 
-def block_test(us: float) -> Callable[[Callable[..., Awaitable[None]]], Any]:
+def block_test(us: float, *, skip: bool = False) -> Callable[[Callable[..., Awaitable[None]]], Any]:
     """Decorator of a cocotb test, in place of `cocotb.test()`: it has ``us`` microseconds of simulated time.
 
-    Choose about four times what the test takes. A test that needs longer fails with what `bounded` says.
+    Choose about four times what the test takes. A test that needs longer fails with what `bounded` says. ``skip``: not
+    on this simulator.
     """
 
     def decorate(test: Callable[..., Awaitable[None]]) -> Any:
@@ -33,7 +34,7 @@ def block_test(us: float) -> Callable[[Callable[..., Awaitable[None]]], Any]:
         async def with_bound(dut: HierarchyObject) -> None:
             await bounded(test(dut), us, dut)
 
-        return cocotb.test()(with_bound)
+        return cocotb.test(skip=skip)(with_bound)
 
     return decorate
 
