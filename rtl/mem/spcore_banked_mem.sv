@@ -40,8 +40,8 @@ module spcore_banked_mem
 
   localparam int unsigned BankW    = $clog2(Banks);
   localparam int unsigned ReqAddrW = BankW + EntryW;
-  // At least two, with members that never ask where there are too few requesters.
-  localparam int unsigned Groups   = NumReq <= GroupSize ? 2 : (NumReq + GroupSize - 1) / GroupSize;
+  // A multiple of four, with members that never ask where there are fewer.
+  localparam int unsigned Groups   = (NumReq + 4 * GroupSize - 1) / (4 * GroupSize) * 4;
   localparam int unsigned Members  = Groups * GroupSize;
 
   // ---- requests ----
@@ -52,7 +52,8 @@ module spcore_banked_mem
   logic [Members-1:0]                valid, urgent;
   logic [Members-1:0][ReqAddrW-1:0]  addr;
   logic [Groups-1:0][GroupSize-1:0]  offer;
-  logic [Groups-1:0]                 offer_valid, offer_urgent, granted;
+  logic [Groups-1:0]                 offer_urgent, granted;
+  logic [Groups-1:0][Banks-1:0]      offer_bank;    // one-hot; 0: no offer
   logic [Groups-1:0][ReqAddrW-1:0]   offer_addr;
 
   always_comb begin
@@ -68,58 +69,78 @@ module spcore_banked_mem
 
   for (genvar g = 0; g < Groups; g++) begin : gen_group
     spcore_request_group #(
-      .NumReq(GroupSize), .AddrW(ReqAddrW)
+      .NumReq(GroupSize), .Banks(Banks), .AddrW(ReqAddrW)
     ) u_request_group (
       .clk_i, .rst_ni, .start_i,
       .valid_i(valid[g*GroupSize+:GroupSize]), .ready_o(ready[g*GroupSize+:GroupSize]),
       .addr_i(addr[g*GroupSize+:GroupSize]), .urgent_i(urgent[g*GroupSize+:GroupSize]),
-      .offer_o(offer[g]), .urgent_o(offer_urgent[g]), .addr_o(offer_addr[g]), .take_i(granted[g])
+      .offer_o(offer[g]), .urgent_o(offer_urgent[g]), .bank_o(offer_bank[g]), .addr_o(offer_addr[g]),
+      .take_i(granted[g])
     );
-    assign offer_valid[g] = offer[g] != '0;
   end
 
   // ---- banks: the direct port, else one of the addresses that are offered ----
+
+  // Wide selections are written as trees: as a chain of ORs they would be mapped to one.
 
   logic [Banks-1:0][Groups-1:0] wanted, choice;
   logic [Banks-1:0]             serves;
   logic [Banks-1:0][Width-1:0]  bank_rdata;
 
   always_comb begin
-    wanted = '0;
-    if (offer_valid != '0) begin
-      for (int unsigned g = 0; g < Groups; g++) begin
-        if (offer_valid[g]) wanted[offer_addr[g][BankW-1:0]][g] = 1'b1;
-      end
+    for (int unsigned b = 0; b < Banks; b++) begin
+      for (int unsigned g = 0; g < Groups; g++) wanted[b][g] = offer_bank[g][b];
     end
   end
 
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
-    logic [Groups-1:0] candidates;
-    logic [EntryW-1:0] entry;
-
-    assign candidates = (wanted[b] & offer_urgent) != '0 ? wanted[b] & offer_urgent : wanted[b];
-    assign serves[b]  = wanted[b] != '0 && !dir_en_i[b];
-
-    spcore_round_robin #(
-      .NumReq(Groups)
-    ) u_round_robin (
-      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(serves[b]), .choice_o(choice[b]), .index_o()
-    );
+    // Urgent offers above the group that was served last, urgent ones, those above it, all: the lowest of the first of
+    // these that is not empty, found by fours.
+    logic [3:0][Groups/4-1:0][3:0] pool, lowest;
+    logic [3:0][Groups/4-1:0]      four;       // something in them
+    logic [Groups/4-1:0]           below;
+    logic [Groups-1:0]             above_q, above;
+    logic [Groups-1:0][EntryW-1:0] entry;      // the choice's in entry[0]
 
     always_comb begin
-      entry = '0;
-      if (serves[b]) begin
-        for (int unsigned g = 0; g < Groups; g++) if (choice[b][g]) entry |= offer_addr[g][BankW+:EntryW];
+      pool   = {wanted[b] & offer_urgent & above_q, wanted[b] & offer_urgent, wanted[b] & above_q, wanted[b]};
+      lowest = '0;
+      four   = '0;
+      below  = '0;
+      for (int unsigned p = 0; p < 4; p++) begin
+        for (int unsigned f = 0; f < Groups / 4; f++) four[p][f] = pool[p][f] != '0;
+        below = ~four[p] & (four[p] - 1'b1);   // fours below the first with something
+        for (int unsigned f = 0; f < Groups / 4; f++) begin
+          if (four[p][f] && (f == 0 || below[f-1])) lowest[p][f] = pool[p][f] & (~pool[p][f] + 4'd1);
+        end
       end
+      if      (four[3] != '0) choice[b] = lowest[3];
+      else if (four[2] != '0) choice[b] = lowest[2];
+      else if (four[1] != '0) choice[b] = lowest[1];
+      else                    choice[b] = lowest[0];
+      above = choice[b] << 1;
+      for (int unsigned i = 1; i < Groups; i = i * 2) above |= above << i;
+      for (int unsigned g = 0; g < Groups; g++) entry[g] = choice[b][g] ? offer_addr[g][BankW+:EntryW] : '0;
+      for (int unsigned s = 1; s < Groups; s = s * 2) begin
+        for (int unsigned g = 0; g + s < Groups; g += 2 * s) entry[g] |= entry[g+s];
+      end
+    end
+
+    assign serves[b] = wanted[b] != '0 && !dir_en_i[b];
+
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni)        above_q <= '1;
+      else if (start_i)   above_q <= '1;
+      else if (serves[b]) above_q <= above;
     end
 
     spcore_mem_1rw #(
       .NumWords(Depth), .DataWidth(Width)
     ) u_bank (
       .clk_i,
-      .en_i   (dir_en_i[b] | serves[b]),
+      .en_i   (dir_en_i[b] || wanted[b] != '0),
       .we_i   (dir_en_i[b] & dir_we_i[b]),
-      .addr_i (dir_en_i[b] ? dir_addr_i[b] : entry),
+      .addr_i (dir_en_i[b] ? dir_addr_i[b] : entry[0]),
       .wdata_i(dir_wdata_i[b]),
       .rdata_o(bank_rdata[b])
     );
@@ -130,30 +151,26 @@ module spcore_banked_mem
   // ---- grants: the banks' choices and whoever offers the same address ----
 
   logic [Groups-1:0][Groups-1:0] same;
+  logic [Groups-1:0][Banks-1:0]  choice_of;
   logic [Groups-1:0]             chosen;
 
   always_comb begin
     same = '0;
-    if (offer_valid != '0) begin
-      for (int unsigned g = 0; g < Groups; g++) begin
-        same[g][g] = 1'b1;
-        for (int unsigned h = 0; h < g; h++) begin
-          if (offer_addr[g] == offer_addr[h]) begin
-            same[g][h] = 1'b1;
-            same[h][g] = 1'b1;
-          end
-        end
+    for (int unsigned g = 0; g < Groups; g++) begin
+      same[g][g] = 1'b1;
+      for (int unsigned h = 0; h < g; h++) begin
+        same[g][h] = offer_addr[g] == offer_addr[h];
+        same[h][g] = same[g][h];
       end
     end
   end
 
   always_comb begin
-    chosen  = '0;
-    granted = '0;
-    if (serves != '0) begin
-      for (int unsigned b = 0; b < Banks; b++) if (serves[b]) chosen |= choice[b];
-      for (int unsigned g = 0; g < Groups; g++) granted[g] = offer_valid[g] && (chosen & same[g]) != '0;
+    for (int unsigned g = 0; g < Groups; g++) begin
+      for (int unsigned b = 0; b < Banks; b++) choice_of[g][b] = choice[b][g];
+      chosen[g] = (choice_of[g] & ~dir_en_i) != '0;
     end
+    for (int unsigned g = 0; g < Groups; g++) granted[g] = (chosen & same[g]) != '0 && offer_bank[g] != '0;
   end
 
   // ---- words, a cycle later ----
@@ -177,16 +194,17 @@ module spcore_banked_mem
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    for (int unsigned g = 0; g < Groups; g++) begin
-      if (granted[g]) from_q[g] <= Banks'(1) << offer_addr[g][BankW-1:0];
-    end
-  end
+  always_ff @(posedge clk_i) from_q <= offer_bank;
 
   always_comb begin
-    group_rdata = '0;
+    logic [Banks-1:0][Width-1:0] part;
+    part = '0;
     for (int unsigned g = 0; g < Groups; g++) begin
-      for (int unsigned b = 0; b < Banks; b++) if (from_q[g][b]) group_rdata[g] |= bank_rdata[b];
+      for (int unsigned b = 0; b < Banks; b++) part[b] = from_q[g][b] ? bank_rdata[b] : '0;
+      for (int unsigned s = 1; s < Banks; s = s * 2) begin
+        for (int unsigned b = 0; b < Banks; b += 2 * s) part[b] |= part[b+s];
+      end
+      group_rdata[g] = part[0];
     end
   end
 

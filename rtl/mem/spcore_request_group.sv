@@ -1,12 +1,14 @@
 // Requests of a few neighbouring requesters of a banked memory: a queue of two for each, and one address at a time that
 // is offered to the banks for all members that ask for it.
 //
-// An offer stands until it is taken; the next follows without a gap. Among the members at the head of their queues the
-// urgent go first, then round robin; all that ask for the chosen address share the offer. So each member's requests are
-// served in their order.
+// An offer stands until it is taken; a second one waits behind it, so that the next follows without a gap although that an
+// offer was taken acts only in the next cycle. Among the members at the head of their queues the urgent go first, then
+// round robin; all that ask for the chosen address share the offer. So each member's requests are served in their order.
 module spcore_request_group #(
   parameter int unsigned NumReq = 4,
-  parameter int unsigned AddrW  = 16
+  parameter int unsigned Banks  = 8,
+  parameter int unsigned AddrW  = 16,   // the low bits are the bank's number
+  localparam int unsigned BankW = $clog2(Banks)
 ) (
   input  logic                         clk_i,
   input  logic                         rst_ni,
@@ -21,6 +23,7 @@ module spcore_request_group #(
 
   output logic [NumReq-1:0]            offer_o,    // members that the offer is for; 0: none
   output logic                         urgent_o,
+  output logic [Banks-1:0]             bank_o,     // of the offer, one-hot; 0: none
   output logic [AddrW-1:0]             addr_o,
   input  logic                         take_i      // only with an offer
 );
@@ -33,11 +36,10 @@ module spcore_request_group #(
 
   logic [NumReq-1:0] candidates, choice, share, pop;
   logic [AddrW-1:0]  addr;
-  logic              offer;
+  logic              room;     // for another offer
 
   assign candidates = (head_q & urgent_q) != '0 ? head_q & urgent_q : head_q;
-  assign offer      = head_q != '0 && (offer_o == '0 || take_i);
-  assign pop        = offer ? share : '0;
+  assign pop        = room ? share : '0;
 
   if (NumReq == 1) begin : gen_one
     assign choice = candidates;
@@ -45,30 +47,60 @@ module spcore_request_group #(
     spcore_round_robin #(
       .NumReq(NumReq)
     ) u_round_robin (
-      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(offer), .choice_o(choice), .index_o()
+      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(room && head_q != '0), .choice_o(choice), .index_o()
     );
   end
 
   always_comb begin
-    addr  = '0;
-    share = '0;
-    if (head_q != '0) begin
-      for (int unsigned i = 0; i < NumReq; i++) if (choice[i]) addr |= head_addr_q[i];
-      for (int unsigned i = 0; i < NumReq; i++) share[i] = head_q[i] && head_addr_q[i] == addr;
+    addr = '0;
+    for (int unsigned i = 0; i < NumReq; i++) if (choice[i]) addr |= head_addr_q[i];
+    for (int unsigned i = 0; i < NumReq; i++) share[i] = head_q[i] && head_addr_q[i] == addr;
+  end
+
+  // ---- offers: the first, or the second where the first was taken in the previous cycle ----
+
+  logic [NumReq-1:0] first_q, first_next, second_q, second_left, second_next;   // members
+  logic [Banks-1:0]  first_bank_q, second_bank_q, bank;
+  logic [AddrW-1:0]  first_addr_q, second_addr_q;
+  logic              first_urgent_q, second_urgent_q;
+  logic              taken_q, stands;
+
+  assign offer_o     = taken_q ? second_q : first_q;
+  assign urgent_o    = taken_q ? second_urgent_q : first_urgent_q;
+  assign bank_o      = taken_q ? second_bank_q : first_bank_q;
+  assign addr_o      = taken_q ? second_addr_q : first_addr_q;
+  assign bank        = head_q != '0 ? Banks'(1) << addr[BankW-1:0] : '0;
+  assign stands      = offer_o != '0;
+  assign second_left = taken_q ? '0 : second_q;
+  assign room        = second_left == '0;
+  assign first_next  = stands ? offer_o : share;
+  assign second_next = !stands ? '0 : room ? share : second_left;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      first_q         <= '0;
+      second_q        <= '0;
+      first_bank_q    <= '0;
+      second_bank_q   <= '0;
+      first_urgent_q  <= 1'b0;
+      second_urgent_q <= 1'b0;
+      taken_q         <= 1'b0;
+    end else begin
+      first_q         <= first_next;
+      second_q        <= second_next;
+      first_bank_q    <= stands ? bank_o : bank;
+      second_bank_q   <= !stands ? '0 : room ? bank : second_bank_q;
+      first_urgent_q  <= (first_next & urgent_q) != '0;
+      second_urgent_q <= (second_next & urgent_q) != '0;
+      taken_q         <= take_i;
     end
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni)     offer_o <= '0;
-    else if (offer)  offer_o <= share;
-    else if (take_i) offer_o <= '0;
-  end
-
   always_ff @(posedge clk_i) begin
-    if (offer) addr_o <= addr;
+    if (!stands)      first_addr_q <= addr;
+    else if (taken_q) first_addr_q <= second_addr_q;
+    if (room)         second_addr_q <= addr;
   end
-
-  assign urgent_o = (offer_o & urgent_q) != '0;
 
   // ---- queues ----
 

@@ -63,7 +63,7 @@ module spcore_line_fetch
 
   spcore_line_walk u_line_walk (
     .clk_i, .rst_ni, .layer_i, .derived_i,
-    .unit_valid_i(unit_take), .unit_i,
+    .unit_valid_i(unit_take), .unit_open_i(unit_open_q), .unit_i,
     .urgent_i(urgent_q), .idx_req_o, .idx_rsp_i, .idx_rdata_i,
     .entry_valid_o(entry_valid), .entry_ready_i(entry_ready), .entry_o(entry)
   );
@@ -74,7 +74,7 @@ module spcore_line_fetch
   end
 
   always_ff @(posedge clk_i) begin
-    if (unit_take) begin
+    if (!unit_open_q) begin
       shape_q <= {unit_i.tile_h != layer_i.tile_h, unit_i.tile_w != layer_i.tile_w};
     end
   end
@@ -98,24 +98,33 @@ module spcore_line_fetch
     if (!rst_ni) begin
       unit_open_q    <= 1'b0;
       channel_open_q <= 1'b0;
-      wgt_addr_q     <= '0;
     end else if (unit_take) begin
       unit_open_q <= 1'b1;
-      wgt_addr_q  <= unit_i.wgt_addr;
     end else if (entry_valid && entry_ready) begin
       unit_open_q    <= !entry.last_of_unit;
       channel_open_q <= !entry.last_of_channel && (channel_open_q || entry.any);
-      if (entry.last_of_channel) wgt_addr_q <= wgt_addr_q + addr_t'(derived_i.rs);
     end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!unit_open_q)                                             wgt_addr_q <= unit_i.wgt_addr;
+    else if (entry_valid && entry_ready && entry.last_of_channel) wgt_addr_q <= wgt_addr_q + addr_t'(derived_i.rs);
   end
 
   // -------------------------------------------------------------------------------------------------------------------
   // Which of their words: the ranks of the first and last needed byte among the packed bytes
   // -------------------------------------------------------------------------------------------------------------------
+  // Address of a line's first word; the upper bits also for the words that cross into the next 8.
+  typedef struct packed {
+    logic [AddrW-WordW-1:0] high;
+    logic [AddrW-WordW-1:0] next;
+    word_t                  low;
+  } line_ptr_t;
+
   slot_t   load_slot_q;                    // of the next line
   bitmap_t needed, from_first, up_to_last;
   bitmap_t below_first_q, below_last_q;    // non-zeros below the first and the last needed
-  addr_t   bounds_ptr_q;
+  line_ptr_t bounds_ptr_q;
   slot_t   bounds_slot_q;
   logic    fetch_start, fetch_end;
   word_t   word_first, word_last;
@@ -151,7 +160,11 @@ module spcore_line_fetch
     if (load && entry.words) begin
       below_first_q <= entry.bitmap & ~from_first;
       below_last_q  <= entry.bitmap & (up_to_last >> 1);
-      bounds_ptr_q  <= entry.ptr;
+      bounds_ptr_q  <= '{
+        high: entry.ptr[AddrW-1:WordW],
+        next: entry.ptr[AddrW-1:WordW] + 1'b1,
+        low:  entry.ptr[WordW-1:0]
+      };
       bounds_slot_q <= load_slot_q;
     end
   end
@@ -166,14 +179,18 @@ module spcore_line_fetch
     logic  last;   // of its line
   } target_t;
 
-  addr_t   fetch_ptr_q;
+  line_ptr_t fetch_ptr_q;
+  logic    crosses;
+  word_t   word_low;
   word_t   word_q, word_last_q;
   slot_t   fetch_slot_q;
   target_t target, arrived;
   logic    target_ready, word_take;
 
   assign target    = '{slot: fetch_slot_q, word: word_q, last: word_q == word_last_q};
-  assign act_req_o = '{valid: fetch_q && target_ready, urgent: urgent_q, addr: fetch_ptr_q + addr_t'(word_q)};
+  assign {crosses, word_low} = {1'b0, fetch_ptr_q.low} + {1'b0, word_q};
+  assign act_req_o = '{valid: fetch_q && target_ready, urgent: urgent_q,
+                       addr: {crosses ? fetch_ptr_q.next : fetch_ptr_q.high, word_low}};
   assign word_take = act_req_o.valid && act_rsp_i.gnt;
   assign fetch_end = word_take && target.last;
 

@@ -13,8 +13,9 @@ module spcore_line_walk
   input  logic         rst_ni,
   input  layer_t       layer_i,
   input  derived_t     derived_i,
-  // Only when the last entry of the unit before has been handed on.
+  // Only while no unit is open: one is from the cycle after unit_valid_i until its last entry is handed on.
   input  logic         unit_valid_i,
+  input  logic         unit_open_i,
   input  unit_t        unit_i,
   // Index Memory
   input  logic         urgent_i,
@@ -51,9 +52,12 @@ module spcore_line_walk
   nlines_t lines_y_left_q, lines_x_left_q;
   addr_t   channel_addr_q, row_addr_q, idx_addr_q;
   addr_t   next_channel_addr, next_row_addr;
-  logic    no_lines, room_q, take, mark;
-  logic    row_end, channel_end, walk_end;  // the entry that is requested is the last of its row of lines, ...
-  place_t  taken;
+  logic    no_lines, room_q, take;
+  logic    entry_free;                      // an entry can be handed on
+  place_t  place_q;                         // of the entry that is requested
+  logic    row_end, channel_end, walk_end;  // the next entry is the last of its row of lines, ...
+  nlines_t next_lines_y_left, next_lines_x_left;
+  dim_t    next_channels_left;
 
   assign no_lines          = unit_i.lines_y == '0 || unit_i.lines_x == '0;
   assign next_channel_addr = channel_addr_q + derived_i.in_lines;
@@ -61,10 +65,20 @@ module spcore_line_walk
   assign idx_req_o         = '{valid: walk_q && room_q, urgent: urgent_i, addr: idx_addr_q};
   assign take              = idx_req_o.valid && idx_rsp_i.gnt;
 
-  assign row_end           = lines_x_left_q == nlines_t'(1);
-  assign channel_end       = row_end && lines_y_left_q == nlines_t'(1);
-  assign walk_end          = channel_end && channels_left_q == dim_t'(1);
-  assign taken             = '{last_of_row: row_end, last_of_channel: channel_end, last_of_unit: walk_end};
+  always_comb begin
+    if (!unit_open_i) begin
+      next_lines_x_left  = unit_i.lines_x;
+      next_lines_y_left  = unit_i.lines_y;
+      next_channels_left = unit_i.channels;
+    end else begin
+      next_lines_x_left  = place_q.last_of_row ? lines_x_q : lines_x_left_q - nlines_t'(1);
+      next_lines_y_left  = place_q.last_of_channel ? lines_y_q : lines_y_left_q - nlines_t'(place_q.last_of_row);
+      next_channels_left = channels_left_q - dim_t'(place_q.last_of_channel);
+    end
+  end
+  assign row_end     = next_lines_x_left == nlines_t'(1);
+  assign channel_end = row_end && next_lines_y_left == nlines_t'(1);
+  assign walk_end    = channel_end && next_channels_left == dim_t'(1);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -74,52 +88,51 @@ module spcore_line_walk
       walk_q <= !no_lines;
       mark_q <= no_lines;
     end else begin
-      if (take && walk_end) walk_q <= 1'b0;
-      if (mark)             mark_q <= 1'b0;
+      if (take && place_q.last_of_unit) walk_q <= 1'b0;
+      if (entry_free)                   mark_q <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (unit_valid_i) begin
-      lines_y_q       <= unit_i.lines_y;
-      lines_x_q       <= unit_i.lines_x;
-      channels_left_q <= unit_i.channels;
-      lines_y_left_q  <= unit_i.lines_y;
-      lines_x_left_q  <= unit_i.lines_x;
-      channel_addr_q  <= unit_i.idx_addr;
-      row_addr_q      <= unit_i.idx_addr;
-      idx_addr_q      <= unit_i.idx_addr;
+    if (!unit_open_i) begin
+      lines_y_q      <= unit_i.lines_y;
+      lines_x_q      <= unit_i.lines_x;
+      channel_addr_q <= unit_i.idx_addr;
+      row_addr_q     <= unit_i.idx_addr;
+      idx_addr_q     <= unit_i.idx_addr;
     end else if (take) begin
-      if (channel_end) begin
-        channels_left_q <= channels_left_q - dim_t'(1);
-        channel_addr_q  <= next_channel_addr;
-        row_addr_q      <= next_channel_addr;
-        idx_addr_q      <= next_channel_addr;
-        lines_y_left_q  <= lines_y_q;
-        lines_x_left_q  <= lines_x_q;
-      end else if (row_end) begin
+      if (place_q.last_of_channel) begin
+        channel_addr_q <= next_channel_addr;
+        row_addr_q     <= next_channel_addr;
+        idx_addr_q     <= next_channel_addr;
+      end else if (place_q.last_of_row) begin
         row_addr_q     <= next_row_addr;
         idx_addr_q     <= next_row_addr;
-        lines_y_left_q <= lines_y_left_q - nlines_t'(1);
-        lines_x_left_q <= lines_x_q;
       end else begin
         idx_addr_q     <= idx_addr_q + addr_t'(1);
-        lines_x_left_q <= lines_x_left_q - nlines_t'(1);
       end
+    end
+    if (!unit_open_i || take) begin
+      channels_left_q <= next_channels_left;
+      lines_y_left_q  <= next_lines_y_left;
+      lines_x_left_q  <= next_lines_x_left;
+      place_q         <= '{last_of_row: row_end, last_of_channel: channel_end, last_of_unit: walk_end};
     end
   end
 
   // -------------------------------------------------------------------------------------------------------------------
   // A line's share of the window
   // -------------------------------------------------------------------------------------------------------------------
+  coord_t  win_y_q, win_x_q;
   logic signed [17:0] plane_h_q, plane_w_q;   // what of the plane lies behind the window's origin
   rel_t    win_h_q, win_w_q;
   rel_t    rows_end_q, cols_end_q;            // past the window's last row and column inside the plane
-  logic    begun_q;                           // a unit was taken in the previous cycle
+  logic    begun_q, plane_q;                  // a unit was taken in the previous cycle, in the one before it
   rel_t    dy_first_q, dx_first_q;            // first row and column of the channel's first line
   rel_t    dy_q, dx_q;                        // and of the present one
   rel_t    unit_dy, unit_dx;
-  place_t  place;
+  place_t  taken_place_q, place;
+  logic    taken_q;                           // an entry was requested in the previous cycle
   logic    place_valid, step;
 
   assign unit_dy = rel_t'(unit_i.line_y) - rel_t'(unit_i.win_y);
@@ -129,27 +142,35 @@ module spcore_line_walk
     .Width($bits(place_t)), .Depth(IdxDepth)
   ) u_places (
     .clk_i, .rst_ni, .clear_i(1'b0),
-    .valid_i(take), .ready_o(), .data_i(taken),   // as many as there are entries under way
+    .valid_i(taken_q), .ready_o(), .data_i(taken_place_q),   // as many as there are entries under way
     .valid_o(place_valid), .ready_i(step), .data_o(place),
     .level_o()
   );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begun_q <= 1'b0;
-    else         begun_q <= unit_valid_i;
+    if (!rst_ni) begin
+      begun_q <= 1'b0;
+      plane_q <= 1'b0;
+      taken_q <= 1'b0;
+    end else begin
+      taken_q <= take;
+      begun_q <= unit_valid_i;
+      plane_q <= begun_q;
+    end
   end
 
   always_ff @(posedge clk_i) begin
-    if (unit_valid_i) begin
-      plane_h_q  <= $signed({2'b00, layer_i.in_h}) - 18'(unit_i.win_y);
-      plane_w_q  <= $signed({2'b00, layer_i.in_w}) - 18'(unit_i.win_x);
+    if (take) taken_place_q <= place_q;
+    if (!unit_open_i) begin
+      win_y_q    <= unit_i.win_y;
+      win_x_q    <= unit_i.win_x;
       win_h_q    <= ((rel_t'(unit_i.tile_h) - rel_t'(1)) <<< layer_i.stride_y2) + rel_t'(layer_i.kernel_r);
       win_w_q    <= ((rel_t'(unit_i.tile_w) - rel_t'(1)) <<< layer_i.stride_x2) + rel_t'(layer_i.kernel_s);
       dy_first_q <= unit_dy;
       dx_first_q <= unit_dx;
       dy_q       <= unit_dy;
       dx_q       <= unit_dx;
-    end else if (place_valid && step) begin
+    end else if (step) begin
       if (place.last_of_channel) begin
         dy_q <= dy_first_q;
         dx_q <= dx_first_q;
@@ -161,6 +182,10 @@ module spcore_line_walk
       end
     end
     if (begun_q) begin
+      plane_h_q <= $signed({2'b00, layer_i.in_h}) - 18'(win_y_q);
+      plane_w_q <= $signed({2'b00, layer_i.in_w}) - 18'(win_x_q);
+    end
+    if (plane_q) begin
       rows_end_q <= plane_h_q < 18'(win_h_q) ? rel_t'(plane_h_q) : win_h_q;
       cols_end_q <= plane_w_q < 18'(win_w_q) ? rel_t'(plane_w_q) : win_w_q;
     end
@@ -206,7 +231,7 @@ module spcore_line_walk
   assign share_ready = !share_valid_q || share_take;
   assign rows_ready  = !rows_valid_q || share_ready;
   assign range_ready = !range_valid_q || rows_ready;
-  assign step        = range_ready;
+  assign step        = place_valid && range_ready;
   assign rows_left   = rows_end_q - dy_q;
   assign cols_left   = cols_end_q - dx_q;
 
@@ -216,14 +241,14 @@ module spcore_line_walk
       rows_valid_q  <= 1'b0;
       share_valid_q <= 1'b0;
     end else begin
-      if (range_ready) range_valid_q <= place_valid;
+      if (range_ready) range_valid_q <= step;
       if (rows_ready)  rows_valid_q  <= range_valid_q;
       if (share_ready) share_valid_q <= rows_valid_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (range_ready && place_valid) begin
+    if (step) begin
       range_q <= '{
         row_lo:          dy_q < 0 ? npos_t'(-dy_q) : '0,
         row_hi:          rows_left < rel_t'(layer_i.line_h) ? npos_t'(rows_left) : layer_i.line_h,
@@ -270,7 +295,6 @@ module spcore_line_walk
   level_t       filled_q;            // entries in places
   ptr_t         fill_ptr_q, read_ptr_q;
   logic         read, read_q;        // read_q: an entry is at the memory's output
-  logic         entry_free;
   index_entry_t stored;
   bitmap_t      hits, need;
 
@@ -278,7 +302,6 @@ module spcore_line_walk
   assign read       = filled_q != '0 && (!read_q || share_take);
   assign entry_free = !entry_valid_o || entry_ready_i;
   assign share_take = read_q && share_valid_q && entry_free;
-  assign mark       = mark_q && entry_free;
   assign hits       = stored.bitmap & share_q.mask;
   assign need       = layer_i.skip ? hits : share_q.mask;
 
@@ -306,26 +329,28 @@ module spcore_line_walk
       if (idx_rsp_i.rvalid) fill_ptr_q <= fill_ptr_q == Last ? '0 : fill_ptr_q + 1'b1;
       if (read)             read_ptr_q <= read_ptr_q == Last ? '0 : read_ptr_q + 1'b1;
       read_q <= read || (read_q && !share_take);
-      if (entry_free) entry_valid_o <= share_take || mark;
+      if (entry_free) entry_valid_o <= share_take || mark_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (mark) begin
-      entry_o                 <= '0;
-      entry_o.last_of_channel <= 1'b1;
-      entry_o.last_of_unit    <= 1'b1;
-    end else if (share_take) begin
-      entry_o <= '{
-        bitmap:          stored.bitmap,
-        need:            need,
-        ptr:             stored.ptr,
-        origin:          share_q.origin,
-        any:             need != '0,
-        words:           hits != '0,
-        last_of_channel: share_q.last_of_channel,
-        last_of_unit:    share_q.last_of_unit
-      };
+    if (entry_free && (mark_q || read_q)) begin
+      if (mark_q) begin
+        entry_o                 <= '0;
+        entry_o.last_of_channel <= 1'b1;
+        entry_o.last_of_unit    <= 1'b1;
+      end else begin
+        entry_o <= '{
+          bitmap:          stored.bitmap,
+          need:            need,
+          ptr:             stored.ptr,
+          origin:          share_q.origin,
+          any:             need != '0,
+          words:           hits != '0,
+          last_of_channel: share_q.last_of_channel,
+          last_of_unit:    share_q.last_of_unit
+        };
+      end
     end
   end
 

@@ -17,6 +17,7 @@ from verif.structs import struct
 
 REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
 QUEUE = 2  # requests of a requester that wait
+OFFERS = 2  # of a group
 
 
 def first_after(last: int, candidates: list[int], size: int) -> int:
@@ -29,11 +30,12 @@ class Model:
 
     def __init__(self, requesters: int, group: int, banks: int) -> None:
         self.requesters, self.group, self.banks = requesters, group, banks
-        self.groups = max(2, -(-requesters // group))
+        self.groups = -(-requesters // group)
         self.words: dict[int, int] = {}
         self.queues = [deque() for _ in range(requesters)]
         self.urgent: set[int] = set()
-        self.offers: list[tuple[int, set[int]] | None] = [None] * self.groups
+        self.urgent_before: set[int] = set()  # a cycle earlier
+        self.offers = [deque() for _ in range(self.groups)]  # of each group, the oldest first: (address, members)
         self.answers: dict[int, int | None] = {}  # of this cycle: requester -> word (None: never written)
         self.restart()
 
@@ -46,12 +48,12 @@ class Model:
         """Groups whose offers are taken, and the number of banks that serve."""
         taken, reads = set(), 0
         for bank in set(range(self.banks)) - blocked:
-            asking = [g for g, offer in enumerate(self.offers) if offer and offer[0] % self.banks == bank]
+            asking = [g for g, offers in enumerate(self.offers) if offers and offers[0][0] % self.banks == bank]
             if asking:
-                urgent = [g for g in asking if self.offers[g][1] & self.urgent]
+                urgent = [g for g in asking if self.offers[g][0][1] & self.urgent_before]
                 winner = first_after(self.last_of_bank[bank], urgent or asking, self.groups)
                 self.last_of_bank[bank] = winner
-                taken |= {g for g in asking if self.offers[g][0] == self.offers[winner][0]}
+                taken |= {g for g in asking if self.offers[g][0][0] == self.offers[winner][0][0]}
                 reads += 1
         return taken, reads
 
@@ -73,16 +75,18 @@ class Model:
         """Requesters whose request is accepted, banks that serve and requesters served beyond the first of each."""
         accepted = {i for i in requests if len(self.queues[i]) < QUEUE}
         taken, reads = self._serve(set(direct))
-        self.answers = {i: self.words.get(self.offers[g][0]) for g in taken for i in self.offers[g][1]}
-        for g in range(self.groups):
-            if g in taken or not self.offers[g]:
-                self.offers[g] = self._next_offer(g)
+        self.answers = {i: self.words.get(self.offers[g][0][0]) for g in taken for i in self.offers[g][0][1]}
+        for g, offers in enumerate(self.offers):
+            if len(offers) < OFFERS and (offer := self._next_offer(g)):
+                offers.append(offer)
+            if g in taken:
+                offers.popleft()
         for i in accepted:
             self.queues[i].append(requests[i])
         for bank, (row, word) in direct.items():
             if word is not None:
                 self.words[row * self.banks + bank] = word
-        self.urgent = urgent
+        self.urgent_before, self.urgent = self.urgent, urgent
         if start:
             self.restart()
         return accepted, reads, len(self.answers) - reads
@@ -165,7 +169,7 @@ class Bench:
 
     async def drain(self) -> None:
         """Until nothing is under way."""
-        for _ in range(LATENCY + QUEUE * self.requesters + 2):
+        for _ in range(LATENCY + (QUEUE + OFFERS) * self.requesters + 2):
             await self.cycle({})
         assert not any(self.model.queues) and not any(self.model.offers), "requests are left"
 

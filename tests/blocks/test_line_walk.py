@@ -32,7 +32,15 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.layer_i, dut.derived_i, dut.unit_valid_i, dut.unit_i, dut.urgent_i, dut.entry_ready_i):
+        for port in (
+            dut.layer_i,
+            dut.derived_i,
+            dut.unit_valid_i,
+            dut.unit_open_i,
+            dut.unit_i,
+            dut.urgent_i,
+            dut.entry_ready_i,
+        ):
             port.value = 0
         self.memory = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
         dut.rst_ni.value = 0
@@ -50,7 +58,7 @@ class Bench:
         cycles = 0
         while waiting or entries:
             start = not entries and gen.random() < unit_rate
-            dut.unit_valid_i.value = start
+            dut.unit_valid_i.value, dut.unit_open_i.value = start, bool(entries)
             dut.unit_i.value = UNIT.pack(waiting[0]) if start else int.from_bytes(gen.bytes(30)) % 2**UNIT.width
             dut.urgent_i.value = urgent = int(gen.integers(2))
             dut.entry_ready_i.value = gen.random() < ready_rate
