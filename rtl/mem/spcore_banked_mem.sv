@@ -98,18 +98,23 @@ module spcore_banked_mem
     // these that is not empty, found by fours.
     logic [3:0][Groups/4-1:0][3:0] pool, lowest;
     logic [3:0][Groups/4-1:0]      four;       // something in them
-    logic [Groups/4-1:0]           below;
-    logic [Groups-1:0]             above_q, above;
+    logic [Groups/4-1:0]           below;      // fours below the first with something
+    logic [Groups/4-1:0][3:0]      last_q;     // the group that was served last
+    logic [Groups/4-1:0][3:0]      above;      // groups above it
     logic [Groups-1:0][EntryW-1:0] entry;      // the choice's in entry[0]
 
     always_comb begin
-      pool   = {wanted[b] & offer_urgent & above_q, wanted[b] & offer_urgent, wanted[b] & above_q, wanted[b]};
+      for (int unsigned f = 0; f < Groups / 4; f++) begin
+        above[f] = {last_q[f][2:0] != '0, last_q[f][1:0] != '0, last_q[f][0], 1'b0};
+        for (int unsigned h = 0; h < f; h++) if (last_q[h] != '0) above[f] = '1;
+      end
+      pool   = {wanted[b] & offer_urgent & above, wanted[b] & offer_urgent, wanted[b] & above, wanted[b]};
       lowest = '0;
       four   = '0;
       below  = '0;
       for (int unsigned p = 0; p < 4; p++) begin
         for (int unsigned f = 0; f < Groups / 4; f++) four[p][f] = pool[p][f] != '0;
-        below = ~four[p] & (four[p] - 1'b1);   // fours below the first with something
+        below = ~four[p] & (four[p] - 1'b1);
         for (int unsigned f = 0; f < Groups / 4; f++) begin
           if (four[p][f] && (f == 0 || below[f-1])) lowest[p][f] = pool[p][f] & (~pool[p][f] + 4'd1);
         end
@@ -118,8 +123,6 @@ module spcore_banked_mem
       else if (four[2] != '0) choice[b] = lowest[2];
       else if (four[1] != '0) choice[b] = lowest[1];
       else                    choice[b] = lowest[0];
-      above = choice[b] << 1;
-      for (int unsigned i = 1; i < Groups; i = i * 2) above |= above << i;
       for (int unsigned g = 0; g < Groups; g++) entry[g] = choice[b][g] ? offer_addr[g][BankW+:EntryW] : '0;
       for (int unsigned s = 1; s < Groups; s = s * 2) begin
         for (int unsigned g = 0; g + s < Groups; g += 2 * s) entry[g] |= entry[g+s];
@@ -129,9 +132,9 @@ module spcore_banked_mem
     assign serves[b] = wanted[b] != '0 && !dir_en_i[b];
 
     always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni)        above_q <= '1;
-      else if (start_i)   above_q <= '1;
-      else if (serves[b]) above_q <= above;
+      if (!rst_ni)        last_q <= '0;
+      else if (start_i)   last_q <= '0;
+      else if (serves[b]) last_q <= choice[b];
     end
 
     spcore_mem_1rw #(
@@ -176,25 +179,33 @@ module spcore_banked_mem
   // ---- words, a cycle later ----
 
   logic [Groups-1:0][Banks-1:0]     from_q;   // bank whose word a group gets
-  logic [Groups-1:0][GroupSize-1:0] members_q;
+  logic [Groups-1:0]                granted_q;
+  logic [Groups-1:0][GroupSize-1:0] offer_q, served;
   logic [Banks-1:0]                 serves_q;
   logic [Groups-1:0][Width-1:0]     group_rdata;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      members_q <= '0;
+      granted_q <= '0;
       serves_q  <= '0;
       reads_o   <= '0;
       hits_o    <= '0;
     end else begin
-      for (int unsigned g = 0; g < Groups; g++) members_q[g] <= granted[g] ? offer[g] : '0;
-      serves_q <= serves;
-      reads_o  <= ReadW'($countones(serves_q));
-      hits_o   <= HitW'($countones(members_q)) - HitW'($countones(serves_q));
+      granted_q <= granted;
+      serves_q  <= serves;
+      reads_o   <= ReadW'($countones(serves_q));
+      hits_o    <= HitW'($countones(served)) - HitW'($countones(serves_q));
     end
   end
 
-  always_ff @(posedge clk_i) from_q <= offer_bank;
+  always_ff @(posedge clk_i) begin
+    from_q  <= offer_bank;
+    offer_q <= offer;
+  end
+
+  always_comb begin
+    for (int unsigned g = 0; g < Groups; g++) served[g] = granted_q[g] ? offer_q[g] : '0;
+  end
 
   always_comb begin
     logic [Banks-1:0][Width-1:0] part;
@@ -209,7 +220,7 @@ module spcore_banked_mem
   end
 
   for (genvar i = 0; i < NumReq; i++) begin : gen_rsp
-    assign rsp_o[i]   = '{gnt: ready[i], rvalid: members_q[i/GroupSize][i%GroupSize]};
+    assign rsp_o[i]   = '{gnt: ready[i], rvalid: served[i/GroupSize][i%GroupSize]};
     assign rdata_o[i] = group_rdata[i/GroupSize];
   end
 

@@ -21,7 +21,7 @@ MAX_ARRAY_BITS = 256
 # No `dc2` before `dch`: it saves up to an eighth of the area, and turns fast adders and comparators into chains.
 _ABC = ("strash", "ifraig", "scorr", "dch", "map -B 0.9", "topo", "buffer -p -S {slew}", "upsize", "dnsize")
 # Large units forgo what takes minutes there, or fails; Netlist puts the buffers in.
-_ABC_LARGE = ("strash", "ifraig", "map -B 0.9")
+_ABC_LARGE = ("strash", "ifraig", "balance", "map -B 0.9")
 _LARGE_CELLS = 80_000
 
 
