@@ -76,9 +76,12 @@ module spcore_drain_arbiter
   drain_req_t [NumWays-1:0] req;
   // verilator lint_on UNUSEDSIGNAL
 
+  pes_t valid;
+
   always_comb begin
     req = '0;
     for (int unsigned i = 0; i < NumPe; i++) req[i] = req_i[i];
+    for (int unsigned i = 0; i < NumWays; i++) valid[i] = req[i].valid;
   end
 
   // All above the lowest request.
@@ -174,6 +177,7 @@ module spcore_drain_arbiter
   // ---- what is known of the PEs that ask ----
 
   pes_t                asks_q;     // a request, a cycle later
+  logic                awake_q;    // there is one, or was in the last cycle
   pes_t                seen_q;     // it is being looked up, or was
   pes_t                ready_q;    // may be chosen
   pes_t                known_q;    // its job has a slot
@@ -217,6 +221,7 @@ module spcore_drain_arbiter
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       asks_q       <= '0;
+      awake_q      <= 1'b0;
       seen_q       <= '0;
       ready_q      <= '0;
       known_q      <= '0;
@@ -226,11 +231,12 @@ module spcore_drain_arbiter
       lookup_q     <= '0;
       found_q      <= '0;
     end else begin
-      for (int unsigned i = 0; i < NumWays; i++) asks_q[i] <= req[i].valid;
+      asks_q       <= valid;
       new_q        <= unsplit ? '0 : lowest(fresh);
       lookup_q     <= new_q;
       found_q      <= lookup_q;
-      if (|asks_q || |seen_q) begin
+      awake_q      <= |(asks_q | valid);
+      if (awake_q) begin
         seen_q  <= (seen_q | (unsplit ? fresh : lowest(fresh))) & asks_q;
         ready_q <= (ready_q | (unsplit ? fresh : found_q)) & ~chosen_q & asks_q;
         for (int unsigned i = 0; i < NumWays; i++) begin
@@ -280,11 +286,11 @@ module spcore_drain_arbiter
   // ---- the choice ----
 
   pes_t  known, open;             // who may be chosen for poll_q: it brings a job with a slot, one that opens a slot
-  pes_t  known_pes_q, open_pes_q;
-  pes_t  above_q, pool;           // above the one that was chosen last
-  logic  poll;
-  logic  pick_q;                  // there is one
+  pes_t  known_pes_q, open_pes_q; // and for port_q
+  logic  any_q;                   // there is one
   logic  beyond_q;                // in above_q
+  pes_t  above_q, pool;           // above the one that was chosen last
+  logic  poll, polled_q, pick;
   logic  info_busy;               // what the slot before holds is still being written
 
   logic [NumSp-1:0][NumWays-1:0]   next_pe_q;
@@ -293,19 +299,16 @@ module spcore_drain_arbiter
   logic [NumSp-1:0]                next_add_q, next_complete_q;
   logic [NumSp-1:0]                issue;
 
-  assign poll = state_q == StPick && !pick_q && |ready_q && !next_valid_q[poll_q];
+  assign poll = state_q == StPick && !pick && |ready_q && !next_valid_q[poll_q];
+  assign pick = polled_q & any_q;
 
   always_comb begin
     automatic logic [NumGroups-1:0] taken = '0;
-    known = 'x;
-    open  = 'x;
-    if (poll) begin
-      for (int unsigned p = 0; p < NumSp; p++) if (next_valid_q[p]) taken |= next_group_q[p];
-      for (int unsigned i = 0; i < NumWays; i++) begin
-        known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
-        open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i]
-                   && (open_any_q[poll_q] || (open_oldest_q[poll_q] && oldest_q[i]));
-      end
+    for (int unsigned p = 0; p < NumSp; p++) if (next_valid_q[p]) taken |= next_group_q[p];
+    for (int unsigned i = 0; i < NumWays; i++) begin
+      known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
+      open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i]
+                 && (open_any_q[poll_q] || (open_oldest_q[poll_q] && oldest_q[i]));
     end
   end
 
@@ -314,7 +317,7 @@ module spcore_drain_arbiter
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StPick:  if (pick_q) state_d = StInfo;
+      StPick:  if (pick) state_d = StInfo;
       StInfo:  if (!info_busy) state_d = StBind;
       StBind:  state_d = bind_open ? StTell : StPick;
       default: state_d = StPick;
@@ -355,22 +358,18 @@ module spcore_drain_arbiter
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      state_q    <= StPick;
-      poll_q     <= '0;
-      pick_q     <= 1'b0;
-      above_q    <= '1;
-      chosen_q   <= '0;
+      state_q  <= StPick;
+      poll_q   <= '0;
+      polled_q <= 1'b0;
+      above_q  <= '1;
+      chosen_q <= '0;
     end else begin
-      state_q <= state_d;
-      pick_q  <= poll && (known != '0 || open != '0);
-      if (pick_q || bind_now) chosen_q <= pick_q ? lowest(pool) : '0;
-      if (start_i) begin
-        poll_q  <= '0;
-        above_q <= '1;
-      end else begin
-        if (state_q == StPick && !pick_q) poll_q <= (32'(poll_q) == NumSp - 1) ? '0 : poll_q + 1'b1;
-        if (state_q == StInfo) above_q <= above(chosen_q);
-      end
+      state_q  <= state_d;
+      polled_q <= poll;
+      if (pick || bind_now) chosen_q <= lowest(pool) & {NumWays{polled_q}};
+      if (start_i || state_q == StInfo) above_q <= start_i ? '1 : above(chosen_q);
+      if (start_i)                         poll_q <= '0;
+      else if (state_q == StPick && !pick) poll_q <= (32'(poll_q) == NumSp - 1) ? '0 : poll_q + 1'b1;
     end
   end
 
@@ -380,6 +379,7 @@ module spcore_drain_arbiter
       known_pes_q <= known;
       open_pes_q  <= open;
       is_known_q  <= known != '0;
+      any_q       <= known != '0 || open != '0;
       beyond_q    <= known != '0 ? (known & above_q) != '0 : (open & above_q) != '0;
     end
     if (state_q == StInfo && !info_busy) begin

@@ -2,7 +2,7 @@
 // non-zero bytes. Positions outside the output plane (mask 0) count as zero. A line a cycle at most; all moves on together
 // with run_i.
 //
-//   collect, count the zeros in each group of four > below each byte, stage 0 > stages 1 to 3 > stages 4 and 5
+//   collect, count the zeros in each group of four > in each half > below each byte, stages 0 to 2 > stages 3 to 5
 //
 // The bytes are packed by a six-stage network in which a byte moves down by 2^i in stage i, if bit i of the number of
 // zeros below it is set (H. S. Warren, Hacker's Delight, "Compress, or Generalized Extract"); the number goes with it.
@@ -47,7 +47,6 @@ module spcore_line_compressor
     addr_t   idx_addr;
     logic    job_end;
     bitmap_t bitmap;
-    npos_t   count;
   } head_t;
 
   // ---- collect ----
@@ -117,33 +116,39 @@ module spcore_line_compressor
     end
   endfunction
 
-  // The zeros up to each position, itself included: sums over blocks that double, from groups of four on.
+  // The zeros up to each position in its half, itself included: sums over blocks that double, from groups of four on.
   function automatic npos_t [LinePos-1:0] count_zeros(input zeros_t zeros);
     for (int unsigned b = 0; b < LinePos; b++) count_zeros[b] = npos_t'(zeros[b]);
-    for (int unsigned i = LogGroup; i < PosW; i++) begin
+    for (int unsigned i = LogGroup; i < PosW - 1; i++) begin
       for (int unsigned b = 0; b < LinePos; b++) begin
         if (b[i]) count_zeros[b] = count_zeros[b] + count_zeros[(b>>i<<i)-1];
       end
     end
   endfunction
 
-  function automatic items_t number(input bitmap_t left, input zeros_t zeros, input line_bytes_t bytes);
-    npos_t [LinePos-1:0] counts;
-    counts = count_zeros(zeros);
+  // One that is left is not a zero itself.
+  function automatic items_t number(input bitmap_t left, input npos_t [LinePos-1:0] zeros, input line_bytes_t bytes);
     for (int unsigned b = 0; b < LinePos; b++) begin
-      number[b] = '{valid: left[b], zeros: PosW'(counts[b]), value: bytes[b]};  // one that is left is not a zero itself
+      number[b] = '{valid: left[b], zeros: PosW'(zeros[b]), value: bytes[b]};
     end
   endfunction
 
-  function automatic npos_t count_left(input zeros_t zeros);
-    npos_t [LinePos-1:0] counts;
-    counts = count_zeros(zeros);
-    return npos_t'(LinePos) - counts[LinePos-1];
+  function automatic items_t add_below(input items_t items, input npos_t below);
+    add_below = items;
+    for (int unsigned b = LinePos / 2; b < LinePos; b++) add_below[b].zeros = items[b].zeros + PosW'(below);
   endfunction
 
   logic [2:1] valid_q;
   head_t      head_1q, head_2q;
   items_t     items_1q, items_2q, items_3;
+  npos_t      count_2q;
+  npos_t      low_zeros_q, high_zeros_q;   // in the halves
+  npos_t [LinePos-1:0] counts;
+
+  always_comb begin
+    counts = 'x;
+    if (full_q) counts = count_zeros(zeros_q);
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni)    valid_q <= '0;
@@ -152,15 +157,15 @@ module spcore_line_compressor
 
   always_ff @(posedge clk_i) begin
     if (run_i && full_q) begin
-      head_1q <= '{
-          job: tag_q.job, idx_addr: tag_q.idx_addr, job_end: tag_q.job_end,
-          bitmap: left_q, count: count_left(zeros_q)
-      };
-      items_1q <= move(number(left_q, zeros_q, raw_q), 0);
+      head_1q      <= '{job: tag_q.job, idx_addr: tag_q.idx_addr, job_end: tag_q.job_end, bitmap: left_q};
+      items_1q     <= number(left_q, counts, raw_q);
+      low_zeros_q  <= counts[LinePos/2-1];
+      high_zeros_q <= counts[LinePos-1];
     end
     if (run_i && valid_q[1]) begin
       head_2q  <= head_1q;
-      items_2q <= move(move(move(items_1q, 1), 2), 3);
+      count_2q <= npos_t'(LinePos) - low_zeros_q - high_zeros_q;
+      items_2q <= move(move(move(add_below(items_1q, low_zeros_q), 0), 1), 2);
     end
   end
 
@@ -170,10 +175,10 @@ module spcore_line_compressor
     items_3 = 'x;
     line_o  = 'x;
     if (valid_o) begin
-      items_3 = move(move(items_2q, 4), 5);
+      items_3 = move(move(move(items_2q, 3), 4), 5);
       line_o  = '{
           job: head_2q.job, idx_addr: head_2q.idx_addr, job_end: head_2q.job_end,
-          bitmap: head_2q.bitmap, count: head_2q.count, bytes: '0
+          bitmap: head_2q.bitmap, count: count_2q, bytes: '0
       };
       for (int unsigned b = 0; b < LinePos; b++) line_o.bytes[b] = items_3[b].value;
     end
