@@ -127,7 +127,7 @@ class Bench:
             await RisingEdge(dut.clk_i)
             granted = int(dut.drain_gnt_o.value)
             reads, job_done = int(dut.par_re_o.value), int(dut.job_done_o.value)
-            addresses = int(dut.par_addr_o.value) if reads else 0
+            addresses = str(dut.par_addr_o.value)[::-1]  # bits; X for one that never read
             job_ids = int(dut.job_done_id_o.value) if job_done else 0
             fire = dut.lw_valid_o.value & dut.lw_ready_i.value
             line = LINE.unpack(dut.lw_line_o.value) if fire else None
@@ -144,7 +144,7 @@ class Bench:
                 assert draining + granted.bit_count() <= p["NumSp"], "a drain for each streaming processor"
             for i in range(p["NumSp"]):
                 if reads >> i & 1:
-                    par[i] = work.parameter(addresses >> (24 * i) & 0xFFFFFF)
+                    par[i] = work.parameter(int(addresses[24 * i : 24 * i + 24][::-1], 2))
             if line:
                 idle = 0
                 written += 1
