@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // First-in first-out buffer with valid/ready handshakes on both sides.
 //
 // Storage is registered, a word is visible at the output the cycle after it was accepted

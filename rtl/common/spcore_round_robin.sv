@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Round-robin choice: the lowest-numbered request above the last one taken, else the lowest-numbered request.
 //
 // The choice is combinational; take_i says that it was used and moves the start past it, clear_i moves it to request 0.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Activation Memory and the Index Memory: PEs read words and index entries, whole lines are written by the output
 // stage (0) and the activation loader (1) and read by the result streamer.
 //
@@ -50,9 +51,7 @@ module spcore_activation_store
   localparam int unsigned EntryW    = $bits(index_entry_t);
   typedef logic [LineWords-1:0][WordW-1:0] words_t;
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Line writes: the writer whose turn it is, which passes to the other where that one waits
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- Line writes: the writer whose turn it is, which passes to the other where that one waits ----
   logic        turn_q;
   logic        write_q;     // the line is written in this cycle
   // verilator lint_off UNUSEDSIGNAL
@@ -76,9 +75,7 @@ module spcore_activation_store
     if (lw_valid_i[turn_q]) line_q <= lw_line_i[turn_q];
   end
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Line reads: request, index entry, number of words, words
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- Line reads: request, index entry, number of words, words ----
   logic                read_valid, entry_read, words_read;
   // verilator lint_off UNUSEDSIGNAL
   addr_t               read_addr;
@@ -165,9 +162,7 @@ module spcore_activation_store
 
   assign lr_rsp_o = '{gnt: lr_gnt, rvalid: sent_q, bitmap: sent_bitmap_q, bytes: sent_words};
 
-  // ---------------------------------------------------------------------------------------------------------------
-  // Direct ports
-  // ---------------------------------------------------------------------------------------------------------------
+  // ---- Direct ports ----
   logic [ActBanks-1:0]                act_dir_en;
   logic [ActBanks-1:0][ActEntryW-1:0] act_dir_addr;
   logic [ActBanks-1:0][WordW-1:0]     act_dir_wdata;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A banked memory with multicast (docs/architecture.md section 7): each requester asks for one address a cycle, a bank
 // serves one address a cycle to everyone whose request for it is there, and words come back in order, three cycles after
 // their request at the earliest.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory with one read and one write port: read data a cycle after the access, kept until the next read. Stands for a
 // two-port register file or SRAM macro: synthesis replaces the body.
 //

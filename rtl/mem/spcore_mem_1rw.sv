@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Memory with a single port: one read or one write a cycle, read data a cycle after the access, kept until the next read.
 // Stands for an SRAM macro: synthesis replaces the body.
 module spcore_mem_1rw #(

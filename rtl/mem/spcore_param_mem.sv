@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameter Memory: requantisation parameters by output channel. One write port, and one read port for each streaming
 // processor, which has a copy of its own; data a cycle after the read. An entry that is read while it is written comes out
 // as anything.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Small register file: one write port and NumRead read ports whose data follow the address in the same cycle. Made of
 // latches or flip-flops: synthesis replaces the body. For queues and tables of a few words; a word that is written is
 // read from the next cycle on.

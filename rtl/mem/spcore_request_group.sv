@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests of a few neighbouring requesters of a banked memory: a queue of two for each, and one address at a time that
 // is offered to the banks for all members that ask for it.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Weight Memory: PEs read weight vectors, the weight loader writes one a cycle.
 module spcore_weight_store
   import sparsecore_pkg::*;

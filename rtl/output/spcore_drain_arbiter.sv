@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chooses the PEs that hand over their accumulators, one at a time for each streaming processor, and the staging slots
 // they go to.
 //

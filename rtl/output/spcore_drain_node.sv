@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A node of the drain network: the rows of the one PE among NumIn that is selected, a register later. The row's data are
 // kept from cycle to cycle only while en_i is set.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collects the values of an output line, SpLanes positions at a time, and compresses them to a bitmap and the packed
 // non-zero bytes. Positions outside the output plane (mask 0) count as zero. A line a cycle at most; all moves on together
 // with run_i.

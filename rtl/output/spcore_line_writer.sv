@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes the output lines of all streaming processors: gives each the next words of the layer's output section, in the
 // order in which they come, and its index entry. A line that does not fit raises overflow_o; from then on the layer
 // writes no more lines, but its jobs complete.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Types of the output stage, and the arrangement of accumulators in a staging slot.
 //
 // A slot has a bank for each accumulator bank of a PE (4L) and 32 rows. A row of all banks must be written in a cycle,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the PEs' accumulators to output lines in the Activation and Index Memories (docs/architecture.md section 7,
 // steps 7 to 10).
 //

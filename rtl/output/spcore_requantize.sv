@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requantises accumulators of one output channel, a lane for each position:
 //   clamp(((acc + bias) * multiplier + (1 << (shift-1))) >> shift, clamp_lo, clamp_hi)
 // with acc + bias exact (33 bits), a 64-bit product and an arithmetic shift; multiplier 0..2^31-1, shift 1..62.

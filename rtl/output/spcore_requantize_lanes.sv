@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Some lanes of spcore_requantize, with the registers that would otherwise drive all lanes.
 //
 //   sum = acc + bias, in thirds > its carries > low half of the product > high half > carries added

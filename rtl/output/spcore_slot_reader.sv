@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the full staging slots of a streaming processor one after the other, channel by channel, SpLanes positions a
 // cycle, and sends the accumulators on with the channel's parameters. Channels from K on are left out. A slot follows
 // the one before without a gap; it is free again when its last values have been read.

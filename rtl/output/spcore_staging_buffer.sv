@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The staging slots of a streaming processor: each holds the accumulators of one job, collected from the PEs that computed
 // its units.
 //
@@ -5,6 +6,8 @@
 // accumulators lie in the banks); the first unit of a job overwrites, the others add, all in one row of adders. When the
 // job is complete the slot is full, until take_i; it is then read, each bank at the row that holds a position of the beat.
 // A bank is a memory with one read and one write port.
+
+`include "../common/spcore_assert.svh"
 
 module spcore_staging_buffer
   import sparsecore_pkg::*;
@@ -92,11 +95,6 @@ module spcore_staging_buffer
       write_q    <= valid ? slot_q : '0;
       old_q      <= (valid && add_q) ? slot_q : '0;
       end_q      <= valid & last & complete_q;
-      for (int unsigned g = 0; g < NumGroups; g++) begin
-        assert (!(group_q[g] && row_i[g].valid) || row_i[g].row == row_q)
-        else $error("%m: row %0d, expected %0d", row_i[g].row, row_q);
-      end
-      assert ((read_i & write_q) == '0) else $error("%m: a slot is filled while it is read");
     end
   end
 
@@ -162,5 +160,11 @@ module spcore_staging_buffer
   endfunction
 
   assign sum = sum_of(words_of(old_q, words), data_q);
+
+  for (genvar g = 0; g < NumGroups; g++) begin : gen_assert_row
+    `SPCORE_ASSERT(!(group_q[g] && row_i[g].valid) || row_i[g].row == row_q,
+                   $sformatf("row %0d, expected %0d", row_i[g].row, row_q))
+  end
+  `SPCORE_ASSERT((read_i & write_q) == '0, "a slot is filled while it is read")
 
 endmodule

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A streaming processor: takes full staging slots and makes compressed output lines of them.
 //
 //   slot_reader > requantize > line_compressor

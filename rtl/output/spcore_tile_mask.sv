@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Positions of a tile that lie inside the output plane: rows of tile_w_i positions at a distance of pitch_i, in the line
 // order of a full tile. The rows double each cycle, so the mask is complete ceil(log2(tile_h_i)) cycles after start_i,
 // at most 6.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The accumulators of four lanes, a quad: 16 banks, each a memory with one read and one write a cycle, and an adder for each
 // bank, which takes the product of the lane that addresses it. At most one does in a cycle.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Product of a weight and an activation in Booth digits (spcore_booth_recode), so that one recoding serves all lanes.
 //
 // A Verilator build with SPCORE_FAST_SIM gets Digits = 0, the multiplication of act_i: the same for every operand, by its test.

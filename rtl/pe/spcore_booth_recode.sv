@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An activation as Booth digits, radix 4, from -2 to 2: what spcore_booth_mul multiplies by.
 module spcore_booth_recode
   import spcore_pe_pkg::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Hands over a PE's accumulators: when a unit has ended it asks for the drain, and once granted has the rows read and
 // cleared, one a cycle; mac_array does that. After reset all rows are cleared.
 

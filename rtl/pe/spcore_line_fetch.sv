@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fetches the lines of a unit's activations (docs/architecture.md section 7.2).
 //
 // line_walk delivers index entries. A line without anything to spread is dropped, in one cycle; it stays, as a mark,
@@ -48,9 +49,7 @@ module spcore_line_fetch
 
   localparam slot_t LastSlot = slot_t'(LineDepth - 1);
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Index entries
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Index entries ----
   logic        urgent_q;
   logic        unit_open_q;   // entries of the unit are still to come
   logic        unit_take;
@@ -79,9 +78,7 @@ module spcore_line_fetch
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Which lines are kept
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Which lines are kept ----
   logic   channel_open_q;   // a line of the present channel was handed on
   addr_t  wgt_addr_q;       // the present channel's
   count_t held_q;           // slots in use
@@ -111,9 +108,7 @@ module spcore_line_fetch
     else if (entry_valid && entry_ready && entry.last_of_channel) wgt_addr_q <= wgt_addr_q + addr_t'(derived_i.rs);
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Which of their words: the ranks of the first and last needed byte among the packed bytes
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Which of their words: the ranks of the first and last needed byte among the packed bytes ----
   // Address of a line's first word; the upper bits also for the words that cross into the next 8.
   typedef struct packed {
     logic [AddrW-WordW-1:0] high;
@@ -169,9 +164,7 @@ module spcore_line_fetch
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Words
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Words ----
   // Where a word goes that was requested.
   typedef struct packed {
     slot_t slot;
@@ -220,9 +213,7 @@ module spcore_line_fetch
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Slots: lines in order; the first is at the memory's output and handed on when its words are there
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Slots: lines in order; the first is at the memory's output and handed on when its words are there ----
   slot_t                read_slot_q;       // of the next line to be read
   slot_t                line_slot_q;       // of the line at the output
   count_t               waiting_q;         // lines that are not read yet

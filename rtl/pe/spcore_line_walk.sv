@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Walks the lines that meet a unit's window, channel by channel, and reads their index entries.
 //
 // One entry is requested a cycle; a place is set aside for each until it is read from the memory of entries. Meanwhile the
@@ -42,9 +43,7 @@ module spcore_line_walk
     logic last_of_unit;
   } place_t;
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // The walk
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- The walk ----
   nlines_t lines_y_q, lines_x_q;
   logic    walk_q;                          // entries are left to request
   logic    mark_q;                          // the unit has no lines, its end is still to be handed on
@@ -120,9 +119,7 @@ module spcore_line_walk
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // A line's share of the window
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- A line's share of the window ----
   coord_t  win_y_q, win_x_q;
   logic signed [17:0] plane_h_q, plane_w_q;   // what of the plane lies behind the window's origin
   rel_t    win_h_q, win_w_q;
@@ -281,9 +278,7 @@ module spcore_line_walk
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Entries
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Entries ----
   localparam int unsigned PtrW   = $clog2(IdxDepth);
   localparam int unsigned LevelW = $clog2(IdxDepth + 1);
   typedef logic [PtrW-1:0]   ptr_t;

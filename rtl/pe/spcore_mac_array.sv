@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The multipliers and accumulators of a PE: one activation times the L weights of a vector, each product added to the
 // accumulator that it belongs to.
 //
@@ -7,6 +8,8 @@
 //
 // An emission is registered, then multiplied while the accumulators are read, then added; the rows that are handed over
 // go the same way.
+
+`include "../common/spcore_assert.svh"
 
 module spcore_mac_array
   import sparsecore_pkg::*;
@@ -133,27 +136,23 @@ module spcore_mac_array
   end
 
 `ifndef SYNTHESIS
-  // Not at time 0, when random initial values can look like an edge.
-  logic loaded_q;
+  // The products of two lanes of a quad that stand for one channel would meet in one bank.
+  logic loaded_q, meet;
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) loaded_q <= 1'b0;
     else         loaded_q <= load_i;
   end
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && $time != 0) begin
-      if (valid_i && clear_i) $error("%m: an emission while the accumulators are handed over");
-      // The products of two lanes of a quad that stand for one channel would meet in one bank.
-      if (loaded_q) begin
-        for (int unsigned l = 0; l < NumLanes; l++) begin
-          for (int unsigned n = l & ~32'd3; n < l; n++) begin
-            if (nonzero[l] && nonzero[n] && channel_q[l] == channel_q[n]) begin
-              $error("%m: lanes %0d and %0d stand for one channel, expected indices that ascend within a group", n, l);
-            end
-          end
-        end
+  always_comb begin
+    meet = 1'b0;
+    for (int unsigned l = 0; l < NumLanes; l++) begin
+      for (int unsigned n = l & ~32'd3; n < l; n++) begin
+        meet |= loaded_q && nonzero[l] && nonzero[n] && channel_q[l] == channel_q[n];
       end
     end
   end
 `endif
+
+  `SPCORE_ASSERT(!(valid_i && clear_i), "an emission while the accumulators are handed over")
+  `SPCORE_ASSERT(!meet, "two lanes stand for one channel, expected indices that ascend within a group")
 
 endmodule

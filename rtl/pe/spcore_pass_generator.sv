@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Turns the regions of a PE into passes: for each (r, s) of the kernel the region's bitmap shifted by r*win_w + s and
 // masked to the tile's positions, cut into segments of 64 positions. One segment is examined a cycle. Non-empty ones go
 // to the scanner, and the first of a pass sends the address of its weight vector to the weight queue: empty passes
@@ -68,9 +69,7 @@ module spcore_pass_generator
 
   logic stall;   // the step in stage 2 cannot be taken
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Walk over (r, s) and the words of the mask
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Walk over (r, s) and the words of the mask ----
   logic         valid_q;
   region_t      region_q;
   region_buf_t  buf_q;
@@ -135,9 +134,7 @@ module spcore_pass_generator
     answer_odd_q <= bitmap_read_i.word[0];
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage 0: the two words in which the segment lies
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage 0: the two words in which the segment lies ----
   logic               s0_valid_q;
   step_t              s0_q;
   logic [1:0]         held_q;      // by parity: the word is in the region and holds something
@@ -205,9 +202,7 @@ module spcore_pass_generator
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage 1: mask
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage 1: mask ----
   logic               s1_valid_q;
   step_t              s1_q;
   logic [LinePos+6:0] part_q;
@@ -241,9 +236,7 @@ module spcore_pass_generator
 
   assign bits = LinePos'(part_q >> s1_q.start[2:0]) & mask;
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage 2: judge
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage 2: judge ----
   logic       s2_valid_q, hit_q;
   step_t      s2_q;
   bitmap_t    bits_q;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A processing element: takes work units, fetches their activations and weights, and computes their accumulators, which
 // it hands over when a unit is complete.
 //

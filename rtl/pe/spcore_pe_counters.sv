@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counters of a PE (docs/architecture.md section 8): cycles in each state, and products of two non-zero operands.
 // Cleared by the reset as well, in the cycle after it.
 

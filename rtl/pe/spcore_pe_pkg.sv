@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Types on the way of a unit's activations through a PE: line, region, segment.
 package spcore_pe_pkg;
   import sparsecore_pkg::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Spreads fetched lines into region buffers (docs/architecture.md section 7.3).
 //
 // A line is taken in pieces: what lies in one of its octets (bits 8i to 8i+7) and in one row of its block; octets and
@@ -69,9 +70,7 @@ module spcore_region_loader
 
   typedef logic [7:0] octet_t;
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage A: choose an octet
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage A: choose an octet ----
   logic              seen_q;       // todo_q and count_q are of the present line
   octet_t            todo_q;       // octets that hold something to spread and are not taken
   logic [7:0][3:0]   count_q;      // packed bytes of each octet
@@ -154,9 +153,7 @@ module spcore_region_loader
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage B: cut it into pieces
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage B: cut it into pieces ----
   logic               b_valid_q, b_first_q;   // first piece of an octet
   octet_t             b_need_q, b_bitmap_q, b_starts_q;
   logic               b_push_q, b_filled_q;   // the octet ends a region, which is not empty
@@ -210,9 +207,7 @@ module spcore_region_loader
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage C: the place of a piece; the octet's bytes
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage C: the place of a piece; the octet's bytes ----
   logic        c_valid_q, c_first_q, c_push_q, c_filled_q;
   octet_t      c_piece_q, c_bitmap_q;
   logic [2:0]  c_row_q;            // of the piece: rows that begin in the octet behind its first bit
@@ -254,9 +249,7 @@ module spcore_region_loader
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage D: write the bytes
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage D: write the bytes ----
   logic            d_valid_q, d_push_q, d_filled_q;
   octet_t          d_piece_q;
   region_off_t     d_place_q;
@@ -326,9 +319,7 @@ module spcore_region_loader
 
   assign byte_o = read_lanes[read_lane_q];
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Bitmaps
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Bitmaps ----
   typedef struct packed {
     octet_t     marks;    // rotated, like the lanes
     logic [2:0] turn;
@@ -453,9 +444,7 @@ module spcore_region_loader
   assign bitmap_write_o = '{valid: state_q == StWrite && have_q, buffer: mark_buf_q, word: at_q, bits: word_q};
   assign bitmap_read_o  = '{valid: reading_q, buffer: mark_buf_q, word: want_q};
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Regions
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Regions ----
   typedef struct packed {
     logic   empty;
     logic   last_of_unit;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Non-zero scanner: walks the segments' bits, lowest first, and emits one position a cycle with its activation, without
 // a bubble between segments and passes, but never one position in two cycles running.
 //
@@ -8,6 +9,8 @@
 //
 // An accumulator takes a sum every other cycle, so a pass that begins with the position that the one before ended with
 // waits for a cycle: passes of a single position, as in a fully connected layer, take two cycles each.
+`include "../common/spcore_assert.svh"
+
 module spcore_scanner
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -66,9 +69,7 @@ module spcore_scanner
     segment_t segment;
   } entry_t;
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Segments, and the next octet
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Segments, and the next octet ----
   logic [PtrW-1:0]   write_ptr_q, read_ptr_q;
   logic [LevelW-1:0] level_q;
   octet_t            taken_q;      // octets of the head
@@ -132,9 +133,7 @@ module spcore_scanner
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage 0: choose a position
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage 0: choose a position ----
   logic        octet_valid_q;
   octet_t      octet_q;             // positions not chosen yet
   logic [5:0]  octet_pos_q;         // q / 8 of bit 0
@@ -193,9 +192,7 @@ module spcore_scanner
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Stage 1: byte and position
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Stage 1: byte and position ----
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       read_q       <= 1'b0;
@@ -238,9 +235,7 @@ module spcore_scanner
     .rdata_o(emit_pos_o)
   );
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // What happened
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- What happened ----
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       busy_o      <= 1'b0;
@@ -255,11 +250,6 @@ module spcore_scanner
     end
   end
 
-`ifndef SYNTHESIS
-  // Not at time 0, when random initial values can look like an edge.
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && $time != 0 && unblock_i && !blocked_q) $error("%m: unblocked in the middle of a unit");
-  end
-`endif
+  `SPCORE_ASSERT(!unblock_i || blocked_q, "unblocked in the middle of a unit")
 
 endmodule

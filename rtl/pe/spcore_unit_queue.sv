@@ -1,5 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // The units of a PE from acceptance to the hand-over of their accumulators: units pass through it in order, so its
 // stages need not carry what only the output stage wants to know.
+`include "../common/spcore_assert.svh"
+
 module spcore_unit_queue
   import sparsecore_pkg::*;
 #(
@@ -55,11 +58,6 @@ module spcore_unit_queue
     end
   end
 
-`ifndef SYNTHESIS
-  // Not at time 0, when random initial values can look like an edge.
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && $time != 0 && ((push_i && !ready_o) || (pop_i && empty_o))) $error("%m: lost count of the units");
-  end
-`endif
+  `SPCORE_ASSERT((ready_o || !push_i) && !(pop_i && empty_o), "lost count of the units")
 
 endmodule

@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Prefetches weight vectors: takes the addresses of a PE's passes in order, requests them from the Weight Memory and
 // queues the vectors for the scanner.
 //
 // A place is set aside for a vector when it is requested. It is free again when the vector is read into the memory's
 // output, where it waits for the scanner.
+`include "../common/spcore_assert.svh"
+
 module spcore_weight_queue
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -107,11 +110,6 @@ module spcore_weight_queue
     end
   end
 
-`ifndef SYNTHESIS
-  // Not at time 0, when random initial values can look like an edge.
-  always_ff @(posedge clk_i) begin
-    if (rst_ni && $time != 0 && rsp_i.rvalid && used_q == filled_q) $error("%m: a vector came that was not requested");
-  end
-`endif
+  `SPCORE_ASSERT(!rsp_i.rvalid || used_q != filled_q, "a vector came that was not requested")
 
 endmodule

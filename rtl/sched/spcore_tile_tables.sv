@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writes the tables of the PEs that follow from a layer's tile and kernel: the tile position at each offset of a region,
 // and the masks of the tile's positions, 64 offsets a word, for each shape that the edges of the output plane leave of a
 // tile. Derives where the octets of a line lie in a region.
@@ -100,9 +101,7 @@ module spcore_tile_tables
     end
   end
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Octets of a line
-  // -------------------------------------------------------------------------------------------------------------------
+  // ---- Octets of a line ----
   logic [PosW:0] bit_q;      // LinePos: all done
   npos_t         col_q;      // of the bit in its row
   region_off_t   off_q;

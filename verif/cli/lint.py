@@ -50,6 +50,7 @@ def _verilator(top: str, sources: Sequence[Path], parameters: Mapping[str, int])
         "-Wall",
         "--quiet",
         "--timing",
+        "--relative-includes",
         "-DSPCORE_FAST_SIM",
         "--top-module",
         top,

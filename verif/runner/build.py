@@ -32,6 +32,7 @@ _VERILATOR_ARGS = (
     "-O3",
     "-fno-dfg",
     "--timing",
+    "--relative-includes",
     "-Wno-lint",
     "-Wno-style",
     "--x-assign",
@@ -194,7 +195,7 @@ def build(
             ]
         ).encode()
     )
-    for source in [*sources, *waivers, *generator]:
+    for source in [*sources, *sorted(RTL.rglob("*.svh")), *waivers, *generator]:
         key.update(source.name.encode() + source.read_bytes())
     result = Build(BUILD / "sim" / f"{top}-{sim}-{key.hexdigest()[:16]}", top, sim, coverage, waves)
 

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An assertion of the design that does not hold ends the simulation, at the clock edge and with its words."""
+
+import os
+from pathlib import Path
+
+import pytest
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, FallingEdge
+
+from verif.kit import block_test
+from verif.runner import SimulationFailure, run_block
+
+
+@block_test(us=1)
+async def count(dut):
+    """So many cycles after reset."""
+    dut.rst_ni.value = 0
+    Clock(dut.clk_i, 10, "ns").start()
+    await ClockCycles(dut.clk_i, 10)  # nothing is asserted in reset
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    await ClockCycles(dut.clk_i, int(os.environ["CYCLES"]))
+
+
+def run_cycles(cycles: int) -> None:
+    run_block(
+        "bounded_count", extra_sources=[Path(__file__).parent / "hdl" / "bounded_count.sv"], env={"CYCLES": str(cycles)}
+    )
+
+
+def test_a_condition_that_holds_passes():
+    run_cycles(5)
+
+
+def test_a_condition_that_does_not_hold_fails():
+    with pytest.raises(SimulationFailure, match=r"bounded_count.*: count is 5, expected less than 5"):
+        run_cycles(7)
