@@ -51,12 +51,10 @@ def synth(
         units = top.tree()
     pes = [u for u in units if u.module == report.PE]
     with phase(console, f"{len(units)} units of {config} with {library.name}"):
-        measured = Flow(library, jobs).measure(
-            [*units, *(pe.flat() for pe in pes)], lambda text: console.print(text, soft_wrap=True)
-        )
+        measured = Flow(library, jobs).measure(units, lambda text: console.print(text, soft_wrap=True))
     console.print(report.units_table(top, measured))
     names = report.labels(top)
-    named = {names[key.removesuffix("-flat")] + key[len(key.removesuffix("-flat")) :]: m for key, m in measured.items()}
+    named = {names[key]: result for key, result in measured.items()}
     found = [f"{label}: {fault}" for label, result in named.items() for fault in faults(result)]
     for pe in pes:
         budget = report.pe_budget(pe, measured)

@@ -33,7 +33,6 @@ class Measured:
 
     key: str
     module: str
-    is_flat: bool
     area_ge: float
     flip_flops: int
     cells: dict[str, int]
@@ -68,15 +67,14 @@ class Flow:
     def measure(
         self, units: Iterable[Unit], progress: Callable[[str], None] = lambda text: None
     ) -> dict[str, Measured]:
-        """The units given, each after those below it, by key; flat ones (Unit.flat) under KEY-flat.
+        """The units given, each after those below it, by key.
 
         Raises:
             RuntimeError: a tool rejects a unit.
         """
         units = list(units)
         with ThreadPoolExecutor(self.jobs) as pool:
-            largest_first = sorted(units, key=lambda unit: not unit.is_flat)
-            list(pool.map(lambda unit: self.map(unit, progress), largest_first))
+            list(pool.map(lambda unit: self.map(unit, progress), units))
         measured: dict[str, Measured] = {}
         for unit in units:
             measured[self.name(unit)] = self._time(unit, measured, progress)
@@ -110,7 +108,6 @@ class Flow:
             "parameters": unit.parameters,
             "boxed": sorted(boxed),
             "boxes": boxes,
-            "liberty": str(self.library.path),
             "driver": self.library.strong_inverter.name,
             "load_ff": 4 * sum(self.library.inverter.inputs.values()),
             "slew_ps": round(_SLEW_FO4 * self.library.fo4_ps),
@@ -119,7 +116,8 @@ class Flow:
         done = directory / "map.digest"
         if not done.exists() or done.read_text() != digest:
             progress(f"mapping {self.name(unit)}")
-            run_mapping(job | {"sources": [str(file) for file in files]}, directory)
+            paths = {"liberty": str(self.library.path), "sources": [str(file) for file in files]}
+            run_mapping(job | paths, directory)
             done.write_text(digest)
         return directory
 
@@ -156,7 +154,6 @@ class Flow:
         result = Measured(
             key=name,
             module=unit.module,
-            is_flat=unit.is_flat,
             area_ge=self.library.ge(netlist.area()),
             flip_flops=netlist.flip_flops(),
             cells=dict(netlist.counts()),

@@ -102,6 +102,11 @@ def static_ports(module: str) -> set[str]:
     return {name for entry in entries if module not in entry.get("except", ()) for name in entry["names"]}
 
 
+def more_loads(module: str) -> int | None:
+    """Most loads of a net of `module` that logic drives, where that is an exception (units.toml)."""
+    return next((entry["limit"] for entry in _settings()["loads"] if entry["module"] == module), None)
+
+
 def part_modules() -> set[str]:
     """Modules with a clock that are no units: those of rtl/common and of units.toml."""
     return {file.stem for file in (RTL / "common").glob("*.sv")} | set(_settings()["parts"])

@@ -69,9 +69,6 @@ def units_table(top: Unit, measured: Mapping[str, Measured]) -> Table:
             continue
         unit = next(u for u in top.tree() if u.key == key)
         _row(table, label, unit, result, top.count(unit))
-        flat = measured.get(f"{key}-flat")
-        if flat:
-            _row(table, f"{label} flat", unit.flat(), flat, top.count(unit))
     return table
 
 
@@ -106,13 +103,14 @@ class PeBudget:
 
 
 def pe_budget(pe: Unit, measured: Mapping[str, Measured]) -> PeBudget:
-    """The budget of the PE, from its flat netlist and the memories and arrays below it."""
-    storage = 0.0
+    """The budget of the PE: the logic of all units in it, and their memories and arrays."""
+    logic = storage = 0.0
     for unit in pe.tree():
+        logic += pe.count(unit) * measured[unit.key].area_ge
         if unit.module != ACCUMULATOR:
             memories = [memory_of(m) for m in unit.memories.values()] + arrays_of(measured[unit.key])
             storage += pe.count(unit) * sum(memory.area_ge for memory in memories)
-    return PeBudget(measured[f"{pe.key}-flat"].area_ge, storage)
+    return PeBudget(logic, storage)
 
 
 @dataclass
