@@ -22,7 +22,7 @@ class Corrupted(CoreTest):
 
     async def scenario(self):
         layer, plan = legal_layer(self.config)
-        d, model = plan.descriptor, self.env.scoreboard.checker.model
+        d, model, checker = plan.descriptor, self.env.predictor.model, self.env.scoreboard.checker
         await LoadLayer(layer, plan).start(self.sequencer)
         await PushLayer(d).start(self.sequencer)
         await WaitLayers(layer_cycles(d)).start(self.sequencer)
@@ -33,17 +33,17 @@ class Corrupted(CoreTest):
             case "bitmap":
                 model.bitmaps[line] ^= 3 << 40
             case "macs":
-                object.__setattr__(model.layers[-1], "macs", model.layers[-1].macs + 1)
+                object.__setattr__(self.env.counters.layer, "macs", self.env.counters.layer.macs + 1)
             case "accesses":
-                object.__setattr__(model.layers[-1], "activations", np.zeros_like(layer.activations))
+                object.__setattr__(self.env.counters.layer, "activations", np.zeros_like(layer.activations))
             case "interrupts":
-                model.interrupts["layer_done"] += 1
+                checker.interrupts["layer_done"] += 1
             case "nothing fetched":
                 return
         await ReadCounters().start(self.sequencer)
         await FetchLines(d.out_idx_base, d.out_entries).start(self.sequencer)
         if os.environ["CHANGE"] == "missing":
-            model.expected += self.env.results.take()[:1]
+            checker.due += self.env.results.take()[:1]
 
 
 class LoadWithoutBeats(CoreSequence):

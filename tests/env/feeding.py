@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Feeds a Checker by hand with what the monitors would have seen: no simulator."""
+"""Feeds model and Checker by hand with what the monitors would have seen: no simulator."""
 
 from dataclasses import replace
 
 from models import stream
 from models.config import load_config
 from models.stream import Packet
+from verif.env.conclusions import Conclusion
+from verif.env.core_model import CoreModel
+from verif.env.layer_reference import LayerDone
+from verif.env.predictor import Interpreter
 from verif.env.register_agent import BusAccess
 from verif.env.register_model import RegisterModel
 from verif.env.scoreboard import Checker
@@ -16,22 +20,34 @@ REGISTERS = RegisterModel()
 
 
 class Feeder:
-    """A checker and the shortest way to give it a layer."""
+    """A model, a checker of what it concludes, and the shortest way to give them a layer."""
 
     def __init__(self):
-        self.checker = Checker(CONFIG, REGISTERS)
+        self.checker = Checker(CONFIG)
+        self.conclusions: list[Conclusion] = []
+        self.model = CoreModel(CONFIG, self.conclude)
+        self.interpreter = Interpreter(self.model, REGISTERS, self.conclude)
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        self.conclusions.append(conclusion)
+        self.checker.conclude(conclusion)
+
+    def of(self, kind: type) -> list:
+        """The conclusions of a kind so far."""
+        return [conclusion for conclusion in self.conclusions if isinstance(conclusion, kind)]
 
     @property
-    def model(self):
-        return self.checker.model
+    def layers(self) -> list[LayerDone]:
+        """Those that were taken."""
+        return self.of(LayerDone)
 
     def write(self, register: str, okay: bool = True, **fields: int) -> None:
         data = REGISTERS.encode(register, **fields)
-        self.checker.access(BusAccess(REGISTERS.address(register), True, data, okay))
+        self.interpreter.access(BusAccess(REGISTERS.address(register), True, data, okay))
 
     def read(self, register: str, okay: bool = True, quiet: bool = True, **fields: int) -> None:
         data = REGISTERS.encode(register, **fields)
-        self.checker.access(BusAccess(REGISTERS.address(register), False, data, okay), quiet)
+        self.interpreter.access(BusAccess(REGISTERS.address(register), False, data, okay), quiet)
 
     def command(self, name: str) -> None:
         self.write("CTRL", **{name: 1})
@@ -75,6 +91,10 @@ class Feeder:
         self.write("RES_IDX_BASE", value=base)
         self.write("RES_LINES", value=lines)
         self.command("result_send")
+
+    def result(self, packet: Packet) -> None:
+        self.model.result_packet(packet)
+        self.checker.result(packet)
 
     def run(self, layer, plan) -> list[Packet]:
         """Everything up to the result transfer; returns the packets that a correct core sends."""

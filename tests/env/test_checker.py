@@ -7,6 +7,7 @@ import pytest
 from models import km
 from models.stream import Packet
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
+from verif.env.register_agent import BusAccess
 from verif.stimulus import make_layer, random_layer, random_plan
 
 
@@ -22,7 +23,7 @@ def fed(rng):
 
 def feed(feeder, packets):
     for packet in packets:
-        feeder.checker.result(packet)
+        feeder.result(packet)
     return feeder.checker.problems
 
 
@@ -42,9 +43,9 @@ def test_right_packets_pass(mode, rng):
         layer, plan = random_layer(rng, CONFIG, mode, work=20_000)
         packets = feeder.run(layer, plan)
         assert feed(feeder, packets) == []
-        assert np.array_equal(feeder.model.layers[-1].output, layer.expected)
-        assert np.array_equal(feeder.model.layers[-1].activations, layer.activations)
-        assert np.array_equal(feeder.model.layers[-1].weights, layer.weights)
+        assert np.array_equal(feeder.layers[-1].output, layer.expected)
+        assert np.array_equal(feeder.layers[-1].activations, layer.activations)
+        assert np.array_equal(feeder.layers[-1].weights, layer.weights)
 
 
 def test_digest_depends_on_every_bit(fed):
@@ -101,6 +102,15 @@ def test_register_reads_are_compared():
     assert feeder.checker.wrong.total() == 0
     feeder.read("WGT_BASE", value=16)
     assert feeder.checker.wrong["register"] == 1
+
+
+def test_bits_outside_the_fields_read_as_zeros():
+    feeder = Feeder()
+    address = REGISTERS.address("LAYER_CLAMP")
+    assert REGISTERS.encode("LAYER_CLAMP", **REGISTERS.decode("LAYER_CLAMP", 1 << 31)) == 0
+    for data, wrong in ((0, 0), (1 << 31, 1)):
+        feeder.interpreter.access(BusAccess(address, False, data, True))
+        assert feeder.checker.wrong["register"] == wrong
 
 
 def test_responses_are_checked():

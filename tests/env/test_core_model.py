@@ -12,10 +12,11 @@ from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
+from verif.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, Reset, ResultsDue
 from verif.env.core_model import UnknownContents
 from verif.env.counters import STATES, counter_problems
 from verif.env.descriptor_checks import first_violation
-from verif.env.layer_reference import descriptor_of, memory_accesses
+from verif.env.layer_reference import LayerDone, descriptor_of, memory_accesses
 from verif.env.sequences import layer_registers
 from verif.stimulus import make_layer, random_layer
 
@@ -47,7 +48,8 @@ def test_descriptor_checks(number, changes):
     feeder = Feeder()
     feeder.push(d)
     assert feeder.model.errors == {"descriptor"} and feeder.model.descriptor_error == number
-    assert not feeder.model.layers
+    assert not feeder.layers
+    assert feeder.of(CommandOutcome) == [CommandOutcome("layer_push", "refused")]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_a_busy_engine_ignores_commands():
     feeder.start_activations(2, line_pos=4)
     feeder.command("act_load")
     assert feeder.model.errors == {"command_busy"}
-    assert feeder.model.outcomes["act_load"] == "busy"
+    assert feeder.of(CommandOutcome) == [CommandOutcome("act_load", outcome) for outcome in ("accepted", "busy")]
 
 
 def test_unknown_contents_are_refused(layer_plan):
@@ -179,14 +181,53 @@ def test_reset_forgets_what_was_under_way(layer_plan):
     feeder = Feeder()
     feeder.run(layer, plan)
     feeder.command("soft_reset")
-    assert feeder.model.expected == []
+    d = plan.descriptor
+    assert feeder.of(Forgotten) == [Forgotten("lines", d.out_idx_base, d.out_entries)]
+    assert feeder.checker.due == [] and feeder.model.results_due == 0
     with pytest.raises(UnknownContents, match="index entry"):
         feeder.fetch(plan.descriptor.out_idx_base, 1)
     feeder.push(plan.descriptor)  # its inputs are still there
     feeder.read("STATUS")  # idle: the layer has ended
     feeder.command("soft_reset")
     feeder.fetch(plan.descriptor.out_idx_base, 1)
-    assert feeder.model.expected == stream.expected_packets(plan, layer)[:1]
+    assert feeder.checker.due == stream.expected_packets(plan, layer)[:1]
+
+
+def test_conclusions_come_in_the_order_of_cause_and_effect(layer_plan):
+    layer, plan = layer_plan
+    feeder = Feeder()
+    feeder.load(layer, plan)
+    before = len(feeder.conclusions)
+    feeder.push(plan.descriptor)
+    feeder.fetch(plan.descriptor.out_idx_base, 2)
+    feeder.command("soft_reset")
+    found = [c for c in feeder.conclusions[before:] if not (isinstance(c, Access) and c.name != "CTRL")]
+    kinds = (Access, CommandOutcome, Interrupt, LayerDone)
+    kinds += (Access, CommandOutcome, ResultsDue, Interrupt)
+    kinds += (Access, Reset, Forgotten)
+    assert tuple(type(conclusion) for conclusion in found) == kinds
+    assert [c.layers_open for c in found if isinstance(c, Access)] == [0, 1, 1]
+    assert found[6].packets == tuple(stream.expected_packets(plan, layer)[:2])
+    assert found[9] == Reset("soft_reset")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_a_read_has_to_give(quiet):
+    feeder = Feeder()
+    feeder.write("WGT_BASE", value=17)
+    feeder.start_activations(1, line_pos=20, base=7)
+    for register, expected in {
+        "WGT_BASE": {"value": 17},  # the host's own
+        "ACT_END": {"value": 7} if quiet else {},
+        "STATUS": feeder.model.status if quiet else {},
+        "ERROR": dict.fromkeys(REGISTERS.decode("ERROR", 0), 0) if quiet else {},
+        "CYCLES": {},
+    }.items():
+        feeder.read(register, quiet=quiet)
+        assert feeder.conclusions[-1].expected == expected, register
+    feeder.read("CTRL", okay=False)
+    illegal = feeder.conclusions[-1]
+    assert not illegal.legal and not illegal.values and illegal.rights == "WO"
 
 
 def test_overflow(layer_plan):
@@ -217,7 +258,7 @@ def test_a_chained_layer_reads_the_first_ones_output(rng, layer_plan):
     feeder.push(
         d, wgt_base=base, par_base=20, in_idx_base=plan.descriptor.out_idx_base, out_idx_base=500, out_act_base=5000
     )
-    assert np.array_equal(feeder.model.layers[-1].output, second.expected)
+    assert np.array_equal(feeder.layers[-1].output, second.expected)
 
 
 def test_macs_by_brute_force(rng, layer_plan):
@@ -232,7 +273,7 @@ def test_counter_problems(layer_plan):
     layer, plan = layer_plan
     feeder = Feeder()
     feeder.run(layer, plan)
-    done = feeder.model.layers[-1]
+    done = feeder.layers[-1]
     good = dict.fromkeys(STATES, 1000) | {
         "CYCLES": 1250,
         "MACS": done.macs,

@@ -27,7 +27,7 @@ def taken(layer, cut):
     """The reference model's record of a layer."""
     feeder = Feeder()
     feeder.run(layer, make_plan(CONFIG, layer, cut))
-    return feeder.model.layers[-1]
+    return feeder.layers[-1]
 
 
 def hits(cover):

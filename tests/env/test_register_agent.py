@@ -10,10 +10,12 @@ from pyuvm import uvm_env, uvm_test
 from models.config import load_config
 from tests.blocks.command_bench import PARAMETERS, STATUS
 from verif import seed
+from verif.env.analysis_input import AnalysisInput
 from verif.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
+from verif.env.predictor import Predictor
 from verif.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
 from verif.env.register_model import RegisterModel
-from verif.env.scoreboard import AnalysisInput, Checker
+from verif.env.scoreboard import Checker
 from verif.env.sequences import EnableInterrupts, ItemSequence, VirtualSequencer
 from verif.runner import run_block
 
@@ -31,21 +33,22 @@ class HostEnv(uvm_env):
     def build_phase(self):
         self.registers = RegisterModel()
         self.cdb_set("REGISTERS", self.registers, "*")
-        self.checker = Checker(CONFIG, self.registers)
+        self.cdb_set("CONFIG", CONFIG, "*")
+        self.checker = Checker(CONFIG)
         self.seen: list[BusAccess] = []
         self.agent = RegisterAgent("agent", self)
         self.interrupts = Interrupts("interrupts", self)
         self.host = Host("host", self)
-        self.inbox = AnalysisInput("inbox", self, self.take)
-
-    def take(self, access):
-        self.seen.append(access)
-        self.checker.access(access)
+        self.predictor = Predictor("predictor", self)
+        self.inbox = AnalysisInput("inbox", self, self.seen.append)
+        self.conclusions = AnalysisInput("conclusions", self, self.checker.conclude)
 
     def connect_phase(self):
         self.registers.map.set_sequencer(self.agent.sequencer, RegisterAdapter("adapter"))
         self.registers.map.set_auto_predict(True)
         self.agent.ap.connect(self.inbox)
+        self.agent.ap.connect(self.predictor.accesses)
+        self.predictor.ap.connect(self.conclusions)
 
 
 @pyuvm.test()
@@ -119,7 +122,6 @@ class RegisterAgentTest(uvm_test):
             await ClockCycles(cocotb.top.clk_i, delay)
             await self.reset()
             await access
-            self.env.checker.model.reset()
             await self.poke("PAR_BASE", True, delay)
             assert (await self.poke("PAR_BASE", False)).data == delay
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 
 from verif.coverage.bins import cross, point
@@ -73,7 +74,7 @@ class ProtocolCoverage:
         """A command and what became of it."""
         self.commands.hit(f"{name}/{outcome}")
 
-    def status(self, values: dict[str, int]) -> None:
+    def status(self, values: Mapping[str, int]) -> None:
         """A read of STATUS."""
         busy = [engine for engine in ENGINES if values[engine]]
         for i, a in enumerate(busy):
@@ -81,7 +82,7 @@ class ProtocolCoverage:
                 self.overlap.hit(f"{a} + {b}")
         self.queue.hit(str(values["queue_level"]))
 
-    def reset(self, kind: str, status: dict[str, int]) -> None:
+    def reset(self, kind: str, status: Mapping[str, int]) -> None:
         """A reset ("rst_ni" or "soft_reset") when STATUS read so."""
         under_way = [label for label, bits in RESETS.items() if any(status[bit] for bit in bits)]
         for label in under_way or ["idle"]:

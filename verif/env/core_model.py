@@ -8,8 +8,7 @@ order of work or of time, so what depends on them is *unknown* to it: reading th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from models.config import Config
 from models.descriptor import Descriptor
 from models.lines import WORD_BYTES
 from models.stream import Packet, line_packet
+from verif.env.conclusions import CommandOutcome, Conclusion, Forgotten, Interrupt, Reset, ResultsDue
 from verif.env.descriptor_checks import first_violation
 from verif.env.layer_reference import LayerDone, compute_layer, descriptor_of
 
@@ -41,24 +41,18 @@ class _Load:
 class CoreModel:
     """The core's state as the host has made it.
 
-    Feed it with `write`, `read_status`, `weight_packet`, `activation_packet` and `reset`. It fills `expected` (packets
-    of the result stream still to come, in order), `errors` (sticky causes), `descriptor_error`, `layers`, and
-    `interrupts`: how many of each cause the host has still to serve (negative for a
-    moment when it is faster than a faulty packet).
+    Feed it with `write`, `read_status`, `read_interrupts`, `weight_packet`, `activation_packet`, `result_packet` and
+    `reset`. It hands what follows to `publish` and keeps `errors` (sticky causes), `descriptor_error` and the like.
     """
 
-    def __init__(self, config: Config):
-        self.config = config
+    def __init__(self, config: Config, publish: Callable[[Conclusion], None]):
+        self.config, self.publish = config, publish
         self.registers: dict[str, dict[str, int]] = {}
         self.vectors = np.zeros((config.WgtBanks * config.WgtDepth, config.NumLanes), np.uint16)
         self.vectors_known = np.zeros(len(self.vectors), bool)
         self.parameters: list[int | None] = [None] * config.ParDepth
         self.bitmaps: list[int | None] = [None] * (config.IdxBanks * config.IdxDepth)
         self.packed: list[bytes] = [b""] * len(self.bitmaps)
-        self.layers: list[LayerDone] = []
-        self.expected: list[Packet] = []
-        self.errors: set[str] = set()
-        self.outcomes: dict[str, str] = {}  # of the latest command of each kind: accepted, busy or refused
         self._clear()
 
     def _clear(self) -> None:
@@ -67,10 +61,12 @@ class CoreModel:
         self.activations_load: _Load | None = None
         self.weights_discard = self.activations_discard = False
         self.layers_open: list[Descriptor | None] = []  # pushed, not yet known to have ended; None: to be refused
+        self.results_due = 0  # packets
+        self.errors: set[str] = set()
         self.descriptor_error = 0
         self.error_info = {"WGT_ERROR_INFO": 0, "ACT_ERROR_INFO": 0}
         self.act_end = 0
-        self.interrupts: Counter[str] = Counter()
+        self._outcomes: dict[str, str] = {}  # of the commands of one write
         self._pending: dict[str, int] = {}  # INTR_STATE as last read
 
     # -- register accesses --------------------------------------------------------------------------------------
@@ -82,7 +78,9 @@ class CoreModel:
         elif register == "ERROR":
             self.errors -= {name for name, value in values.items() if value}
         elif register == "INTR_STATE":
-            self.interrupts.subtract({cause: 1 for cause, on in values.items() if on and self._pending.get(cause)})
+            for cause, on in values.items():
+                if on and self._pending.get(cause):
+                    self.publish(Interrupt(cause, served=True))
         else:
             self.registers[register] = values
 
@@ -97,7 +95,7 @@ class CoreModel:
             "wgt_busy": self.weights_load is not None,
             "par_busy": self.parameters_load is not None,
             "act_busy": self.activations_load is not None,
-            "result_busy": bool(self.expected),
+            "result_busy": self.results_due > 0,
             "wgt_discard": self.weights_discard,
             "act_discard": self.activations_discard,
         }
@@ -108,31 +106,31 @@ class CoreModel:
         if outstanding < len(self.layers_open):
             del self.layers_open[: len(self.layers_open) - outstanding]
 
-    def reset(self, soft: bool = False) -> None:
-        """A reset: what was under way is lost, and memory that it was writing becomes unknown."""
-        for d in filter(None, self.layers_open):
-            self._forget_lines(d.out_idx_base, d.out_entries)
-        if self.weights_load:
-            load = self.weights_load
-            self.vectors_known[load.base : load.base + load.count] = False
-        if self.parameters_load:
-            load = self.parameters_load
-            self.parameters[load.base : load.base + load.count] = [None] * load.count
-        if self.activations_load:
-            self._forget_lines(self.activations_load.base, self.activations_load.count)
+    def reset(self, kind: str) -> None:
+        """A reset ("rst_ni" or "soft_reset"): what was under way is lost, and memory that it was writing is unknown."""
+        under_way = [("lines", d.out_idx_base, d.out_entries) for d in self.layers_open if d]
+        for memory, load in (
+            ("weights", self.weights_load),
+            ("parameters", self.parameters_load),
+            ("lines", self.activations_load),
+        ):
+            if load:
+                under_way.append((memory, load.base, load.count))
         self._clear()
-        self.errors.clear()
-        self.expected.clear()
-        if not soft:
+        if kind == "rst_ni":
             self.registers.clear()
+        self.publish(Reset(kind))
+        for contents in under_way:
+            self._forget(*contents)
 
     def _value(self, register: str, field: str = "value") -> int:
         return self.registers.get(register, {}).get(field, 0)
 
     def _command(self, pulses: set[str]) -> None:
         if "soft_reset" in pulses:
-            self.reset(soft=True)
+            self.reset("soft_reset")
             return
+        self._outcomes.clear()
         if "wgt_flush" in pulses:
             self.weights_discard = False
             self.error_info["WGT_ERROR_INFO"] = 0
@@ -154,28 +152,38 @@ class CoreModel:
         if "layer_push" in pulses:
             self._push_layer()
         if "result_send" in pulses and self._may_start(
-            "result_send", bool(self.expected), self._value("RES_IDX_BASE"), self._value("RES_LINES"), len(self.bitmaps)
+            "result_send",
+            self.results_due > 0,
+            self._value("RES_IDX_BASE"),
+            self._value("RES_LINES"),
+            len(self.bitmaps),
         ):
             self._send(self._value("RES_IDX_BASE"), self._value("RES_LINES"))
-        outcomes = {command: self.outcomes.get(command) for command in pulses}
-        if outcomes.pop("layer_push", None) == "busy" or {"busy", "refused"} & set(outcomes.values()):
-            self.interrupts["error"] += 1  # one write, one event
+        # A layer that is refused reports its descriptor.
+        failed = {name for name, outcome in self._outcomes.items() if outcome != "accepted"}
+        if failed - {"layer_push"} or self._outcomes.get("layer_push") == "busy":
+            self.publish(Interrupt("error"))  # one write, one event
+
+    def _conclude(self, command: str, outcome: str) -> None:
+        self._outcomes[command] = outcome
+        self.publish(CommandOutcome(command, outcome))
 
     def _report(self, cause: str) -> None:
         """An error that a stream, a descriptor or a layer causes."""
         self.errors.add(cause)
-        self.interrupts["error"] += 1
+        self.publish(Interrupt("error"))
 
     def _may_start(self, command: str, busy, base: int, count: int, size: int, legal: bool = True) -> bool:
         if busy:
             self.errors.add("command_busy")
-            self.outcomes[command] = "busy"
+            outcome = "busy"
         elif count == 0 or base + count > size or not legal:
             self.errors.add("command_range")
-            self.outcomes[command] = "refused"
+            outcome = "refused"
         else:
-            self.outcomes[command] = "accepted"
-        return self.outcomes[command] == "accepted"
+            outcome = "accepted"
+        self._conclude(command, outcome)
+        return outcome == "accepted"
 
     def _start_activations(self) -> None:
         base, limit = self._value("ACT_BASE"), self._value("ACT_LIMIT")
@@ -194,9 +202,9 @@ class CoreModel:
         if self.weights_discard:
             return
         if self.weights_load:
-            load, self.weights_load, faults, done = self.weights_load, None, self._weight_faults, "wgt_done"
+            memory, load, self.weights_load = "weights", self.weights_load, None
         elif self.parameters_load:
-            load, self.parameters_load, faults, done = self.parameters_load, None, self._parameter_faults, "par_done"
+            memory, load, self.parameters_load = "parameters", self.parameters_load, None
         else:
             raise UnknownContents("a packet on s_axis_wgt outside any load")
         count, found = len(packet.beats), []
@@ -205,21 +213,21 @@ class CoreModel:
         if count > load.count:
             found.append((load.count - 1, "wgt_tlast_late"))
         good = packet.beats[: load.count]
-        found += faults(good)
+        found += self._weight_faults(good) if memory == "weights" else self._parameter_faults(good)
         if found:
             beat, error = min(found, key=lambda fault: (fault[0], _WEIGHT_FAULTS.index(fault[1])))
             self._report(error)
             self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
             good = good[:beat]
         else:
-            self.interrupts[done] += 1
-        if faults == self._weight_faults:
-            here = slice(load.base, load.base + len(good))
+            self.publish(Interrupt("wgt_done" if memory == "weights" else "par_done"))
+        here = slice(load.base, load.base + len(good))
+        if memory == "weights":
             self.vectors[here] = self._lanes(good)
             self.vectors_known[here] = True
-            self.vectors_known[load.base + len(good) : load.base + load.count] = False
         else:
-            self.parameters[load.base : load.base + load.count] = good + [None] * (load.count - len(good))
+            self.parameters[here] = good
+        self._forget(memory, load.base + len(good), load.count - len(good))
 
     def _lanes(self, beats: Sequence[int]) -> np.ndarray:
         """Weight beats -> uint16 (beats, L), each {index[3:0], value[7:0]}."""
@@ -259,7 +267,7 @@ class CoreModel:
             self._report(error)
             self.activations_load, self.activations_discard = None, True
             self.error_info["ACT_ERROR_INFO"] = load.done
-            self._forget_lines(load.base + load.done, load.count - load.done)
+            self._forget("lines", load.base + load.done, load.count - load.done)
             return
         bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
         parts = zip(packet.beats[1:], packet.keeps[1:], strict=True)
@@ -269,7 +277,7 @@ class CoreModel:
         load.done += 1
         if load.done == load.count:
             self.activations_load = None
-            self.interrupts["act_done"] += 1
+            self.publish(Interrupt("act_done"))
 
     def _line_fault(self, packet: Packet, load: _Load) -> str | None:
         bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
@@ -289,10 +297,24 @@ class CoreModel:
                 return "act_population"
         return None
 
+    def result_packet(self, packet: Packet) -> None:
+        """A packet of m_axis_res, whatever it holds: one less is due."""
+        self.results_due = max(0, self.results_due - 1)
+
     # -- layers and results -------------------------------------------------------------------------------------
 
-    def _forget_lines(self, base: int, count: int) -> None:
-        self.bitmaps[base : base + count] = [None] * count
+    def _forget(self, memory: str, base: int, count: int) -> None:
+        """Contents become unknown."""
+        if count == 0:
+            return
+        here = slice(base, base + count)
+        if memory == "weights":
+            self.vectors_known[here] = False
+        elif memory == "parameters":
+            self.parameters[here] = [None] * count
+        else:
+            self.bitmaps[here] = [None] * count
+        self.publish(Forgotten(memory, base, count))
 
     def _lines(self, base: int, count: int) -> tuple[list[int], list[bytes]]:
         found = self.bitmaps[base : base + count]
@@ -304,23 +326,23 @@ class CoreModel:
     def _push_layer(self) -> None:
         if len(self.layers_open) > self.config.QueueDepth:
             self.errors.add("command_busy")
-            self.outcomes["layer_push"] = "busy"
+            self._conclude("layer_push", "busy")
             return
         d = descriptor_of(self.registers)
         self.descriptor_error = first_violation(self.config, d)
-        self.outcomes["layer_push"] = "refused" if self.descriptor_error else "accepted"
-        self.interrupts["layer_done"] += 1
+        self._conclude("layer_push", "refused" if self.descriptor_error else "accepted")
+        self.publish(Interrupt("layer_done"))
         if self.descriptor_error:
             self._report("descriptor")
             self.layers_open.append(None)
             return
         layer = self._compute(d)
         self.layers_open.append(d)
-        self.layers.append(layer)
+        self.publish(layer)
         packed = lines.compress(layer.output, d.tile)
         if layer.overflow:
             self._report("out_overflow")
-            self._forget_lines(d.out_idx_base, d.out_entries)
+            self._forget("lines", d.out_idx_base, d.out_entries)
         else:
             here = slice(d.out_idx_base, d.out_idx_base + d.out_entries)
             self.bitmaps[here] = packed.bitmaps.ravel().tolist()
@@ -339,6 +361,8 @@ class CoreModel:
         return compute_layer(d, self.vectors[vectors], bitmaps, packed, parameters)
 
     def _send(self, base: int, count: int) -> None:
-        self.interrupts["result_done"] += 1
-        for bitmap, packed in zip(*self._lines(base, count), strict=True):
-            self.expected.append(line_packet(bitmap, packed, self.config.StreamBytes))
+        bitmaps, packed = self._lines(base, count)
+        pairs = zip(bitmaps, packed, strict=True)
+        self.results_due += count
+        self.publish(ResultsDue(tuple(line_packet(*pair, self.config.StreamBytes) for pair in pairs)))
+        self.publish(Interrupt("result_done"))

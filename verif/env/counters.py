@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A passive check of the performance counters: what the host reads of them must add up and agree with the model."""
+"""A passive check of the performance counters: what the host reads of them must add up and agree with the reference."""
 
 from __future__ import annotations
 
 from pyuvm import uvm_subscriber
 
 from models.config import Config
+from verif.env.conclusions import Access, Conclusion, Reset
 from verif.env.layer_reference import LayerDone, memory_accesses
-from verif.env.register_agent import BusAccess
 
 STATES = ("BUSY", "NO_WEIGHT", "NO_ACTIVATION", "DRAIN", "NO_UNIT")
 WIDE = ("MACS", *STATES)
@@ -53,43 +53,48 @@ def counter_problems(counters: dict[str, int], config: Config, layer: LayerDone)
 
 
 class CounterMonitor(uvm_subscriber):
-    """Watches register reads; checks each complete set of counters that was read while no layer ran."""
+    """Listens to the predictor; checks each complete set of counters that was read while no layer ran."""
 
     def build_phase(self):
         super().build_phase()
-        self.config, self.registers = self.cdb_get("CONFIG"), self.cdb_get("REGISTERS")
+        self.config = self.cdb_get("CONFIG")
+        self.layer: LayerDone | None = None  # the latest
         self.cycles: list[int] = []  # of each layer whose counters were read
         self.checked_pes = 0
         self._raw: dict[str, int] = {}
+        self._pe = 0  # PE_SELECT
         self._pes: dict[int, dict[str, int]] = {}
 
     def connect_phase(self):
         self.checker = self.get_parent().scoreboard.checker
 
-    def write(self, access: BusAccess):
-        name = self.registers.name_at(access.address)
-        if name is None or not access.okay:
-            return
-        if access.write:
-            if name == "CTRL":
+    def write(self, conclusion: Conclusion):
+        match conclusion:
+            case LayerDone():
+                self.layer = conclusion
+            case Reset("rst_ni"):
+                self._pe = 0
+            case Access(name="CTRL", write=True, understood=True):
                 self._raw.clear()
                 self._pes.clear()
-        elif not self.checker.model.layers_open and self.checker.model.layers:
-            if name in TOTALS:
-                self._raw[name] = access.data
-                if len(self._raw) == len(TOTALS):
-                    self._check_totals()
-            elif name in PER_PE and (pe := self._selected()) < self.config.NumPe:
-                self._pes.setdefault(pe, {})[name.removeprefix("PE_")] = access.data
-                if len(self._pes) == self.config.NumPe and all(len(pe) == len(PER_PE) for pe in self._pes.values()):
-                    self._check_pes()
+            case Access(name="PE_SELECT", write=True, understood=True):
+                self._pe = conclusion.values["value"]
+            case Access(write=False, understood=True, layers_open=0) if self.layer:
+                self._read(conclusion, self.layer)
 
-    def _selected(self) -> int:
-        return self.checker.model.registers.get("PE_SELECT", {}).get("value", 0)
+    def _read(self, access: Access, layer: LayerDone):
+        name = access.name
+        if name in TOTALS:
+            self._raw[name] = access.values["value"]
+            if len(self._raw) == len(TOTALS):
+                self._check_totals(layer)
+        elif name in PER_PE and self._pe < self.config.NumPe:
+            self._pes.setdefault(self._pe, {})[name.removeprefix("PE_")] = access.values["value"]
+            if len(self._pes) == self.config.NumPe and all(len(pe) == len(PER_PE) for pe in self._pes.values()):
+                self._check_pes()
 
-    def _check_totals(self):
+    def _check_totals(self, layer: LayerDone):
         counters = combine(self._raw)
-        layer = self.checker.model.layers[-1]
         for problem in counter_problems(counters, self.config, layer):
             self.checker.fail("counters", problem)
         self.cycles.append(counters["CYCLES"])

@@ -1,79 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples the functional coverage from what the monitors and the reference model have seen."""
+"""Samples the functional coverage from what the predictor concludes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from cocotb_coverage.coverage import coverage_db
 from pyuvm import uvm_subscriber
 
 from verif.coverage.geometry import GeometryCoverage
-from verif.coverage.protocol import COMMANDS, STREAMS, ProtocolCoverage
+from verif.coverage.protocol import STREAMS, ProtocolCoverage
 from verif.coverage.sparsity import SparsityCoverage
+from verif.env.conclusions import Access, CommandOutcome, Conclusion, Reset
 from verif.env.device import device
-from verif.env.register_agent import BusAccess
+from verif.env.layer_reference import LayerDone
 
 EXPORT = "functional.yml"
 
 
 class CoverageCollector(uvm_subscriber):
-    """Connected behind the scoreboard, so that the model already knows each access; exports in report_phase."""
+    """Listens to the predictor; exports in report_phase."""
 
     def build_phase(self):
         super().build_phase()
-        self.registers = self.cdb_get("REGISTERS")
         config = self.cdb_get("CONFIG")
         self.sparsity = SparsityCoverage(config.NumLanes)
         self.geometry = GeometryCoverage()
         self.protocol = ProtocolCoverage(config.QueueDepth)
-        self._layers = 0
-        self._status: dict[str, int] | None = None  # what STATUS read, if that was the latest access
+        self._status: Mapping[str, int] | None = None  # what STATUS read, if that was the latest access
 
-    def connect_phase(self):
-        self.model = self.get_parent().scoreboard.checker.model
+    def write(self, conclusion: Conclusion):
+        match conclusion:
+            case Access():
+                self._access(conclusion)
+            case CommandOutcome(command, outcome):
+                self.protocol.command(command, outcome)
+            case LayerDone():
+                self.sparsity.sample(conclusion)
+                self.geometry.sample(conclusion)
+            case Reset(kind):
+                # What a reset met is known for sure only when STATUS was read right before it.
+                if self._status:
+                    self.protocol.reset(kind, self._status)
+                self._status = None
 
-    def write(self, access: BusAccess):
-        status, self._status = self._status, None
-        name = self.registers.name_at(access.address)
-        self.protocol.access(access.write, self.registers.rights(name) if name else None)
-        if name is None or not access.okay:
+    def _access(self, access: Access):
+        self.protocol.access(access.write, access.rights)
+        values = access.values
+        if not (access.write and values.get("soft_reset")):  # that is the reset itself
+            self._status = values if access.name == "STATUS" and access.understood else None
+        if access.write or not access.understood:
             return
-        values = self.registers.decode(name, access.data)
-        if access.write and name == "CTRL":
-            self._commands(values)
-            if values["soft_reset"]:
-                self._reset("soft_reset", status)
-        elif not access.write:
-            self._read(name, values)
-
-    def _commands(self, values: dict[str, int]):
-        for command in COMMANDS:
-            if values[command]:
-                self.protocol.command(command, self.model.outcomes[command])
-        for layer in self.model.layers[self._layers :]:
-            self.sparsity.sample(layer)
-            self.geometry.sample(layer)
-        self._layers = len(self.model.layers)
-
-    def _read(self, name: str, values: dict[str, int]):
-        if name == "STATUS":
+        if access.name == "STATUS":
             self.protocol.status(values)
-            self._status = values
-        elif name in ("INTR_STATE", "ERROR"):
-            cover = self.protocol.interrupts if name == "INTR_STATE" else self.protocol.errors
+        elif access.name in ("INTR_STATE", "ERROR"):
+            cover = self.protocol.interrupts if access.name == "INTR_STATE" else self.protocol.errors
             for label, on in values.items():
                 if on:
                     cover.hit(label)
-        elif name == "DESCRIPTOR_ERROR" and values["code"]:
+        elif access.name == "DESCRIPTOR_ERROR" and values["code"]:
             self.protocol.descriptor.hit(str(values["code"]))
-
-    def hard_reset(self):
-        """rst_ni has fallen."""
-        self._reset("rst_ni", self._status)
-
-    def _reset(self, kind: str, status: dict[str, int] | None):
-        # What a reset met is known for sure only when STATUS was read right before it.
-        if status:
-            self.protocol.reset(kind, status)
 
     def report_phase(self):
         for name in STREAMS:

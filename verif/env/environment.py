@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment of the whole core: agents, scoreboard, counters, coverage, virtual sequencer, clock and reset."""
+"""The environment of the whole core: agents, predictor, scoreboard, counters, coverage, virtual sequencer, clock."""
 
 from __future__ import annotations
 
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge
+from cocotb.triggers import ClockCycles
 from pyuvm import uvm_analysis_export, uvm_component, uvm_env
 
 from models.stream import Packet
+from verif.env.analysis_input import AnalysisInput
 from verif.env.axi_stream import LineBus, VectorBus
+from verif.env.conclusions import Conclusion, Reset
 from verif.env.counters import CounterMonitor
 from verif.env.coverage_collector import CoverageCollector
 from verif.env.device import device
 from verif.env.interrupts import CLOCK_NS, Interrupts
-from verif.env.register_agent import BusAccess, RegisterAdapter, RegisterAgent
+from verif.env.predictor import Predictor
+from verif.env.register_agent import RegisterAdapter, RegisterAgent
 from verif.env.register_model import RegisterModel
-from verif.env.scoreboard import AnalysisInput, Scoreboard
+from verif.env.scoreboard import Scoreboard
 from verif.env.sequences import VirtualSequencer
 from verif.env.stream_agent import ResultAgent, StreamAgent, StreamPort
 
@@ -70,39 +73,37 @@ class CoreEnv(uvm_env):
         self.activation_agent = StreamAgent("activation_agent", self, ACTIVATIONS)
         self.result_agent = ResultAgent("result_agent", self, RESULTS)
         self.interrupts = Interrupts("interrupts", self)
+        self.predictor = Predictor("predictor", self)
         self.scoreboard = Scoreboard("scoreboard", self)
         self.counters = CounterMonitor("counters", self)
         self.coverage = CoverageCollector("coverage", self)
         self.results = ResultStore("results", self)
-        self.soft_reset = AnalysisInput("soft_reset", self, self._soft_reset)
+        self.resets = AnalysisInput("resets", self, self._reset)
         self.virtual_sequencer = VirtualSequencer("virtual_sequencer", self)
 
     def connect_phase(self):
         self.registers.map.set_sequencer(self.register_agent.sequencer, RegisterAdapter("adapter"))
         self.registers.map.set_auto_predict(True)
-        # In this order: the counters and the coverage ask the scoreboard's model about an access.
-        for subscriber in (
-            self.scoreboard.accesses,
+        streams = (self.weight_agent, self.activation_agent, self.result_agent)
+        self.predictor.monitors = [agent.monitor for agent in streams]
+        self.register_agent.ap.connect(self.predictor.accesses)
+        self.weight_agent.ap.connect(self.predictor.weights)
+        self.activation_agent.ap.connect(self.predictor.activations)
+        for results in (self.predictor.results, self.scoreboard.results, self.results):
+            self.result_agent.ap.connect(results)
+        for conclusions in (
+            self.scoreboard.conclusions,
             self.counters.analysis_export,
             self.coverage.analysis_export,
-            self.soft_reset,
+            self.resets,
         ):
-            self.register_agent.ap.connect(subscriber)
-        self.weight_agent.ap.connect(self.scoreboard.weights)
-        self.activation_agent.ap.connect(self.scoreboard.activations)
-        self.result_agent.ap.connect(self.scoreboard.results)
-        self.result_agent.ap.connect(self.results)
+            self.predictor.ap.connect(conclusions)
 
-    def _soft_reset(self, access: BusAccess):
-        """The host resets its ends of the streams when it resets the core."""
-        ctrl = access.write and self.registers.name_at(access.address) == "CTRL"
-        if ctrl and self.registers.decode("CTRL", access.data)["soft_reset"]:
-            for agent in (self.weight_agent, self.activation_agent, self.result_agent):
-                agent.drop()
-
-    async def run_phase(self):
-        while True:
-            await FallingEdge(device().rst_ni)
-            self.scoreboard.checker.model.reset()
-            self.coverage.hard_reset()
-            self.registers.block.reset()
+    def _reset(self, conclusion: Conclusion):
+        """The host resets its ends of the streams when it resets the core; with rst_ni they do so by themselves."""
+        match conclusion:
+            case Reset("soft_reset"):
+                for agent in (self.weight_agent, self.activation_agent, self.result_agent):
+                    agent.drop()
+            case Reset("rst_ni"):
+                self.registers.block.reset()
