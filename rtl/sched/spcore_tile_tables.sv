@@ -3,8 +3,8 @@
 // and the masks of the tile's positions, 64 offsets a word, for each shape that the edges of the output plane leave of a
 // tile. Derives where the octets of a line lie in a region.
 //
-// A position a cycle, in ascending order; a word of the masks is written, one shape a cycle, when the next position lies
-// behind it. Under a hundred cycles.
+// A position a cycle, in ascending order; it is in the masks two cycles later. A word of the masks is written, one shape
+// a cycle, when the next position lies behind it. Under a hundred cycles.
 module spcore_tile_tables
   import sparsecore_pkg::*;
 (
@@ -27,44 +27,73 @@ module spcore_tile_tables
 
   typedef enum logic [1:0] {StIdle, StWalk, StWrite, StWait} state_e;
 
-  state_e       state_q;
+  state_e       state_q, state_d;
+  logic         idle_q;            // state_q is StIdle
   npos_t        ty_q, tx_q;
   region_off_t  q_q, row_q;        // of the position, and of its row's first
   pos_t         p_q;
   region_word_t word_q;            // of the masks at hand
   shape_t       shape_q;           // that is being written
+  logic         clear_q;           // the masks, after their word is written
+  logic [NumShapes-1:0] set_q;     // the position of the previous cycle, at spot_q, is one of the shape's
+  pos_t         spot_q;
   bitmap_t [NumShapes-1:0] mask_q;
   logic         end_q;             // the last position is in the masks
-  logic         row_end, take;
-  logic [NumShapes-1:0] fits;    // the position is one of the shape's
+  logic         row_end, take, write, last_shape;
+  logic [NumShapes-1:0] fits;      // the position is one of the shape's
   region_off_t  next_row;
 
-  assign row_end  = tx_q == layer_i.tile_w - npos_t'(1);
-  assign take     = state_q == StWalk && !end_q && q_q[RegionW-1:PosW] == word_q;
-  assign next_row = row_q + (win_w_i << layer_i.stride_y2);
+  assign row_end    = tx_q == layer_i.tile_w - npos_t'(1);
+  assign take       = state_q == StWalk && !end_q && q_q[RegionW-1:PosW] == word_q;
+  assign write      = state_q == StWrite;
+  assign last_shape = shape_q == shape_t'(NumShapes - 1);
+  assign next_row   = row_q + (win_w_i << layer_i.stride_y2);
   always_comb begin
     for (int unsigned i = 0; i < NumShapes; i++) fits[i] = (!i[0] || tx_q < last_w_i) && (!i[1] || ty_q < last_h_i);
   end
 
-  assign pos_tab_o  = '{valid: take, q: q_q, p: p_q};
-  assign mask_tab_o = '{valid: state_q == StWrite, shape: shape_q, word: word_q, bits: mask_q[shape_q]};
+  always_comb begin
+    state_d = state_q;
+    unique case (state_q)
+      StIdle:  if (start_i) state_d = StWalk;
+      StWalk:  if (!take) state_d = StWrite;
+      StWrite: if (last_shape) state_d = end_q ? StWait : StWalk;
+      StWait:  if (done_o) state_d = StIdle;
+      default: state_d = StIdle;
+    endcase
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      state_q <= StIdle;
+      state_q    <= StIdle;
+      idle_q     <= 1'b1;
+      clear_q    <= 1'b1;
+      set_q      <= '0;
+      pos_tab_o  <= '0;
+      mask_tab_o <= '0;
     end else begin
-      unique case (state_q)
-        StIdle:  if (start_i) state_q <= StWalk;
-        StWalk:  if (!take) state_q <= StWrite;
-        StWrite: if (shape_q == shape_t'(NumShapes - 1)) state_q <= end_q ? StWait : StWalk;
-        StWait:  if (done_o) state_q <= StIdle;
-        default: state_q <= StIdle;
-      endcase
+      state_q    <= state_d;
+      idle_q     <= state_d == StIdle;
+      clear_q    <= idle_q || (write && last_shape);
+      set_q      <= take ? fits : '0;
+      pos_tab_o  <= '{valid: take, q: q_q, p: p_q};
+      mask_tab_o <= '{valid: write, shape: shape_q, word: word_q, bits: mask_q[shape_q]};
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (state_q == StIdle) begin
+    spot_q <= q_q[PosW-1:0];
+    if (clear_q) begin
+      mask_q <= '0;
+    end else begin
+      for (int unsigned i = 0; i < NumShapes; i++) begin
+        if (set_q[i]) mask_q[i] <= mask_q[i] | (bitmap_t'(1) << spot_q);
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (idle_q) begin
       ty_q    <= '0;
       tx_q    <= '0;
       q_q     <= '0;
@@ -72,14 +101,10 @@ module spcore_tile_tables
       p_q     <= '0;
       word_q  <= '0;
       shape_q <= '0;
-      mask_q  <= '0;
       end_q   <= 1'b0;
     end else if (take) begin
       for (int unsigned i = 0; i < NumShapes; i++) begin
-        if (fits[i]) begin
-          mask_q[i][q_q[PosW-1:0]] <= 1'b1;
-          last_word_o[i]           <= word_q;
-        end
+        if (fits[i]) last_word_o[i] <= word_q;
       end
       p_q   <= p_q + pos_t'(1);
       end_q <= row_end && ty_q == layer_i.tile_h - npos_t'(1);
@@ -92,12 +117,9 @@ module spcore_tile_tables
         tx_q <= tx_q + npos_t'(1);
         q_q  <= q_q + (region_off_t'(1) << layer_i.stride_x2);
       end
-    end else if (state_q == StWrite) begin
+    end else if (write) begin
       shape_q <= shape_q + shape_t'(1);
-      if (shape_q == shape_t'(NumShapes - 1)) begin
-        mask_q <= '0;
-        word_q <= word_q + region_word_t'(1);
-      end
+      if (last_shape) word_q <= word_q + region_word_t'(1);
     end
   end
 
@@ -111,7 +133,7 @@ module spcore_tile_tables
   assign done_o  = state_q == StWait && bit_q == npos_t'(LinePos);
 
   always_ff @(posedge clk_i) begin
-    if (state_q == StIdle) begin
+    if (idle_q) begin
       bit_q <= '0;
       col_q <= '0;
       off_q <= '0;
