@@ -94,13 +94,16 @@ module spcore_line_walk
 
   always_ff @(posedge clk_i) begin
     if (!unit_open_i) begin
-      lines_y_q      <= unit_i.lines_y;
-      lines_x_q      <= unit_i.lines_x;
-      channel_addr_q <= unit_i.idx_addr;
-      row_addr_q     <= unit_i.idx_addr;
-      idx_addr_q     <= unit_i.idx_addr;
-    end else if (take) begin
-      if (place_q.last_of_channel) begin
+      lines_y_q <= unit_i.lines_y;
+      lines_x_q <= unit_i.lines_x;
+    end
+    // take only enables registers: it comes late, and the addresses are wide.
+    if (!unit_open_i || take) begin
+      if (!unit_open_i) begin
+        channel_addr_q <= unit_i.idx_addr;
+        row_addr_q     <= unit_i.idx_addr;
+        idx_addr_q     <= unit_i.idx_addr;
+      end else if (place_q.last_of_channel) begin
         channel_addr_q <= next_channel_addr;
         row_addr_q     <= next_channel_addr;
         idx_addr_q     <= next_channel_addr;
@@ -110,8 +113,6 @@ module spcore_line_walk
       end else begin
         idx_addr_q     <= idx_addr_q + addr_t'(1);
       end
-    end
-    if (!unit_open_i || take) begin
       channels_left_q <= next_channels_left;
       lines_y_left_q  <= next_lines_y_left;
       lines_x_left_q  <= next_lines_x_left;

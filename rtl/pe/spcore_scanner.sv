@@ -83,11 +83,8 @@ module spcore_scanner
   assign push            = segment_valid_i && segment_ready_o;
 
   always_comb begin
-    entry_in = '0;
-    if (segment_valid_i) begin
-      entry_in.segment = segment_i;
-      for (int unsigned o = 0; o < 8; o++) entry_in.octets[o] = segment_i.bits[8*o +: 8] != '0;
-    end
+    entry_in.segment = segment_i;
+    for (int unsigned o = 0; o < 8; o++) entry_in.octets[o] = segment_i.bits[8*o +: 8] != '0;
   end
 
   spcore_regfile #(
