@@ -7,10 +7,18 @@
 // The product is a radix-4 Booth multiplication: sixteen digits -2..2 of the multiplier, eight in a stage, added up in
 // carry-save form. A row of digit i is a 34-bit two's complement number at bit 2i; its sign is added inverted, and the
 // constant that makes up for it goes with the ones that complete the negations.
+//
+// A Verilator build with SPCORE_FAST_SIM gets Digits = 0, which multiplies at once: the same by the test of requantize,
+// which has one form on each simulator.
 
 module spcore_requantize_lanes
   import sparsecore_pkg::*;
 #(
+`ifdef SPCORE_FAST_SIM
+  parameter bit          Digits   = 1'b0,
+`else
+  parameter bit          Digits   = 1'b1,
+`endif
   parameter int unsigned NumLanes = 4
 ) (
   input  logic                          clk_i,
@@ -80,9 +88,7 @@ module spcore_requantize_lanes
   logic   [NumLanes-1:0][2:0][Third:0] thirds_q;  // each with its carry
   logic   [30:0]                    multiplier_q;
   logic   [5:0]                     shift_q;
-  logic   [NumLanes-1:0][SumW-1:0]  sum_q, sum_qq;
-  digit_t [NumDigits-1:0]           digits_q;
-  digit_t [NumDigits-1:Half]        digits_qq;
+  logic   [NumLanes-1:0][SumW-1:0]  sum_q;
   logic   [4:1][5:0]                amount_q;   // shift - 1
   logic   [2:0]                     fine_q;     // of it, what is left
   row_t   [NumLanes-1:0][1:0]       low_q;      // sum and carries of the low digits
@@ -93,6 +99,7 @@ module spcore_requantize_lanes
   logic   [NumLanes-1:0]            sign_q, over_q;  // bits that differ from the sign are lost
 
   function automatic logic [2:0][Third:0] add_thirds(input logic signed [AccW-1:0] x, input logic signed [AccW-1:0] y);
+    /* verilator no_inline_task */
     logic [2:0][Third-1:0] a, b;
     a = SumW'(x);
     b = SumW'(y);
@@ -100,6 +107,7 @@ module spcore_requantize_lanes
   endfunction
 
   function automatic logic [SumW-1:0] join_thirds(input logic [2:0][Third:0] thirds);
+    /* verilator no_inline_task */
     logic [2*Third-1:0] carries;
     carries = '0;
     carries[0]     = thirds[0][Third];
@@ -114,13 +122,47 @@ module spcore_requantize_lanes
 
   // ---- sum and product ----
 
-  digit_t [NumDigits-1:0] digits;
-  row_t                   correction;
+  if (Digits) begin : gen_digits
+    digit_t [NumDigits-1:0]          digits, digits_q;
+    digit_t [NumDigits-1:Half]       digits_qq;
+    logic   [NumLanes-1:0][SumW-1:0] sum_qq;
+    row_t                            correction;
 
-  always_comb begin
-    for (int unsigned i = 0; i < NumDigits; i++) digits[i] = digit(3'({1'b0, multiplier_q, 1'b0} >> (2 * i)));
-    correction = SignConstant;
-    for (int unsigned i = 0; i < NumDigits; i++) correction[2*i] = digits_q[i].neg;
+    always_comb begin
+      for (int unsigned i = 0; i < NumDigits; i++) digits[i] = digit(3'({1'b0, multiplier_q, 1'b0} >> (2 * i)));
+      correction = SignConstant;
+      for (int unsigned i = 0; i < NumDigits; i++) correction[2*i] = digits_q[i].neg;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (run_i && valid_q[1]) digits_q <= digits;
+      if (run_i && valid_q[2]) begin
+        for (int unsigned i = 0; i < NumLanes; i++) begin
+          low_q[i] <= add_rows(digits_q[Half-1:0], sum_q[i], 0, {row_t'(0), correction});
+        end
+        sum_qq    <= sum_q;
+        digits_qq <= digits_q[NumDigits-1:Half];
+      end
+      if (run_i && valid_q[3]) begin
+        for (int unsigned i = 0; i < NumLanes; i++) begin
+          high_q[i] <= add_rows(
+              digits_qq, sum_qq[i], 2 * Half, {{low_q[i][1][63:16], 16'd0}, {low_q[i][0][63:16], 16'd0}}
+          );
+        end
+      end
+    end
+  end else begin : gen_multiply
+    logic [30:0] multiplier_qq;
+
+    always_ff @(posedge clk_i) begin
+      if (run_i && valid_q[1]) multiplier_qq <= multiplier_q;
+      if (run_i && valid_q[2]) begin
+        for (int unsigned i = 0; i < NumLanes; i++) begin
+          low_q[i] <= {row_t'(0), 64'($signed(sum_q[i]) * $signed({1'b0, multiplier_qq}))};
+        end
+      end
+      if (run_i && valid_q[3]) high_q <= low_q;
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -131,24 +173,11 @@ module spcore_requantize_lanes
     end
     if (run_i && valid_q[1]) begin
       for (int unsigned i = 0; i < NumLanes; i++) sum_q[i] <= join_thirds(thirds_q[i]);
-      digits_q    <= digits;
       amount_q[1] <= shift_q - 1'b1;
     end
-    if (run_i && valid_q[2]) begin
-      for (int unsigned i = 0; i < NumLanes; i++) begin
-        low_q[i] <= add_rows(digits_q[Half-1:0], sum_q[i], 0, {row_t'(0), correction});
-      end
-      sum_qq      <= sum_q;
-      digits_qq   <= digits_q[NumDigits-1:Half];
-      amount_q[2] <= amount_q[1];
-    end
+    if (run_i && valid_q[2]) amount_q[2] <= amount_q[1];
     if (run_i && valid_q[3]) begin
-      for (int unsigned i = 0; i < NumLanes; i++) begin
-        high_q[i] <= add_rows(
-            digits_qq, sum_qq[i], 2 * Half, {{low_q[i][1][63:16], 16'd0}, {low_q[i][0][63:16], 16'd0}}
-        );
-        low_qq[i] <= 17'(low_q[i][0][15:0]) + 17'(low_q[i][1][15:0]);
-      end
+      for (int unsigned i = 0; i < NumLanes; i++) low_qq[i] <= 17'(low_q[i][0][15:0]) + 17'(low_q[i][1][15:0]);
       amount_q[3] <= amount_q[2];
     end
     if (run_i && valid_q[4]) begin
@@ -163,6 +192,7 @@ module spcore_requantize_lanes
 
   // Bits of p from s-1 on that a result needs, and whether those above them are the sign; by 32, 16 and 8.
   function automatic logic [17:0] shift_coarse(input logic [63:0] p, input logic [2:0] by);
+    /* verilator no_inline_task */
     logic [40:0] a;
     logic [24:0] b;
     logic        over;
@@ -179,6 +209,7 @@ module spcore_requantize_lanes
     input logic [16:0] value, input logic sign, input logic over_before, input logic [2:0] by,
     input logic signed [8:0] low, input logic signed [8:0] high
   );
+    /* verilator no_inline_task */
     logic [12:0]       a;
     logic [10:0]       b;
     logic [9:0]        c;

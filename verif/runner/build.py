@@ -26,11 +26,12 @@ from verif.runner.process import listed_environment, run_group
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
 
-# `-fno-dfg`: that optimisation gives the instances of a module different code, see rtl/speed.vlt.
+# `-fno-dfg`, `-fno-table`: these optimisations give the instances of a module different code, see rtl/speed.vlt.
 # Lint and style are `make lint`'s business; what is left (a failing $error among it) stays fatal.
 _VERILATOR_ARGS = (
     "-O3",
     "-fno-dfg",
+    "-fno-table",
     "--timing",
     "--relative-includes",
     "-Wno-lint",
@@ -39,7 +40,7 @@ _VERILATOR_ARGS = (
     "unique",
     "--x-initial",
     "unique",
-    "-DSPCORE_FAST_SIM",  # the lane-wise form of spcore_acc_quad
+    "-DSPCORE_FAST_SIM",  # forms of modules that simulate faster
 )
 _OPTIMIZATION = {
     "OPT_FAST": "-O1",
