@@ -14,7 +14,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.setup
 TORCH := $(VENV)/.torch
-CLI   := $(PY) -m verif.cli
+CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test run layer network figures tradeoffs figure1 torch regress coverage waves bench formal lint synth verilog docs clean

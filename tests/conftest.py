@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from verif.runner.process import TERMINATED, end_on_sigterm
-from verif.runner.run import FULL, GATES, default_seed, rerun_test
+from verif.host.runner.process import TERMINATED, end_on_sigterm
+from verif.host.runner.run import FULL, GATES, default_seed, rerun_test
 
 SLOW = ("tests/blocks/", "tests/core/")  # they compile a design each
 SLOW_SHARE = 6  # one slow test in so many runs without FULL=1

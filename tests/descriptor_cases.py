@@ -6,7 +6,7 @@ import numpy as np
 from models.config import Config
 from models.lines import LineShape
 from models.tiling import Cut, Plan, make_plan
-from verif.stimulus import make_layer
+from verif.shared.stimulus import make_layer
 
 CASES = [
     (1, {"m_log2": 5}),

@@ -7,9 +7,9 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from models.config import load_config
 from tests.blocks.stream_ends import reset
-from verif.env.register_model import RegisterModel
-from verif.seed import rng
-from verif.structs import struct
+from verif.shared.structs import struct
+from verif.sim.env.register_model import RegisterModel
+from verif.sim.seed import rng
 
 CONFIG = load_config("small")
 CONFIGURATION = struct("config_t")

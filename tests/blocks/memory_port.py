@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verif.structs import struct
+from verif.shared.structs import struct
 
 REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
 LATENCY = 3  # cycles from a request that is taken to its word

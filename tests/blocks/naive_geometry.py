@@ -8,7 +8,7 @@ them. Only random shapes come from the common stimulus; what follows from a shap
 
 from collections.abc import Mapping
 
-from verif.stimulus import random_geometry
+from verif.shared.stimulus import random_geometry
 
 
 def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, int]:

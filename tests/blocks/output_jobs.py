@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.reference import requantize
-from verif.structs import struct
+from verif.shared.structs import struct
 
 PARAM = struct("param_t")
 ROWS = 32  # of an accumulator bank

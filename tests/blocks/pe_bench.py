@@ -14,8 +14,8 @@ from models.lines import LineShape
 from models.stream import weight_beats
 from models.tiling import Cut, make_plan, max_tile, region_size
 from tests.blocks.naive_geometry import derived_fields, expected_units, random_block, tile_positions, window_size
-from verif.stimulus import random_geometry
-from verif.structs import struct
+from verif.shared.stimulus import random_geometry
+from verif.shared.structs import struct
 
 INDEX = struct("index_entry_t")
 WORK = 12_000  # emissions of a random layer at most

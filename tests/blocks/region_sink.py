@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 from cocotb.types import LogicArray
 
-from verif.structs import Struct, struct
+from verif.shared.structs import Struct, struct
 
 REGION, WRITE = struct("region_t"), struct("bitmap_write_t")
 READ, RESPONSE = struct("bitmap_read_t"), struct("bitmap_rsp_t")

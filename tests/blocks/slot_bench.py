@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import ROWS, Job, LayerOfJobs, skew, to_flat, unskew
-from verif.structs import struct
+from verif.shared.structs import struct
 
 LAYER, DERIVED, SLOT = struct("layer_t"), struct("derived_t"), struct("slot_info_t")
 

@@ -6,7 +6,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiStreamSink, AxiStreamSource
 
-from verif.env.axi_stream import NO_STALLS, LineBus, Stalls, VectorBus
+from verif.shared.stalls import NO_STALLS, Stalls
+from verif.sim.env.axi_stream import LineBus, VectorBus
 
 # Never, single wait cycles, long waits, mostly waiting.
 STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))

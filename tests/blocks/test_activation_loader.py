@@ -10,11 +10,12 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
 from tests.blocks.stream_ends import STALLS, line_source, reset, set_stalls
-from verif.env.axi_stream import NO_STALLS, frame_of
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.stalls import NO_STALLS
+from verif.shared.structs import struct
+from verif.sim.env.axi_stream import frame_of
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LINE, COMMAND, STATUS = struct("line_write_t"), struct("act_cmd_t"), struct("act_status_t")
 

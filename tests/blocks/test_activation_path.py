@@ -22,10 +22,10 @@ from tests.blocks.windows import (
     random_tensor,
     random_unit,
 )
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
 ENTRY = struct("index_entry_t")

@@ -10,10 +10,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
 QUEUE = 2  # requests of a requester that wait

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cocotb.triggers import Timer
 
-from verif.kit import block_test
-from verif.runner import run_block
+from verif.host.runner import run_block
+from verif.sim.kit import block_test
 
 
 @block_test(us=500)

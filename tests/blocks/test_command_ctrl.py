@@ -22,9 +22,9 @@ from tests.blocks.command_bench import (
     Bench,
 )
 from tests.blocks.stream_ends import STALLS
-from verif.env.layer_reference import descriptor_field
-from verif.kit import block_test
-from verif.runner import run_block
+from verif.host.runner import run_block
+from verif.sim.env.layer_reference import descriptor_field
+from verif.sim.kit import block_test
 
 
 @block_test(us=5)

@@ -12,10 +12,10 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 COUNTERS, PE_COUNTERS = struct("counters_t"), struct("pe_counters_t")
 STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")  # in the order of pe_state_e

@@ -12,10 +12,10 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, REQ, ROW, SLOT = (
     struct(f"{name}_t") for name in ("layer", "derived", "drain_req", "drain_row", "slot_info")

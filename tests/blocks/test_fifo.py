@@ -9,9 +9,9 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
+from verif.host.runner import run_block
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 
 async def start(dut) -> tuple[int, int]:

@@ -16,11 +16,11 @@ from tests.blocks.naive_geometry import (
     tile_positions,
     window_size,
 )
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.stimulus import random_geometry
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.stimulus import random_geometry
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
 POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")

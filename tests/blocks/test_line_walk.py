@@ -13,10 +13,10 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_entries, make_case, make_unit, random_case, random_unit
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
 INDEX, ENTRY = struct("index_entry_t"), struct("line_entry_t")

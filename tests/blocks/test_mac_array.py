@@ -10,10 +10,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
 from models.km import MODES
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
 ROWS = 32

@@ -11,10 +11,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.output_jobs import PARAM, Job, LayerOfJobs
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("line_write_t")
 REQ, ROW = struct("drain_req_t"), struct("drain_row_t")

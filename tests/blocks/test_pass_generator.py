@@ -9,10 +9,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.naive_geometry import random_fields, window_size
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, REGION, SEGMENT = struct("layer_t"), struct("derived_t"), struct("region_t"), struct("segment_t")
 MASK, WRITE = struct("mask_tab_write_t"), struct("bitmap_write_t")

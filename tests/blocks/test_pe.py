@@ -17,10 +17,10 @@ from models.tiling import Cut
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.naive_geometry import mask_writes, tile_masks
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")

@@ -6,10 +6,10 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 COUNTERS = struct("pe_counters_t")
 STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")

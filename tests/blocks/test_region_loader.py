@@ -21,10 +21,10 @@ from tests.blocks.windows import (
     random_case,
     random_unit,
 )
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("fetched_line_t")
 FULL = {"line": 1.0, "take": 1.0, "release": 1.0, "answer": 1.0}

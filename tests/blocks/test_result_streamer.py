@@ -10,11 +10,11 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
 from tests.blocks.stream_ends import STALLS, line_sink, reset, set_stalls
-from verif.env.axi_stream import packet_of
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.env.axi_stream import packet_of
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 REQ, RSP = struct("line_read_req_t"), struct("line_read_rsp_t")
 COMMAND, STATUS = struct("res_cmd_t"), struct("res_status_t")

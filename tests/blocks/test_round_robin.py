@@ -8,9 +8,9 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
+from verif.host.runner import run_block
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 
 async def start(dut) -> int:

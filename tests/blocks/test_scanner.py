@@ -8,10 +8,10 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 SEGMENT, TABLE = struct("segment_t"), struct("pos_tab_write_t")
 NO_SEGMENT = {"bits": 0, "first_of_pass": 0}

@@ -10,10 +10,10 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import derived_fields, expected_units, random_fields
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT, JOB = struct("layer_t"), struct("derived_t"), struct("unit_t"), 16
 GROUP = 16  # PEs that share a unit's register

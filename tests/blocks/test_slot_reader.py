@@ -10,10 +10,10 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.output_jobs import LayerOfJobs, from_flat
 from tests.blocks.slot_bench import SlotBench, slot_info
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 TAG = struct("line_tag_t")
 

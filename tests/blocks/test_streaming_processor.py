@@ -11,10 +11,10 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from models.lines import LineShape, compress
 from tests.blocks.output_jobs import Job, LayerOfJobs
 from tests.blocks.slot_bench import SlotBench
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 LINE = struct("packed_line_t")
 

@@ -6,8 +6,8 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.kit import block_test
-from verif.runner import run_block
+from verif.host.runner import run_block
+from verif.sim.kit import block_test
 
 
 @block_test(us=200)

@@ -9,11 +9,11 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import LANE_BITS, Packet
 from tests.blocks.stream_ends import STALLS, reset, set_stalls, vector_source
-from verif.env.axi_stream import frame_of
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
-from verif.structs import struct
+from verif.host.runner import run_block
+from verif.shared.structs import struct
+from verif.sim.env.axi_stream import frame_of
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]  # log2 of k and m
 PARAM, COMMAND, STATUS = struct("param_t"), struct("wgt_cmd_t"), struct("wgt_status_t")

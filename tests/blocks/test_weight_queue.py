@@ -9,9 +9,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
-from verif.kit import block_test
-from verif.runner import run_block
-from verif.seed import rng
+from verif.host.runner import run_block
+from verif.sim.kit import block_test
+from verif.sim.seed import rng
 
 
 def vector_at(address: int) -> int:

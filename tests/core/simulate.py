@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from verif.core import build_core, run_core
-from verif.runner.paths import ROOT
-from verif.runner.run import COVERAGE, WAVES, skip_without
+from verif.host.core import build_core, run_core
+from verif.host.runner.run import COVERAGE, WAVES, skip_without
+from verif.shared.paths import ROOT
 
 
 def simulate(testcase: str, config: str = "small", sim: str = "verilator", **variables: object) -> dict:

@@ -9,9 +9,17 @@ import pyuvm
 
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
-from verif.env.scenario import CoreTest
-from verif.env.sequences import CoreSequence, FetchLines, LoadLayer, PushLayer, ReadCounters, WaitLayers, layer_cycles
-from verif.runner import SimulationFailure
+from verif.host.runner import SimulationFailure
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import (
+    CoreSequence,
+    FetchLines,
+    LoadLayer,
+    PushLayer,
+    ReadCounters,
+    WaitLayers,
+    layer_cycles,
+)
 
 
 @pyuvm.test()

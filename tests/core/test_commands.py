@@ -9,7 +9,7 @@ from scipy.signal import correlate
 from typer.testing import CliRunner
 
 from models import km
-from verif.cli.__main__ import app
+from verif.host.cli.__main__ import app
 
 
 def arrays(**changes):

@@ -10,10 +10,10 @@ from models import cycle_model, km, work
 from models.config import load_config
 from models.cycle_model import LONG, LONG_ERROR
 from models.planner import choose_plan
-from verif.core import build_core
-from verif.layers import run_layers
-from verif.runner.paths import BUILD
-from verif.stimulus import make_layer, random_layer
+from verif.host.core import build_core
+from verif.host.layers import run_layers
+from verif.shared.paths import BUILD
+from verif.shared.stimulus import make_layer, random_layer
 
 CONFIG = "small"
 SHORT_ERROR, SHORT_MEDIAN = 0.15, 0.02  # random cuts may leave a PE to nothing but reading lines

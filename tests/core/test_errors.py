@@ -17,8 +17,9 @@ from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
 from tests.descriptor_cases import CASES, legal_layer
-from verif.env.scenario import CoreTest
-from verif.env.sequences import (
+from verif.shared.stimulus import Memories, long_layer, make_layer, random_layer, random_stalls
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import (
     CoreError,
     CoreSequence,
     FetchLines,
@@ -33,8 +34,7 @@ from verif.env.sequences import (
     WaitLayers,
     layer_cycles,
 )
-from verif.env.stream_agent import Transfer
-from verif.stimulus import Memories, long_layer, make_layer, random_layer, random_stalls
+from verif.sim.env.stream_agent import Transfer
 
 INFO = {"wgt": "WGT_ERROR_INFO", "par": "WGT_ERROR_INFO", "act": "ACT_ERROR_INFO"}
 

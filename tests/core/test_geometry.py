@@ -14,9 +14,9 @@ from models.lines import LineShape, default_shape
 from models.stream import decode_output
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
-from verif.env.scenario import CoreTest
-from verif.env.sequences import RunLayer
-from verif.stimulus import make_layer
+from verif.shared.stimulus import make_layer
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import RunLayer
 
 # name: (C, H, W), K, (R, S), what differs from make_layer's defaults, cut (line, tile, splits) or None for a simple one
 SAME = {"padding": (1, 1, 1, 1)}

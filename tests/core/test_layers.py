@@ -15,9 +15,10 @@ from models.lines import LineShape
 from models.stream import Packet, line_packet
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
-from verif.env.axi_stream import NO_STALLS, Stalls
-from verif.env.scenario import CoreTest
-from verif.env.sequences import (
+from verif.shared.stalls import NO_STALLS, Stalls
+from verif.shared.stimulus import Memories, long_layer, make_layer, random_cut, random_layer, random_stalls
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import (
     CoreSequence,
     FetchLines,
     ItemSequence,
@@ -30,8 +31,7 @@ from verif.env.sequences import (
     WaitLayers,
     layer_cycles,
 )
-from verif.env.stream_agent import Transfer
-from verif.stimulus import Memories, long_layer, make_layer, random_cut, random_layer, random_stalls
+from verif.sim.env.stream_agent import Transfer
 
 
 class LayersTest(CoreTest):

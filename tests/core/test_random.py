@@ -8,9 +8,9 @@ import pyuvm
 
 from models import km
 from tests.core.simulate import simulate
-from verif.env.scenario import CoreTest
-from verif.env.sequences import RunLayer
-from verif.stimulus import random_layer, random_stalls
+from verif.shared.stimulus import random_layer, random_stalls
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import RunLayer
 
 
 @pyuvm.test()

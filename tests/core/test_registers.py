@@ -10,11 +10,11 @@ from models import stream
 from models.stream import Packet
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
-from verif.env.interrupts import CAUSES
-from verif.env.register_agent import RegisterAccess
-from verif.env.scenario import CoreTest
-from verif.env.sequences import EnableInterrupts, ItemSequence, RunLayer
-from verif.env.stream_agent import Transfer
+from verif.sim.env.interrupts import CAUSES
+from verif.sim.env.register_agent import RegisterAccess
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import EnableInterrupts, ItemSequence, RunLayer
+from verif.sim.env.stream_agent import Transfer
 
 VOLATILE = ("CTRL", "INTR_STATE", "ERROR")
 

@@ -13,10 +13,11 @@ from models import cycle_model, km, stream, work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.core.simulate import simulate
-from verif.env.axi_stream import Stalls
-from verif.env.counters import STATES
-from verif.env.scenario import CoreTest
-from verif.env.sequences import (
+from verif.shared.stalls import Stalls
+from verif.shared.stimulus import make_layer, random_layer, random_stalls
+from verif.sim.env.counters import STATES
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import (
     CoreSequence,
     FetchLines,
     LoadActivations,
@@ -28,7 +29,6 @@ from verif.env.sequences import (
     WaitLayers,
     layer_cycles,
 )
-from verif.stimulus import make_layer, random_layer, random_stalls
 
 SLOW = Stalls(1, 8)
 

@@ -12,10 +12,10 @@ from cocotb_coverage.coverage import CoverPoint, coverage_db
 
 from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
-from verif import seed
-from verif.env.device import device
-from verif.env.scenario import CoreTest
-from verif.env.sequences import CoreSequence, RunLayer
+from verif.sim import seed
+from verif.sim.env.device import device
+from verif.sim.env.scenario import CoreTest
+from verif.sim.env.sequences import CoreSequence, RunLayer
 
 
 class Interlude(CoreSequence):

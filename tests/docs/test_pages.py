@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from verif.runner.paths import ROOT
+from verif.shared.paths import ROOT
 
 FOLDERS = sorted(path.name for path in (ROOT / "rtl").iterdir() if path.is_dir())
 LIMIT = 120

@@ -6,14 +6,14 @@ from dataclasses import replace
 from models import stream
 from models.config import load_config
 from models.stream import Packet
-from verif.env.conclusions import Conclusion
-from verif.env.core_model import CoreModel
-from verif.env.layer_reference import LayerDone
-from verif.env.predictor import Interpreter
-from verif.env.register_agent import BusAccess
-from verif.env.register_model import RegisterModel
-from verif.env.scoreboard import Checker
-from verif.env.sequences import layer_registers
+from verif.sim.env.conclusions import Conclusion
+from verif.sim.env.core_model import CoreModel
+from verif.sim.env.layer_reference import LayerDone
+from verif.sim.env.predictor import Interpreter
+from verif.sim.env.register_agent import BusAccess
+from verif.sim.env.register_model import RegisterModel
+from verif.sim.env.scoreboard import Checker
+from verif.sim.env.sequences import layer_registers
 
 CONFIG = load_config("small")
 REGISTERS = RegisterModel()

@@ -7,8 +7,8 @@ import pytest
 from models import km
 from models.stream import Packet
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
-from verif.env.register_agent import BusAccess
-from verif.stimulus import make_layer, random_layer, random_plan
+from verif.shared.stimulus import make_layer, random_layer, random_plan
+from verif.sim.env.register_agent import BusAccess
 
 
 @pytest.fixture

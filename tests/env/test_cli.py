@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from models.config import load_config
-from verif.cli.__main__ import app
-from verif.cli.figure3 import fitting
-from verif.runner.paths import ROOT
-from verif.runner.run import MAX_SEED, default_seed, rerun_test
+from verif.host.cli.__main__ import app
+from verif.host.cli.figure3 import fitting
+from verif.host.runner.run import MAX_SEED, default_seed, rerun_test
+from verif.shared.paths import ROOT
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
-from verif.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, Reset, ResultsDue
-from verif.env.core_model import UnknownContents
-from verif.env.counters import STATES, counter_problems
-from verif.env.descriptor_checks import first_violation
-from verif.env.layer_reference import LayerDone, descriptor_of, memory_accesses
-from verif.env.sequences import layer_registers
-from verif.stimulus import make_layer, random_layer
+from verif.shared.stimulus import make_layer, random_layer
+from verif.sim.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, Reset, ResultsDue
+from verif.sim.env.core_model import UnknownContents
+from verif.sim.env.counters import STATES, counter_problems
+from verif.sim.env.descriptor_checks import first_violation
+from verif.sim.env.layer_reference import LayerDone, descriptor_of, memory_accesses
+from verif.sim.env.sequences import layer_registers
 
 GOOD_BEAT = 0x301_101_302_105  # two groups of 2/4 with indices 1, 3 and 1, 3
 

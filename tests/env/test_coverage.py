@@ -10,10 +10,10 @@ from models import work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG, Feeder
-from verif.coverage.bins import Ranges, cross, point
-from verif.coverage.geometry import GeometryCoverage, plane_label
-from verif.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
-from verif.stimulus import make_layer
+from verif.shared.stimulus import make_layer
+from verif.sim.coverage.bins import Ranges, cross, point
+from verif.sim.coverage.geometry import GeometryCoverage, plane_label
+from verif.sim.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@
 import re
 from collections import defaultdict
 
-from verif.runner.paths import ROOT
+from verif.shared.paths import ROOT
 
 MODULES = [path for top in ("models", "verif", "tests") for path in sorted((ROOT / top).rglob("*.py"))]
 EVERYWHERE = ("__init__", "__main__", "conftest")

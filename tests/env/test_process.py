@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from verif.cli.pytest_run import selection
-from verif.runner.lock import held
-from verif.runner.paths import ROOT
-from verif.runner.process import listed_environment, run_group
+from verif.host.cli.pytest_run import selection
+from verif.host.runner.lock import held
+from verif.host.runner.process import listed_environment, run_group
+from verif.shared.paths import ROOT
 
 # Starts a program that starts another, as make does, and says when both run.
 STARTER = """
 import sys
 from pathlib import Path
-from verif.runner.process import end_on_sigterm, run_group
+from verif.host.runner.process import end_on_sigterm, run_group
 end_on_sigterm(SystemExit(143))
 run_group(["sh", "-c", "sleep 60 & echo $! >{0}; wait"], cwd=".", env={{"PATH": "/usr/bin:/bin"}}, output=None)
 """
@@ -78,7 +78,8 @@ def test_environment(monkeypatch):
 def test_a_second_command_says_whom_it_waits_for(tmp_path):
     lock = tmp_path / "a.lock"
     waiting = (
-        f"from pathlib import Path\nfrom verif.runner.lock import held\nwith held(Path({str(lock)!r}), 'make b'): pass"
+        "from pathlib import Path\nfrom verif.host.runner.lock import held\n"
+        f"with held(Path({str(lock)!r}), 'make b'): pass"
     )
     with held(lock, "make a"):
         second = subprocess.Popen([sys.executable, "-c", waiting], cwd=ROOT, stderr=subprocess.PIPE, text=True)

@@ -9,9 +9,9 @@ from cocotb.clock import Clock
 from cocotb.handle import Immediate
 from cocotb.triggers import FallingEdge
 
-from verif.kit import block_test
-from verif.runner import SimulationFailure, run_block
-from verif.runner.paths import ROOT
+from verif.host.runner import SimulationFailure, run_block
+from verif.shared.paths import ROOT
+from verif.sim.kit import block_test
 
 # A case is a list of changes of the inputs, one a cycle; before them all are 0 but rst_ni.
 OFFER = {"tvalid": 1, "tdata": 5, "tkeep": 0x0F, "tlast": 1}

@@ -9,15 +9,15 @@ from pyuvm import uvm_env, uvm_test
 
 from models.config import load_config
 from tests.blocks.command_bench import PARAMETERS, STATUS
-from verif import seed
-from verif.env.analysis_input import AnalysisInput
-from verif.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
-from verif.env.predictor import Predictor
-from verif.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
-from verif.env.register_model import RegisterModel
-from verif.env.scoreboard import Checker
-from verif.env.sequences import EnableInterrupts, ItemSequence, VirtualSequencer
-from verif.runner import run_block
+from verif.host.runner import run_block
+from verif.sim import seed
+from verif.sim.env.analysis_input import AnalysisInput
+from verif.sim.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
+from verif.sim.env.predictor import Predictor
+from verif.sim.env.register_agent import BusAccess, RegisterAccess, RegisterAdapter, RegisterAgent
+from verif.sim.env.register_model import RegisterModel
+from verif.sim.env.scoreboard import Checker
+from verif.sim.env.sequences import EnableInterrupts, ItemSequence, VirtualSequencer
 
 CONFIG = load_config("small")
 

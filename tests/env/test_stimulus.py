@@ -10,9 +10,9 @@ from models import km
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG
-from verif.env.axi_stream import Stalls
-from verif.env.descriptor_checks import first_violation
-from verif.stimulus import Memories, make_layer, random_layer, random_stalls
+from verif.shared.stalls import Stalls
+from verif.shared.stimulus import Memories, make_layer, random_layer, random_stalls
+from verif.sim.env.descriptor_checks import first_violation
 
 
 @pytest.mark.parametrize("mode", km.MODES)

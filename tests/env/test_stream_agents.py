@@ -11,13 +11,14 @@ from cocotb.triggers import ClockCycles
 from pyuvm import uvm_analysis_export, uvm_env, uvm_test
 
 from models.stream import Packet
-from verif import seed
-from verif.env.axi_stream import NO_STALLS, LineBus, Stalls
-from verif.env.bus_monitor import HandshakeMonitor
-from verif.env.sequences import ItemSequence
-from verif.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
-from verif.runner import run_block
-from verif.runner.paths import ROOT
+from verif.host.runner import run_block
+from verif.shared.paths import ROOT
+from verif.shared.stalls import NO_STALLS, Stalls
+from verif.sim import seed
+from verif.sim.env.axi_stream import LineBus
+from verif.sim.env.bus_monitor import HandshakeMonitor
+from verif.sim.env.sequences import ItemSequence
+from verif.sim.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
 
 STALLS = (NO_STALLS, Stalls(1, 1), Stalls(8, 1), Stalls(1, 8), Stalls(20, 20))
 

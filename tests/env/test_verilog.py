@@ -8,9 +8,9 @@ import subprocess
 import pytest
 
 from models.config import load_config
-from verif.core import TOP
-from verif.runner.sources import sources_of
-from verif.runner.verilog import generate_verilog
+from verif.host.core import TOP
+from verif.host.runner.sources import sources_of
+from verif.host.runner.verilog import generate_verilog
 
 DESIGN = """
 package shapes_pkg;

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verif.formal import Proof, ProofFailure, prove
+from verif.host.formal import Proof, ProofFailure, prove
 
 HDL = Path(__file__).parent / "hdl"
 

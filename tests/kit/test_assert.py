@@ -8,8 +8,8 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from verif.kit import block_test
-from verif.runner import SimulationFailure, run_block
+from verif.host.runner import SimulationFailure, run_block
+from verif.sim.kit import block_test
 
 
 @block_test(us=1)

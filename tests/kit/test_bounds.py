@@ -6,10 +6,10 @@ import pytest
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.stream_ends import reset, vector_source
-from verif.kit import block_test
-from verif.runner import SimulationFailure, run_block
-from verif.runner.paths import ROOT
-from verif.structs import struct
+from verif.host.runner import SimulationFailure, run_block
+from verif.shared.paths import ROOT
+from verif.shared.structs import struct
+from verif.sim.kit import block_test
 
 
 async def until(dut, signal: str) -> None:

@@ -9,11 +9,12 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.kit import block_test
-from verif.runner import build, run, sources_of
-from verif.seed import rng
-from verif.speed.replay import ports_of, replay
-from verif.speed.trace import MARKS_FILE, PORTS, TRACE_FILE, Stopwatch
+from verif.host.runner import build, run, sources_of
+from verif.host.speed.replay import ports_of, replay
+from verif.shared.variables import MARKS_FILE, PORTS, TRACE_FILE
+from verif.sim.kit import block_test
+from verif.sim.programs.trace import Stopwatch
+from verif.sim.seed import rng
 
 PERIOD_NS = 10
 CYCLES = 500

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from verif.runner import SimulationFailure, build, run, sources_of
-from verif.runner.run import skip_without
-from verif.synth.gates import gate_level
+from verif.host.runner import SimulationFailure, build, run, sources_of
+from verif.host.runner.run import skip_without
+from verif.host.synth.gates import gate_level
 
 BLOCK, PARAMETERS = "spcore_round_robin", {"NumReq": 4}
 

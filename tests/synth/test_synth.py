@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from verif.runner.paths import RTL
-from verif.synth import ratchet
-from verif.synth.flow import Flow, Measured
-from verif.synth.hierarchy import Unit, elaborate
-from verif.synth.library import DEFAULT_LIBERTY, Library
-from verif.synth.memories import WRAPPERS, memory_of
-from verif.synth.report import labels
-from verif.synth.rules import faults
-from verif.synth.timing import PORT_FO4
+from verif.host.synth import ratchet
+from verif.host.synth.flow import Flow, Measured
+from verif.host.synth.hierarchy import Unit, elaborate
+from verif.host.synth.library import DEFAULT_LIBERTY, Library
+from verif.host.synth.memories import WRAPPERS, memory_of
+from verif.host.synth.report import labels
+from verif.host.synth.rules import faults
+from verif.host.synth.timing import PORT_FO4
+from verif.shared.paths import RTL
 
 HDL = Path(__file__).parent / "hdl"
 

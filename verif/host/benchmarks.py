@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers that the project is measured on, with the figures asked of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from models.layer import Layer
+from verif.shared.stimulus import make_layer
+
+FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channels over 64x16 multipliers
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A layer, and what is asked of it; None where nothing is.
+
+    padding: on all sides; utilization: at least this; speedup: at least this over the dense mode of the same layer;
+    cycles: at most this.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    out_channels: int
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
+    mode: tuple[int, int] = (2, 4)
+    mask: str = "bernoulli"
+    density: float = 0.5
+    skip: bool = True
+    utilization: float | None = None
+    speedup: float | None = None
+    cycles: int | None = None
+    config: str = "paper"
+
+    def layer(self, seed: int) -> Layer:
+        """The layer, from a seed; no group of weights is short of k."""
+        return make_layer(
+            np.random.default_rng(seed),
+            self.shape,
+            self.out_channels,
+            (self.kernel, self.kernel),
+            mode=self.mode,
+            mask=self.mask,
+            density=self.density,
+            stride=(self.stride, self.stride),
+            padding=(self.padding,) * 4,
+            skip=self.skip,
+            zero_weights=0,
+        )
+
+    def smaller(self, factor: int) -> Benchmark:
+        """The layer with rows, columns and channels divided by ``factor``; nothing is asked of it."""
+        c, h, w = (size // factor for size in self.shape)
+        k = self.out_channels // factor
+        return replace(
+            self,
+            name=f"{c}x{h}x{w}, 3x3x{k}, {self.name.split(', ', 2)[2]}",
+            shape=(c, h, w),
+            out_channels=k,
+            utilization=None,
+            speedup=None,
+            cycles=None,
+        )
+
+
+_F3: dict[str, Any] = {"shape": (64, 64, 64), "out_channels": 128}
+_1X1: dict[str, Any] = {"kernel": 1, "padding": 0, "mask": "clustered"}
+FIGURE_3 = Benchmark("64x64x64, 3x3x128, 2/4, half zero", **_F3, utilization=0.95, speedup=3.8)
+DENSE = Benchmark(
+    "64x64x64, 3x3x128, dense mode, density 1.0",
+    **_F3,
+    mode=(1, 1),
+    mask="full",
+    skip=False,
+    cycles=int(1.03 * FIGURE_3_DENSE_CYCLES),
+)
+BENCHMARKS = (
+    DENSE,  # first: the others' speed-up is over its cycles
+    FIGURE_3,
+    Benchmark("same, clustered masks", **_F3, mask="clustered", utilization=0.93),
+    Benchmark("same, 1/4", **_F3, mode=(1, 4), speedup=6.8),
+    Benchmark("64x56x56, 3x3x64, 2/4 at 0.45", (64, 56, 56), 64, mask="clustered", density=0.45, utilization=0.78),
+    Benchmark("128x28x28, 3x3x128, 2/4 at 0.4", (128, 28, 28), 128, mask="clustered", density=0.4, utilization=0.78),
+    Benchmark("256x14x14, 3x3x256, 2/4 at 0.35", (256, 14, 14), 256, mask="clustered", density=0.35, utilization=0.74),
+    Benchmark("128x56x56, 3x3/2x128, 2/4 at 0.5", (128, 56, 56), 128, stride=2, mask="clustered"),
+    Benchmark("64x56x56, 1x1x64, 2/4 at 0.5", (64, 56, 56), 64, **_1X1),
+    Benchmark("64x56x56, 1x1x256, 2/4 at 0.5", (64, 56, 56), 256, **_1X1),
+    Benchmark("64x56x56, 1x1/2x128, 2/4 at 0.5", (64, 56, 56), 128, stride=2, **_1X1),
+    Benchmark("3x224x224, 7x7/2x64, dense weights, density 1.0", (3, 224, 224), 64, 7, 2, 3, (1, 1), mask="full"),
+    Benchmark(
+        "512x7x7, 3x3x512, 2/4 at 0.3",
+        (512, 7, 7),
+        512,
+        mask="clustered",
+        density=0.3,
+        utilization=0.72,
+        config="paper_wmem4",
+    ),
+    Benchmark("512x7x7, 1x1x2048, 2/4 at 0.5", (512, 7, 7), 2048, **_1X1, config="paper_wmem4"),
+)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make figures`: every layer that the project is measured on, as the tables of README and docs/performance.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from models import cycle_model, work
+from models.config import Config, load_config
+from models.cycle_model import LONG, LONG_ERROR
+from models.layer import Layer
+from models.planner import choose_plan
+from models.tiling import Plan, make_plan
+from verif.host.benchmarks import BENCHMARKS, DENSE, Benchmark
+from verif.host.cli.figure3 import STATE_LABELS
+from verif.host.cli.phase import phase
+from verif.host.core import build_core
+from verif.host.layers import LayerResult, run_layers
+from verif.host.runner.run import default_seed
+from verif.shared.paths import BUILD, ROOT
+
+SEEDS = 3  # of activations and weights; a figure is their mean
+CALIBRATION = 1000  # added to the seed: a layer is cut for data of the same kind, not for what is then run
+HEADER = "| layer | cycles | cycle model | ALU utilisation | over dense | asked |\n|---|---:|---:|---:|---:|---|"
+SHARES_HEADER = (
+    "| layer | tile, splits | cycles | busy | no weight | no activation | drain | no unit |\n"
+    "|---|---|---:|---:|---:|---:|---:|---:|"
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A benchmark with what was measured over the seeds: means, and the model's error that is furthest from 0."""
+
+    benchmark: Benchmark
+    plan: Plan
+    results: list[LayerResult]
+    model_error: float
+
+    @property
+    def cycles(self) -> float:
+        return float(np.mean([result.cycles for result in self.results]))
+
+    @property
+    def utilization(self) -> float:
+        return float(np.mean([result.utilization for result in self.results]))
+
+    def share(self, state: str) -> float:
+        """Mean share of all PE-cycles that were in ``state``."""
+        return float(
+            np.mean([r.counters[state] / sum(r.counters[other] for other in STATE_LABELS) for r in self.results])
+        )
+
+
+def asked(benchmark: Benchmark) -> str:
+    """The requirement in words."""
+    parts = []
+    if benchmark.utilization:
+        parts.append(f"utilisation >= {100 * benchmark.utilization:.0f} %")
+    if benchmark.speedup:
+        parts.append(f">= {benchmark.speedup}x")
+    if benchmark.cycles:
+        parts.append(f"<= {benchmark.cycles:,} cycles")
+    return ", ".join(parts)
+
+
+def meets(figure: Figure, dense: float | None) -> bool:
+    """Whether the measured figures are what is asked, and long layers what the cycle model says."""
+    benchmark = figure.benchmark
+    return (
+        (figure.cycles <= LONG or abs(figure.model_error) <= LONG_ERROR)
+        and (benchmark.utilization is None or figure.utilization >= benchmark.utilization)
+        and (benchmark.speedup is None or (dense is not None and dense / figure.cycles >= benchmark.speedup))
+        and (benchmark.cycles is None or figure.cycles <= benchmark.cycles)
+    )
+
+
+def _name(benchmark: Benchmark) -> str:
+    return benchmark.name + ("" if benchmark.config == "paper" else f" ({benchmark.config})")
+
+
+def row(figure: Figure, dense: float | None) -> str:
+    """One line of the table; ``dense``: cycles of the same layer in dense mode."""
+    benchmark = figure.benchmark
+    speed = f"{dense / figure.cycles:.2f}x" if dense and benchmark is not DENSE else ""
+    verdict = asked(benchmark) + ("" if meets(figure, dense) else " (missed)")
+    return (
+        f"| {_name(benchmark)} | {figure.cycles:,.0f} | {100 * figure.model_error:+.1f} % "
+        f"| {100 * figure.utilization:.1f} % | {speed} | {verdict} |"
+    )
+
+
+def shares_row(figure: Figure) -> str:
+    """One line of the table of what PE-cycles went into."""
+    tile, splits = figure.plan.cut.tile, figure.plan.cut.splits
+    shares = " | ".join(f"{100 * figure.share(state):.1f}" for state in STATE_LABELS)
+    return f"| {_name(figure.benchmark)} | {tile.line_h}x{tile.line_w}, {splits} | {figure.cycles:,.0f} | {shares} |"
+
+
+def planned(
+    configuration: Config, benchmark: Benchmark, seed: int, count: int = SEEDS
+) -> tuple[Plan, list[tuple[Layer, Plan]]]:
+    """The cut for calibration data, and the layers of ``count`` seeds cut like that."""
+    cut = choose_plan(configuration, benchmark.layer(seed + CALIBRATION)).cut
+    seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
+    layers = [(layer, make_plan(configuration, layer, cut)) for layer in map(benchmark.layer, seeds)]
+    return layers[0][1], layers
+
+
+def figures() -> None:
+    """Run all benchmark layers, check every output, print the tables and write them to build/figures/table.md."""
+    console, seed = Console(highlight=False), default_seed()
+    found: list[Figure] = []
+    for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
+        rows, configuration = list(group), load_config(config)
+        with phase(console, f"planning {len(rows)} layers"):
+            layers_of = [planned(configuration, benchmark, seed) for benchmark in rows]
+        with phase(console, f"building {config}"):
+            design = build_core(config)
+        layers = [layer for _, of_benchmark in layers_of for layer in of_benchmark]
+        with phase(console, f"simulating {len(layers)} layers on {config}"):
+            results = iter(run_layers(design, config, layers, BUILD / "figures" / config, f"make figures SEED={seed}"))
+        for benchmark, (plan, of_benchmark) in zip(rows, layers_of, strict=True):
+            own = [next(results) for _ in of_benchmark]
+            errors = [
+                cycle_model.predict(p, work.measure(p.descriptor, layer)).cycles / result.cycles - 1
+                for (layer, p), result in zip(of_benchmark, own, strict=True)
+            ]
+            found.append(Figure(benchmark, plan, own, max(errors, key=abs)))
+    dense = next(figure.cycles for figure in found if figure.benchmark is DENSE)
+    same = [
+        dense if (f.benchmark.shape, f.benchmark.out_channels) == (DENSE.shape, DENSE.out_channels) else None
+        for f in found
+    ]
+    lines = [HEADER, *map(row, found, same), "", SHARES_HEADER, *map(shares_row, found)]
+    table = BUILD / "figures" / "table.md"
+    table.write_text("\n".join([*lines, ""]))
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    met = sum(map(meets, found, same))
+    console.print(f"{met} of {len(found)} layers meet what is asked; {table.relative_to(ROOT)}")
+    raise typer.Exit(met < len(found))

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make tradeoffs`: what sizes of the core cost in gates and gain in cycles, one size at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+
+from models.config import load_config
+from verif.host.benchmarks import BENCHMARKS, Benchmark
+from verif.host.cli.figures import planned
+from verif.host.cli.phase import phase
+from verif.host.core import TOP, build_core
+from verif.host.layers import run_layers
+from verif.host.runner.run import default_seed
+from verif.host.runner.sources import sources_of
+from verif.host.synth.flow import Flow
+from verif.host.synth.hierarchy import elaborate
+from verif.host.synth.library import DEFAULT_LIBERTY, Library
+from verif.host.synth.report import core_ge
+from verif.shared.paths import BUILD, ROOT
+
+BASE = "paper"
+VARIANTS = (
+    "RegionPos=256",
+    "NumRegions=2",
+    "NumRegions=3",
+    "WgtQueueDepth=4",
+    "WgtQueueDepth=8",
+    "NumSp=1",
+    "NumSp=4",
+    "SpLanes=16",
+    "NumStage=2",
+    "NumStage=3",
+    "WgtBanks=16,WgtDepth=1365",
+    "ActBanks=16,ActDepth=12288",
+    "IdxBanks=16,IdxDepth=3072",
+)
+# Those that take long and depend on little but the PEs' multipliers are left out.
+MEASURED = tuple(b for b in BENCHMARKS if b.config == BASE and b.mask != "full")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A configuration with its area, logic and memories of cells, in GE, and the cycles of each layer by name."""
+
+    name: str
+    area: float
+    cycles: Mapping[str, int]
+
+
+def row(variant: Variant, base: Variant) -> str:
+    """A line of the table: area and cycles, and what changed in percent against the base."""
+    ratios = {name: cycles / base.cycles[name] for name, cycles in variant.cycles.items()}
+    groups = [[r for name, r in ratios.items() if ("1x1" in name) == small] for small in (False, True)]
+    worst = max(ratios, key=ratios.__getitem__)
+    means = " | ".join(f"{100 * (float(np.exp(np.mean(np.log(group)))) - 1):+.1f} %" for group in groups)
+    return (
+        f"| {variant.name} | {variant.area / 1000:,.0f} | {100 * (variant.area / base.area - 1):+.1f} % | {means} "
+        f"| {100 * (ratios[worst] - 1):+.1f} %: {worst} |"
+    )
+
+
+HEADER = "| sizes | kGE | against paper | cycles, 3x3 | cycles, 1x1 | most |\n|---|---:|---:|---:|---:|---|"
+
+
+def measure(name: str, layers: tuple[Benchmark, ...], console: Console) -> Variant:
+    """Synthesise a configuration and run the layers on it, each cut for it."""
+    configuration, seed = load_config(name), default_seed()
+    top = elaborate(TOP, sources_of(TOP), configuration.parameters())
+    with phase(console, f"area of {name}"):
+        area = core_ge(top, Flow(Library(DEFAULT_LIBERTY)).measure(top.tree()))
+    with phase(console, f"building {name}"):
+        design = build_core(name)
+    with phase(console, f"simulating {len(layers)} layers on {name}"):
+        given = [planned(configuration, benchmark, seed, 1)[1][0] for benchmark in layers]
+        results = run_layers(design, name, given, BUILD / "tradeoffs" / name, f"make tradeoffs SEED={seed}")
+    return Variant(name, area, {b.name: result.cycles for b, result in zip(layers, results, strict=True)})
+
+
+def tradeoffs() -> None:
+    """Measure all variants, print the table and write it to build/tradeoffs/table.md."""
+    console = Console(highlight=False)
+    base = measure(BASE, MEASURED, console)
+    lines = [HEADER, row(base, base)]
+    table = BUILD / "tradeoffs" / "table.md"
+    for change in VARIANTS:
+        variant = measure(f"{BASE},{change}", MEASURED, console)
+        lines.append(row(variant, base))
+        console.print(lines[-1], markup=False, soft_wrap=True)
+        table.write_text("\n".join([*lines, ""]))
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    console.print(f"every output checked; {table.relative_to(ROOT)}")

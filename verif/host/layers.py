@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs given layers on the simulated core and returns what came out, for `make run`, `make layer`, `make figures`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.layer import Layer
+from models.tiling import Plan
+from verif.host.core import run_core
+from verif.host.runner import Build
+from verif.host.runner.lock import held
+from verif.host.runner.run import LIMIT_S
+from verif.shared.layer_files import DIRECTORY, OUTPUT, save_layers
+
+BEATS_PER_LINE = 9  # at most: the bitmap and 64 bytes by eights
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What the core made of a layer.
+
+    output: int8 or uint8 (K, Ho, Wo); counters: the core's, by name; seconds: wall time from the layer's push to its
+    end; states: uint8 (samples, PEs), pe_state_e every SAMPLE_CYCLES cycles meanwhile.
+    """
+
+    output: np.ndarray
+    counters: dict[str, int]
+    seconds: float
+    states: np.ndarray
+    lanes: int
+
+    @property
+    def cycles(self) -> int:
+        """From the first work unit's start to the last line written."""
+        return self.counters["CYCLES"]
+
+    @property
+    def utilization(self) -> float:
+        """Useful multiplications over all lane-cycles."""
+        return self.counters["MACS"] / (self.lanes * self.states.shape[1] * self.cycles)
+
+
+def time_limit(sim: str, plans: list[Plan]) -> int:
+    """Seconds that a simulation of layers takes at most, also on a busy machine: from their cycles were they dense."""
+    cycles = 0
+    for plan in plans:
+        d = plan.descriptor
+        passes = d.out_lines * d.vectors // min(d.jobs * d.splits, plan.config.NumPe)
+        cycles += passes * d.tile_h * d.tile_w + d.vectors + BEATS_PER_LINE * (d.in_entries + d.out_entries)
+    # Icarus' speed is that of small (4 PEs), some 80 cycles a second, divided by the size.
+    speed = 1000 if sim == "verilator" else 80 / plans[0].config.NumPe
+    return LIMIT_S + int(cycles / speed)
+
+
+def run_layers(
+    design: Build, config: str, layers: list[tuple[Layer, Plan]], directory: Path, rerun: str
+) -> list[LayerResult]:
+    """Run layers one after another in one simulation, every output checked by the scoreboard.
+
+    ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait.
+    Raises SimulationFailure, which shows the command ``rerun``, when results are wrong or the simulation fails.
+    """
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    with held(directory.with_suffix(".lock"), rerun):
+        save_layers(directory, layers)
+        done = run_core(
+            config,
+            design,
+            "verif.sim.programs.given_layers",
+            "GivenLayers",
+            env={DIRECTORY: str(directory)},
+            results_dir=directory / "simulation",
+            rerun=rerun,
+            limit_s=time_limit(design.sim, [plan for _, plan in layers]),
+        )
+        found = []
+        for number in range(len(layers)):
+            with np.load(done.path / OUTPUT.format(number)) as npz:
+                found.append(
+                    LayerResult(
+                        output=npz["output"],
+                        counters=json.loads(str(npz["counters"])),
+                        seconds=float(npz["seconds"]),
+                        states=npz["states"],
+                        lanes=layers[number][1].config.NumLanes,
+                    )
+                )
+        return found

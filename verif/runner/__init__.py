@@ -1,8 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Build and run simulations: one way for tests, the command line and benchmarks."""
-
-from verif.runner.build import Build, build
-from verif.runner.run import RunResult, SimulationFailure, run, run_block
-from verif.runner.sources import sources_of
-
-__all__ = ["Build", "RunResult", "SimulationFailure", "build", "run", "run_block", "sources_of"]

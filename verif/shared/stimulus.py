@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers for stimulus: with given or random geometry, sparsity and number formats, and random cuts of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, prod
+from typing import NamedTuple
+
+import numpy as np
+
+from models import km, lines, masks, reference
+from models.config import Config
+from models.layer import MAX_KERNEL, MAX_PADDING, Layer
+from models.lines import LINE_BITS, LineShape
+from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, region_size
+from verif.shared.stalls import NO_STALLS, Stalls
+
+_MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
+_CLAMPS = ((0, 255), (0, 255), (0, 96), (3, 200), (-128, 127), (-128, 127), (-20, 45))
+
+
+class Geometry(NamedTuple):
+    """What an output position meets: plane (H, W), kernel (R, S), stride and padding as in `Layer`."""
+
+    plane: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """(Ho, Wo); 0 or less where the kernel does not fit."""
+        ends = self.padding[:2], self.padding[2:]
+        ho, wo = map(reference.out_size, self.plane, self.kernel, self.stride, *zip(*ends, strict=True))
+        return ho, wo
+
+
+def random_geometry(rng: np.random.Generator, largest: int = 79) -> Geometry:
+    """Any geometry with an output, on planes of at most ``largest`` rows and columns; small ones are frequent."""
+    while True:
+        kernel = (int(rng.integers(1, MAX_KERNEL + 1)), int(rng.integers(1, MAX_KERNEL + 1)))
+        if rng.random() < 0.4:
+            kernel = (3, 3) if rng.random() < 0.6 else (1, 1)
+        height, width = (
+            int(rng.choice([1, int(rng.integers(2, 17)), int(rng.integers(17, largest + 1))], p=p))
+            for p in ((0.08, 0.77, 0.15), (0.08, 0.67, 0.25))
+        )
+        sy, sx = (int(s) for s in rng.integers(1, 3, 2))
+        top, bottom, left, right = (
+            (int(p) for p in rng.integers(0, MAX_PADDING + 1, 4)) if rng.random() < 0.7 else (0, 0, 0, 0)
+        )
+        found = Geometry((height, width), kernel, (sy, sx), (top, bottom, left, right))
+        if min(found.out) > 0:
+            return found
+
+
+def make_layer(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    out_channels: int,
+    kernel: tuple[int, int],
+    *,
+    mode: tuple[int, int] = (2, 4),
+    mask: str = "bernoulli",
+    density: float = 0.5,
+    signed: bool = False,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    clamp: tuple[int, int] = (0, 255),
+    skip: bool = True,
+    zero_weights: float = 0.05,
+) -> Layer:
+    """A layer with random values whose outputs spread over the clamp's range.
+
+    shape: (C, H, W); kernel: (R, S); mode: (k, m); mask: a generator of models/masks.py; density: for the first two;
+    zero_weights: share of weights that are zero before the projection to k/m, so that some groups have fewer than k.
+    """
+    size = (out_channels, shape[0], *kernel)
+    weights = (rng.integers(1, 128, size) * rng.choice([-1, 1], size)).astype(np.int8)
+    weights[rng.random(weights.shape) < zero_weights] = 0
+    weights = km.project(weights, *mode, 0)
+    if mask in masks.ADVERSARIAL:
+        nonzero = masks.ADVERSARIAL[mask](shape, rng)
+    else:
+        nonzero = getattr(masks, mask)(shape, density, rng)
+    activations = masks.activations(nonzero, rng, signed)
+    acc = reference.convolve(activations, weights, stride, padding)
+    spread = max(1.0, float(acc.std(dtype=np.float64)))
+    multiplier = rng.integers(1 << 20, 1 << 30, out_channels).astype(np.int32)
+    gain = np.log2(multiplier * spread / max(24, (clamp[1] - clamp[0]) / 3))
+    shift = np.clip(np.rint(gain + rng.normal(0, 0.5, out_channels)), 1, 62).astype(np.int32)
+    bias = np.rint(rng.normal(0, spread, out_channels)).astype(np.int32)
+    return Layer(
+        activations=activations,
+        weights=weights,
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+        stride=stride,
+        padding=padding,
+        k=mode[0],
+        m=mode[1],
+        clamp=clamp,
+        skip=skip,
+    )
+
+
+def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
+    """Any legal cut: line block, tile and splits of every shape, not only those that a planner would choose."""
+    _, h, w = layer.activations.shape
+    _, ho, wo = layer.out_shape
+    if rng.random() < 0.5:
+        line_w = min(w, LINE_BITS)
+    else:
+        line_w = int(rng.integers(1, min(w, LINE_BITS) + 1))
+    line = LineShape(int(rng.integers(1, min(h, LINE_BITS // line_w) + 1)), line_w)
+    limit = max_tile(config, layer.k, layer.m)
+    while True:
+        tile_w = int(rng.integers(1, min(wo, limit) + 1))
+        tile = LineShape(int(rng.integers(1, min(ho, limit // tile_w) + 1)), tile_w)
+        if region_size(layer, tile) <= config.RegionPos:
+            break
+    c = layer.activations.shape[0]
+    splits = 1 if rng.random() < 0.5 else int(rng.integers(1, c + 1))
+    return Cut(line, tile, splits)
+
+
+def random_plan(rng: np.random.Generator, config: Config, layer: Layer) -> Plan:
+    """A plan with a random cut that fits the memories; raises ValueError when twenty cuts did not."""
+    for _ in range(20):
+        try:
+            return make_plan(config, layer, random_cut(rng, config, layer))
+        except ValueError as error:
+            problem = error
+    raise problem
+
+
+def random_layer(
+    rng: np.random.Generator, config: Config, mode: tuple[int, int], work: int = 60_000, skip: bool = True
+) -> tuple[Layer, Plan]:
+    """A random layer and plan that fit the configuration, of at most about ``work`` lane-cycles when dense."""
+    while True:
+        shape = random_geometry(rng)
+        channels = int(rng.integers(1, 41))
+        out_channels = int(rng.integers(1, 2 * config.NumLanes * 4 + 2))
+        vectors = channels * prod(shape.kernel) * ceil(out_channels / chunk_channels(config, *mode))
+        if prod(shape.out) * vectors * config.NumLanes > work:
+            continue
+        layer = make_layer(
+            rng,
+            (channels, *shape.plane),
+            out_channels,
+            shape.kernel,
+            mode=mode,
+            mask=str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
+            density=float(rng.uniform(0.02, 0.98)),
+            signed=bool(rng.integers(2)),
+            stride=shape.stride,
+            padding=shape.padding,
+            clamp=_CLAMPS[rng.integers(len(_CLAMPS))],
+            skip=skip,
+        )
+        try:
+            return layer, random_plan(rng, config, layer)
+        except ValueError:
+            continue
+
+
+def long_layer(rng: np.random.Generator, config: Config) -> tuple[Layer, Plan]:
+    """A layer that keeps the small configuration busy for some ten thousand cycles."""
+    layer = make_layer(rng, (16, 20, 20), 16, (3, 3), mode=(1, 1), density=0.9, padding=(1, 1, 1, 1))
+    return layer, make_plan(config, layer, Cut(LineShape(3, 20), LineShape(3, 10)))
+
+
+def random_stalls(rng: np.random.Generator) -> Stalls:
+    """None at all, or bursts and waits of random mean lengths up to 16 cycles."""
+    return NO_STALLS if rng.random() < 0.25 else Stalls(*(2 ** rng.uniform(0, 4, 2)))
+
+
+@dataclass
+class Memories:
+    """The first free entry of each memory of the core, to keep several layers apart."""
+
+    config: Config
+    weights: int = 0
+    parameters: int = 0
+    entries: int = 0
+    words: int = 0
+
+    def random_layer(self, rng: np.random.Generator, mode: tuple[int, int], work: int) -> tuple[Layer, Plan]:
+        """A random layer, placed; raises ValueError when a hundred of them did not fit."""
+        for _ in range(100):
+            layer, plan = random_layer(rng, self.config, mode, work)
+            try:
+                return layer, self.place(layer, plan)
+            except ValueError as error:
+                problem = error
+        raise problem
+
+    def place(self, layer: Layer, plan: Plan, input_from: Plan | None = None) -> Plan:
+        """The plan moved to free memory, its output section just large enough.
+
+        ``input_from``: the (placed) plan whose output is this layer's input; its tile has to be this plan's line.
+        Raises ValueError when a memory has not enough left.
+        """
+        d = plan.descriptor
+        in_entries = 0 if input_from else d.in_entries
+        in_words = 0 if input_from else plan.in_act_limit - plan.in_act_base
+        out_words = int(lines.compress(layer.expected, d.tile).words.sum())
+        out_base = self.words + in_words
+        needs = {
+            "WgtBanks*WgtDepth": self.weights + d.vectors,
+            "ParDepth": self.parameters + d.out_k,
+            "IdxBanks*IdxDepth": self.entries + in_entries + d.out_entries,
+            "ActBanks*ActDepth": out_base + out_words,
+        }
+        for size, need in needs.items():
+            available = prod(getattr(self.config, name) for name in size.split("*"))
+            if need > available:
+                raise ValueError(f"the layers together need {need} of {size} = {available}")
+        moved = replace(
+            plan,
+            in_act_base=self.words,
+            in_act_limit=self.words + in_words,
+            descriptor=replace(
+                d,
+                wgt_base=self.weights,
+                par_base=self.parameters,
+                in_idx_base=input_from.descriptor.out_idx_base if input_from else self.entries,
+                out_idx_base=self.entries + in_entries,
+                out_act_base=out_base,
+                out_act_limit=out_base + out_words,
+            ),
+        )
+        self.weights += d.vectors
+        self.parameters += d.out_k
+        self.entries += in_entries + d.out_entries
+        self.words = out_base + out_words
+        return moved

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Coverage of geometry: planes, kernels, strides, padding, tiles, splits, number formats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verif.sim.coverage.bins import Ranges, cross, point
+from verif.sim.coverage.sparsity import MODES
+from verif.sim.env.layer_reference import LayerDone
+
+KERNELS = [f"{r}x{s}" for r in range(1, 8) for s in range(1, 8)]
+STRIDES = [f"{y}x{x}" for y in (1, 2) for x in (1, 2)]
+PLANES = ("1x1", "one row", "one column", "narrower than a line", "64 wide", "wider than a line")
+LINES = ("one row", "several rows", "part of a row")
+TILES = Ranges(1, 2, 16, 32, 33, 64, last=64)
+EDGES = ("none", "rows", "columns", "both")
+SPLITS = Ranges(1, 2, 3, 5)
+CHUNKS = Ranges(1, 2, 3)
+CHANNELS = Ranges(1, 2, 8, 33)
+SIDES = ("top", "bottom", "left", "right")
+PADS = [str(n) for n in range(4)]
+FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
+OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
+
+
+def plane_label(height: int, width: int) -> str:
+    """The bin of PLANES."""
+    if height == 1 or width == 1:
+        return PLANES[0] if height == width else PLANES[1] if height == 1 else PLANES[2]
+    return PLANES[3] if width < 64 else PLANES[4] if width == 64 else PLANES[5]
+
+
+class GeometryCoverage:
+    """Cover points under `geometry`."""
+
+    def __init__(self):
+        self.kernel = point("geometry.kernel", KERNELS)
+        self.stride = point("geometry.stride", STRIDES)
+        self.pads = {side: point(f"geometry.pad_{side}", PADS) for side in SIDES}
+        self.plane = point("geometry.plane", PLANES)
+        self.line = point("geometry.input_line", LINES)
+        self.tile = point("geometry.tile_positions", TILES.labels)
+        self.edge = point("geometry.smaller_border_tiles", EDGES)
+        self.splits = point("geometry.splits", SPLITS.labels)
+        self.uneven = point("geometry.last_split", ["as large", "smaller"])
+        self.chunks = point("geometry.chunks", CHUNKS.labels)
+        self.padded_k = point("geometry.last_chunk", ["full", "padded"])
+        self.channels = point("geometry.input_channels", CHANNELS.labels)
+        self.formats = point("geometry.number_formats", FORMATS)
+        self.skip = point("geometry.skip", ["on", "off"])
+        self.outputs = point("geometry.outputs", OUTPUTS)
+        self.kernel_stride = point("geometry.kernel_class_x_stride", cross(["1x1", "square", "unequal"], STRIDES))
+        self.stride_pad = point("geometry.stride_x_padding", cross(STRIDES, ["none", "even", "uneven"]))
+        self.mode_splits = point("geometry.mode_x_splits", cross(MODES, ["one unit", "split"]))
+        self.mode_plane = point("geometry.mode_x_plane", cross(MODES, PLANES))
+        self.mode_format = point("geometry.mode_x_formats", cross(MODES, FORMATS))
+
+    def sample(self, layer: LayerDone) -> None:
+        """Sample a layer that the core has taken."""
+        d = layer.descriptor
+        mode = f"{d.k}/{d.m}"
+        stride = f"{d.y.stride}x{d.x.stride}"
+        pads = dict(zip(SIDES, d.padding, strict=True))
+        plane = plane_label(d.in_h, d.in_w)
+        self.kernel.hit(f"{d.kernel_r}x{d.kernel_s}")
+        self.stride.hit(stride)
+        for side, pad in pads.items():
+            self.pads[side].hit(str(pad))
+        self.plane.hit(plane)
+        self.line.hit("part of a row" if d.line_w < d.in_w else "one row" if d.line_h == 1 else "several rows")
+        self.tile.hit(TILES(d.tile_h * d.tile_w))
+        rows, columns = (axis.counts[-1] < axis.tile for axis in (d.y, d.x))
+        self.edge.hit(EDGES[rows + 2 * columns])
+        self.splits.hit(SPLITS(d.splits))
+        if d.splits > 1:
+            self.uneven.hit("as large" if len(d.shares[-1]) == d.split_c else "smaller")
+        self.chunks.hit(CHUNKS(d.chunks))
+        self.padded_k.hit("padded" if d.out_k < layer.padded_k else "full")
+        self.channels.hit(CHANNELS(d.in_c))
+        formats = "/".join("int8" if signed else "uint8" for signed in (d.act_signed, d.out_signed))
+        self.formats.hit(formats)
+        self.skip.hit("on" if d.skip else "off")
+        self._outputs(layer.output, d.clamp_lo, d.clamp_hi)
+        kernel = "1x1" if d.kernel_r == d.kernel_s == 1 else "square" if d.kernel_r == d.kernel_s else "unequal"
+        self.kernel_stride.hit(f"{kernel}/{stride}")
+        sides = set(pads.values())
+        self.stride_pad.hit(f"{stride}/{'none' if sides == {0} else 'even' if len(sides) == 1 else 'uneven'}")
+        self.mode_splits.hit(f"{mode}/{'split' if d.splits > 1 else 'one unit'}")
+        self.mode_plane.hit(f"{mode}/{plane}")
+        self.mode_format.hit(f"{mode}/{formats}")
+
+    def _outputs(self, output: np.ndarray, low: int, high: int) -> None:
+        at_low, at_high = int((output == low).sum()), int((output == high).sum())
+        for label, n in zip(OUTPUTS, (at_low, output.size - at_low - at_high, at_high), strict=True):
+            if n > 0:
+                self.outputs.hit(label, n)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reference model concludes from what the core was given, in the order of cause and effect.
+
+An access comes first, then what it leads to; a layer that was taken is a LayerDone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.stream import Packet
+from verif.sim.env.layer_reference import LayerDone
+
+
+@dataclass(frozen=True)
+class Access:
+    """An access of the AXI4-Lite port as it was understood, before it has any effect.
+
+    Values are by field. A read has to give those of `expected`; the others have no one right value at this time.
+    An access that was not legal, or was not answered with OKAY, has none of both.
+    """
+
+    address: int
+    write: bool
+    okay: bool  # the core's answer
+    name: str | None  # of the register, None where there is none
+    rights: str | None  # "RO", "WO" or "RW"
+    legal: bool  # the answer has to be OKAY
+    values: Mapping[str, int]  # read, or what the register is to hold: bytes without strobe keep what they were
+    expected: Mapping[str, int]
+    stray: int  # bits that were read outside all fields, where there have to be zeros
+    layers_open: int  # pushed and not known to have ended
+
+    @property
+    def understood(self) -> bool:
+        """It was carried out: `values` are valid."""
+        return self.legal and self.okay
+
+
+@dataclass(frozen=True)
+class CommandOutcome:
+    """What became of a command: "accepted", "busy" or "refused"."""
+
+    command: str  # its field of CTRL
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Reset:
+    """A reset: "rst_ni" or "soft_reset". Result packets and interrupts that were due are not any more."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Memory contents that are unknown from here on: "weights", "parameters" or "lines" (index entries)."""
+
+    memory: str
+    base: int
+    count: int
+
+
+@dataclass(frozen=True)
+class ResultsDue:
+    """Packets that the core has to send next, in this order, after those that are due already."""
+
+    packets: tuple[Packet, ...]
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """An event that has to set a bit of INTR_STATE; ``served``: the host has cleared such a bit instead."""
+
+    cause: str
+    served: bool = False
+
+
+Conclusion = Access | LayerDone | CommandOutcome | Reset | Forgotten | ResultsDue | Interrupt
