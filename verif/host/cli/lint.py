@@ -34,7 +34,10 @@ def _targets() -> Iterator[tuple[str, str, Mapping[str, int]]]:
     for root in roots:
         if root != TOP:
             yield root, root, {}
-    yield "spcore_acc_quad (banks)", "spcore_acc_quad", {"Lanewise": 0}  # the core is checked with its faster form
+    # The core is checked with the forms that simulate faster.
+    yield "spcore_acc_quad (banks)", "spcore_acc_quad", {"Lanewise": 0}
+    for module in ("spcore_booth_mul", "spcore_requantize_lanes"):
+        yield f"{module} (digits)", module, {"Digits": 1}
 
 
 def _messages(command: Sequence[str]) -> str:
