@@ -90,7 +90,7 @@ def test_through_fails(library: Library) -> None:
 
 
 def test_wide_net_fails(library: Library) -> None:
-    """A large net driven by a gate fails; by a register or a static port, and a clock enable, it does not."""
+    """A large net driven by a gate fails; by a register, of a static port, or as a clock enable, it does not."""
     (fault,) = _faults("wide_net", library)
     assert fault.startswith("net by_gate with 72 loads")
 

@@ -1,4 +1,4 @@
-// A choice of 72 bits by a gate, by a register and by a port that stands still, and an enable of as many flip-flops.
+// A choice of 72 bits by a gate, by a register and by ports that stand still, and an enable of as many flip-flops.
 module wide_net (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -8,13 +8,16 @@ module wide_net (
   output logic [71:0] gate_o,
   output logic [71:0] register_o,
   output logic [71:0] static_o,
+  output logic        core_rst_no,
+  output logic [71:0] tree_o,
   output logic [71:0] enable_o
 );
 
   logic [71:0] a_q, b_q;
   logic        sel_q, en_q, by_gate;
 
-  assign by_gate = sel_q & en_q;
+  assign by_gate     = sel_q & en_q;
+  assign core_rst_no = rst_ni & en_q;
 
   always_ff @(posedge clk_i) begin
     a_q        <= a_i;
@@ -24,6 +27,7 @@ module wide_net (
     gate_o     <= by_gate ? a_q : b_q;
     register_o <= sel_q ? a_q : b_q;
     static_o   <= rst_ni ? a_q : b_q;
+    tree_o     <= core_rst_no ? a_q : b_q;
     if (sel_q | en_q) enable_o <= a_q;
   end
 

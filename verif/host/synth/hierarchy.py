@@ -97,7 +97,7 @@ def _settings() -> dict:
 
 
 def static_ports(module: str) -> set[str]:
-    """Input ports of `module` that do not change while it works (units.toml)."""
+    """Ports of `module` that do not change while it works (units.toml)."""
     entries = _settings()["static"]
     return {name for entry in entries if module not in entry.get("except", ()) for name in entry["names"]}
 
