@@ -8,9 +8,11 @@ import shlex
 import numpy as np
 from rich.console import Console
 
-from models.config import load_config
+from models.config import Config, load_config
+from models.layer import Layer
 from models.network import Network
 from models.planner import choose_plan
+from models.tiling import Plan
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.layers import run_layers
@@ -21,6 +23,13 @@ from verif.shared.paths import BUILD
 HEADER = "| layer | input | weights | k/m | density | cycles | ALU utilisation |\n|---|---|---|---|---:|---:|---:|"
 
 
+def _planned(configuration: Config, name: str, layer: Layer) -> Plan:
+    try:
+        return choose_plan(configuration, layer)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def network(npz: str, config: str = "paper", sim: str = "verilator") -> None:
     """Run the convolutions of the network in NPZ on CONFIG one after another, check every output, print a table."""
     console = Console(highlight=False)
@@ -29,7 +38,7 @@ def network(npz: str, config: str = "paper", sim: str = "verilator") -> None:
     configuration, layers = load_config(config), Network.load(npz).layers()
     check_simulator(sim)
     with phase(console, f"planning {len(layers)} layers"):
-        planned = [(layer, choose_plan(configuration, layer)) for layer in layers.values()]
+        planned = [(layer, _planned(configuration, name, layer)) for name, layer in layers.items()]
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     again = ["make", "network", f"NPZ={npz}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]
