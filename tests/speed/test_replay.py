@@ -46,7 +46,7 @@ def test_replay():
     design = build("spcore_fifo", sources_of("spcore_fifo"), {"Width": 70, "Depth": 4})
     ports = ports_of(design)
     assert ("data_i", 0, 9) in ports and ("level_o", 1, 1) in ports and ("clk_i", 0, 1) not in ports
-    recorded_run = run(design, "tests.bench.test_replay", env={PORTS: json.dumps(ports)})
+    recorded_run = run(design, "tests.speed.test_replay", env={PORTS: json.dumps(ports)})
     trace = recorded_run.path / TRACE_FILE
     marks = json.loads((recorded_run.path / MARKS_FILE).read_text())
     assert marks["at400"][0] - marks["at100"][0] == 300
