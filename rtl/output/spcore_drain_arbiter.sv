@@ -210,9 +210,8 @@ module spcore_drain_arbiter
     end
   end
 
-  // Unpacked arrays: packed ones whose elements are no whole bytes simulate slowly.
   function automatic job_t job_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
-    job_t jobs [NumWays];
+    job_t [NumWays-1:0] jobs;
     for (int unsigned i = 0; i < NumWays; i++) jobs[i] = {$bits(job_t){which[i]}} & reqs[i].unit.job;
     for (int unsigned n = 1; n < NumWays; n *= 2) begin
       for (int unsigned i = 0; i + n < NumWays; i += 2 * n) jobs[i] |= jobs[i+n];
@@ -327,7 +326,7 @@ module spcore_drain_arbiter
   end
 
   function automatic drain_info_t unit_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
-    drain_info_t masked [NumWays];
+    drain_info_t [NumWays-1:0] masked;
     for (int unsigned i = 0; i < NumWays; i++) masked[i] = {$bits(drain_info_t){which[i]}} & reqs[i].unit;
     for (int unsigned n = 1; n < NumWays; n *= 2) begin
       for (int unsigned i = 0; i + n < NumWays; i += 2 * n) masked[i] |= masked[i+n];
@@ -336,7 +335,7 @@ module spcore_drain_arbiter
   endfunction
 
   function automatic slot_t slot_of(input pes_t which, input slot_t [NumWays-1:0] slots);
-    slot_t those [NumWays];
+    slot_t [NumWays-1:0] those;
     for (int unsigned i = 0; i < NumWays; i++) those[i] = {SlotW{which[i]}} & slots[i];
     for (int unsigned n = 1; n < NumWays; n *= 2) begin
       for (int unsigned i = 0; i + n < NumWays; i += 2 * n) those[i] |= those[i+n];
