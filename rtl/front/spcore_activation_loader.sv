@@ -9,6 +9,8 @@
 //
 // A beat is registered, then looked at and put into its line, and judged in the cycle after that. A line is offered to the
 // store from its last beat's judgement on, and until it is taken no other is put in its place: a line takes two cycles at least.
+`include "../common/spcore_assert.svh"
+
 module spcore_activation_loader
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -46,6 +48,7 @@ module spcore_activation_loader
   } state_e;
 
   state_e state_q, state_d;
+  logic   loading_q;   // StLoad, from a flip-flop: it tells a line that ends from a start, which only enables
 
   // ---- the beat at the stream; after the last line's last beat no more are taken ----
   logic                     beat_valid_q, beat_last_q;
@@ -69,12 +72,9 @@ module spcore_activation_loader
       if (state_d != StLoad) beat_valid_q <= 1'b0;
       else if (accept)       beat_valid_q <= 1'b1;
       else if (use_beat)     beat_valid_q <= 1'b0;
-      if (cmd_i.start) begin
-        lines_left_q <= cmd_i.lines;
-        more_q       <= 1'b1;
-      end else if (accept && s_axis_tlast) begin
-        lines_left_q <= lines_left_q - 1'b1;
-        more_q       <= lines_left_q != addr_t'(1);
+      if (cmd_i.start || (accept && s_axis_tlast)) begin
+        lines_left_q <= loading_q ? lines_left_q - 1'b1 : cmd_i.lines;
+        more_q       <= !loading_q || lines_left_q != addr_t'(1);
       end
     end
   end
@@ -206,6 +206,7 @@ module spcore_activation_loader
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q       <= StIdle;
+      loading_q     <= 1'b0;
       write_valid_q <= 1'b0;
       fresh_q       <= 1'b0;
       line_q        <= '0;
@@ -218,17 +219,18 @@ module spcore_activation_loader
       err_info_q    <= '0;
     end else begin
       state_q       <= state_d;
+      loading_q     <= state_d == StLoad;
       write_valid_q <= (line_end || write_valid_q) && !lw_ready_i;
       err_q         <= err_d;
       fresh_q       <= cmd_i.start;
       words_q       <= words;
       // What ends a line comes late: it only enables.
       if (cmd_i.start || line_end) begin
-        idx_q <= cmd_i.start ? cmd_i.idx_base : idx_q + 1'b1;
-        end_q <= cmd_i.start ? cmd_i.base : end_q + addr_t'(write_q.words);
+        idx_q <= loading_q ? idx_q + 1'b1 : cmd_i.idx_base;
+        end_q <= loading_q ? end_q + addr_t'(write_q.words) : cmd_i.base;
       end
       if (cmd_i.start || fresh_q || line_end) begin
-        room_q <= cmd_i.start ? cmd_i.limit : room_q - (fresh_q ? end_q : addr_t'(write_q.words));
+        room_q <= loading_q ? room_q - (fresh_q ? end_q : addr_t'(write_q.words)) : cmd_i.limit;
       end
       if (cmd_i.start) line_pos_q <= cmd_i.line_pos;
       if (state_q != StLoad) line_q <= '0;
@@ -249,5 +251,7 @@ module spcore_activation_loader
   };
   assign lw_valid_o = line_end || write_valid_q;
   assign lw_line_o  = write_q;
+
+  `SPCORE_ASSERT(!(cmd_i.start && status_o.busy), "a start while lines are loaded")
 
 endmodule

@@ -3,6 +3,8 @@
 //
 // Lines are read ahead into a small FIFO; a read is asked for only when the FIFO has room for its answer. Beats leave from a
 // register; while a bitmap goes into it, the bits of its bytes are counted, and their sum is there for the beat after.
+`include "../common/spcore_assert.svh"
+
 module spcore_result_streamer
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -35,25 +37,27 @@ module spcore_result_streamer
   end
 
   // ---- reads ----
+  // A start only enables, here and for what is to be sent: busy_q tells it from a line that goes.
+  logic              busy_q;
   addr_t             addr_q, to_read_q;
   logic [LevelW-1:0] taken_q;   // FIFO places of lines asked for or held
+  logic              more_q;    // to_read_q is not 0
   logic              read, line_done;
 
-  assign lr_req_o = '{valid: to_read_q != '0 && taken_q != LevelW'(Depth), idx_addr: addr_q};
+  assign lr_req_o = '{valid: more_q && taken_q != LevelW'(Depth), idx_addr: addr_q};
   assign read     = lr_req_o.valid & lr_rsp_i.gnt;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       addr_q    <= '0;
       to_read_q <= '0;
+      more_q    <= 1'b0;
       taken_q   <= '0;
     end else begin
-      if (cmd_i.start) begin
-        addr_q    <= cmd_i.idx_base;
-        to_read_q <= cmd_i.lines;
-      end else if (read) begin
-        addr_q    <= addr_q + 1'b1;
-        to_read_q <= to_read_q - 1'b1;
+      if (cmd_i.start || read) begin
+        addr_q    <= busy_q ? addr_q + 1'b1 : cmd_i.idx_base;
+        to_read_q <= busy_q ? to_read_q - 1'b1 : cmd_i.lines;
+        more_q    <= !busy_q || to_read_q != addr_t'(1);
       end
       if (read != line_done) taken_q <= read ? taken_q + 1'b1 : taken_q - 1'b1;
     end
@@ -143,7 +147,7 @@ module spcore_result_streamer
 
   // ---- the transfer ----
   addr_t to_send_q;
-  logic  sent, busy_q, done_q;
+  logic  sent, done_q;
   assign sent = m_axis_tvalid & m_axis_tready & m_axis_tlast;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -152,8 +156,7 @@ module spcore_result_streamer
       busy_q    <= 1'b0;
       done_q    <= 1'b0;
     end else begin
-      if (cmd_i.start) to_send_q <= cmd_i.lines;
-      else if (sent)   to_send_q <= to_send_q - 1'b1;
+      if (cmd_i.start || sent) to_send_q <= busy_q ? to_send_q - 1'b1 : cmd_i.lines;
       if (cmd_i.start)                              busy_q <= 1'b1;
       else if (sent && to_send_q == addr_t'(1))     busy_q <= 1'b0;
       done_q <= sent && to_send_q == addr_t'(1);
@@ -161,5 +164,7 @@ module spcore_result_streamer
   end
 
   assign status_o = '{busy: busy_q, done: done_q};
+
+  `SPCORE_ASSERT(!(cmd_i.start && busy_q), "a start while lines are sent")
 
 endmodule

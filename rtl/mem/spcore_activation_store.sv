@@ -4,6 +4,8 @@
 //
 // A line's words lie in consecutive banks, at most 8 of them, so a line is written in one cycle and read in two accesses
 // (index entry, then all its words), one line a cycle either way. Line writes go before line reads, both before the PEs.
+// The bits of a line's first bank rotate its words, each for itself and straight from its flip-flop: their nets have
+// hundreds of loads.
 module spcore_activation_store
   import sparsecore_pkg::*;
 #(
@@ -92,7 +94,7 @@ module spcore_activation_store
   logic                sent_q;               // the words are at the banks' outputs
   bitmap_t             sent_bitmap_q;
   logic [ActBankW-1:0] sent_bank_q;          // of the first
-  logic [3:0]          sent_words_q;
+  logic [LineWords-1:0] sent_words_q;        // those that the line has
   logic                lr_gnt;
   logic [IdxBanks-1:0][EntryW-1:0] idx_dir_rdata;
   logic [ActBanks-1:0][WordW-1:0]  act_dir_rdata;
@@ -145,19 +147,19 @@ module spcore_activation_store
     if (words_read) begin
       sent_bitmap_q <= counted_q.bitmap;
       sent_bank_q   <= counted_q.ptr[ActBankW-1:0];
-      sent_words_q  <= counted_words_q;
+      for (int unsigned j = 0; j < LineWords; j++) sent_words_q[j] <= 4'(j) < counted_words_q;
     end
   end
 
-  words_t sent_words;
+  words_t                         sent_words;
+  logic [ActBanks-1:0][WordW-1:0] sent_banks;   // from the first on
 
   always_comb begin
-    sent_words = '0;
-    if (sent_q) begin
-      for (int unsigned j = 0; j < LineWords; j++) begin
-        if (4'(j) < sent_words_q) sent_words[j] = act_dir_rdata[sent_bank_q + ActBankW'(j)];
-      end
+    sent_banks = act_dir_rdata;
+    for (int unsigned s = 0; s < ActBankW; s++) begin
+      if (sent_bank_q[s]) sent_banks = sent_banks >> (WordW << s) | sent_banks << (WordW * (ActBanks - (1 << s)));
     end
+    for (int unsigned j = 0; j < LineWords; j++) sent_words[j] = sent_words_q[j] ? sent_banks[j] : '0;
   end
 
   assign lr_rsp_o = '{gnt: lr_gnt, rvalid: sent_q, bitmap: sent_bitmap_q, bytes: sent_words};
@@ -171,6 +173,7 @@ module spcore_activation_store
   addr_t                              first, idx_addr;
   // verilator lint_on UNUSEDSIGNAL
   logic [3:0]                         words;
+  words_t                             write_words;   // bank b's, if it has one: word b modulo the words of a line
 
   assign first    = write_q ? line_q.ptr : counted_q.ptr;
   assign words    = write_q ? line_q.words : words_read ? counted_words_q : '0;
@@ -179,17 +182,15 @@ module spcore_activation_store
   // Bank b holds word b - first of the line, if there is one.
   always_comb begin
     logic [ActBankW-1:0] word;
-    act_dir_en    = '0;
-    act_dir_addr  = '0;
-    act_dir_wdata = '0;
-    word          = '0;
-    if (words != '0) begin
-      for (int unsigned b = 0; b < ActBanks; b++) begin
-        word = ActBankW'(b) - first[ActBankW-1:0];
-        act_dir_en[b]    = 32'(word) < 32'(words);
-        act_dir_addr[b]  = first[ActBankW+:ActEntryW] + ActEntryW'(ActBankW'(b) < first[ActBankW-1:0]);
-        act_dir_wdata[b] = line_q.bytes[WordBytes*word[$clog2(LineWords)-1:0]+:WordBytes];
-      end
+    write_words = line_q.bytes;
+    for (int unsigned s = 0; s < $clog2(LineWords); s++) begin
+      if (line_q.ptr[s]) write_words = write_words << (WordW << s) | write_words >> (WordW * (LineWords - (1 << s)));
+    end
+    for (int unsigned b = 0; b < ActBanks; b++) begin
+      word             = ActBankW'(b) - first[ActBankW-1:0];
+      act_dir_en[b]    = words != '0 && 32'(word) < 32'(words);   // before the first line `first` is not known
+      act_dir_addr[b]  = first[ActBankW+:ActEntryW] + ActEntryW'(ActBankW'(b) < first[ActBankW-1:0]);
+      act_dir_wdata[b] = write_words[b%LineWords];
     end
     idx_dir_en = write_q || entry_read ? IdxBanks'(1) << idx_addr[IdxBankW-1:0] : '0;
   end

@@ -54,6 +54,7 @@ module spcore_layer_setup
   state_e   state_q, state_d;
   step_e    step_q;
   logic     half_q;              // second cycle of a step
+  logic     start_q;             // StStart, from a flip-flop: it clears much in the rest of the core
   layer_t   layer_q;
   derived_t derived_q;
   fail_t    fail_q;
@@ -279,6 +280,7 @@ module spcore_layer_setup
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q   <= StIdle;
+      start_q   <= 1'b0;
       step_q    <= MulKernel;
       half_q    <= 1'b0;
       flush_q   <= '0;
@@ -291,6 +293,7 @@ module spcore_layer_setup
       last_w_q  <= '0;
     end else begin
       state_q    <= state_d;
+      start_q    <= state_d == StStart;
       overflow_q <= overflow_i;
       unique case (state_q)
         StIdle: begin
@@ -338,7 +341,7 @@ module spcore_layer_setup
     derived_o.last_word = last_word;
   end
   assign prepare_o         = state_q == StMultiply && step_q == MulKernel && !half_q;
-  assign start_o           = state_q == StStart;
+  assign start_o           = start_q;
   assign status_o = '{
     ready:        queue_ready,
     busy:         state_q != StIdle || layer_valid,
