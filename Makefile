@@ -86,5 +86,5 @@ verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-
 docs: $(STAMP) ## docs/registers.md and build/docs/registers from the register description
 	@$(CLI) docs
 
-clean: ## remove build products (not .venv)
-	rm -rf build .pytest_cache
+clean: ## remove build products (not .venv), and say what they took
+	@.ci/clean

@@ -10,19 +10,20 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
 import cocotb_tools.runner as cocotb_runner
-from filelock import FileLock
 
-from verif.host.runner import verilog
+from verif.host.runner import room, verilog
+from verif.host.runner.lock import exclusive, shared
 from verif.host.runner.process import listed_environment, run_group
 from verif.host.runner.tools import tool_env, verilator_home
-from verif.shared.paths import BUILD, RTL
+from verif.shared.paths import RTL
 
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")
@@ -68,7 +69,20 @@ class Build:
     @property
     def seconds(self) -> float:
         """How long the compilation took when it was done."""
-        return json.loads((self.path / "built.json").read_text())["build_seconds"]
+        return json.loads(self.facts.read_text())["build_seconds"]
+
+    @property
+    def facts(self) -> Path:
+        """The file that says that the build is complete."""
+        return self.path / "built.json"
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Within, the build is not dropped; notes the use."""
+        lock = room.lock_of(self.path)
+        with shared(lock):
+            lock.touch()
+            yield
 
 
 class _Limited(cocotb_runner.Runner):
@@ -199,18 +213,21 @@ def build(
     )
     for source in [*sources, *sorted(RTL.rglob("*.svh")), *waivers, *generator]:
         key.update(source.name.encode() + source.read_bytes())
-    result = Build(BUILD / "sim" / f"{top}-{sim}-{key.hexdigest()[:16]}", top, sim, coverage, waves)
+    result = Build(room.BUILDS / f"{top}-{sim}-{key.hexdigest()[:16]}", top, sim, coverage, waves)
 
     result.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(result.path.with_suffix(".lock")):
-        done = result.path / "built.json"
-        if not done.exists():
+    with result.in_use():
+        if result.facts.exists():
+            return result
+    with exclusive(room.lock_of(result.path)):
+        if not result.facts.exists():
             shutil.rmtree(result.path, ignore_errors=True)
             result.path.mkdir()
             started = time.monotonic()
             _compile(simulator, result, [*waivers, *sources], parameters, flags, public)
             facts = {"parameters": dict(parameters), "build_seconds": time.monotonic() - started}
-            done.write_text(json.dumps(asdict(result) | facts, default=str))
+            result.facts.write_text(json.dumps(asdict(result) | facts, default=str))
+    room.tidy()
     return result
 
 
@@ -254,3 +271,5 @@ def _compile(
         raise RuntimeError(
             f"{target.sim} build of {target.top} failed ({error}); log: {log}\n" + "\n".join(lines[:40])
         ) from None
+    for header in target.path.glob("*.gch"):  # precompiled, most of a build's bytes; simulations need none
+        header.unlink()

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Locks between commands in one checkout, with a line that says who is waited for."""
+"""Locks between processes in one checkout."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock, Timeout
 
@@ -31,3 +33,37 @@ def held(file: Path, what: str) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def exclusive(file: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock ``file`` alone; yields whether it is held, which may be False only for ``wait`` False."""
+    opened = _locked(file, fcntl.LOCK_EX, wait)
+    if opened is None:
+        yield False
+        return
+    with opened:
+        yield True
+
+
+@contextmanager
+def shared(file: Path) -> Iterator[None]:
+    """Hold the lock ``file`` together with others that share it, while nobody holds it alone."""
+    opened = _locked(file, fcntl.LOCK_SH, True)
+    assert opened is not None
+    with opened:
+        yield
+
+
+def _locked(file: Path, kind: int, wait: bool) -> IO[str] | None:
+    """The lock's file, open and locked until it is closed; None when others hold it and ``wait`` is False."""
+    while True:
+        opened = file.open("a")
+        try:
+            fcntl.flock(opened, kind if wait else kind | fcntl.LOCK_NB)
+            if file.exists() and os.path.samestat(os.fstat(opened.fileno()), file.stat()):
+                return opened
+            opened.close()  # its last holder has deleted it
+        except BlockingIOError:
+            opened.close()
+            return None

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from verif.host.runner.build import TIMESCALE, Build, build, simulator_runner
 from verif.host.runner.process import listed_environment
+from verif.host.runner.room import RUNS
 from verif.host.runner.sources import sources_of
 from verif.shared.paths import BUILD, ROOT
 
@@ -100,7 +101,7 @@ def run(
     if results_dir is None:
         pytest_id = os.environ.get("PYTEST_CURRENT_TEST", "").rsplit(" ", 1)[0]
         label = re.sub(r"[^\w.=-]+", "_", pytest_id.removeprefix("tests/") or f"{test_module}.{testcase or 'all'}")
-        root = BUILD / "coverage" / "runs" if design.coverage else BUILD / "runs"
+        root = BUILD / "coverage" / "runs" if design.coverage else RUNS
         results_dir = root / f"{label}-{design.path.name[-6:]}-{seed}"
     shutil.rmtree(results_dir, ignore_errors=True)
     results_dir.mkdir(parents=True)
@@ -119,7 +120,7 @@ def run(
     try:
         simulator = simulator_runner(design.sim)
         simulator.limit_s = limit_s
-        with listed_environment():
+        with listed_environment(), design.in_use():
             simulator.test(
                 test_module=test_module,
                 hdl_toplevel=design.top,

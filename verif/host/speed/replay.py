@@ -93,7 +93,8 @@ def replay(design: Build, trace: Path) -> Replay:
     Raises:
         RuntimeError: the trace does not fit the model.
     """
-    done = subprocess.run([str(build_replay(design)), str(trace)], capture_output=True, text=True, check=False)
+    with design.in_use():
+        done = subprocess.run([str(build_replay(design)), str(trace)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip() or f"replay ended with code {done.returncode}")
     result = json.loads(done.stdout.splitlines()[-1])
