@@ -9,7 +9,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -141,5 +140,5 @@ SHORT = ["random_sums", "every_crossing"]
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
-def test_acc_quad(sim):
+def test_acc_quad(run_block, sim):
     run_block("acc_quad_forms", sim=sim, extra_sources=[FORMS], testcase=None if sim == "verilator" else SHORT)

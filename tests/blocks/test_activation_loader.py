@@ -10,7 +10,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
 from tests.blocks.stream_ends import STALLS, line_source, reset, set_stalls
-from verif.host.runner import run_block
 from verif.shared.stalls import NO_STALLS
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import frame_of
@@ -321,10 +320,10 @@ async def reset_in_a_load(dut):
 
 
 @pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
-def test_activation_loader(width, sim):
+def test_activation_loader(run_block, width, sim):
     run_block("spcore_activation_loader", {"StreamBytes": width}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="StreamBytes = 12, expected 8, 16, 32 or 64"):
         run_block("spcore_activation_loader", {"StreamBytes": 12})

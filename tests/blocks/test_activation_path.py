@@ -22,7 +22,6 @@ from tests.blocks.windows import (
     random_tensor,
     random_unit,
 )
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -136,7 +135,7 @@ async def throughput(dut):
 
 
 @pytest.mark.parametrize("region_pos, regions", [(512, 4), (256, 2)])
-def test_activation_path(region_pos, regions):
+def test_activation_path(run_block, region_pos, regions):
     run_block(
         "activation_path",
         {"RegionPos": region_pos, "NumRegions": regions},

@@ -10,7 +10,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -233,7 +232,7 @@ async def everything_at_once(dut):
     "sim, requesters, act_banks, act_depth, idx_banks, idx_depth",
     [("verilator", 4, 8, 30, 8, 16), ("verilator", 16, 16, 16, 16, 8), ("icarus", 4, 8, 32, 8, 12)],
 )
-def test_activation_store(sim, requesters, act_banks, act_depth, idx_banks, idx_depth):
+def test_activation_store(run_block, sim, requesters, act_banks, act_depth, idx_banks, idx_depth):
     run_block(
         "spcore_activation_store",
         {
@@ -247,6 +246,6 @@ def test_activation_store(sim, requesters, act_banks, act_depth, idx_banks, idx_
     )
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="ActBanks = 4, expected at least 8"):
         run_block("spcore_activation_store", {"ActBanks": 4})

@@ -10,7 +10,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -278,11 +277,11 @@ async def direct_port_first(dut):
         ("icarus", 4, 2, 8, 12, 48),
     ],
 )
-def test_banked_mem(sim, requesters, group, banks, depth, width):
+def test_banked_mem(run_block, sim, requesters, group, banks, depth, width):
     sizes = {"NumReq": requesters, "GroupSize": group, "Banks": banks, "Depth": depth, "Width": width}
     run_block("spcore_banked_mem", sizes, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="Banks = 6, expected a power of two"):
         run_block("spcore_banked_mem", {"Banks": 6})

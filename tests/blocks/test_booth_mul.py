@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from cocotb.triggers import Timer
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 
 
@@ -21,5 +20,5 @@ async def all_products(dut):
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
-def test_booth_mul(sim):
+def test_booth_mul(run_block, sim):
     run_block("booth_forms", sim=sim, extra_sources=[Path(__file__).parent / "hdl" / "booth_forms.sv"])

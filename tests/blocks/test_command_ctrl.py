@@ -22,7 +22,6 @@ from tests.blocks.command_bench import (
     Bench,
 )
 from tests.blocks.stream_ends import STALLS
-from verif.host.runner import run_block
 from verif.sim.env.layer_reference import descriptor_field
 from verif.sim.kit import block_test
 
@@ -467,11 +466,11 @@ async def status_and_counters(dut):
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
-def test_command_ctrl(sim):
+def test_command_ctrl(run_block, sim):
     run_block("spcore_host", PARAMETERS, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     parameters = {name: value for name, value in CONFIG.parameters().items() if name in CONFIGURATION.fields}
     with pytest.raises(RuntimeError, match=r"WgtBanks\*WgtDepth = 16777216"):
         run_block("sparsecore", parameters | {"WgtBanks": 16, "WgtDepth": 2**20})

@@ -12,7 +12,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -200,7 +199,7 @@ async def carries(dut):
 
 
 @pytest.mark.parametrize("sim, pes, lanes, banks", [("verilator", 64, 16, (8, 16, 4)), ("icarus", 4, 4, (2, 8, 4))])
-def test_counters(sim, pes, lanes, banks):
+def test_counters(run_block, sim, pes, lanes, banks):
     parameters = dict(zip(("WgtBanks", "ActBanks", "IdxBanks"), banks, strict=True))
     public = [f"spcore_counters.{half}" for half in HALVES]
     run_block("spcore_counters", {"NumPe": pes, "NumLanes": lanes} | parameters, sim=sim, public=public)

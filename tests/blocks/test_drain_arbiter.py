@@ -12,7 +12,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -274,5 +273,5 @@ async def in_turn(dut):
         ("icarus", 4, 2, 2),
     ],
 )
-def test_drain_arbiter(sim, pes, sps, stages):
+def test_drain_arbiter(run_block, sim, pes, sps, stages):
     run_block("spcore_drain_arbiter", {"NumPe": pes, "NumLanes": LANES, "NumSp": sps, "NumStage": stages}, sim=sim)

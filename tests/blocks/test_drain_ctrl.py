@@ -5,7 +5,6 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -126,9 +125,9 @@ async def reset_at_any_time(dut):
         await bench.unit(*bench.shape(1), 0)
 
 
-def test_drain_ctrl():
+def test_drain_ctrl(run_block):
     run_block("spcore_drain_ctrl")
 
 
-def test_drain_ctrl_icarus():
+def test_drain_ctrl_icarus(run_block):
     run_block("spcore_drain_ctrl", sim="icarus")

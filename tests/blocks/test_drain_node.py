@@ -10,7 +10,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import from_flat, to_flat
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -47,5 +46,5 @@ async def random_rows(dut):
 
 
 @pytest.mark.parametrize("sim, inputs, banks", [("verilator", 8, 64), ("verilator", 1, 16), ("icarus", 3, 16)])
-def test_drain_node(sim, inputs, banks):
+def test_drain_node(run_block, sim, inputs, banks):
     run_block("spcore_drain_node", {"NumIn": inputs, "NumBanks": banks}, sim=sim)

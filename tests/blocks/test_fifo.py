@@ -9,7 +9,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -108,11 +107,11 @@ async def random_stalls(dut):
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 @pytest.mark.parametrize("width, depth", [(8, 4), (33, 5), (1, 2)])
-def test_fifo(width, depth, sim):
+def test_fifo(run_block, width, depth, sim):
     run_block("spcore_fifo", {"Width": width, "Depth": depth}, sim=sim)
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
-def test_parameter_check(sim):
+def test_parameter_check(run_block, sim):
     with pytest.raises(RuntimeError, match="Depth = 1, expected at least 2"):
         run_block("spcore_fifo", {"Width": 8, "Depth": 1}, sim=sim)

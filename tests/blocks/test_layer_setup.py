@@ -16,7 +16,6 @@ from tests.blocks.naive_geometry import (
     tile_positions,
     window_size,
 )
-from verif.host.runner import run_block
 from verif.shared.stimulus import random_geometry
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
@@ -306,5 +305,5 @@ async def layers_wait(dut):
     assert not STATUS.unpack(dut.status_o.value)["overflow"]
 
 
-def test_layer_setup():
+def test_layer_setup(run_block):
     run_block("spcore_layer_setup", SIZES)

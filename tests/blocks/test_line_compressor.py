@@ -10,7 +10,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -109,5 +108,5 @@ async def full_throughput(dut):
 
 
 @pytest.mark.parametrize("sim, lanes", [("verilator", 8), ("verilator", 32), ("verilator", 64), ("icarus", 16)])
-def test_line_compressor(sim, lanes):
+def test_line_compressor(run_block, sim, lanes):
     run_block("spcore_line_compressor", {"SpLanes": lanes}, sim=sim)

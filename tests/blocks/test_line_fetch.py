@@ -13,7 +13,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_lines, make_case, make_unit, random_case, random_unit
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -224,10 +223,10 @@ async def runs_ahead(dut):
 
 
 @pytest.mark.parametrize("sim, depth", [("verilator", 5), ("verilator", 2), ("icarus", 4)])
-def test_line_fetch(sim, depth):
+def test_line_fetch(run_block, sim, depth):
     run_block("spcore_line_fetch", {"LineDepth": depth}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="LineDepth = 1, expected at least 2"):
         run_block("spcore_line_fetch", {"LineDepth": 1})

@@ -13,7 +13,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_entries, make_case, make_unit, random_case, random_unit
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -131,10 +130,10 @@ async def throughput(dut):
 
 
 @pytest.mark.parametrize("sim, depth, cases", [("verilator", 12, 60), ("verilator", 2, 20), ("icarus", 8, 15)])
-def test_line_walk(sim, depth, cases):
+def test_line_walk(run_block, sim, depth, cases):
     run_block("spcore_line_walk", {"IdxDepth": depth}, sim=sim, env={"Cases": str(cases)})
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="IdxDepth = 1, expected at least 2"):
         run_block("spcore_line_walk", {"IdxDepth": 1})

@@ -9,7 +9,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -143,5 +142,5 @@ async def full_throughput(dut):
 
 
 @pytest.mark.parametrize("sim, sps", [("verilator", 1), ("verilator", 2), ("verilator", 3), ("icarus", 2)])
-def test_line_writer(sim, sps):
+def test_line_writer(run_block, sim, sps):
     run_block("spcore_line_writer", {"NumSp": sps}, sim=sim)

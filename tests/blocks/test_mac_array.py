@@ -10,7 +10,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
 from models.km import MODES
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -136,12 +135,12 @@ async def full_rate(dut):
 
 
 @pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus"), (4, "gates")])
-def test_mac_array(lanes, sim):
+def test_mac_array(run_block, lanes, sim):
     few = {"ROUNDS": "1", "SLOTS": "25"} if sim == "gates" else {}  # under a hundred cycles a second
     testcase = "random_emissions" if sim == "gates" else None
     run_block("spcore_mac_array", {"NumLanes": lanes}, sim=sim, testcase=testcase, env=few)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="NumLanes = 12, expected a power of two from 4 to 64"):
         run_block("spcore_mac_array", {"NumLanes": 12})

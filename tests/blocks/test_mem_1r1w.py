@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -74,5 +73,5 @@ async def random_accesses(dut):
 
 
 @pytest.mark.parametrize("sim, width, words", [("verilator", 88, 30), ("icarus", 1, 16)])
-def test_mem_1r1w(sim, width, words):
+def test_mem_1r1w(run_block, sim, width, words):
     run_block("spcore_mem_1r1w", {"DataWidth": width, "NumWords": words}, sim=sim)

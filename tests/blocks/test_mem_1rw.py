@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -70,5 +69,5 @@ async def random_accesses(dut):
 
 
 @pytest.mark.parametrize("sim, width, depth", [("verilator", 88, 30), ("icarus", 1, 16)])
-def test_mem_1rw(sim, width, depth):
+def test_mem_1rw(run_block, sim, width, depth):
     run_block("spcore_mem_1rw", {"DataWidth": width, "NumWords": depth}, sim=sim)

@@ -11,7 +11,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.output_jobs import PARAM, Job, LayerOfJobs
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -304,7 +303,7 @@ async def throughput(dut):
         ("icarus", 4, 4, 2, 8, 2, 1),
     ],
 )
-def test_output_stage(sim, pes, lanes, sps, sp_lanes, stages, layers):
+def test_output_stage(run_block, sim, pes, lanes, sps, sp_lanes, stages, layers):
     run_block(
         "spcore_output_stage",
         {"NumPe": pes, "NumLanes": lanes, "NumSp": sps, "SpLanes": sp_lanes, "NumStage": stages},
@@ -322,6 +321,6 @@ def test_output_stage(sim, pes, lanes, sps, sp_lanes, stages, layers):
         ({"NumSp": 1, "NumStage": 1}, "NumSp . NumStage = 1, expected at least 2"),
     ],
 )
-def test_parameter_check(parameters, message):
+def test_parameter_check(run_block, parameters, message):
     with pytest.raises(RuntimeError, match=message):
         run_block("spcore_output_stage", parameters)

@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -45,5 +44,5 @@ async def random_accesses(dut):
 
 
 @pytest.mark.parametrize("sim, depth, ports", [("verilator", 100, 2), ("verilator", 64, 1), ("icarus", 20, 3)])
-def test_param_mem(sim, depth, ports):
+def test_param_mem(run_block, sim, depth, ports):
     run_block("spcore_param_mem", {"Depth": depth, "NumRead": ports}, sim=sim)

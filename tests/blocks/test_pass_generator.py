@@ -9,7 +9,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.naive_geometry import random_fields, window_size
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -279,10 +278,10 @@ async def full_rate(dut):
     "region, regions, sim",
     [(64, 2, "verilator"), (128, 3, "verilator"), (512, 4, "verilator"), (256, 2, "icarus")],
 )
-def test_pass_generator(region, regions, sim):
+def test_pass_generator(run_block, region, regions, sim):
     run_block("spcore_pass_generator", {"RegionPos": region, "NumRegions": regions}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="RegionPos = 192, expected a power of two from 64 to 512"):
         run_block("spcore_pass_generator", {"RegionPos": 192})

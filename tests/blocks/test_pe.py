@@ -17,7 +17,6 @@ from models.tiling import Cut
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.naive_geometry import mask_writes, tile_masks
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -257,9 +256,9 @@ async def throughput(dut):
 
 
 @pytest.mark.parametrize("lanes, region, regions", [(4, 256, 2), (8, 512, 4), (16, 512, 4)])
-def test_pe(lanes, region, regions):
+def test_pe(run_block, lanes, region, regions):
     run_block("spcore_pe", {"NumLanes": lanes, "RegionPos": region, "NumRegions": regions}, env={"LAYERS": "6"})
 
 
-def test_pe_icarus():
+def test_pe_icarus(run_block):
     run_block("spcore_pe", {"NumLanes": 4, "RegionPos": 256, "NumRegions": 2}, sim="icarus", env={"LAYERS": "1"})

@@ -6,7 +6,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -53,5 +52,5 @@ async def random_cycles(dut):
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
-def test_pe_counters(sim):
+def test_pe_counters(run_block, sim):
     run_block("spcore_pe_counters", sim=sim)

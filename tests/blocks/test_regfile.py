@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -44,5 +43,5 @@ async def random_accesses(dut):
 
 
 @pytest.mark.parametrize("sim, width, words, ports", [("verilator", 40, 6, 2), ("icarus", 9, 4, 1)])
-def test_regfile(sim, width, words, ports):
+def test_regfile(run_block, sim, width, words, ports):
     run_block("spcore_regfile", {"DataWidth": width, "NumWords": words, "NumRead": ports}, sim=sim)

@@ -21,7 +21,6 @@ from tests.blocks.windows import (
     random_case,
     random_unit,
 )
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -211,7 +210,7 @@ async def throughput(dut):
     "region_pos, regions, sim",
     [(512, 4, "verilator"), (256, 2, "verilator"), (128, 3, "verilator"), (64, 3, "verilator"), (256, 2, "icarus")],
 )
-def test_region_loader(region_pos, regions, sim):
+def test_region_loader(run_block, region_pos, regions, sim):
     run_block("spcore_region_loader", {"RegionPos": region_pos, "NumRegions": regions}, sim=sim)
 
 
@@ -222,6 +221,6 @@ def test_region_loader(region_pos, regions, sim):
         ({"NumRegions": 5}, "NumRegions = 5, expected 2 to 4"),
     ],
 )
-def test_parameter_check(parameters, message):
+def test_parameter_check(run_block, parameters, message):
     with pytest.raises(RuntimeError, match=message):
         run_block("spcore_region_loader", parameters)

@@ -10,7 +10,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -116,5 +115,5 @@ async def ties_round_up(dut):
 
 
 @pytest.mark.parametrize("sim, lanes", [("verilator", 8), ("verilator", 32), ("icarus", 8)])
-def test_requantize(sim, lanes):
+def test_requantize(run_block, sim, lanes):
     run_block("spcore_requantize", {"SpLanes": lanes}, sim=sim)

@@ -10,7 +10,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
 from tests.blocks.stream_ends import STALLS, line_sink, reset, set_stalls
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import packet_of
 from verif.sim.kit import block_test
@@ -187,10 +186,10 @@ async def reset_in_a_transfer(dut):
 
 
 @pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
-def test_result_streamer(width, sim):
+def test_result_streamer(run_block, width, sim):
     run_block("spcore_result_streamer", {"StreamBytes": width}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="StreamBytes = 128, expected 8, 16, 32 or 64"):
         run_block("spcore_result_streamer", {"StreamBytes": 128})

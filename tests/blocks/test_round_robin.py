@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -51,10 +50,10 @@ async def random_requests(dut):
 @pytest.mark.parametrize(
     "sim, requests", [("verilator", 2), ("verilator", 5), ("verilator", 64), ("icarus", 4), ("gates", 4)]
 )
-def test_round_robin(sim, requests):
+def test_round_robin(run_block, sim, requests):
     run_block("spcore_round_robin", {"NumReq": requests}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="NumReq = 1, expected at least 2"):
         run_block("spcore_round_robin", {"NumReq": 1})

@@ -8,7 +8,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -219,5 +218,5 @@ async def repeated_position(dut):
     "region, regions, sim",
     [(64, 2, "verilator"), (128, 3, "verilator"), (512, 4, "verilator"), (256, 2, "icarus")],
 )
-def test_scanner(region, regions, sim):
+def test_scanner(run_block, region, regions, sim):
     run_block("spcore_scanner", {"RegionPos": region, "NumRegions": regions}, sim=sim)

@@ -10,7 +10,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import derived_fields, expected_units, random_fields
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -210,5 +209,5 @@ async def slow_job_closes_the_window(dut):
 
 
 @pytest.mark.parametrize("pes, sps", [(4, 2), (32, 1)])
-def test_scheduler(pes, sps):
+def test_scheduler(run_block, pes, sps):
     run_block("spcore_scheduler", {"NumPe": pes, "NumSp": sps})

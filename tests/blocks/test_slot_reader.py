@@ -10,7 +10,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.output_jobs import LayerOfJobs, from_flat
 from tests.blocks.slot_bench import SlotBench, slot_info
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -176,7 +175,7 @@ async def without_a_gap(dut):
 
 
 @pytest.mark.parametrize("lanes, sp_lanes, stages, layers", [(4, 16, 1, 6), (16, 32, 3, 3)])
-def test_slot_reader(lanes, sp_lanes, stages, layers):
+def test_slot_reader(run_block, lanes, sp_lanes, stages, layers):
     run_block(
         "spcore_slot_reader", {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages}, env={"Layers": str(layers)}
     )

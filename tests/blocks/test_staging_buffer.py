@@ -11,7 +11,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import ROWS, from_flat, skew, to_flat, unskew
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -174,5 +173,5 @@ async def sums_wrap(dut):
 
 
 @pytest.mark.parametrize("groups, stages, banks", [(4, 2, 16), (1, 1, 32), (8, 4, 64)])
-def test_staging_buffer(groups, stages, banks):
+def test_staging_buffer(run_block, groups, stages, banks):
     run_block("spcore_staging_buffer", {"NumGroups": groups, "NumStage": stages, "NumBanks": banks})

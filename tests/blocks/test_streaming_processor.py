@@ -11,7 +11,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from models.lines import LineShape, compress
 from tests.blocks.output_jobs import Job, LayerOfJobs
 from tests.blocks.slot_bench import SlotBench
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -103,7 +102,7 @@ async def throughput(dut):
 
 
 @pytest.mark.parametrize("sim, lanes, sp_lanes, stages, layers", [("verilator", 4, 8, 3, 5), ("icarus", 4, 16, 2, 1)])
-def test_streaming_processor(sim, lanes, sp_lanes, stages, layers):
+def test_streaming_processor(run_block, sim, lanes, sp_lanes, stages, layers):
     run_block(
         "spcore_streaming_processor",
         {"NumLanes": lanes, "SpLanes": sp_lanes, "NumStage": stages},

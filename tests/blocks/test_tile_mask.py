@@ -6,7 +6,6 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 
 
@@ -37,5 +36,5 @@ async def every_tile(dut):
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
-def test_tile_mask(sim):
+def test_tile_mask(run_block, sim):
     run_block("spcore_tile_mask", sim=sim)

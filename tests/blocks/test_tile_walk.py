@@ -6,7 +6,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import expected_tiles, layer_fields, random_fields
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -94,5 +93,5 @@ async def random_layers(dut):
         await walk(dut, random_layer(gen), float(gen.choice([0.2, 0.7, 1.0])), gen)
 
 
-def test_tile_walk():
+def test_tile_walk(run_block):
     run_block("spcore_tile_walk")

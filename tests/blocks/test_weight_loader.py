@@ -9,7 +9,6 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import LANE_BITS, Packet
 from tests.blocks.stream_ends import STALLS, reset, set_stalls, vector_source
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import frame_of
 from verif.sim.kit import block_test
@@ -273,10 +272,10 @@ async def reset_in_a_load(dut):
 
 
 @pytest.mark.parametrize("lanes, sim", [(4, "verilator"), (16, "verilator"), (4, "icarus")])
-def test_weight_loader(lanes, sim):
+def test_weight_loader(run_block, lanes, sim):
     run_block("spcore_weight_loader", {"NumLanes": lanes}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="NumLanes = 12, expected a power of two from 4 to 64"):
         run_block("spcore_weight_loader", {"NumLanes": 12})

@@ -9,7 +9,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
-from verif.host.runner import run_block
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
 
@@ -113,10 +112,10 @@ async def random_stalls(dut):
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 @pytest.mark.parametrize("depth", [2, 5, 6])
-def test_weight_queue(depth, sim):
+def test_weight_queue(run_block, depth, sim):
     run_block("spcore_weight_queue", {"NumLanes": 4, "Depth": depth}, sim=sim)
 
 
-def test_parameter_check():
+def test_parameter_check(run_block):
     with pytest.raises(RuntimeError, match="Depth = 1, expected at least 2"):
         run_block("spcore_weight_queue", {"NumLanes": 4, "Depth": 1})

@@ -10,7 +10,6 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
-from verif.host.runner import run_block
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
 from verif.sim.seed import rng
@@ -73,6 +72,6 @@ async def write_and_read(dut):
 @pytest.mark.parametrize(
     "sim, requesters, lanes, banks", [("verilator", 64, 16, 8), ("verilator", 16, 4, 16), ("icarus", 8, 4, 8)]
 )
-def test_weight_store(sim, requesters, lanes, banks):
+def test_weight_store(run_block, sim, requesters, lanes, banks):
     sizes = {"NumReq": requesters, "NumLanes": lanes, "Banks": banks, "Depth": 12}
     run_block("spcore_weight_store", sizes, sim=sim)

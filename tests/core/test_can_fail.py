@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import pyuvm
 
-from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
 from verif.host.runner import SimulationFailure
 from verif.sim.env.scenario import CoreTest
@@ -75,7 +74,7 @@ class Hangs(CoreTest):
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
-def test_a_hang_is_explained(sim):
+def test_a_hang_is_explained(simulate, sim):
     with pytest.raises(SimulationFailure) as failure:
         simulate("Hangs", sim=sim)
     text = str(failure.value)
@@ -97,6 +96,6 @@ def test_a_hang_is_explained(sim):
         ("nothing fetched", "nothing was compared"),
     ],
 )
-def test_a_wrong_core_would_fail(change, message):
+def test_a_wrong_core_would_fail(simulate, change, message):
     with pytest.raises(SimulationFailure, match=message):
         simulate("Corrupted", CHANGE=change)

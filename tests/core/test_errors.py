@@ -15,7 +15,6 @@ from models import km, stream
 from models.lines import LineShape
 from models.stream import Packet
 from models.tiling import Cut, make_plan
-from tests.core.simulate import simulate
 from tests.descriptor_cases import CASES, legal_layer
 from verif.shared.stimulus import Memories, long_layer, make_layer, random_layer, random_stalls
 from verif.sim.env.scenario import CoreTest
@@ -332,9 +331,9 @@ class CommandsAtTheWrongTime(ErrorTest):
         "CommandsAtTheWrongTime",
     ],
 )
-def test_errors(testcase):
+def test_errors(simulate, testcase):
     simulate(testcase)
 
 
-def test_malformed_on_icarus_as_on_verilator():
+def test_malformed_on_icarus_as_on_verilator(simulate):
     assert simulate("MalformedBriefly", sim="icarus") == simulate("MalformedBriefly")

@@ -13,7 +13,6 @@ from models import km, masks
 from models.lines import LineShape, default_shape
 from models.stream import decode_output
 from models.tiling import Cut, make_plan
-from tests.core.simulate import simulate
 from verif.shared.stimulus import make_layer
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import RunLayer
@@ -206,20 +205,20 @@ class EveryIndexPattern(LayerTest):
 
 
 @pytest.mark.parametrize("group", CASES)
-def test_directed(group):
+def test_directed(simulate, group):
     simulate("DirectedLayers", GROUP=group)
 
 
-def test_directed_on_icarus_as_on_verilator():
+def test_directed_on_icarus_as_on_verilator(simulate):
     assert simulate("DirectedLayers", sim="icarus", GROUP="smallest") == simulate("DirectedLayers", GROUP="smallest")
 
 
 @pytest.mark.parametrize("sim", ["gates"])
-def test_directed_on_gates_as_on_verilator(sim):
+def test_directed_on_gates_as_on_verilator(simulate, sim):
     """The PEs are netlists of library cells."""
     assert simulate("DirectedLayers", sim=sim, GROUP="tiny") == simulate("DirectedLayers", GROUP="tiny")
 
 
 @pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane", "EveryIndexPattern"])
-def test_sweep(testcase):
+def test_sweep(simulate, testcase):
     simulate(testcase)

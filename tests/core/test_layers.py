@@ -14,7 +14,6 @@ from models import km, stream
 from models.lines import LineShape
 from models.stream import Packet, line_packet
 from models.tiling import Cut, make_plan
-from tests.core.simulate import simulate
 from verif.shared.stalls import NO_STALLS, Stalls
 from verif.shared.stimulus import Memories, long_layer, make_layer, random_cut, random_layer, random_stalls
 from verif.sim.env.scenario import CoreTest
@@ -270,11 +269,11 @@ class SameLayerTwice(LayersTest):
         assert cocotb.top.irq_o.value == 0
 
 
-def test_more_layers_than_the_queue_holds():
+def test_more_layers_than_the_queue_holds(simulate):
     simulate("BackToBack", LAYERS=8, WORK=15_000)
 
 
-def test_back_to_back_on_icarus_as_on_verilator():
+def test_back_to_back_on_icarus_as_on_verilator(simulate):
     run = {"LAYERS": 2, "WORK": 800}
     assert simulate("BackToBack", sim="icarus", **run) == simulate("BackToBack", **run)
 
@@ -282,5 +281,5 @@ def test_back_to_back_on_icarus_as_on_verilator():
 @pytest.mark.parametrize(
     "testcase", ["Chained", "Overlapped", "AllEnginesAtOnce", "EarlyStreams", "LinesInAndOut", "SameLayerTwice"]
 )
-def test_layers(testcase):
+def test_layers(simulate, testcase):
     simulate(testcase)

@@ -7,7 +7,6 @@ import pytest
 import pyuvm
 
 from models import km
-from tests.core.simulate import simulate
 from verif.shared.stimulus import random_layer, random_stalls
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import RunLayer
@@ -30,16 +29,16 @@ class RandomLayers(CoreTest):
 
 
 @pytest.mark.parametrize("mode", [f"{k}/{m}" for k, m in km.MODES])
-def test_random_layers(mode):
+def test_random_layers(simulate, mode):
     simulate("RandomLayers", MODE=mode, LAYERS=5, WORK=60_000)
 
 
 @pytest.mark.parametrize("mode", ["2/4", "1/4"])
-def test_medium_configuration(mode):
+def test_medium_configuration(simulate, mode):
     simulate("RandomLayers", config="medium", MODE=mode, LAYERS=2, WORK=600_000)
 
 
 @pytest.mark.parametrize("mode", ["1/1", "2/4", "4/16"])
-def test_icarus_agrees_with_verilator(mode):
+def test_icarus_agrees_with_verilator(simulate, mode):
     run = {"MODE": mode, "LAYERS": 2, "WORK": 8_000}
     assert simulate("RandomLayers", sim="icarus", **run) == simulate("RandomLayers", **run)

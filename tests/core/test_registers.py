@@ -8,7 +8,6 @@ from cocotb.triggers import ClockCycles
 
 from models import stream
 from models.stream import Packet
-from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
 from verif.sim.env.interrupts import CAUSES
 from verif.sim.env.register_agent import RegisterAccess
@@ -216,5 +215,5 @@ class InterruptMasks(RegisterTest):
     "testcase",
     ["ReadAndWrite", "Configuration", "IllegalAccesses", "PartialAccesses", "SoftResetWhenIdle", "InterruptMasks"],
 )
-def test_registers(testcase):
+def test_registers(simulate, testcase):
     simulate(testcase)

@@ -12,7 +12,6 @@ from cocotb.triggers import ClockCycles
 from models import cycle_model, km, stream, work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
-from tests.core.simulate import simulate
 from verif.shared.stalls import Stalls
 from verif.shared.stimulus import make_layer, random_layer, random_stalls
 from verif.sim.env.counters import STATES
@@ -130,15 +129,15 @@ class ResetDuringTransfers(ResetTest):
 
 
 @pytest.mark.parametrize("kind", ["rst_ni", "soft_reset"])
-def test_reset_during_a_layer(kind):
+def test_reset_during_a_layer(simulate, kind):
     simulate("ResetDuringLayer", KIND=kind, RESETS=6, WORK=30_000)
 
 
 @pytest.mark.parametrize("kind", ["rst_ni", "soft_reset"])
-def test_reset_during_transfers(kind):
+def test_reset_during_transfers(simulate, kind):
     simulate("ResetDuringTransfers", KIND=kind)
 
 
-def test_reset_on_icarus_as_on_verilator():
+def test_reset_on_icarus_as_on_verilator(simulate):
     run = {"KIND": "soft_reset", "RESETS": 1, "WORK": 5_000}
     assert simulate("ResetDuringLayer", sim="icarus", **run) == simulate("ResetDuringLayer", **run)

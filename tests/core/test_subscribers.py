@@ -10,7 +10,6 @@ import pyuvm
 from cocotb.triggers import ClockCycles
 from cocotb_coverage.coverage import CoverPoint, coverage_db
 
-from tests.core.simulate import simulate
 from tests.descriptor_cases import legal_layer
 from verif.sim import seed
 from verif.sim.env.device import device
@@ -63,11 +62,11 @@ class Ordered(CoreTest):
 
 
 @pytest.fixture(scope="module")
-def as_connected():
+def as_connected(simulate):
     return simulate("Ordered", ORDER="as connected")
 
 
 @pytest.mark.parametrize("order", ["reversed", "shuffled"])
-def test_any_order_of_subscribers(order, as_connected):
+def test_any_order_of_subscribers(simulate, order, as_connected):
     assert sum(as_connected["bins"]["protocol.soft_reset"].values()) == 1
     assert simulate("Ordered", ORDER=order) == as_connected

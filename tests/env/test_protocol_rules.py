@@ -9,7 +9,7 @@ from cocotb.clock import Clock
 from cocotb.handle import Immediate
 from cocotb.triggers import FallingEdge
 
-from verif.host.runner import SimulationFailure, run_block
+from verif.host.runner import SimulationFailure
 from verif.shared.paths import ROOT
 from verif.sim.kit import block_test
 
@@ -97,28 +97,32 @@ async def play(dut):
         await FallingEdge(dut.clk_i)
 
 
-def simulate(top, steps, parameters=None):
-    run_block(
-        top,
-        parameters,
-        testcase="play",
-        extra_sources=[ROOT / "verif" / "hdl" / f"{top}.sv"],
-        env={"STEPS": json.dumps(steps)},
-    )
+@pytest.fixture
+def play_on(run_block):
+    def play_on(top, steps, parameters=None):
+        run_block(
+            top,
+            parameters,
+            testcase="play",
+            extra_sources=[ROOT / "verif" / "hdl" / f"{top}.sv"],
+            env={"STEPS": json.dumps(steps)},
+        )
+
+    return play_on
 
 
-def test_legal_traffic():
-    simulate("axis_protocol", STREAM_LEGAL, STREAM_LINES)
-    simulate("axil_protocol", LITE_LEGAL)
+def test_legal_traffic(play_on):
+    play_on("axis_protocol", STREAM_LEGAL, STREAM_LINES)
+    play_on("axil_protocol", LITE_LEGAL)
 
 
 @pytest.mark.parametrize("message, steps", STREAM)
-def test_stream_rule_fails(message, steps):
+def test_stream_rule_fails(play_on, message, steps):
     with pytest.raises(SimulationFailure, match=message):
-        simulate("axis_protocol", steps, STREAM_LINES)
+        play_on("axis_protocol", steps, STREAM_LINES)
 
 
 @pytest.mark.parametrize("message, steps", LITE)
-def test_lite_rule_fails(message, steps):
+def test_lite_rule_fails(play_on, message, steps):
     with pytest.raises(SimulationFailure, match=message):
-        simulate("axil_protocol", steps)
+        play_on("axil_protocol", steps)

@@ -9,7 +9,6 @@ from pyuvm import uvm_env, uvm_test
 
 from models.config import load_config
 from tests.blocks.command_bench import PARAMETERS, STATUS
-from verif.host.runner import run_block
 from verif.sim import seed
 from verif.sim.env.analysis_input import AnalysisInput
 from verif.sim.env.interrupts import CAUSES, CLOCK_NS, Interrupts, InterruptTimeout
@@ -126,5 +125,5 @@ class RegisterAgentTest(uvm_test):
             assert (await self.poke("PAR_BASE", False)).data == delay
 
 
-def test_register_agent():
+def test_register_agent(run_block):
     run_block("spcore_host", PARAMETERS, testcase="RegisterAgentTest", public=("spcore_host.s_axil_*",))

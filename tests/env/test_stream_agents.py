@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stream agents on a wire, with the protocol rules: packets arrive as sent under all stalls, and none half."""
 
+from pathlib import Path
 from unittest.mock import PropertyMock, patch
 
 import cocotb
@@ -11,7 +12,6 @@ from cocotb.triggers import ClockCycles
 from pyuvm import uvm_analysis_export, uvm_env, uvm_test
 
 from models.stream import Packet
-from verif.host.runner import run_block
 from verif.shared.paths import ROOT
 from verif.shared.stalls import NO_STALLS, Stalls
 from verif.sim import seed
@@ -131,16 +131,11 @@ class AsleepWhenIdle(WireTest):
         assert looks.call_count == 0
 
 
-def simulate(testcase):
-    here = ROOT / "tests" / "env" / "stream_wire.sv"
+@pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer", "AsleepWhenIdle"])
+def test_agents(run_block, testcase):
     run_block(
         "stream_wire",
         testcase=testcase,
-        extra_sources=(here, ROOT / "verif" / "hdl" / "axis_protocol.sv"),
+        extra_sources=(Path(__file__).parent / "stream_wire.sv", ROOT / "verif" / "hdl" / "axis_protocol.sv"),
         public=("stream_wire.s_axis_*", "stream_wire.m_axis_*", "axis_protocol.seen_q"),
     )
-
-
-@pytest.mark.parametrize("testcase", ["EveryPacketArrives", "ResetDropsATransfer", "AsleepWhenIdle"])
-def test_agents(testcase):
-    simulate(testcase)

@@ -8,8 +8,10 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
-from verif.host.runner import SimulationFailure, run_block
+from verif.host.runner import SimulationFailure
 from verif.sim.kit import block_test
+
+COUNT = Path(__file__).parent / "hdl" / "bounded_count.sv"
 
 
 @block_test(us=1)
@@ -23,16 +25,18 @@ async def count(dut):
     await ClockCycles(dut.clk_i, int(os.environ["CYCLES"]))
 
 
-def run_cycles(cycles: int) -> None:
-    run_block(
-        "bounded_count", extra_sources=[Path(__file__).parent / "hdl" / "bounded_count.sv"], env={"CYCLES": str(cycles)}
-    )
+@pytest.fixture
+def run_cycles(run_block):
+    def run_cycles(cycles: int) -> None:
+        run_block("bounded_count", extra_sources=[COUNT], env={"CYCLES": str(cycles)})
+
+    return run_cycles
 
 
-def test_a_condition_that_holds_passes():
+def test_a_condition_that_holds_passes(run_cycles):
     run_cycles(5)
 
 
-def test_a_condition_that_does_not_hold_fails():
+def test_a_condition_that_does_not_hold_fails(run_cycles):
     with pytest.raises(SimulationFailure, match=r"bounded_count.*: count is 5, expected less than 5"):
         run_cycles(7)

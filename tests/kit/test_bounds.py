@@ -6,7 +6,7 @@ import pytest
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.stream_ends import reset, vector_source
-from verif.host.runner import SimulationFailure, run_block
+from verif.host.runner import SimulationFailure
 from verif.shared.paths import ROOT
 from verif.shared.structs import struct
 from verif.sim.kit import block_test
@@ -28,7 +28,7 @@ async def in_vain(dut):
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])
-def test_a_hang_is_explained(sim):
+def test_a_hang_is_explained(run_block, sim):
     with pytest.raises(SimulationFailure) as failure:
         run_block("spcore_weight_loader", {"NumLanes": 4}, sim=sim)
     text = str(failure.value)

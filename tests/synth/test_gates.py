@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from verif.host.runner import SimulationFailure, build, run, sources_of
-from verif.host.runner.run import skip_without
 from verif.host.synth.gates import gate_level
 
 BLOCK, PARAMETERS = "spcore_round_robin", {"NumReq": 4}
@@ -14,7 +13,7 @@ BLOCK, PARAMETERS = "spcore_round_robin", {"NumReq": 4}
 
 @pytest.mark.parametrize("sim", ["gates"])
 @pytest.mark.parametrize("right, wrong", [("NAND2X1", "NOR2X1"), ("OAI21X1", "AOI21X1")])
-def test_a_wrong_cell_fails(right: str, wrong: str, sim: str, tmp_path: Path) -> None:
+def test_a_wrong_cell_fails(right: str, wrong: str, sim: str, tmp_path: Path, skip_without) -> None:
     """The first gate of a kind becomes another one."""
     skip_without(sim)
     design, cells = gate_level(BLOCK, sources_of(BLOCK), PARAMETERS, BLOCK)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import os
 import re
 import shlex
@@ -14,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from verif.host.runner.build import TIMESCALE, Build, build, simulator_runner
+from verif.host.runner.build import TIMESCALE, Build, simulator_runner
 from verif.host.runner.process import listed_environment
 from verif.host.runner.room import RUNS
-from verif.host.runner.sources import sources_of
 from verif.shared.paths import BUILD, ROOT
 
 MAX_SEED = 2**31 - 1
@@ -179,59 +177,3 @@ def _report(result: RunResult, ended: str, log: Path, rerun: str | None) -> str:
         lines.append(f"the simulator reported an error: {ended}")
     again = [f"rerun with: {rerun}"] if rerun and "PYTEST_CURRENT_TEST" not in os.environ else []
     return "\n".join([*lines, "--- end of the log", *tail, f"--- log: {log}", *again])
-
-
-def skip_without(sim: str) -> None:
-    """Skip the calling pytest test where what `sim` needs is not installed: see `run_block`."""
-    import pytest
-
-    from verif.host.synth.library import DEFAULT_LIBERTY
-
-    tools = {"verilator": (), "icarus": ("iverilog",), "gates": ("iverilog", "sta")}[sim]
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if sim == "gates" and not DEFAULT_LIBERTY.exists():
-        missing.append("qflow-tech-osu018")
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-    if sim != "verilator" and os.environ.get(COVERAGE):
-        pytest.skip("coverage is collected on Verilator")
-
-
-def run_block(
-    top: str,
-    parameters: Mapping[str, int] | None = None,
-    *,
-    sim: str = "verilator",
-    testcase: str | Sequence[str] | None = None,
-    public: Sequence[str] = (),
-    extra_sources: Sequence[Path] = (),
-    env: Mapping[str, str] | None = None,
-) -> RunResult:
-    """Build module `top` and run the cocotb tests of the calling file on it.
-
-    The way a block test in tests/blocks/ does both from its pytest function. The parameters
-    reach the cocotb side as environment variables of the same names. `make coverage` and
-    `make waves` ask for builds with code coverage or wave dumps. Skips the calling test where the simulator is
-    not installed. `sim` "gates" is Icarus on the module's netlist of cells.
-    """
-    __tracebackhide__ = True
-    parameters = dict(parameters or {})
-    skip_without(sim)
-    sources, overrides = sources_of(top, tuple(extra_sources)), parameters
-    if sim == "gates":
-        from verif.host.synth.gates import gate_level
-
-        sources, overrides, sim = gate_level(top, sources, parameters, top), {}, "icarus"
-    caller = Path(inspect.stack()[1].filename).resolve()
-    module = ".".join(caller.relative_to(ROOT).with_suffix("").parts)
-    design = build(
-        top,
-        sources,
-        overrides,
-        sim,
-        coverage=bool(os.environ.get(COVERAGE)) and sim == "verilator",
-        waves=bool(os.environ.get(WAVES)),
-        public=(*public, "*.state_q"),  # for the words of verif.sim.kit.bounds
-    )
-    values = {name: str(value) for name, value in parameters.items()}
-    return run(design, module, testcase, env=values | dict(env or {}))
