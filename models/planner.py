@@ -80,6 +80,9 @@ def choose_plan(config: Config, layer: Layer) -> Plan:
                 found.append((cycle_model.predict(*_coarse(candidate, measured)).cycles, candidate, measured))
         if found:
             found.sort(key=lambda entry: entry[0])
-            finalists = [(candidate, measured) for _, candidate, measured in found[:_FINALISTS]]
-            return min(finalists, key=lambda finalist: cycle_model.predict(*finalist).cycles)[0]
+            finalists = [
+                replace(candidate, predicted=cycle_model.predict(candidate, measured).cycles)
+                for _, candidate, measured in found[:_FINALISTS]
+            ]
+            return min(finalists, key=lambda finalist: finalist.predicted or 0)
     raise problem or ValueError("layer does not fit: no tile does")

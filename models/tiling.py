@@ -27,12 +27,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """A layer on a configuration: its descriptor, and the input's section [in_act_base, in_act_limit) in words."""
+    """A layer on a configuration: its descriptor, and the input's section [in_act_base, in_act_limit) in words.
+
+    predicted: cycles by the cycle model for this or similar data, where the planner asked it.
+    """
 
     config: Config
     descriptor: Descriptor
     in_act_base: int
     in_act_limit: int
+    predicted: int | None = None
 
     @property
     def cut(self) -> Cut:

@@ -2,13 +2,19 @@
 """The environment can fail: with a corrupted expectation, a missing result, no result at all, and a core that hangs."""
 
 import os
+from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import pyuvm
+from cocotb.triggers import Event
 
+from models.config import load_config
 from tests.descriptor_cases import legal_layer
 from verif.host.runner import SimulationFailure
+from verif.shared.layer_files import DIRECTORY, save_layers
+from verif.sim.env.interrupts import Interrupts
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import (
     CoreSequence,
@@ -19,6 +25,8 @@ from verif.sim.env.sequences import (
     WaitLayers,
     layer_cycles,
 )
+from verif.sim.programs.given_layers import GivenLayers
+from verif.sim.programs.layer_bound import bound_us
 
 
 @pyuvm.test()
@@ -71,6 +79,29 @@ class Hangs(CoreTest):
 
     async def scenario(self):
         await LoadWithoutBeats("load_without_beats").start(self.sequencer)
+
+
+@pyuvm.test()
+class NoInterrupt(GivenLayers):
+    """The program that commands run, on a host that never hears of an interrupt."""
+
+    bound_us = None
+
+    async def scenario(self):
+        with patch.object(Interrupts, "wait", lambda *_, **__: Event().wait()):
+            await super().scenario()
+
+
+def test_a_given_layer_that_hangs(simulate, tmp_path):
+    config = load_config("small")
+    layer, plan = legal_layer(config)
+    for predicted in (1000, None):
+        save_layers(tmp_path, [(layer, replace(plan, predicted=predicted))])
+        with pytest.raises(SimulationFailure) as failure:
+            simulate("NoInterrupt", **{DIRECTORY: tmp_path})
+        text = str(failure.value)
+        assert f"layer 1 of 1: not done after {bound_us(replace(plan, predicted=predicted)):g} us" in text
+        assert "await self.finish(self.done, since" in text
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus"])

@@ -17,6 +17,7 @@ from verif.sim.env.register_agent import BusAccess, RegisterAccess, RegisterAdap
 from verif.sim.env.register_model import RegisterModel
 from verif.sim.env.scoreboard import Checker
 from verif.sim.env.sequences import EnableInterrupts, ItemSequence, VirtualSequencer
+from verif.sim.kit import bounded
 
 CONFIG = load_config("small")
 
@@ -52,6 +53,8 @@ class HostEnv(uvm_env):
 
 @pyuvm.test()
 class RegisterAgentTest(uvm_test):
+    bound_us = 40
+
     def build_phase(self):
         self.env = HostEnv("env", self)
 
@@ -63,12 +66,15 @@ class RegisterAgentTest(uvm_test):
                 getattr(dut, name).value = 0
         dut.rst_ni.value = 0
         Clock(dut.clk_i, CLOCK_NS, "ns").start()
+        await bounded(self.scenario(), self.bound_us, dut)
+        assert not self.env.checker.wrong, self.env.checker.problems
+        self.drop_objection()
+
+    async def scenario(self):
         await self.reset()
         await self.accesses()
         await self.events()
         await self.cut_off()
-        assert not self.env.checker.wrong, self.env.checker.problems
-        self.drop_objection()
 
     async def reset(self):
         cocotb.top.rst_ni.value = 0

@@ -19,6 +19,7 @@ from verif.sim.env.axi_stream import LineBus
 from verif.sim.env.bus_monitor import HandshakeMonitor
 from verif.sim.env.sequences import ItemSequence
 from verif.sim.env.stream_agent import Reception, ResultAgent, StreamAgent, StreamPort, Transfer
+from verif.sim.kit import bounded
 
 STALLS = (NO_STALLS, Stalls(1, 1), Stalls(8, 1), Stalls(1, 8), Stalls(20, 20))
 
@@ -57,6 +58,8 @@ def packets(rng, count):
 
 
 class WireTest(uvm_test):
+    bound_us: float
+
     def build_phase(self):
         self.env = WireEnv("env", self)
 
@@ -77,12 +80,14 @@ class WireTest(uvm_test):
     async def run_phase(self):
         self.raise_objection()
         await self.start()
-        await self.scenario()
+        await bounded(self.scenario(), self.bound_us, cocotb.top)
         self.drop_objection()
 
 
 @pyuvm.test()
 class EveryPacketArrives(WireTest):
+    bound_us = 500
+
     async def scenario(self):
         rng, expected = seed.rng(0), []
         for source in STALLS:
@@ -99,6 +104,8 @@ class EveryPacketArrives(WireTest):
 @pyuvm.test()
 class ResetDropsATransfer(WireTest):
     """At each kind of place: inside a packet, in a stall and in a gap; nothing of the packet under way may be left."""
+
+    bound_us = 16
 
     async def scenario(self):
         rng, dut = seed.rng(0), cocotb.top
@@ -122,6 +129,8 @@ class ResetDropsATransfer(WireTest):
 @pyuvm.test()
 class AsleepWhenIdle(WireTest):
     """The monitors do not wake for the clock: a layer has to run as fast as without Python."""
+
+    bound_us = 40
 
     async def scenario(self):
         await self.exchange(packets(seed.rng(0), 3), NO_STALLS, NO_STALLS)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A block test that waits in vain fails at its bound, and says for what and in which state the block stands."""
 
+import re
+
 import cocotb
 import pytest
 from cocotb.triggers import FallingEdge
@@ -39,11 +41,14 @@ def test_a_hang_is_explained(run_block, sim):
 
 
 def test_every_test_has_a_bound():
-    """Tests of blocks take `block_test`, those of the core say `bound_us`."""
-    blocks = [file.name for file in (ROOT / "tests" / "blocks").glob("*.py") if "@cocotb.test" in file.read_text()]
-    core = [
-        file.name
-        for file in (ROOT / "tests" / "core").glob("*.py")
-        if file.read_text().count("@pyuvm.test(") != file.read_text().count("    bound_us = ")
-    ]
-    assert blocks + core == []
+    """cocotb tests take `block_test`, those of pyuvm say `bound_us`, also where commands run them."""
+    folders = [ROOT / "tests" / name for name in ("blocks", "core", "env", "kit")] + [ROOT / "verif" / "sim"]
+    texts = {str(file.relative_to(ROOT)): file.read_text() for folder in folders for file in folder.rglob("*.py")}
+    found = {
+        name: [
+            len(re.findall(f"^{line}", text, re.MULTILINE))
+            for line in ("@cocotb.test", "@pyuvm.test", "    bound_us = ")
+        ]
+        for name, text in texts.items()
+    }
+    assert [name for name, (cocotb_tests, tests, bounds) in found.items() if cocotb_tests or tests != bounds] == []

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +18,9 @@ from verif.host.core import run_core
 from verif.host.runner import Build
 from verif.host.runner.lock import held
 from verif.host.runner.run import LIMIT_S
-from verif.shared.layer_files import DIRECTORY, OUTPUT, save_layers
+from verif.shared.layer_files import COMPUTING, DIRECTORY, OUTPUT, PROGRESS, Progress, beats, save_layers
 
-BEATS_PER_LINE = 9  # at most: the bitmap and 64 bytes by eights
+POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,34 +54,70 @@ def time_limit(sim: str, plans: list[Plan]) -> int:
     for plan in plans:
         d = plan.descriptor
         passes = d.out_lines * d.vectors // min(d.jobs * d.splits, plan.config.NumPe)
-        cycles += passes * d.tile_h * d.tile_w + d.vectors + BEATS_PER_LINE * (d.in_entries + d.out_entries)
+        cycles += passes * d.tile_h * d.tile_w + beats(plan)
     # Icarus' speed is that of small (4 PEs), some 80 cycles a second, divided by the size.
     speed = 1000 if sim == "verilator" else 80 / plans[0].config.NumPe
     return LIMIT_S + int(cycles / speed)
 
 
+def progress_line(progress: Progress, plans: list[Plan]) -> str:
+    """How far a simulation of layers is, in words, with the cycle model's prediction beside the cycles."""
+    predicted = plans[progress.layer].predicted
+    of = f" of about {predicted:,}" if predicted and progress.phase == COMPUTING else ""
+    speed = f", {progress.cycles / progress.seconds:,.0f} a second" if progress.seconds > 0 else ""
+    return f"layer {progress.layer + 1} of {len(plans)}, {progress.phase}: {progress.cycles:,}{of} cycles{speed}"
+
+
+@contextmanager
+def _followed(file: Path, plans: list[Plan], tell: Callable[[str], None]) -> Iterator[None]:
+    """Within, ``tell`` hears every POLL_S seconds, from a thread of its own, how far the simulation says to be."""
+    file.unlink(missing_ok=True)
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(POLL_S):
+            if progress := Progress.read(file):
+                tell(progress_line(progress, plans))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def run_layers(
-    design: Build, config: str, layers: list[tuple[Layer, Plan]], directory: Path, rerun: str
+    design: Build,
+    config: str,
+    layers: list[tuple[Layer, Plan]],
+    directory: Path,
+    rerun: str,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[LayerResult]:
     """Run layers one after another in one simulation, every output checked by the scoreboard.
 
-    ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait.
+    ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait. ``tell`` hears every
+    second how far the simulation is.
     Raises SimulationFailure, which shows the command ``rerun``, when results are wrong or the simulation fails.
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
+    simulation, plans = directory / "simulation", [plan for _, plan in layers]
     with held(directory.with_suffix(".lock"), rerun):
         save_layers(directory, layers)
-        done = run_core(
-            config,
-            design,
-            "verif.sim.programs.given_layers",
-            "GivenLayers",
-            env={DIRECTORY: str(directory)},
-            results_dir=directory / "simulation",
-            rerun=rerun,
-            limit_s=time_limit(design.sim, [plan for _, plan in layers]),
-        )
+        with _followed(simulation / PROGRESS, plans, tell):
+            done = run_core(
+                config,
+                design,
+                "verif.sim.programs.given_layers",
+                "GivenLayers",
+                env={DIRECTORY: str(directory)},
+                results_dir=simulation,
+                rerun=rerun,
+                limit_s=time_limit(design.sim, plans),
+            )
         found = []
         for number in range(len(layers)):
             with np.load(done.path / OUTPUT.format(number)) as npz:

@@ -93,8 +93,8 @@ def run(config: str = "paper", sim: str = "verilator") -> None:
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     out = BUILD / "run" / f"{config}-{sim}"
-    with phase(console, f"simulating {benchmark.name} on {config} with {sim}, sparse and in dense mode"):
-        results = run_layers(design, config, layers, out, f"make run CONFIG={config} SIM={sim} SEED={seed}")
+    with phase(console, f"simulating {benchmark.name} on {config} with {sim}, sparse and in dense mode") as tell:
+        results = run_layers(design, config, layers, out, f"make run CONFIG={config} SIM={sim} SEED={seed}", tell)
     picture = out / "occupancy.png"
     draw_occupancy(results[0].states, f"{benchmark.name} on {config}", picture)
     console.print(

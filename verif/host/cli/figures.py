@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -106,9 +106,12 @@ def planned(
     configuration: Config, benchmark: Benchmark, seed: int, count: int = SEEDS
 ) -> tuple[Plan, list[tuple[Layer, Plan]]]:
     """The cut for calibration data, and the layers of ``count`` seeds cut like that."""
-    cut = choose_plan(configuration, benchmark.layer(seed + CALIBRATION)).cut
+    plan = choose_plan(configuration, benchmark.layer(seed + CALIBRATION))
     seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
-    layers = [(layer, make_plan(configuration, layer, cut)) for layer in map(benchmark.layer, seeds)]
+    layers = [
+        (layer, replace(make_plan(configuration, layer, plan.cut), predicted=plan.predicted))
+        for layer in map(benchmark.layer, seeds)
+    ]
     return layers[0][1], layers
 
 
@@ -123,8 +126,9 @@ def figures() -> None:
         with phase(console, f"building {config}"):
             design = build_core(config)
         layers = [layer for _, of_benchmark in layers_of for layer in of_benchmark]
-        with phase(console, f"simulating {len(layers)} layers on {config}"):
-            results = iter(run_layers(design, config, layers, BUILD / "figures" / config, f"make figures SEED={seed}"))
+        with phase(console, f"simulating {len(layers)} layers on {config}") as tell:
+            directory = BUILD / "figures" / config
+            results = iter(run_layers(design, config, layers, directory, f"make figures SEED={seed}", tell))
         for benchmark, (plan, of_benchmark) in zip(rows, layers_of, strict=True):
             own = [next(results) for _ in of_benchmark]
             errors = [

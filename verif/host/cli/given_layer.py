@@ -81,8 +81,8 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
         design = build_core(config, sim)
     again = ["make", "layer", f"NPZ={npz}", f"OUT={out}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]
     directory = BUILD / "layer" / f"{config}-{sim}"
-    with phase(console, f"simulating on {config} with {sim}"):
-        (result,) = run_layers(design, config, [planned], directory, shlex.join(again))
+    with phase(console, f"simulating on {config} with {sim}") as tell:
+        (result,) = run_layers(design, config, [planned], directory, shlex.join(again), tell)
     _save(result, out, directory / f"out-{os.getpid()}.npz")
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(

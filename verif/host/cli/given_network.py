@@ -42,8 +42,9 @@ def network(npz: str, config: str = "paper", sim: str = "verilator") -> None:
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     again = ["make", "network", f"NPZ={npz}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]
-    with phase(console, f"simulating {len(layers)} layers on {config} with {sim}"):
-        results = run_layers(design, config, planned, BUILD / "network" / f"{config}-{sim}", shlex.join(again))
+    with phase(console, f"simulating {len(layers)} layers on {config} with {sim}") as tell:
+        directory = BUILD / "network" / f"{config}-{sim}"
+        results = run_layers(design, config, planned, directory, shlex.join(again), tell)
     lines = [HEADER]
     for (name, layer), result in zip(layers.items(), results, strict=True):
         shape, weights = ("x".join(map(str, array.shape)) for array in (layer.activations, layer.weights))

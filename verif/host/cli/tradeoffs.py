@@ -75,9 +75,9 @@ def measure(name: str, layers: tuple[Benchmark, ...], console: Console) -> Varia
         area = core_ge(top, Flow(Library(DEFAULT_LIBERTY)).measure(top.tree()))
     with phase(console, f"building {name}"):
         design = build_core(name)
-    with phase(console, f"simulating {len(layers)} layers on {name}"):
+    with phase(console, f"simulating {len(layers)} layers on {name}") as tell:
         given = [planned(configuration, benchmark, seed, 1)[1][0] for benchmark in layers]
-        results = run_layers(design, name, given, BUILD / "tradeoffs" / name, f"make tradeoffs SEED={seed}")
+        results = run_layers(design, name, given, BUILD / "tradeoffs" / name, f"make tradeoffs SEED={seed}", tell)
     return Variant(name, area, {b.name: result.cycles for b, result in zip(layers, results, strict=True)})
 
 

@@ -24,10 +24,10 @@ SETTLE_CYCLES = 200  # for the last interrupts, and for packets that should not 
 class CoreTest(uvm_test):
     """Override `scenario`. `config`: the configuration; `rng`: random numbers; `sequencer`: the virtual sequencer."""
 
-    bound_us: float | None = None
+    bound_us: float | None
     """Simulated time that the scenario may take: about four times what its longest variant takes. See `bounded`.
 
-    None: as long as its waits may take, where its layers are not known before.
+    None: the scenario bounds its parts itself.
     """
 
     def build_phase(self):

@@ -39,17 +39,18 @@ def block_test(us: float, *, skip: bool = False) -> Callable[[Callable[..., Awai
     return decorate
 
 
-async def bounded(work: Awaitable[_T], us: float, dut: HierarchyObject) -> _T:
+async def bounded(work: Awaitable[_T], us: float, dut: HierarchyObject, what: str = "") -> _T:
     """Await the coroutine ``work``, at most for ``us`` microseconds of simulated time.
 
     Raises AssertionError, from a task of its own so that nobody can catch it, with the lines that ``work`` waits in and
-    the states and handshakes of ``dut``.
+    the states and handshakes of ``dut``; ``what`` begins the message.
     """
 
     async def watch() -> None:
-        await Timer(us, "us")
+        await Timer(us, "us", round_mode="round")
         waits = "\n".join(_waits(work)) or "  nothing: it computes"
-        raise AssertionError(f"not done after {us:g} us. It waits in\n{waits}\nStates:\n" + "\n".join(_states(dut)))
+        states = "\n".join(_states(dut))
+        raise AssertionError(f"{what}not done after {us:g} us. It waits in\n{waits}\nStates:\n{states}")
 
     guard = cocotb.start_soon(watch())
     result = await work

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import cocotb
@@ -12,28 +13,58 @@ import numpy as np
 import pyuvm
 from cocotb.triggers import Timer
 
+from models.layer import Layer
 from models.stream import decode_output
-from verif.shared.layer_files import DIRECTORY, OUTPUT, SAMPLE_CYCLES, load_layers
+from models.tiling import Plan
+from verif.shared.layer_files import (
+    COMPUTING,
+    DIRECTORY,
+    LOADING,
+    OUTPUT,
+    PROGRESS,
+    SAMPLE_CYCLES,
+    SENDING,
+    Progress,
+    load_layers,
+)
 from verif.sim.env.device import device
 from verif.sim.env.interrupts import CLOCK_NS
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import RunLayer
+from verif.sim.kit import bounded
+from verif.sim.programs.layer_bound import bound_us
 
 STATE_BITS = 3
 
 
-class Occupancy:
-    """Samples pe_state_o while the core is busy with a layer."""
+class Sampler:
+    """Every SAMPLE_CYCLES cycles: pe_state_o while a layer computes, and once a second of wall time how far it is.
+
+    Python sleeps in between, and the host reads the record.
+    """
 
     def __init__(self, pes: int):
         self.pes = pes
         self._samples: list[int] = []
+        self._layer, self._phase, self._cycles = 0, LOADING, 0
+        self._began = self._written = time.monotonic()
 
-    async def sample(self):
+    def enter(self, layer: int, phase: str) -> None:
+        """A layer begins something."""
+        self._layer, self._phase, self._cycles = layer, phase, 0
+        self._began = time.monotonic()
+
+    async def sample(self) -> None:
         """Never ends: start it as a task and cancel that."""
         while True:
             await Timer(SAMPLE_CYCLES * CLOCK_NS, "ns")
-            self._samples.append(int(device().pe_state_o.value))
+            self._cycles += SAMPLE_CYCLES
+            if self._phase == COMPUTING:
+                self._samples.append(int(device().pe_state_o.value))
+            now = time.monotonic()
+            if now - self._written >= 1:
+                self._written = now
+                Progress(self._layer, self._phase, self._cycles, now - self._began).write(Path(PROGRESS))
 
     def states(self) -> np.ndarray:
         """uint8 (samples, PEs) since the last call."""
@@ -44,32 +75,41 @@ class Occupancy:
         return bits.reshape(-1, self.pes, STATE_BITS) @ np.array([1, 2, 4], np.uint8)
 
 
-class TracedLayer(RunLayer):
-    """RunLayer with the occupancy sampled from the push to the end of the layer."""
+class SampledLayer(RunLayer):
+    """RunLayer that tells a sampler what it does."""
 
-    def __init__(self, layer, plan, occupancy: Occupancy):
+    def __init__(self, number: int, layer: Layer, plan: Plan, sampler: Sampler):
         super().__init__(layer, plan)
-        self.occupancy = occupancy
+        self.number, self.sampler = number, sampler
+
+    async def body(self):
+        self.sampler.enter(self.number, LOADING)
+        await super().body()
 
     async def compute(self):
-        task = cocotb.start_soon(self.occupancy.sample())
+        self.sampler.enter(self.number, COMPUTING)
         await super().compute()
-        task.cancel()
+        self.sampler.enter(self.number, SENDING)
 
 
 @pyuvm.test()
 class GivenLayers(CoreTest):
     """The layers of the directory that the environment names."""
 
+    bound_us = None  # each layer has its own
+
     async def scenario(self):
-        occupancy = Occupancy(self.config.NumPe)
-        for number, (layer, plan) in enumerate(load_layers(Path(os.environ[DIRECTORY]))):
-            run = TracedLayer(layer, plan, occupancy)
-            await run.start(self.sequencer)
+        sampler = Sampler(self.config.NumPe)
+        cocotb.start_soon(sampler.sample())
+        layers = load_layers(Path(os.environ[DIRECTORY]))
+        for number, (layer, plan) in enumerate(layers):
+            run = SampledLayer(number, layer, plan, sampler)
+            what = f"layer {number + 1} of {len(layers)}: "
+            await bounded(run.start(self.sequencer), bound_us(plan), device(), what)
             np.savez(
                 OUTPUT.format(number),
                 output=decode_output(self.env.results.take(), plan),
                 seconds=run.seconds,
                 counters=json.dumps(run.counters),
-                states=occupancy.states(),
+                states=sampler.states(),
             )

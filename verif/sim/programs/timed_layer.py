@@ -12,12 +12,16 @@ import cocotb
 import pyuvm
 from cocotb.triggers import Timer
 
+from models.layer import Layer
+from models.tiling import Plan
 from verif.shared.layer_files import DIRECTORY, load_layers
 from verif.shared.variables import PORTS, RECORD
 from verif.sim.env.device import device
 from verif.sim.env.interrupts import CLOCK_NS
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import FetchLines, LoadLayer, PushLayer, WaitLayers, layer_cycles
+from verif.sim.kit import bounded
+from verif.sim.programs.layer_bound import bound_us
 from verif.sim.programs.trace import Stopwatch
 
 STEPS_PER_NS = 1000
@@ -30,6 +34,8 @@ class Figure3(CoreTest):
 
     A mark stands every PIECE cycles as well.
     """
+
+    bound_us = None  # the layer has its own
 
     def start_of_simulation_phase(self):
         ports = [tuple(port) for port in json.loads(os.environ[PORTS])]
@@ -44,6 +50,9 @@ class Figure3(CoreTest):
 
     async def scenario(self):
         ((layer, plan),) = load_layers(Path(os.environ[DIRECTORY]))
+        await bounded(self._timed(layer, plan), bound_us(plan), device())
+
+    async def _timed(self, layer: Layer, plan: Plan):
         d = plan.descriptor
         self.watch.mark("begin")
         pieces = cocotb.start_soon(self._pieces())
