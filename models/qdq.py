@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from models.network import INPUT, Network, Node
 
@@ -40,11 +40,10 @@ class _Builder:
         return self.node("DequantizeLinear", inputs, name, **attributes)
 
     def quantised(self, tensor: str, name: str, node: Node) -> str:
-        kind = np.int8 if node.clamp[0] < 0 else np.uint8
         inputs = [
             tensor,
             self.constant(f"{name}.step", np.array(node.scale, np.float32)),
-            self.constant(f"{name}.origin", np.array(0, kind)),
+            self.constant(f"{name}.origin", np.array(0, _kind(node))),
         ]
         return self.node("QuantizeLinear", inputs, name)
 
@@ -54,8 +53,13 @@ def _window(node: Node) -> dict[str, tuple[int, ...]]:
     return {"kernel_shape": node.kernel, "strides": node.stride, "pads": (top, left, bottom, right)}
 
 
-def _values(build: _Builder, node: Node, source: str, source_scale: float) -> str:
-    """The node's result before its residual, as values."""
+def _kind(node: Node) -> type[np.int8] | type[np.uint8]:
+    """The element type of a node's output."""
+    return np.int8 if node.clamp[0] < 0 else np.uint8
+
+
+def _linear(build: _Builder, node: Node, source: str, source_scale: float) -> str:
+    """The node's result before its residual, as values; source: values."""
     if node.op == "max_pool":
         return build.node("MaxPool", [source], f"{node.name}.pool", **_window(node))
     if node.op == "sum_pool":
@@ -71,6 +75,31 @@ def _values(build: _Builder, node: Node, source: str, source_scale: float) -> st
     return build.node("Conv", inputs, f"{node.name}.conv", **_window(node))
 
 
+def _integers(build: _Builder, node: Node, values: dict[str, str], scales: dict[str, float]) -> str:
+    """The node's integers, from the values of the tensors that it reads."""
+    tensor = _linear(build, node, values[node.source], scales[node.source])
+    if node.residual is not None:
+        tensor = build.node("Add", [tensor, values[node.residual]], f"{node.name}.sum")
+    if node.op == "conv" and node.clamp[0] == 0:
+        tensor = build.node("Relu", [tensor], f"{node.name}.relu")
+    return build.quantised(tensor, node.name, node)
+
+
+def _model(build: _Builder, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+    used = {name for node in build.nodes for name in node.input} | {output.name for output in outputs}
+    nodes = [node for node in build.nodes if node.output[0] in used]
+    read = {name for node in nodes for name in node.input}
+    constants = [constant for constant in build.constants if constant.name in read]
+    graph = helper.make_graph(nodes, "network", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _info(name: str, kind: type[np.generic], shape: list[str | int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape)
+
+
 def qdq(network: Network) -> onnx.ModelProto:
     """The ONNX model: uint8 images (N, C, H, W) in, the last node's integers out, named as in the network.
 
@@ -80,25 +109,26 @@ def qdq(network: Network) -> onnx.ModelProto:
     scales = {INPUT: network.scale} | {node.name: node.scale for node in network.nodes}
     values = {INPUT: build.dequantised(f"{INPUT}.value", INPUT, np.array(network.scale), np.uint8)}
     for node in network.nodes:
-        tensor = _values(build, node, values[node.source], scales[node.source])
-        if node.residual is not None:
-            tensor = build.node("Add", [tensor, values[node.residual]], f"{node.name}.sum")
-        if node.op == "conv" and node.clamp[0] == 0:
-            tensor = build.node("Relu", [tensor], f"{node.name}.relu")
-        integers = build.quantised(tensor, node.name, node)
-        kind = np.int8 if node.clamp[0] < 0 else np.uint8
-        values[node.name] = build.dequantised(f"{node.name}.value", integers, np.array(node.scale), kind)
+        integers = _integers(build, node, values, scales)
+        values[node.name] = build.dequantised(f"{node.name}.value", integers, np.array(node.scale), _kind(node))
     last = network.nodes[-1]
-    used = {name for node in build.nodes for name in node.input}
-    nodes = [node for node in build.nodes if node.output[0] in used or node.output[0] == last.name]
-    element = TensorProto.INT8 if last.clamp[0] < 0 else TensorProto.UINT8
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", *network.example.shape])],
-        [helper.make_tensor_value_info(last.name, element, ["n", "k", "h", "w"])],
-        [constant for constant in build.constants if constant.name in {i for node in nodes for i in node.input}],
+    images: list[str | int] = ["n", *network.example.shape]
+    return _model(build, [_info(INPUT, np.uint8, images)], [_info(last.name, _kind(last), ["n", "k", "h", "w"])])
+
+
+def node_qdq(network: Network, node: Node) -> onnx.ModelProto:
+    """A node of `qdq` alone: the integers of the tensors that it reads in, its own integers out.
+
+    A further output, float32, has its result before residual and requantisation: "NAME.conv" or "NAME.pool".
+    """
+    build = _Builder()
+    scales = {INPUT: network.scale} | {other.name: other.scale for other in network.nodes}
+    kinds = {INPUT: np.uint8} | {other.name: _kind(other) for other in network.nodes}
+    read = [name for name in dict.fromkeys((node.source, node.residual)) if name is not None]
+    values = {name: build.dequantised(f"{name}.value", name, np.array(scales[name]), kinds[name]) for name in read}
+    _integers(build, node, values, scales)
+    linear = f"{node.name}.conv" if node.op == "conv" else f"{node.name}.pool"
+    outputs = [_info(node.name, _kind(node), ["n", "k", "h", "w"]), _info(linear, np.float32, ["n", "k", "h", "w"])]
+    return _model(
+        build, [_info(name, kinds[name], ["n", f"{name}.c", f"{name}.h", f"{name}.w"]) for name in read], outputs
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model
