@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a long simulation is reaches who waits for it: from the record to the line beside the spinner."""
+"""How far a long simulation is reaches who waits for it: from the record to the line below the spinner."""
 
 import io
 import threading
@@ -65,7 +65,7 @@ def test_on_a_terminal_the_line_changes():
         tell("layer 1 of 2")
         tell("layer 2 of 2")
     text = console.file.getvalue()
-    assert "simulating: layer 2 of 2" in text and text.splitlines()[-1].endswith("simulating: 0 s")
+    assert "simulating\n  layer 2 of 2" in text and text.splitlines()[-1].endswith("simulating: 0 s")
 
 
 def test_elsewhere_lines_are_rare(monkeypatch):

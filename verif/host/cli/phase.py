@@ -16,7 +16,7 @@ LINES_S = 30  # seconds between two lines where there is no terminal
 def phase(console: Console, what: str) -> Iterator[Callable[[str], None]]:
     """Show what is being done, on a terminal as a spinner, and in the end print how many seconds it took.
 
-    Yields what takes a line on how far it is: on a terminal it stands beside the spinner, elsewhere it is printed, but
+    Yields what takes a line on how far it is: on a terminal it stands below the spinner, elsewhere it is printed, but
     no oftener than every LINES_S seconds.
     """
     started = printed = time.monotonic()
@@ -26,7 +26,7 @@ def phase(console: Console, what: str) -> Iterator[Callable[[str], None]]:
     def tell(how_far: str) -> None:
         nonlocal printed
         if console.is_terminal:
-            status.update(f"{what}: {how_far}")
+            status.update(f"{what}\n  {how_far}")
         elif time.monotonic() - printed >= LINES_S:
             printed = time.monotonic()
             console.print(f"  {how_far}", soft_wrap=True)
