@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What block tests share: bounds in simulated time."""
+"""What tests of blocks share: a start, sources and sinks, scoreboards, and bounds in simulated time."""
 
 from verif.sim.kit.bounds import block_test, bounded
+from verif.sim.kit.handshake import Sink, Source
+from verif.sim.kit.scoreboard import Scoreboard
+from verif.sim.kit.start import start
 
-__all__ = ["block_test", "bounded"]
+__all__ = ["Scoreboard", "Sink", "Source", "block_test", "bounded", "start"]

@@ -16,6 +16,7 @@ from cocotb.task import Task
 from cocotb.triggers import Timer
 
 from verif.shared.paths import ROOT
+from verif.sim.kit.scoreboard import Scoreboard
 
 _T = TypeVar("_T")
 _SHOWN = r"state_q|\w*(valid|ready|req|gnt|busy|full)\w*"
@@ -25,14 +26,17 @@ _ENUM = re.compile(r"typedef\s+enum\s+logic\s*\[[^\]]*\]\s*\{([^}]*)\}\s*state_e
 def block_test(us: float, *, skip: bool = False) -> Callable[[Callable[..., Awaitable[None]]], Any]:
     """Decorator of a cocotb test, in place of `cocotb.test()`: it has ``us`` microseconds of simulated time.
 
-    Choose about four times what the test takes. A test that needs longer fails with what `bounded` says. ``skip``: not
-    on this simulator.
+    Choose about four times what the test takes. A test that needs longer fails with what `bounded` says. One that ends
+    fails unless each `Scoreboard` that it made is complete. ``skip``: not on this simulator.
     """
 
     def decorate(test: Callable[..., Awaitable[None]]) -> Any:
         @functools.wraps(test)
         async def with_bound(dut: HierarchyObject) -> None:
+            Scoreboard.made.clear()
             await bounded(test(dut), us, dut)
+            for scoreboard in Scoreboard.made:
+                scoreboard.check()
 
         return cocotb.test(skip=skip)(with_bound)
 
