@@ -6,9 +6,9 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from models.config import load_config
-from tests.blocks.stream_ends import reset
 from verif.shared.structs import struct
 from verif.sim.env.register_model import RegisterModel
+from verif.sim.kit import start
 from verif.sim.seed import rng
 
 CONFIG = load_config("small")
@@ -26,7 +26,6 @@ WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
 ENGINES = ("wgt", "act", "res", "layer")
 COMMAND = {engine: struct(f"{engine}_cmd_t") for engine in ENGINES}
 STATUS = {engine: struct(f"{engine}_status_t") for engine in ENGINES}
-INPUTS = [*(f"{engine}_status_i" for engine in ENGINES), "counters_i", "pe_counters_i"]
 # Pulses by engine and field, with the fields that count with them.
 PULSES = {
     ("wgt", "start_weights"): ("base", "count", "k_log2", "m_log2"),
@@ -39,20 +38,19 @@ PULSES = {
 }
 
 
-def _master(dut) -> AxiLiteMaster:
-    return AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False)
-
-
 class Bench:
     """Register access by name, and a record of every pulse to the engines with its arguments."""
 
     def __init__(self, dut):
         self.dut, self.gen, self.registers = dut, rng(), RegisterModel()
 
-    async def start(self):
+    async def begin(self):
         dut = self.dut
         self.state = {engine: {} for engine in ENGINES}
-        self.master = await reset(dut, _master, **dict.fromkeys(INPUTS, 0))
+        await start(dut)
+        self.master = AxiLiteMaster(
+            AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk_i, dut.rst_ni, reset_active_level=False
+        )
         self.pulses = []
         cocotb.start_soon(self._watch())
         while not dut.core_rst_no.value:

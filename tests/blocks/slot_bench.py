@@ -3,10 +3,7 @@
 
 import os
 
-import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import ROWS, Job, LayerOfJobs, skew, to_flat, unskew
 from verif.shared.structs import struct
@@ -40,16 +37,7 @@ class SlotBench:
         self.run = True  # the DUT moves on, and may read
         self.tell_rate = 1.0  # how soon it is told what a slot holds
         self.telling: int | None = None
-
-    async def start(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        dut.rst_ni.value = 0
         self.drive()
-        dut.layer_i.value = dut.derived_i.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     def set_layer(self, work: LayerOfJobs) -> None:
         self.work = work

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the blocks with AXI4-Streams share: clock and reset, sources, sinks and the stalls they cross."""
+"""What the tests of the blocks with AXI4-Streams share: sources, sinks and the stalls they cross."""
 
-import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge
 from cocotbext.axi import AxiStreamSink, AxiStreamSource
 
 from verif.shared.stalls import NO_STALLS, Stalls
@@ -11,20 +8,6 @@ from verif.sim.env.axi_stream import LineBus, VectorBus
 
 # Never, single wait cycles, long waits, mostly waiting.
 STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))
-
-
-async def reset(dut, connect, **inputs):
-    """Start the clock, set the given inputs, and reset; returns what `connect` makes of the device while in reset."""
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.rst_ni.value = 0
-    for name, value in inputs.items():
-        getattr(dut, name).value = value
-    await FallingEdge(dut.clk_i)
-    end = connect(dut)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    await FallingEdge(dut.clk_i)
-    return end
 
 
 def vector_source(dut) -> AxiStreamSource:

@@ -3,13 +3,11 @@
 
 from pathlib import Path
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.triggers import FallingEdge
 
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 ROWS, BANKS = 32, 16
@@ -24,13 +22,9 @@ class Bench:
         self.sums = np.zeros((ROWS, BANKS), np.int64)
         self.read: tuple[int, set[int]] = (0, set())  # row and banks read in the cycle before
 
-    async def start(self) -> None:
+    async def begin(self) -> None:
         dut = self.dut
-        for name in ("row_i", "add_i", "en_i", "bank_i", "product_i", "clear_i"):
-            getattr(dut, name).value = 0
-        await Timer(1, "ns")
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        await FallingEdge(dut.clk_i)
+        await start(dut)
         for row in range(ROWS):
             dut.row_i.value, dut.clear_i.value = row, 1
             await FallingEdge(dut.clk_i)
@@ -88,7 +82,7 @@ class Bench:
 async def random_sums(dut):
     """Few rows and many, with gaps and without; the rows that were used are handed over in any order."""
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     for _ in range(60):
         used = bench.gen.permutation(ROWS)[: int(bench.gen.choice([1, 2, 3, ROWS]))]
         for _ in range(int(bench.gen.integers(0, 120))):
@@ -104,7 +98,7 @@ async def random_sums(dut):
 async def every_crossing(dut):
     """Each lane into each of its banks, alone, positive and negative, across every carry of the upper half."""
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     for lane in range(4):
         for bank in range(lane, lane + BANKS - 3):
             banks, enabled = (np.arange(4) + bank - lane) % BANKS, np.arange(4) == lane
@@ -119,7 +113,7 @@ async def every_crossing(dut):
 async def wrapping(dut):
     """A sum that leaves 32 bits wraps, on either side."""
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     banks, enabled = np.arange(4) + 3, np.ones(4, bool)
     ends = (2**15 - 1, -(2**15))
     for row, product in enumerate(ends):

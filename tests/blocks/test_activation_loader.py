@@ -9,11 +9,11 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
-from tests.blocks.stream_ends import STALLS, line_source, reset, set_stalls
+from tests.blocks.stream_ends import STALLS, line_source, set_stalls
 from verif.shared.stalls import NO_STALLS
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import frame_of
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LINE, COMMAND, STATUS = struct("line_write_t"), struct("act_cmd_t"), struct("act_status_t")
@@ -24,18 +24,10 @@ class Bench:
 
     def __init__(self, dut):
         self.dut, self.gen, self.width = dut, rng(), int(os.environ["StreamBytes"])
-
-    async def start(self):
-        self.source = await reset(
-            self.dut,
-            line_source,
-            cmd_i=0,
-            lw_ready_i=1,
-        )
+        self.source = line_source(dut)
         self.ready = None
         self.clear()
         cocotb.start_soon(self._store())
-        return self
 
     def clear(self):
         self.written, self.done, self.errors = [], [], []
@@ -174,7 +166,8 @@ class Bench:
 @block_test(us=100)
 async def loads(dut):
     """Random lines of every size in a section that they fill exactly, all stalls of stream and store crossed."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     for stream in STALLS:
         for store in STALLS:
             bench.stall(stream, store)
@@ -187,7 +180,8 @@ async def loads(dut):
 @block_test(us=20)
 async def every_population(dut):
     """Lines with 0 to 64 non-zeros, and a load of empty lines into an empty section."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     lines = []
     for count in range(65):
         bits = bench.gen.choice(64, count, replace=False).tolist()
@@ -199,7 +193,8 @@ async def every_population(dut):
 @block_test(us=20)
 async def full_rate(dut):
     """Without stalls one beat is taken every cycle, but a line takes two."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     for density in (0, 1):
         packets = [bench.packet(*bench.line(64, density)) for _ in range(40)]
         cycles = sum(max(2, len(packet.beats)) for packet in packets)
@@ -214,7 +209,8 @@ async def full_rate(dut):
 @block_test(us=5)
 async def idle_takes_nothing(dut):
     """Beats wait while there is no load; flush without a fault does nothing, in a load either."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     line = bench.line(64, 0.5)
     bench.send(bench.packet(*line))
     for _ in range(10):
@@ -242,7 +238,8 @@ def _with_keep(packet: Packet, beat: int, change: Callable[[int], int]) -> Packe
 @block_test(us=2000)
 async def malformed(dut):
     """Each malformed stream after none and after some good lines, stalls of the stream and the store crossed."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     width = bench.width
     full = (1 << width) - 1
     for number, (stream, store) in enumerate((a, b) for a in STALLS for b in STALLS):
@@ -288,7 +285,8 @@ async def malformed(dut):
 @block_test(us=20)
 async def several_faults_in_a_beat(dut):
     """The first cause in the documented order, alone."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     await bench.bad_load(1, Packet([1 << 40], [0x7F]), "population", line_pos=40, section=0)
     await bench.bad_load(1, Packet([1 << 40], [0xFF]), "bitmap", line_pos=40, section=0)
     await bench.bad_load(1, Packet([1], [0xFF]), "overflow", line_pos=40, section=0)
@@ -302,7 +300,8 @@ async def several_faults_in_a_beat(dut):
 @block_test(us=5)
 async def reset_in_a_load(dut):
     """A reset forgets a half line and discard; the next load is right."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     bench.stall(NO_STALLS, NO_STALLS)
     for faulty in (False, True):
         await bench.command(5, 9, 0, 100, 64)

@@ -5,9 +5,7 @@ import os
 from collections import deque
 from pathlib import Path
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import MemoryPort
@@ -23,7 +21,7 @@ from tests.blocks.windows import (
     random_unit,
 )
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
@@ -34,24 +32,9 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.gen = dut, rng()
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
-
-    async def start(self):
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        dut.rst_ni.value = 0
-        for port in (
-            dut.layer_i,
-            dut.derived_i,
-            dut.unit_valid_i,
-            dut.unit_i,
-        ):
-            port.value = 0
         self.idx = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
         self.act = MemoryPort(dut.act_req_o, dut.act_rsp_i, dut.act_rdata_i, self.gen)
         self.sink = RegionSink(dut, self.gen, self.buffers)
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     async def run(self, case: Case, units: list[dict], grant: float, consume: float = 1.0, most: int = 512) -> int:
         """Pass units through with memory grants and region releases at random; returns the cycles it took.
@@ -91,8 +74,8 @@ class Bench:
 @block_test(us=500)
 async def random_units(dut):
     """Random layers and units, memories and consumer stalled at random."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     for _ in range(60):
         case = random_case(bench.gen, bench.region_pos)
         units = [random_unit(bench.gen, case) for _ in range(4)]
@@ -102,8 +85,8 @@ async def random_units(dut):
 @block_test(us=100)
 async def throughput(dut):
     """Cycles a channel of whole layers' units; the bound is what the loader or the word port needs, plus a little."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     gen, channels = bench.gen, 24
     half, sparse, empty = ("half",), ("sparse",), ("empty",)
     for name, layer, kinds, grant, bound in (

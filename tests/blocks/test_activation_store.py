@@ -4,14 +4,12 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LINE, INDEX = struct("line_write_t"), struct("index_entry_t")
@@ -49,16 +47,6 @@ class Bench:
         self.under_way = {name: [deque() for _ in range(self.requesters)] for name in ("act", "idx")}
         self.lines_due: deque[list[int]] = deque()  # bitmap, bytes, cycles since it was accepted
         self.lines_read = self.oldest_line = 0
-
-    async def start(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.act_req_i, dut.idx_req_i, dut.lw_valid_i, dut.lw_line_i, dut.lr_req_i):
-            port.value = 0
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     async def cycle(
         self,
@@ -161,8 +149,8 @@ class Bench:
 @block_test(us=50)
 async def write_then_read(dut):
     """Every line comes back as a line, one a cycle, and word by word."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.load(gen)
     await bench.drain()
     for entry in bench.index:
@@ -179,8 +167,8 @@ async def write_then_read(dut):
 @block_test(us=5)
 async def writers_take_turns(dut):
     """Two writers that always write each get every other cycle, and line reads wait; one alone gets every cycle."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.load(gen)
     turns = []
     for _ in range(20):
@@ -199,8 +187,8 @@ async def writers_take_turns(dut):
 @block_test(us=50)
 async def everything_at_once(dut):
     """Writers in the upper half, line reads of the lower half, and PEs' requests everywhere, at random rates."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.load(gen)
     half = bench.num_words // 2
     low = list(range(bench.num_entries // 2))

@@ -4,14 +4,12 @@
 import os
 from collections import deque
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
@@ -103,16 +101,6 @@ class Bench:
         self.direct: dict[int, int | None] = {}  # last cycle: bank -> word read
         self.counts = deque([(0, 0)] * 2)
 
-    async def start(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.req_i, dut.dir_en_i, dut.dir_we_i, dut.dir_addr_i, dut.dir_wdata_i):
-            port.value = 0
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
-
     async def cycle(
         self, requests: dict[int, int], urgent: set[int] = frozenset(), direct: dict | None = None, start: bool = False
     ) -> set[int]:
@@ -176,8 +164,8 @@ class Bench:
 @block_test(us=100)
 async def random_traffic(dut):
     """Requests that stand until accepted, few and many, on many or few addresses, direct accesses, starts."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.fill(gen)
     size = bench.banks * bench.depth
     for rate in (0.02, 0.3, 1.0):
@@ -205,8 +193,8 @@ async def random_traffic(dut):
 @block_test(us=5)
 async def latency(dut):
     """A word comes LATENCY cycles after its request where nobody else asks."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.fill(gen)
     for i in range(bench.requesters):
         came = [await bench.cycle({i: 1} if cycle == 0 else {}) for cycle in range(LATENCY + 2)]
@@ -216,8 +204,8 @@ async def latency(dut):
 @block_test(us=10)
 async def multicast(dut):
     """All who ask for one address are served by one access; one requester alone gets a word a cycle."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.fill(gen)
     everyone = range(bench.requesters)
     size = bench.banks * bench.depth
@@ -233,8 +221,8 @@ async def multicast(dut):
 @block_test(us=10)
 async def nobody_starves(dut):
     """All ask one bank for different words, for ever: everyone is served; while some are urgent, only they are."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.fill(gen)
     requests = {i: i % bench.depth * bench.banks for i in range(min(bench.requesters, bench.depth))}
     served = dict.fromkeys(requests, 0)
@@ -256,8 +244,8 @@ async def nobody_starves(dut):
 @block_test(us=5)
 async def direct_port_first(dut):
     """A bank with a direct access serves no request in that cycle; other banks do."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.fill(gen)
     other = bench.requesters - 1
     await bench.cycle({0: 0, other: 1})

@@ -37,7 +37,7 @@ async def reset_before_the_first_edge(dut):
 @block_test(us=20)
 async def constants_and_reset_values(dut):
     """Constants show the configuration; every other register reads its reset value."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     built = {
         "ID": {"signature": 0x5343, "major": 1, "minor": 0},
         "CONFIG_ARRAY": {"num_pe": CONFIG.NumPe, "num_lanes": CONFIG.NumLanes},
@@ -63,7 +63,7 @@ async def constants_and_reset_values(dut):
 @block_test(us=100)
 async def host_registers(dut):
     """What the host writes it reads back, byte strobes included; no register disturbs another."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     names = [
         name
         for name in bench.registers.names
@@ -94,7 +94,7 @@ async def host_registers(dut):
 @block_test(us=100)
 async def illegal_accesses(dut):
     """Unmapped addresses, writes to read-only registers, reads of CTRL: SLVERR, nothing changes."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     registers = bench.registers
     mapped = {registers.address(name) for name in registers.names}
     free = [address for address in range(0, 0x1000, 4) if address not in mapped]
@@ -126,7 +126,7 @@ async def _set_loads(bench, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 1
 @block_test(us=200)
 async def commands(dut):
     """Each command is one pulse with the arguments of its registers; several may share a write."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     for stalls in STALLS:
         bench.stall(stalls)
         args = {"wgt": (5, 7), "mode": (2, 4), "par": (9, 3), "act": (11, 12, 100, 200, 49), "res": (21, 22)}
@@ -154,7 +154,7 @@ async def commands(dut):
 @block_test(us=50)
 async def busy(dut):
     """A command to a busy or discarding engine is ignored; a flush in the same write makes way."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     await _set_loads(bench)
     wgt, par = ("wgt", "start_weights", 0, 1, 1, 2), ("wgt", "start_params", 0, 1)
     act = ("act", "start", 0, 1, 0, 10, 64)
@@ -187,7 +187,7 @@ async def busy(dut):
 @block_test(us=10)
 async def back_to_back(dut):
     """An engine counts as busy from its start on: a second command at once is refused, its status still idle."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     await _set_loads(bench)
     await bench.clear()
     address = bench.registers.address("CTRL")
@@ -215,7 +215,7 @@ async def back_to_back(dut):
 @block_test(us=500)
 async def ranges(dut):
     """Loads and transfers at and past the end of each memory, of nothing, in modes and sections that do not exist."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
 
     async def check(command: str, good: bool, **arguments):
         await _set_loads(bench, **arguments)
@@ -268,7 +268,7 @@ async def ranges(dut):
 @block_test(us=50)
 async def layers(dut):
     """A push hands over every field of the descriptor; a full queue refuses it."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     names = [name for name in bench.registers.names if name.startswith("LAYER_")]
     bench.set("layer", ready=1)
     for _ in range(6):
@@ -288,7 +288,7 @@ async def layers(dut):
 @block_test(us=20)
 async def interrupts(dut):
     """Each event sets its bit until 1 is written to it; irq_o follows the enabled ones; an event is never lost."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     events = {
         "wgt_done": ("wgt", "done_weights"),
         "par_done": ("wgt", "done_params"),
@@ -323,7 +323,7 @@ async def interrupts(dut):
 @block_test(us=20)
 async def errors(dut):
     """Each error pulse sets exactly its cause and the error interrupt; causes are cleared one by one."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     sources = {f"wgt_{name}": ("wgt", "err", {name: 1}) for name in WGT_ERR.fields if name != "par_range"}
     sources |= {f"act_{name}": ("act", "err", {name: 1}) for name in ACT_ERR.fields}
     sources |= {
@@ -354,7 +354,7 @@ async def errors(dut):
 @block_test(us=10)
 async def soft_reset(dut):
     """It resets the core for some cycles and clears what the core sets; commands meanwhile are refused."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     await _set_loads(bench, wgt=(5, 7))
     await bench.write("INTR_ENABLE", layer_done=1)
     await bench.write("PE_SELECT", value=3)
@@ -400,7 +400,7 @@ async def soft_reset(dut):
 @block_test(us=5)
 async def hard_reset(dut):
     """rst_ni clears the host's registers too and holds the core in reset a little longer than itself."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     await bench.write("WGT_COUNT", value=7)
     await bench.pulse("layer", "overflow")
     dut.rst_ni.value = 0
@@ -419,7 +419,7 @@ async def hard_reset(dut):
 @block_test(us=50)
 async def status_and_counters(dut):
     """STATUS, error info, ACT_END and all counters show what comes in."""
-    bench = await Bench(dut).start()
+    bench = await Bench(dut).begin()
     gen = bench.gen
     for stalls in STALLS:
         bench.stall(stalls)

@@ -6,14 +6,12 @@ The totals are compared with what was to be counted some cycles before: LATENCY 
 
 import os
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 COUNTERS, PE_COUNTERS = struct("counters_t"), struct("pe_counters_t")
@@ -35,15 +33,6 @@ class Bench:
         self.past = [(self.want, False)] * (
             LATENCY + 1
         )  # of each of the last cycles: counted by its end, cleared in it
-
-    async def start(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        dut.clear_i.value = dut.count_i.value = dut.pe_select_i.value = dut.pe_counters_i.value = 0
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     def random_events(self, gen) -> dict:
         """Events of a cycle: states and MACs of the PEs, what the memories and the line writer do."""
@@ -99,8 +88,8 @@ class Bench:
 
 @block_test(us=50)
 async def random_cycles(dut):
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     for count_rate in (0.5, 1.0):
         for clear_rate in (0.1, 0.01, 0.0):
             for _ in range(120):
@@ -111,8 +100,8 @@ async def random_cycles(dut):
 @block_test(us=5)
 async def extremes(dut):
     """All PEs in each state in turn, with the most of every event; kept while stopped, cleared while counting."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     for state in range(5):
         most = {
             "states": np.full(bench.pes, state),
@@ -135,8 +124,8 @@ async def extremes(dut):
 @block_test(us=10)
 async def selected_pe(dut):
     """The counters of the selected PE; 0 for a number that there is none of."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     values = [{name: int(gen.integers(2**32)) for name in PE_COUNTERS.fields} for _ in range(bench.pes)]
     dut.pe_counters_i.value = sum(PE_COUNTERS.pack(pe) << PE_COUNTERS.width * i for i, pe in enumerate(values))
     for pe in [*range(bench.pes + 3), 2 * bench.pes, 2**15, 2**16 - 1, 2**15 + 1]:
@@ -152,8 +141,8 @@ ON_VERILATOR = os.environ.get("NumPe") == "64"
 @block_test(us=10000, skip=not ON_VERILATOR)  # too slow elsewhere
 async def many_cycles(dut):
     """The same events in more cycles than the lower half of a counter holds."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.cycle(bench.random_events(gen), clear=1)
     events, cycles = bench.random_events(gen) | {"written": 1}, 2**16 + 5
     bench.drive(events, 1, 0)
@@ -173,8 +162,8 @@ async def many_cycles(dut):
 @block_test(us=10, skip=not ON_VERILATOR)  # writes internal signals
 async def carries(dut):
     """Lower halves that overflow, each on its own and all at once, count in the upper ones a cycle later."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     await bench.cycle(bench.random_events(gen), count=0)
     all_ones = 2**32 - 1
     for round_number in range(40):

@@ -7,13 +7,11 @@ job, nobody forgotten.
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, REQ, ROW, SLOT = (
@@ -54,18 +52,12 @@ class Bench:
         self.waited: dict[int, int] = {}  # grants since a PE asks
         self.grants = 0
 
-    async def start(self) -> None:
+    async def begin(self) -> None:
         dut, gen = self.dut, self.gen
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (dut.start_i, dut.oldest_job_i, dut.req_i, dut.row_i, dut.slot_free_i):
-            port.value = 0
+        await start(dut)
         self.base, self.lines, self.ratio = int(gen.integers(2**23)), int(gen.integers(1, 2**10)), int(gen.integers(3))
         dut.layer_i.value = LAYER.pack({"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base})
         dut.derived_i.value = DERIVED.pack({"ratio": self.ratio, "out_lines": self.lines})
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
         dut.start_i.value = 1
         await FallingEdge(dut.clk_i)
         dut.start_i.value = 0
@@ -220,7 +212,7 @@ class Bench:
 
 async def run(dut, splits: int, request_rate: float, jobs: int = 60) -> Bench:
     bench = Bench(dut, rng(splits), splits)
-    await bench.start()
+    await bench.begin()
     for _ in range(200 * jobs * splits):
         await bench.cycle(request_rate, jobs)
         if len(bench.done) == jobs:
@@ -248,7 +240,7 @@ async def rare_requests(dut):
 async def in_turn(dut):
     """Units of one job, a slot known: PEs are served round robin, by each streaming processor."""
     bench = Bench(dut, rng(), 1000)
-    await bench.start()
+    await bench.begin()
     order: list[int] = []
     for _ in range(120 * bench.pes):
         before = set(bench.requests)

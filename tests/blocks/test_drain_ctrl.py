@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """drain_ctrl: rows of every tile shape and ratio, grants at any time, units without a pause, clearing after reset."""
 
-import cocotb
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.triggers import FallingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, INFO, ROW = (struct(name) for name in ("layer_t", "derived_t", "drain_info_t", "drain_row_t"))
@@ -20,14 +18,8 @@ class Bench:
         self.dut, self.gen = dut, rng()
         self.flight: list[dict | None] = [None, None]  # rows asked for one and two cycles ago
 
-    async def start(self) -> None:
-        dut = self.dut
-        dut.rst_ni.value = 0
-        await Timer(1, "ns")  # no clock edge before the reset
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for name in ("layer_i", "derived_i", "unit_i", "end_i", "gnt_i"):
-            getattr(dut, name).value = 0
-        await FallingEdge(dut.clk_i)
+    async def begin(self) -> None:
+        await start(self.dut)
         await self.reset()
 
     async def reset(self) -> None:
@@ -88,7 +80,7 @@ class Bench:
 async def all_shapes(dut):
     """Tiles of all ratios, one after the other without a pause and with."""
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     for number in range(200):
         unit, rows = bench.shape(number % 3)
         await bench.unit(unit, rows, int(bench.gen.choice([0, 1, 20])))
@@ -100,7 +92,7 @@ async def all_shapes(dut):
 async def no_grant_without_request(dut):
     """A grant while nothing is asked for has no effect."""
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     dut.gnt_i.value = 1
     for _ in range(5):
         await bench.cycle(None)
@@ -113,7 +105,7 @@ async def no_grant_without_request(dut):
 async def reset_at_any_time(dut):
     """A reset before the grant, or among the rows, starts with the clearing of all."""
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     for cycles in (0, 1, 2, 5, 20):
         dut.layer_i.value, dut.derived_i.value = LAYER.pack({"tile_w": 8}), DERIVED.pack({"ratio": 2})
         dut.unit_i.value, dut.end_i.value = INFO.pack({"tile_h": 4, "tile_w": 8}), 1

@@ -3,15 +3,13 @@
 
 import os
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import from_flat, to_flat
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 ROW = struct("drain_row_t")
@@ -21,13 +19,7 @@ ROW = struct("drain_row_t")
 async def random_rows(dut):
     inputs, banks = int(os.environ["NumIn"]), int(os.environ["NumBanks"])
     gen = rng()
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.en_i, dut.sel_i, dut.row_i, dut.data_i):
-        port.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
+    await start(dut)
     assert dut.row_o.value == 0
     kept = None
     for _ in range(500):

@@ -3,106 +3,107 @@
 
 import os
 from collections import deque
+from itertools import product
 
 import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
-from verif.sim.kit import block_test
+from tests.blocks.stream_ends import STALLS
+from verif.sim.kit import Scoreboard, Sink, Source, block_test, start
 from verif.sim.seed import rng
 
-
-async def start(dut) -> tuple[int, int]:
-    """Start the clock, reset, and return (Width, Depth)."""
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.rst_ni.value = 0
-    for port in (dut.clear_i, dut.valid_i, dut.ready_i, dut.data_i):
-        port.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return int(os.environ["Width"]), int(os.environ["Depth"])
+DATA = {"data": None}  # the payload: data_i and data_o, plain numbers
 
 
-async def cycle(dut, model: deque, depth: int, push: int | None, pop: bool, clear: bool = False) -> bool:
-    """Drive one cycle from the falling edge, check every output against `model`; True if pushed."""
-    dut.valid_i.value = push is not None
-    dut.data_i.value = push or 0
-    dut.ready_i.value = pop
-    dut.clear_i.value = clear
-    await RisingEdge(dut.clk_i)  # outputs as they were before this edge
-    assert dut.level_o.value == len(model)
-    assert dut.ready_o.value == (len(model) < depth)
-    assert dut.valid_o.value == (len(model) > 0)
-    if model:
-        assert dut.data_o.value == model[0]
-    accepted = push is not None and len(model) < depth
-    if pop and model:
-        model.popleft()
-    if accepted:
-        model.append(push)
-    if clear:
-        model.clear()
-    await FallingEdge(dut.clk_i)
-    return accepted
+async def watch(dut, depth: int) -> None:
+    """The level is what went in and did not come out; ready and valid follow from it, in every cycle."""
+    level = 0
+    while True:
+        await RisingEdge(dut.clk_i)  # outputs as they were before this edge
+        assert dut.level_o.value == level
+        assert dut.ready_o.value == (level < depth)
+        assert dut.valid_o.value == (level > 0)
+        level += int(dut.valid_i.value and level < depth) - int(dut.ready_i.value and level > 0)
+
+
+class Bench:
+    """A source of words that have to come out, and the watch; the sink is the test's."""
+
+    def __init__(self, dut) -> None:
+        self.width, self.depth = int(os.environ["Width"]), int(os.environ["Depth"])
+        self.gen, self.words = rng(), Scoreboard("word")
+        self.source = Source(dut, "", DATA, self.gen)
+        cocotb.start_soon(watch(dut, self.depth))
+
+    def send(self, count: int) -> None:
+        words = [{"data": int.from_bytes(self.gen.bytes(9), "little") % 2**self.width} for _ in range(count)]
+        self.words.expect(*words)
+        self.source.send(*words)
 
 
 @block_test(us=5)
 async def fill_and_drain(dut):
     """Fill past full, drain past empty: nothing is lost, overwritten or invented."""
-    width, depth = await start(dut)
-    model: deque = deque()
-    for word in range(depth + 3):
-        await cycle(dut, model, depth, (word + 1) % 2**width, pop=False)
-    assert len(model) == depth
-    for _ in range(depth + 3):
-        await cycle(dut, model, depth, None, pop=True)
-    assert not model
+    await start(dut)
+    bench = Bench(dut)
+    bench.send(bench.depth + 3)
+    await ClockCycles(dut.clk_i, bench.depth + 5)
+    assert dut.level_o.value == bench.depth and len(bench.source.waiting) == 3
+    Sink(dut, "", DATA, bench.gen, bench.words.take)
+    await bench.words.complete()
+    await ClockCycles(dut.clk_i, 5)
 
 
 @block_test(us=5)
 async def full_throughput(dut):
     """With both sides always willing, one word passes every cycle after the first."""
-    width, depth = await start(dut)
-    model: deque = deque()
-    accepted = 0
-    for word in range(4 * depth):
-        accepted += await cycle(dut, model, depth, word % 2**width, pop=True)
-    assert accepted == 4 * depth
+    await start(dut)
+    bench = Bench(dut)
+    Sink(dut, "", DATA, bench.gen, bench.words.take)
+    bench.send(4 * bench.depth)
+    await ClockCycles(dut.clk_i, 2 + 4 * bench.depth, FallingEdge)
+    assert bench.words.due == 0
 
 
-@block_test(us=5)
-async def clear_and_reset(dut):
-    """clear_i empties the buffer and wins over a push; reset empties it at once."""
-    _, depth = await start(dut)
-    model: deque = deque()
-    for _ in range(depth):
-        await cycle(dut, model, depth, 1, pop=False)
-    await cycle(dut, model, depth, 1, pop=True, clear=True)
-    await cycle(dut, model, depth, 0, pop=False)
-    assert len(model) == 1
-    dut.rst_ni.value = 0
-    model.clear()
-    dut.valid_i.value = 0
-    await FallingEdge(dut.clk_i)
-    assert dut.level_o.value == 0
-    dut.rst_ni.value = 1
-    await cycle(dut, model, depth, 1, pop=False)
-    await cycle(dut, model, depth, None, pop=True)
-
-
-@block_test(us=200)
+@block_test(us=500)
 async def random_stalls(dut):
-    """Random data with every mix of input and output stalls, and rare clears."""
-    width, depth = await start(dut)
-    gen = rng()
-    model: deque = deque()
-    for push_rate in (0.1, 0.5, 1.0):
-        for pop_rate in (0.1, 0.5, 1.0):
-            for _ in range(300):
-                word = int(gen.integers(2**width)) if gen.random() < push_rate else None
-                await cycle(dut, model, depth, word, gen.random() < pop_rate, gen.random() < 0.01)
+    """Random data with every mix of stalls on both sides."""
+    await start(dut)
+    bench = Bench(dut)
+    sink = Sink(dut, "", DATA, bench.gen, bench.words.take)
+    for bench.source.stalls, sink.stalls in product(STALLS, STALLS):
+        bench.send(100)
+        await bench.words.complete()
+
+
+@block_test(us=50)
+async def clear_and_reset(dut):
+    """clear_i empties the buffer and wins over a push, at any level; reset empties it at once."""
+    await start(dut)
+    gen, width, depth = rng(), int(os.environ["Width"]), int(os.environ["Depth"])
+    model: deque[int] = deque()
+    for _ in range(1000):
+        push, pop, clear = (bool(gen.random() < rate) for rate in (0.7, 0.5, 0.05))
+        word = int.from_bytes(gen.bytes(9), "little") % 2**width
+        dut.valid_i.value, dut.data_i.value, dut.ready_i.value, dut.clear_i.value = push, word, pop, clear
+        await RisingEdge(dut.clk_i)
+        assert (dut.level_o.value, dut.valid_o.value) == (len(model), bool(model))
+        assert not model or dut.data_o.value == model[0]
+        accepted = push and len(model) < depth
+        if pop and model:
+            model.popleft()
+        if accepted:
+            model.append(word)
+        if clear:
+            model.clear()
+        await FallingEdge(dut.clk_i)
+    dut.valid_i.value, dut.clear_i.value = 1, 0
+    await FallingEdge(dut.clk_i)
+    assert dut.level_o.value != 0
+    dut.rst_ni.value = 0
+    await Timer(1, "ns")
+    assert dut.level_o.value == 0
 
 
 @pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])

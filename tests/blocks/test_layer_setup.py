@@ -4,8 +4,6 @@
 import os
 from math import prod
 
-import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.naive_geometry import (
@@ -18,7 +16,7 @@ from tests.blocks.naive_geometry import (
 )
 from verif.shared.stimulus import random_geometry
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
@@ -67,17 +65,6 @@ def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
         "clamp_lo": 0,
         "clamp_hi": 255,
     }
-
-
-async def start(dut):
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.rst_ni.value = 0
-    for port in (dut.cmd_i, dut.overflow_i, dut.all_done_i):
-        port.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    await FallingEdge(dut.clk_i)
 
 
 async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[dict, dict]]:

@@ -4,29 +4,16 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 TAG, LINE = struct("line_tag_t"), struct("packed_line_t")
 LATENCY = 3
-
-
-async def start(dut) -> int:
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.valid_i, dut.data_i, dut.tag_i, dut.run_i):
-        port.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return int(os.environ["SpLanes"])
 
 
 async def run(dut, lines, gen, valid_rate: float = 1, run_rate: float = 1) -> int:
@@ -100,7 +87,8 @@ async def one_and_all_but_one(dut):
 @block_test(us=50)
 async def full_throughput(dut):
     """A beat a cycle, and so a line a cycle when it is one beat."""
-    lanes = await start(dut)
+    await start(dut)
+    lanes = int(os.environ["SpLanes"])
     gen = rng()
     for n in (lanes, 64):
         lines = [(gen.integers(0, 2, n), np.ones(64, int)) for _ in range(100)]

@@ -4,17 +4,15 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_lines, make_case, make_unit, random_case, random_unit
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
@@ -30,26 +28,8 @@ class Bench:
         self.dut, self.gen, self.cycles = dut, rng(), 0
         self.left: dict[int, int] | None = None  # bytes of the present line still to be read, by rank
         self.bytes_due: dict[int, int] = {}
-
-    async def start(self):
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        dut.rst_ni.value = 0
-        for port in (
-            dut.layer_i,
-            dut.derived_i,
-            dut.starving_i,
-            dut.unit_valid_i,
-            dut.unit_i,
-            dut.line_ready_i,
-            dut.line_rank_i,
-        ):
-            port.value = 0
         self.idx = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
         self.act = MemoryPort(dut.act_req_o, dut.act_rsp_i, dut.act_rdata_i, self.gen)
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     def check_line(self, want: dict) -> None:
         """The line at the output, without its bytes."""
@@ -132,8 +112,8 @@ class Bench:
 @block_test(us=1000)
 async def random_units(dut):
     """Random layers and units, every interface stalled at random."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     for _ in range(120):
         case = random_case(bench.gen, 512)
         rates = {key: float(bench.gen.choice([0.3, 0.8, 1.0])) for key in FULL}
@@ -157,8 +137,8 @@ def block_case(gen, h, w, line, tile, channels, density, kernel=1, pad=0, skip=1
 @block_test(us=5)
 async def padding_alone(dut):
     """Units whose window lies in the padding alone are one mark, and the next unit follows."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     layer = layer_fields(4, 9, 1, 1, 2, 1, [3, 3, 0, 0], (2, 9), (1, 9))
     case = make_case(bench.gen, layer, np.ones((3, 4, 9), np.uint8))
     for rates in (FULL, FULL | {"line": 0.2}):
@@ -168,8 +148,8 @@ async def padding_alone(dut):
 @block_test(us=50)
 async def throughput(dut):
     """With willing memories and sink, the cycles that a long unit may take, by what bounds it."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     gen, count = bench.gen, 64
     for density, words in ((0.5, 4), (1.0, 8), (0.125, 1), (0.0, 0)):
         # A word a cycle, an empty line a cycle; and a line occupies one of the slots so long.
@@ -191,8 +171,8 @@ async def throughput(dut):
 @block_test(us=5)
 async def runs_ahead(dut):
     """While the sink stalls, LineDepth lines are fetched; then they leave one a cycle."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     case = block_case(bench.gen, 8, 8, (8, 8), (8, 8), 8, 0.5)
     unit = make_unit(case, 0, 0, 0, 8)
     lines, _, words = expected_lines(case, unit)

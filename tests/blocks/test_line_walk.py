@@ -4,17 +4,15 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_entries, make_case, make_unit, random_case, random_unit
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
@@ -27,25 +25,7 @@ class Bench:
     def __init__(self, dut) -> None:
         self.dut, self.gen = dut, rng()
         self.depth = int(os.environ["IdxDepth"])
-
-    async def start(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (
-            dut.layer_i,
-            dut.derived_i,
-            dut.unit_valid_i,
-            dut.unit_open_i,
-            dut.unit_i,
-            dut.urgent_i,
-            dut.entry_ready_i,
-        ):
-            port.value = 0
         self.memory = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     async def run(self, case: Case, units: list[dict], unit_rate=1.0, gnt_rate=1.0, ready_rate=1.0) -> int:
         """Pass `units` through; returns the cycles from the first unit to the last entry."""
@@ -90,8 +70,8 @@ class Bench:
 @block_test(us=500)
 async def random_units(dut):
     """Random layers and units, everything stalled at random."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     for _ in range(int(os.environ["Cases"])):
         case = random_case(bench.gen, 512)
         units = [random_unit(bench.gen, case) for _ in range(4)]
@@ -101,8 +81,8 @@ async def random_units(dut):
 @block_test(us=5)
 async def padding_alone(dut):
     """Units whose window lies in the padding alone are one mark, between others."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     layer = layer_fields(4, 9, 1, 1, 2, 1, [3, 3, 0, 0], (2, 9), (1, 9))
     case = make_case(bench.gen, layer, np.ones((3, 4, 9), np.uint8))
     units = [make_unit(case, row, 0, 0, 3) for row in (0, 0, 1, 4, 2, 0)]
@@ -114,8 +94,8 @@ async def padding_alone(dut):
 @block_test(us=50)
 async def throughput(dut):
     """An entry a cycle where the depth sustains it, over lines of one row, of several and of whole channels."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     for line, tile in (((1, 3), (3, 12)), ((4, 4), (4, 16)), ((8, 8), (8, 8))):
         layer = layer_fields(8, 16, 3, 3, 1, 1, [1] * 4, line, tile)
         case = make_case(bench.gen, layer, np.ones((12, 8, 16), np.uint8))

@@ -4,27 +4,14 @@
 import os
 from collections import deque
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, PACKED, LINE = (struct(f"{name}_t") for name in ("layer", "packed_line", "line_write"))
-
-
-async def start(dut) -> int:
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.layer_i, dut.start_i, dut.line_valid_i, dut.line_i, dut.lw_ready_i):
-        port.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return int(os.environ["NumSp"])
 
 
 def random_line(gen, number: int) -> dict:

@@ -3,15 +3,13 @@
 
 import os
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.triggers import FallingEdge
 
 from models.km import MODES
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED = struct("layer_t"), struct("derived_t")
@@ -30,16 +28,8 @@ class Bench:
         self.rows: list[np.ndarray | None] = [None, None]  # handed over likewise
         self.position: int | None = None  # of the emission in the cycle before
 
-    async def start(self) -> None:
-        dut = self.dut
-        dut.rst_ni.value = 0
-        await Timer(1, "ns")  # no clock edge before the reset
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for name in ("layer_i", "derived_i", "load_i", "vector_i", "valid_i", "pos_i", "act_i", "clear_i", "row_i"):
-            getattr(dut, name).value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
+    async def begin(self) -> None:
+        await start(self.dut)
         await self.hand_over(range(ROWS), compare=False)
 
     def set_mode(self, k: int, m: int) -> None:
@@ -106,7 +96,7 @@ class Bench:
 
 async def units(dut, act_values, fill: float) -> None:
     bench = Bench(dut)
-    await bench.start()
+    await bench.begin()
     for k, m in MODES * int(os.environ.get("ROUNDS", "2")):
         bench.set_mode(k, m)
         most = min(64, 128 * k // m)

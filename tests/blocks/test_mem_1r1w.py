@@ -3,12 +3,10 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 
@@ -20,11 +18,6 @@ class Bench:
         self.ones = 2 ** int(os.environ["DataWidth"]) - 1
         self.memory: dict[int, int] = {}
         self.due: int | None = None  # None: nothing was read, or a word that was never written
-
-    async def start(self) -> None:
-        self.dut.we_i.value = self.dut.re_i.value = 0
-        cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
-        await FallingEdge(self.dut.clk_i)
 
     async def cycle(self, write: tuple[int, int] | None, read: int | None) -> None:
         """``write``: address and word."""
@@ -47,8 +40,8 @@ class Bench:
 @block_test(us=5)
 async def every_word(dut):
     """Every word is written, then read; it stays while others are written."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     words = [int.from_bytes(gen.bytes(16), "little") & bench.ones for _ in range(int(os.environ["NumWords"]))]
     for address, word in enumerate(words):
         await bench.cycle((address, word), None)
@@ -63,8 +56,8 @@ async def every_word(dut):
 @block_test(us=100)
 async def random_accesses(dut):
     """Both ports at random, over few and over all addresses."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     for addresses in (2, int(os.environ["NumWords"])):
         for _ in range(1000):
             word = int.from_bytes(gen.bytes(16), "little") & bench.ones

@@ -3,12 +3,10 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 
@@ -19,11 +17,6 @@ class Bench:
         self.dut = dut
         self.memory: dict[int, int] = {}
         self.due: int | None = None  # None: nothing was read, or a word that was never written
-
-    async def start(self) -> None:
-        cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
-        self.dut.en_i.value = 0
-        await FallingEdge(self.dut.clk_i)
 
     async def cycle(self, en: int, we: int, address: int, word: int) -> None:
         dut = self.dut
@@ -40,8 +33,8 @@ class Bench:
 @block_test(us=10)
 async def directed(dut):
     """Every word once; then a word is read, kept while it is written and while nothing is enabled, and read anew."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     depth, width = int(os.environ["NumWords"]), int(os.environ["DataWidth"])
     words = [int.from_bytes(gen.bytes(-(-width // 8)), "little") % 2**width for _ in range(depth)]
     for address in gen.permutation(depth).tolist():
@@ -59,8 +52,8 @@ async def directed(dut):
 @block_test(us=100)
 async def random_accesses(dut):
     """Accesses to few and to all addresses, with idle cycles between."""
+    await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.start()
     depth, width = int(os.environ["NumWords"]), int(os.environ["DataWidth"])
     for addresses in (2, depth):
         for _ in range(1000):

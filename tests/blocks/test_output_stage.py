@@ -4,15 +4,13 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.output_jobs import PARAM, Job, LayerOfJobs
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("line_write_t")
@@ -64,26 +62,6 @@ class Bench:
 
     def __init__(self, dut, gen) -> None:
         self.dut, self.gen, self.p = dut, gen, parameters()
-
-    async def reset(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for port in (
-            dut.start_i,
-            dut.layer_i,
-            dut.derived_i,
-            dut.oldest_job_i,
-            dut.drain_req_i,
-            dut.drain_row_i,
-            dut.drain_data_i,
-            dut.par_i,
-            dut.lw_ready_i,
-        ):
-            port.value = 0
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     async def run(
         self,
@@ -198,8 +176,8 @@ class Bench:
 async def random_layers(dut):
     """Any ratio, tile, K and number of splits; PEs finish in any order; the write port stalls."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.reset()
     for _ in range(int(os.environ["Layers"])):
         work = LayerOfJobs(gen, bench.p["NumLanes"])
         slowest = int(gen.choice([1, 30, 300]))
@@ -212,8 +190,8 @@ async def random_layers(dut):
 async def every_tile_shape(dut):
     """The largest tile of each ratio as one row, one column and a square, with partial tiles at both borders."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.reset()
     for ratio, shapes in enumerate(
         [[(1, 64), (64, 1), (8, 8)], [(1, 64), (64, 1), (8, 8)], [(1, 32), (32, 1), (4, 8)]]
     ):
@@ -226,8 +204,8 @@ async def every_tile_shape(dut):
 async def oldest_job_comes_last(dut):
     """Units of younger jobs want slots while the oldest job's are late, and others wait behind those."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.reset()
     for splits in (2, 3, 5):
         work = LayerOfJobs(gen, bench.p["NumLanes"], tile_w=4, tile_h=1, tiles=(2, 8), chunks=1, splits=splits)
         await bench.run(work, lambda job, unit: 300 if job.number % 8 == 0 else 0, per_pe=3)
@@ -237,8 +215,8 @@ async def oldest_job_comes_last(dut):
 async def overflow(dut):
     """The section is too small: one overflow, nothing written past it, all jobs complete, then recovery."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.reset()
     for words in (0, 1, 9, 40):
         work = LayerOfJobs(
             gen,
@@ -260,8 +238,8 @@ async def overflow(dut):
 async def throughput(dut):
     """Units always ready, no stalls: the streaming processors take SpLanes positions a cycle, all of the time."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.reset()
     p = bench.p
     for ratio, (h, w) in enumerate([(1, 64), (1, 64), (1, 32)]):
         work = LayerOfJobs(

@@ -3,13 +3,11 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 PARAM = struct("param_t")
@@ -19,9 +17,7 @@ PARAM = struct("param_t")
 async def random_accesses(dut):
     depth, ports = int(os.environ["Depth"]), int(os.environ["NumRead"])
     gen = rng()
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.we_i.value = dut.re_i.value = 0
-    await FallingEdge(dut.clk_i)
+    await start(dut)
     memory: dict[int, int] = {}
     due: list[int | None] = [None] * ports
     for cycle in range(depth + 1000):

@@ -3,14 +3,12 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import random_fields, window_size
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, REGION, SEGMENT = struct("layer_t"), struct("derived_t"), struct("region_t"), struct("segment_t")
@@ -135,29 +133,6 @@ class Loader:
             self.answers += 1
 
 
-async def start(dut) -> Loader:
-    dut.rst_ni.value = 0
-    await Timer(1, "ns")  # no clock edge before the reset
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for name in (
-        "layer_i",
-        "derived_i",
-        "mask_tab_i",
-        "region_valid_i",
-        "region_i",
-        "region_wgt_addr_i",
-        "bitmap_write_i",
-        "bitmap_read_i",
-        "wgt_ready_i",
-        "segment_ready_i",
-    ):
-        getattr(dut, name).value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return Loader(dut, rng())
-
-
 async def set_geometry(dut, g: dict) -> None:
     """The layer's constants, and its mask table."""
     dut.layer_i.value = LAYER.pack({"kernel_r": g["r"], "kernel_s": g["s"]})
@@ -248,7 +223,8 @@ FULL = {"region": 1.0, "wgt": 1.0, "segment": 1.0, "read": 0.0}
 @block_test(us=1000)
 async def random_stalls(dut):
     """Random geometries and regions with every mix of stalls."""
-    loader = await start(dut)
+    await start(dut)
+    loader = Loader(dut, rng())
     region_pos = int(os.environ["RegionPos"])
     for _ in range(30):
         g = random_geometry(loader.gen, region_pos)
@@ -261,7 +237,8 @@ async def random_stalls(dut):
 @block_test(us=100)
 async def full_rate(dut):
     """A segment a cycle, and a cycle for each region."""
-    loader = await start(dut)
+    await start(dut)
+    loader = Loader(dut, rng())
     region_pos = int(os.environ["RegionPos"])
     for _ in range(10):
         g = random_geometry(loader.gen, region_pos)

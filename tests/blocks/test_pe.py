@@ -4,10 +4,8 @@
 import os
 from dataclasses import replace
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from models.config import Config, load_config
@@ -18,7 +16,7 @@ from tests.blocks.memory_port import MemoryPort
 from tests.blocks.naive_geometry import mask_writes, tile_masks
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")
@@ -57,24 +55,6 @@ class Bench:
 
     def port(self, name: str):
         return getattr(self.dut, name)
-
-    async def start(self) -> None:
-        self.dut.rst_ni.value = 0
-        await Timer(1, "ns")  # no clock edge before the reset
-        cocotb.start_soon(Clock(self.dut.clk_i, 10, "ns").start())
-        for name in (
-            "layer_i",
-            "derived_i",
-            "pos_tab_i",
-            "mask_tab_i",
-            "unit_valid_i",
-            "unit_i",
-            "count_i",
-            "drain_gnt_i",
-        ):
-            self.port(name).value = 0
-        self.dut.count_clear_i.value = 0
-        await self.reset()
 
     async def reset(self) -> None:
         self.dut.rst_ni.value = 0
@@ -170,8 +150,8 @@ def check(work: Work, unit: dict, info: dict, rows: list[int]) -> None:
 
 async def random_units(dut, grant_rates, layers_per_mode: int) -> None:
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.start()
     for mode in MODES:
         for _ in range(layers_per_mode):
             bench.grant_rate = float(gen.choice(grant_rates))
@@ -195,8 +175,8 @@ async def random_layers_stalled(dut):
 async def counters(dut):
     """The states count every cycle, MACs and positions are those of the layer, count_i and count_clear_i."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.start()
     for mode in ((2, 4), (1, 1)):
         work = make_work(gen, config(), *random_layer(gen, config(), mode))
         while sum(work.emissions(unit)[1] for unit in work.units) < 1000:
@@ -222,8 +202,8 @@ async def counters(dut):
 async def reset_in_the_middle(dut):
     """A PE that is reset while it computes comes up with clear accumulators."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.start()
     for _ in range(3):
         work = make_work(gen, config(), *random_layer(gen, config(), (1, 2)))
         await bench.load(work)
@@ -238,8 +218,8 @@ async def reset_in_the_middle(dut):
 async def throughput(dut):
     """1x64 tiles, 3x3, half the activations: the scanner works at least 98 % of the cycles of a unit."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.start()
     a = random_activations(gen, (24, 4, 64), False, 0.5)
     while not a.any((1, 2)).all():
         a = random_activations(gen, (24, 4, 64), False, 0.5)

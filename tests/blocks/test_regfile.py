@@ -3,12 +3,10 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 
@@ -18,9 +16,7 @@ async def random_accesses(dut):
     words, width, ports = (int(os.environ[name]) for name in ("NumWords", "DataWidth", "NumRead"))
     gen = rng()
     memory: dict[int, int] = {}
-    dut.we_i.value = 0
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    await FallingEdge(dut.clk_i)
+    await start(dut)
     addr_bits = (words - 1).bit_length()
     checked = 0
     for _ in range(2000):

@@ -4,10 +4,8 @@
 import os
 from collections import deque
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import layer_fields
@@ -22,7 +20,7 @@ from tests.blocks.windows import (
     random_unit,
 )
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("fetched_line_t")
@@ -35,18 +33,7 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.gen = dut, rng()
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
-
-    async def start(self):
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        dut.rst_ni.value = 0
-        for port in (dut.layer_i, dut.derived_i, dut.line_valid_i, dut.line_i, dut.line_bytes_i):
-            port.value = 0
         self.sink = RegionSink(dut, self.gen, self.buffers)
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
-        await FallingEdge(dut.clk_i)
 
     async def run(
         self, case: Case, lines: list[tuple[dict, bytes]], regions: list[dict], rates: dict, most: int = 512
@@ -110,8 +97,8 @@ def fed_lines(gen, case: Case, unit: dict) -> list[tuple[dict, bytes]]:
 @block_test(us=2000)
 async def random_units(dut):
     """Random layers and units, every interface stalled at random."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     for _ in range(100):
         case = random_case(bench.gen, bench.region_pos)
         rates = {key: float(bench.gen.choice([0.05, 0.5, 1.0])) for key in FULL}
@@ -127,8 +114,8 @@ async def random_units(dut):
 @block_test(us=10)
 async def buffers_run_out(dut):
     """Without releases come NumRegions regions, and no more but the end of a unit; each release lets one follow."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     layer = layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8))
     tensor = bench.gen.integers(1, 256, (bench.buffers + 3, 8, 8)).astype(np.uint8)
     tensor[bench.buffers] = 0
@@ -176,8 +163,8 @@ async def measure(bench: Bench, layer: dict, tensor: np.ndarray) -> int:
 @block_test(us=100)
 async def throughput(dut):
     """Cycles a line when nothing stalls: one for each piece (octet and row) that holds something, two for its begin."""
+    await start(dut)
     bench = Bench(dut)
-    await bench.start()
     half = np.zeros((32, 8, 8), np.uint8)
     half[:, :, ::2] = 1 + np.arange(4)
     rows = np.zeros((32, 8, 8), np.uint8)

@@ -5,13 +5,11 @@ import itertools
 import os
 from collections import deque
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 PARAM, TAG = struct("param_t"), struct("line_tag_t")
@@ -23,17 +21,6 @@ def expected(acc: int, bias: int, multiplier: int, shift: int, low: int, high: i
     """The output byte: the formula in unbounded integers."""
     value = ((acc + bias) * multiplier + (1 << (shift - 1))) >> shift
     return max(low, min(high, value)) & 0xFF
-
-
-async def start(dut) -> int:
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.clamp_lo_i, dut.clamp_hi_i, dut.valid_i, dut.acc_i, dut.par_i, dut.tag_i, dut.run_i):
-        port.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return int(os.environ["SpLanes"])
 
 
 async def run(dut, beats, low: int, high: int, valid_rate: float, run_rate: float, gen) -> int:
@@ -73,7 +60,8 @@ async def run(dut, beats, low: int, high: int, valid_rate: float, run_rate: floa
 @block_test(us=50)
 async def extremes(dut):
     """Every combination of the operands' extremes and their neighbours."""
-    lanes = await start(dut)
+    await start(dut)
+    lanes = int(os.environ["SpLanes"])
     gen = rng()
     values = [-INT32, -INT32 + 1, -1, 0, 1, INT32 - 1]
     for low, high in ((-128, 127), (0, 255), (3, 3), (-128, -128)):
@@ -90,7 +78,8 @@ async def extremes(dut):
 @block_test(us=500)
 async def random_beats(dut):
     """Random operands of every magnitude around the point where results neither vanish nor are clamped."""
-    lanes = await start(dut)
+    await start(dut)
+    lanes = int(os.environ["SpLanes"])
     gen = rng()
     for valid_rate, run_rate in itertools.product((0.2, 0.8, 1), (0.2, 0.8, 1)):
         beats = []
@@ -108,7 +97,8 @@ async def random_beats(dut):
 @block_test(us=5)
 async def ties_round_up(dut):
     """Halves go up, also below zero: 0.5 -> 1, -0.5 -> 0, -1.5 -> -1."""
-    lanes = await start(dut)
+    await start(dut)
+    lanes = int(os.environ["SpLanes"])
     acc = ([1, -1, -3, 3, 5, -5, 0, 2] * lanes)[:lanes]
     assert [expected(a, 0, 1, 1, -128, 127) for a in acc[:6]] == [1, 0, 0xFF, 2, 3, 0xFE]
     await run(dut, [(acc, 0, 1, 1), (acc, 0, 2**30, 31)], -128, 127, 1, 1, rng())

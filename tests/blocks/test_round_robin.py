@@ -3,29 +3,18 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
-
-
-async def start(dut) -> int:
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.clear_i.value = dut.req_i.value = dut.take_i.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return int(os.environ["NumReq"])
 
 
 @block_test(us=50)
 async def random_requests(dut):
     """Against a model, with choices that are not taken between."""
-    n = await start(dut)
+    await start(dut)
+    n = int(os.environ["NumReq"])
     gen = rng()
     last = n - 1
     for rate in (0.05, 0.5, 1):

@@ -3,13 +3,11 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge
 
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 SEGMENT, TABLE = struct("segment_t"), struct("pos_tab_write_t")
@@ -27,22 +25,9 @@ class Bench:
         self.busy: list[bool] = []
         self.buffer = 0
 
-    async def start(self) -> None:
+    async def begin(self) -> None:
         dut = self.dut
-        dut.rst_ni.value = 0
-        await Timer(1, "ns")  # no clock edge before the reset
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        for name in (
-            "pos_tab_i",
-            "segment_valid_i",
-            "segment_i",
-            "wgt_level_i",
-            "unblock_i",
-        ):
-            getattr(dut, name).value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
+        await start(dut)
         for q, p in enumerate(self.table):
             dut.pos_tab_i.value = TABLE.pack({"valid": 1, "q": q, "p": p})
             await FallingEdge(dut.clk_i)
@@ -176,7 +161,7 @@ def random_units(gen, count: int, density: float) -> list[list[dict]]:
 async def random_stalls(dut):
     """Dense and sparse segments, slow and fast segments and weights, several units each time."""
     bench = Bench(dut, rng())
-    await bench.start()
+    await bench.begin()
     for density in (0.02, 0.3, 1.0):
         for segment_rate in (0.1, 1.0):
             for wgt_rate in (0.05, 1.0):
@@ -187,7 +172,7 @@ async def random_stalls(dut):
 async def no_bubble(dut):
     """With segments and vectors at hand, a position every cycle from the first to the last of a unit."""
     bench = Bench(dut, rng())
-    await bench.start()
+    await bench.begin()
     for density in (0.01, 0.1, 0.5):
         (unit,) = random_units(bench.gen, 1, density)
         unit = [
@@ -205,7 +190,7 @@ async def no_bubble(dut):
 async def repeated_position(dut):
     """Passes of the same single position come every other cycle."""
     bench = Bench(dut, rng())
-    await bench.start()
+    await bench.begin()
     one = {"bits": 4, "word": 0, "start": 0, "first_of_pass": 1, "release_region": 0, "last_of_unit": 0}
     unit = [one | {"start": n} for n in range(10)]
     unit[-1] |= {"last_of_unit": 1, "release_region": 1}

@@ -4,14 +4,12 @@
 import os
 from collections import defaultdict
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import derived_fields, expected_units, random_fields
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT, JOB = struct("layer_t"), struct("derived_t"), struct("unit_t"), 16
@@ -40,26 +38,6 @@ def derived_of(layer: dict[str, int]) -> dict[str, int]:
     """The derived values that the scheduler uses."""
     derived = derived_fields(layer, 4)
     return {name: derived[name] for name in ("rs", "in_lines", "chunk_vectors", "split_vectors", "split_lines")}
-
-
-async def start(dut):
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.rst_ni.value = 0
-    for port in (
-        dut.prepare_i,
-        dut.start_i,
-        dut.layer_i,
-        dut.derived_i,
-        dut.unit_ready_i,
-        dut.pe_free_i,
-        dut.job_done_i,
-        dut.job_done_id_i,
-    ):
-        port.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    await FallingEdge(dut.clk_i)
 
 
 async def begin(dut, layer: dict, derived: dict, delay: int) -> None:

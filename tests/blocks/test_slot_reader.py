@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from tests.blocks.output_jobs import LayerOfJobs, from_flat
 from tests.blocks.slot_bench import SlotBench, slot_info
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 TAG = struct("line_tag_t")
@@ -108,8 +108,8 @@ class Bench(SlotBench):
 @block_test(us=400)
 async def random_layers(dut):
     """Any ratio, tile and K; slots become full at any time and in any order, the sink stalls."""
+    await start(dut)
     bench = Bench(dut, rng())
-    await bench.start()
     lanes = int(os.environ["NumLanes"])
     for number in range(int(os.environ["Layers"])):
         work = LayerOfJobs(bench.gen, lanes, ratio=number % 3, tiles=(2, 2))
@@ -119,8 +119,8 @@ async def random_layers(dut):
 @block_test(us=75)
 async def every_length(dut):
     """Lines of every length, in every ratio, of one channel and of two."""
+    await start(dut)
     bench = Bench(dut, rng())
-    await bench.start()
     lanes = int(os.environ["NumLanes"])
     for ratio, longest in enumerate((64, 64, 32)):
         for n in range(1, longest + 1):
@@ -141,8 +141,8 @@ async def every_length(dut):
 @block_test(us=40)
 async def cut_chunks(dut):
     """The last chunk has one channel, nearly all or all, in every ratio."""
+    await start(dut)
     bench = Bench(dut, rng())
-    await bench.start()
     for ratio in range(3):
         chunk_k = int(os.environ["NumLanes"]) << ratio
         for left in (1, 2, chunk_k - 1, chunk_k):
@@ -163,8 +163,8 @@ async def cut_chunks(dut):
 @block_test(us=12)
 async def without_a_gap(dut):
     """Full slots and a willing sink: a beat a cycle, also from slot to slot."""
+    await start(dut)
     bench = Bench(dut, rng())
-    await bench.start()
     lanes, width = int(os.environ["NumLanes"]), int(os.environ["SpLanes"])
     work = LayerOfJobs(
         bench.gen, lanes, ratio=1, tile_h=2, tile_w=32, tiles=(3, 3), chunks=1, out_k=lanes, splits=1, full_tiles=True

@@ -4,15 +4,13 @@ reads whose words stay."""
 
 import os
 
-import cocotb
 import numpy as np
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.output_jobs import ROWS, from_flat, skew, to_flat, unskew
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 ROW = struct("drain_row_t")
@@ -32,15 +30,6 @@ class Bench:
         self.drain: tuple | None = None  # group, slot, add, complete
         self.quiet: int | None = None  # group of the drain until a cycle after it
         self.bits = unskew(np.arange(self.banks), self.banks)
-
-    async def start(self) -> None:
-        dut = self.dut
-        cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-        dut.group_i.value = dut.row_i.value = dut.take_i.value = dut.read_i.value = 0
-        dut.rst_ni.value = 0
-        await FallingEdge(dut.clk_i)
-        await FallingEdge(dut.clk_i)
-        dut.rst_ni.value = 1
 
     async def cycle(self, row=None, last: bool = False, read=None, take: int | None = None) -> None:
         """`row`: number and words of the drain's row; `read`: slot and the two row variants."""
@@ -113,8 +102,8 @@ class Bench:
 async def random_jobs(dut):
     """Jobs of any number of rows and units in any slot; others are taken and read meanwhile, at any pace."""
     gen = rng()
+    await start(dut)
     bench = Bench(dut, gen)
-    await bench.start()
     for slot in range(bench.stages):  # no word is unknown
         await bench.unit(slot, ROWS, False, True)
     await bench.cycle()
@@ -143,8 +132,8 @@ async def random_jobs(dut):
 @block_test(us=100)
 async def every_read(dut):
     """Every bank in the lead with sets of row bits, in consecutive cycles, from every slot."""
+    await start(dut)
     bench = Bench(dut, rng())
-    await bench.start()
     for slot in range(bench.stages):
         await bench.unit(slot, ROWS, False, True)
         await bench.cycle(take=slot)
@@ -157,8 +146,8 @@ async def every_read(dut):
 @block_test(us=5)
 async def sums_wrap(dut):
     """The largest sums, in units of a single row; the row is read at once."""
+    await start(dut)
     bench = Bench(dut, rng())
-    await bench.start()
     extremes = np.resize(np.array([0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1], np.uint32), bench.banks)
     for unit in range(3):
         bench.drain = 0, 0, unit > 0, unit == 2

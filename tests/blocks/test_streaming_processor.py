@@ -12,7 +12,7 @@ from models.lines import LineShape, compress
 from tests.blocks.output_jobs import Job, LayerOfJobs
 from tests.blocks.slot_bench import SlotBench
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LINE = struct("packed_line_t")
@@ -63,16 +63,11 @@ async def run(bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, run_rat
     return cycles
 
 
-async def start(dut) -> SlotBench:
-    bench = SlotBench(dut, rng())
-    await bench.start()
-    return bench
-
-
 @block_test(us=120)
 async def random_layers(dut):
     """Any ratio, tile, K, parameters and clamp bounds; slots become full at any time, with pauses."""
-    bench = await start(dut)
+    await start(dut)
+    bench = SlotBench(dut, rng())
     for number in range(int(os.environ["Layers"])):
         work = LayerOfJobs(bench.gen, int(os.environ["NumLanes"]), ratio=(number + 1) % 3, splits=1)
         await run(bench, work, *bench.gen.choice([0.1, 0.5, 1], 2).tolist())
@@ -81,7 +76,8 @@ async def random_layers(dut):
 @block_test(us=30)
 async def throughput(dut):
     """Full slots and a willing sink: SpLanes positions a cycle, all of the time."""
-    bench = await start(dut)
+    await start(dut)
+    bench = SlotBench(dut, rng())
     lanes, width = int(os.environ["NumLanes"]), int(os.environ["SpLanes"])
     for ratio, shape in enumerate([(8, 8), (1, 64), (4, 8)]):
         work = LayerOfJobs(

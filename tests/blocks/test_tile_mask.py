@@ -1,24 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """tile_mask: every tile, in time."""
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 
 
 @block_test(us=200)
 async def every_tile(dut):
     """All heights, widths and pitches of tiles of up to 64 positions."""
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.start_i, dut.tile_h_i, dut.tile_w_i, dut.pitch_i):
-        port.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
+    await start(dut)
     for pitch in range(1, 65):
         for height in range(1, 64 // pitch + 1):
             for width in sorted({1, 2, pitch // 2, pitch - 1, pitch} & set(range(1, pitch + 1))):

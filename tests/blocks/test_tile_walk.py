@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """tile_walk: every tile's window, lines and index address against plain Python, with stalls and without."""
 
-import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import expected_tiles, layer_fields, random_fields
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 LAYER, UNIT = struct("layer_t"), struct("unit_t")
@@ -51,17 +49,6 @@ async def walk(dut, layer: dict, ready_rate: float, gen) -> int:
         await FallingEdge(dut.clk_i)
         assert not dut.tile_valid_o.value
     return cycles
-
-
-async def start(dut):
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    dut.rst_ni.value = 0
-    for port in (dut.prepare_i, dut.layer_i, dut.tile_ready_i):
-        port.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    await FallingEdge(dut.clk_i)
 
 
 @block_test(us=500)

@@ -8,10 +8,10 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import LANE_BITS, Packet
-from tests.blocks.stream_ends import STALLS, reset, set_stalls, vector_source
+from tests.blocks.stream_ends import STALLS, set_stalls, vector_source
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import frame_of
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]  # log2 of k and m
@@ -23,16 +23,9 @@ class Bench:
 
     def __init__(self, dut):
         self.dut, self.gen, self.lanes = dut, rng(), int(os.environ["NumLanes"])
-
-    async def start(self):
-        self.source = await reset(
-            self.dut,
-            vector_source,
-            cmd_i=0,
-        )
+        self.source = vector_source(dut)
         self.clear()
         cocotb.start_soon(self._watch())
-        return self
 
     def clear(self):
         self.weights, self.params, self.done, self.errors = [], [], [], []
@@ -166,7 +159,8 @@ class Bench:
 @block_test(us=200)
 async def loads(dut):
     """Weights in every mode and parameters, one beat to many, with every kind of stall."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     for stalls in STALLS:
         for mode in MODES:
             await bench.good_load("weights", mode, int(bench.gen.integers(1, 30)), stalls)
@@ -178,7 +172,8 @@ async def loads(dut):
 @block_test(us=5)
 async def full_rate(dut):
     """Without idle cycles in the stream one beat is taken every cycle."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     await bench.command("weights", 0, 100, (1, 2))
     bench.send([bench.vector(1, 2) for _ in range(100)])
     for _ in range(104):
@@ -189,7 +184,8 @@ async def full_rate(dut):
 @block_test(us=5)
 async def idle_takes_nothing(dut):
     """Beats wait while there is no load; flush without a fault does nothing; the waiting beats are the next load's."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     beats = [bench.vector(2, 4) for _ in range(5)]
     bench.send(beats)
     for _ in range(10):
@@ -207,7 +203,8 @@ async def idle_takes_nothing(dut):
 @block_test(us=1000)
 async def malformed(dut):
     """Each malformed stream, at the first, a middle and the last beat, under every kind of stall."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     gen, count = bench.gen, 6
     for stalls in STALLS:
         for kind in ("weights", "params"):
@@ -244,7 +241,8 @@ async def malformed(dut):
 @block_test(us=5)
 async def several_faults_in_a_beat(dut):
     """The first cause in the documented order, alone."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     both = bench.with_index(bench.with_index(bench.vector(1, 2), 0, 9), 1, 9)
     await bench.bad_load("weights", (1, 2), [both], 2, "index_order", 0, STALLS[0])
     high = bench.with_index(bench.vector(0, 1), 0, 9)
@@ -256,7 +254,8 @@ async def several_faults_in_a_beat(dut):
 @block_test(us=5)
 async def reset_in_a_load(dut):
     """A reset forgets load and discard; the next load is right."""
-    bench = await Bench(dut).start()
+    await start(dut)
+    bench = Bench(dut)
     for faulty in (False, True):
         await bench.command("weights", 5, 9, (0, 0))
         bench.send([bench.with_index(0, 1, 3 if faulty else 0)] * 3 + [0] * (1 if faulty else 0))

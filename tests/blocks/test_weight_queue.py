@@ -3,13 +3,11 @@
 
 import os
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY, MemoryPort
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 
@@ -18,17 +16,8 @@ def vector_at(address: int) -> int:
     return (address * 0x9E3779B97F4A7C15) % 2**48
 
 
-async def start(dut, gen) -> MemoryPort:
-    dut.rst_ni.value = 0
-    await Timer(1, "ns")  # no clock edge before the reset
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.addr_valid_i, dut.addr_i, dut.waiting_i, dut.ready_i):
-        port.value = 0
-    memory = MemoryPort(dut.req_o, dut.rsp_i, dut.rdata_i, gen)
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
-    return memory
+def memory_of(dut, gen) -> MemoryPort:
+    return MemoryPort(dut.req_o, dut.rsp_i, dut.rdata_i, gen)
 
 
 async def traffic(
@@ -78,8 +67,9 @@ async def traffic(
 @block_test(us=50)
 async def full_rate(dut):
     """With everyone willing, a vector a cycle where the depth covers the memory's latency and the way through."""
+    await start(dut)
     gen = rng()
-    cycles = await traffic(dut, await start(dut, gen), gen, 200, 1.0, 1.0, 1.0)
+    cycles = await traffic(dut, memory_of(dut, gen), gen, 200, 1.0, 1.0, 1.0)
     if int(os.environ["Depth"]) >= LATENCY + 2:
         assert cycles == 199
 
@@ -87,8 +77,9 @@ async def full_rate(dut):
 @block_test(us=5)
 async def runs_ahead(dut):
     """While the scanner stalls, as many vectors are requested as there are places, and one more at the output."""
+    await start(dut)
     gen = rng()
-    memory = await start(dut, gen)
+    memory = memory_of(dut, gen)
     requested = 0
     dut.addr_valid_i.value = 1
     for _ in range(40):
@@ -102,8 +93,9 @@ async def runs_ahead(dut):
 @block_test(us=500)
 async def random_stalls(dut):
     """Every mix of slow and fast addresses, grants and scanner."""
+    await start(dut)
     gen = rng()
-    memory = await start(dut, gen)
+    memory = memory_of(dut, gen)
     for push_rate in (0.2, 1.0):
         for grant_rate in (0.1, 0.6, 1.0):
             for pop_rate in (0.1, 0.6, 1.0):

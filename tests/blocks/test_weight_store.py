@@ -4,14 +4,12 @@
 import os
 from collections import deque
 
-import cocotb
 import pytest
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.memory_port import LATENCY
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 REQ, RSP = struct("mem_req_t"), struct("mem_rsp_t")
@@ -23,13 +21,7 @@ async def write_and_read(dut):
     gen = rng()
     requesters, lanes, banks, depth = (int(os.environ[name]) for name in ("NumReq", "NumLanes", "Banks", "Depth"))
     size, width = banks * depth, 12 * lanes
-    cocotb.start_soon(Clock(dut.clk_i, 10, "ns").start())
-    for port in (dut.start_i, dut.req_i, dut.we_i, dut.waddr_i, dut.wvector_i):
-        port.value = 0
-    dut.rst_ni.value = 0
-    await FallingEdge(dut.clk_i)
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
+    await start(dut)
     vectors = [int.from_bytes(gen.bytes(width // 8 + 1), "little") % 2**width for _ in range(size)]
     dut.we_i.value = 1
     for address, vector in enumerate(vectors):

@@ -7,11 +7,11 @@ import cocotb
 import pytest
 from cocotb.triggers import FallingEdge
 
-from tests.blocks.stream_ends import reset, vector_source
+from tests.blocks.stream_ends import vector_source
 from verif.host.runner import SimulationFailure
 from verif.shared.paths import ROOT
 from verif.shared.structs import struct
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 
 
 async def until(dut, signal: str) -> None:
@@ -22,7 +22,8 @@ async def until(dut, signal: str) -> None:
 @block_test(us=3)
 async def in_vain(dut):
     """A load is started and its beats never come; a second task does the waiting."""
-    await reset(dut, vector_source, cmd_i=0)
+    await start(dut)
+    vector_source(dut)
     dut.cmd_i.value = struct("wgt_cmd_t").pack({"start_weights": 1, "count": 1})
     await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0

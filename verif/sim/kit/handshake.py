@@ -129,5 +129,5 @@ class Sink(_End):
         item: dict[str, Any] = {}
         for name, layout in self.payload.items():
             value = self.ports[name].value
-            item |= layout.unpack(value) if layout else {name: value.to_unsigned()}
+            item |= layout.unpack(value) if layout else {name: int(value)}
         return item
