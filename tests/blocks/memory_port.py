@@ -15,10 +15,12 @@ LATENCY = 3  # cycles from a request that is taken to its word
 class MemoryPort:
     """One requester's port; ``drive`` at the falling edge and ``sample`` at the rising edge, once a cycle each."""
 
-    def __init__(self, req, rsp, rdata, gen: np.random.Generator, latency: int = LATENCY):
-        """req, rsp, rdata: handles of the ports, seen from the requester; latency: in cycles."""
-        self.req, self.rsp, self.rdata, self.gen, self.latency = req, rsp, rdata, gen, latency
-        self.width = len(rdata)
+    def __init__(self, dut, name: str, gen: np.random.Generator):
+        """On the requester's ports `<name>_req_o`, `<name>_rsp_i` and `<name>_rdata_i`; ``name`` "" for plain ones."""
+        self.req, self.rsp, self.rdata = (
+            getattr(dut, f"{name}_{port}" if name else port) for port in ("req_o", "rsp_i", "rdata_i")
+        )
+        self.gen, self.width = gen, len(self.rdata)
         self.reset()
 
     def reset(self) -> None:
@@ -43,7 +45,7 @@ class MemoryPort:
         if not (self.gnt and flat[REQ.width - 1]):
             return None
         address = REQ.unpack(flat)["addr"]
-        self.answers.append((self.now + self.latency - 1, word_at(address)))
+        self.answers.append((self.now + LATENCY - 1, word_at(address)))
         return address
 
     @property

@@ -35,9 +35,6 @@ class RegionSink:
         self.due: tuple[int, int, int] | None = None  # buffer, offset and byte that was read
         self.answered = False
         self.taken = self.fills = 0
-        for port in ("region_ready_i", "region_done_i", "bitmap_rsp_i", "byte_read_i", "byte_buf_i", "byte_off_i"):
-            getattr(dut, port).value = 0
-        dut.release_i.value = 0
 
     @property
     def busy(self) -> bool:

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the blocks with AXI4-Streams share: sources, sinks and the stalls they cross."""
+"""What the tests of the blocks with AXI4-Streams share: sources and sinks that stall."""
 
 from cocotbext.axi import AxiStreamSink, AxiStreamSource
 
-from verif.shared.stalls import NO_STALLS, Stalls
+from verif.shared.stalls import Stalls
 from verif.sim.env.axi_stream import LineBus, VectorBus
-
-# Never, single wait cycles, long waits, mostly waiting.
-STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))
 
 
 def vector_source(dut) -> AxiStreamSource:

@@ -9,11 +9,11 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
-from tests.blocks.stream_ends import STALLS, line_source, set_stalls
-from verif.shared.stalls import NO_STALLS
+from tests.blocks.stream_ends import line_source, set_stalls
+from verif.shared.stalls import NO_STALLS, STALLS
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import frame_of
-from verif.sim.kit import block_test, start
+from verif.sim.kit import Sink, block_test, start
 from verif.sim.seed import rng
 
 LINE, COMMAND, STATUS = struct("line_write_t"), struct("act_cmd_t"), struct("act_status_t")
@@ -25,27 +25,18 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.gen, self.width = dut, rng(), int(os.environ["StreamBytes"])
         self.source = line_source(dut)
-        self.ready = None
+        self.store = Sink(dut, "lw", {"lw_line": LINE}, self.gen, lambda line: self.written.append(line))
         self.clear()
-        cocotb.start_soon(self._store())
+        cocotb.start_soon(self._watch())
 
     def clear(self):
         self.written, self.done, self.errors = [], [], []
 
-    async def _store(self):
-        dut, before = self.dut, None
+    async def _watch(self):
         while True:
-            await FallingEdge(dut.clk_i)
-            dut.lw_ready_i.value = int(self.ready is None or not next(self.ready))
-            await RisingEdge(dut.clk_i)
-            valid = bool(dut.lw_valid_o.value)
-            line = int(dut.lw_line_o.value) if valid else None
-            assert before is None or line == before, "a line that waits stays as it is"
-            taken = valid and bool(dut.lw_ready_i.value)
-            before = None if taken or not dut.rst_ni.value else line
-            if taken:
-                self.written.append(LINE.unpack(line))
+            await RisingEdge(self.dut.clk_i)
             status = self.status()
+            await FallingEdge(self.dut.clk_i)  # what was taken at the rising edge is written by now
             if status["done"]:
                 self.done.append(len(self.written))
             self.errors += [name for name, bit in status["err"].items() if bit]
@@ -77,7 +68,7 @@ class Bench:
 
     def stall(self, stream, store):
         set_stalls(self.source, stream, self.gen)
-        self.ready = store.pauses(self.gen)
+        self.store.stalls = store
 
     async def command(self, idx_base: int, lines: int, base: int, limit: int, line_pos: int, flush: bool = False):
         dut = self.dut

@@ -2,7 +2,6 @@
 """line_fetch with region_loader: units in, regions out, and the cycles a line takes with and without memory stalls."""
 
 import os
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from tests.blocks.windows import (
     random_unit,
 )
 from verif.shared.structs import struct
-from verif.sim.kit import block_test, start
+from verif.sim.kit import Source, block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
@@ -32,8 +31,9 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.gen = dut, rng()
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
-        self.idx = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
-        self.act = MemoryPort(dut.act_req_o, dut.act_rsp_i, dut.act_rdata_i, self.gen)
+        self.idx = MemoryPort(dut, "idx", self.gen)
+        self.act = MemoryPort(dut, "act", self.gen)
+        self.units = Source(dut, "unit", {"unit": UNIT}, self.gen)
         self.sink = RegionSink(dut, self.gen, self.buffers)
 
     async def run(self, case: Case, units: list[dict], grant: float, consume: float = 1.0, most: int = 512) -> int:
@@ -48,12 +48,12 @@ class Bench:
             for line in case.lines.values()
             for i in range(-(-len(line.data) // 8))
         }
-        waiting, sink = deque(units), self.sink
+        waiting, sink = self.units.waiting, self.sink
+        self.units.send(*units)
         sink.expected.extend(region for unit in units for region in expected_regions(case, unit))
         index = {at: ENTRY.pack({"bitmap": line.bitmap, "ptr": line.ptr}) for at, line in case.lines.items()}
         cycles = idle = 0
         while waiting or sink.busy:
-            dut.unit_valid_i.value, dut.unit_i.value = int(bool(waiting)), UNIT.pack(waiting[0]) if waiting else 0
             self.idx.drive(grant)
             self.act.drive(grant)
             sink.drive(consume, consume, consume)
@@ -61,8 +61,6 @@ class Bench:
             await RisingEdge(dut.clk_i)
             sink.sample(most=most)
             cycles += 1
-            if dut.unit_valid_i.value and dut.unit_ready_o.value:
-                waiting.popleft()
             self.idx.sample(index.__getitem__)
             self.act.sample(words.__getitem__)
             idle = 0 if (len(waiting), sink.taken, len(sink.held)) != before else idle + 1

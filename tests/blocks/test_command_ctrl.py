@@ -21,7 +21,7 @@ from tests.blocks.command_bench import (
     WGT_SIZE,
     Bench,
 )
-from tests.blocks.stream_ends import STALLS
+from verif.shared.stalls import STALLS
 from verif.sim.env.layer_reference import descriptor_field
 from verif.sim.kit import block_test
 

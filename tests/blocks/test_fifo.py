@@ -9,7 +9,7 @@ import cocotb
 import pytest
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
-from tests.blocks.stream_ends import STALLS
+from verif.shared.stalls import STALLS
 from verif.sim.kit import Scoreboard, Sink, Source, block_test, start
 from verif.sim.seed import rng
 

@@ -28,8 +28,8 @@ class Bench:
         self.dut, self.gen, self.cycles = dut, rng(), 0
         self.left: dict[int, int] | None = None  # bytes of the present line still to be read, by rank
         self.bytes_due: dict[int, int] = {}
-        self.idx = MemoryPort(dut.idx_req_o, dut.idx_rsp_i, dut.idx_rdata_i, self.gen)
-        self.act = MemoryPort(dut.act_req_o, dut.act_rsp_i, dut.act_rdata_i, self.gen)
+        self.idx = MemoryPort(dut, "idx", self.gen)
+        self.act = MemoryPort(dut, "act", self.gen)
 
     def check_line(self, want: dict) -> None:
         """The line at the output, without its bytes."""

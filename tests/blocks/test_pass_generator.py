@@ -7,8 +7,9 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import random_fields, window_size
+from verif.shared.stalls import NO_STALLS, STALLS, Stalls
 from verif.shared.structs import struct
-from verif.sim.kit import block_test, start
+from verif.sim.kit import Scoreboard, Sink, Source, block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, REGION, SEGMENT = struct("layer_t"), struct("derived_t"), struct("region_t"), struct("segment_t")
@@ -97,14 +98,26 @@ def random_regions(gen, g: dict, units: int) -> list[tuple[dict, int]]:
 
 
 class Loader:
-    """Stands in front of pass_generator: writes bitmaps ahead, offers regions, reads words again at random."""
+    """Stands around pass_generator: writes bitmaps ahead, offers regions, reads words again at random; sinks."""
 
     def __init__(self, dut, gen):
         self.dut, self.gen, self.buffers = dut, gen, int(os.environ["NumRegions"])
         self.buffer = self.held = 0
         self.memory: dict[tuple[int, int], int] = {}
         self.reading: tuple[int, int] | None = None
-        self.answers = 0
+        self.read_rate = 0.0
+        self.answers = self.releases = 0
+        self.segments, self.addresses = Scoreboard("segment"), Scoreboard("weight address")
+        self.source = Source(dut, "region", {"region": REGION}, gen)
+        self.segment_sink = Sink(dut, "segment", {"segment": SEGMENT}, gen, self._take)
+        self.address_sink = Sink(dut, "wgt", {"wgt_addr": None}, gen, self.addresses.take)
+
+    def _take(self, segment: dict) -> None:
+        self.segments.take(segment)
+        self.releases += segment["release_region"]
+
+    def stall(self, region: Stalls, segment: Stalls, address: Stalls) -> None:
+        self.source.stalls, self.segment_sink.stalls, self.address_sink.stalls = region, segment, address
 
     def write(self, bitmap: int) -> list[dict]:
         """The writes of the next buffer; its words without bits keep what they held before."""
@@ -147,77 +160,64 @@ async def set_geometry(dut, g: dict) -> None:
     dut.mask_tab_i.value = 0
 
 
-async def run(dut, loader: Loader, g: dict, regions: list, rates: dict) -> int:
+async def run(loader: Loader, g: dict, regions: list) -> int:
     """Send regions through and compare segments and addresses; returns the cycles between the regions' ends."""
-    gen = loader.gen
+    dut = loader.dut
     await set_geometry(dut, g)
-    parts = [expected(g, *region) for region in regions]
-    segments = [segment for part in parts for segment in part[0]]
-    addresses = [address for part in parts for address in part[1]]
-    written = sent = done = 0  # regions whose bitmap is in memory, that were taken, that are done
-    releases = written_regions = 0
+    segments, addresses, waiting = loader.segments, loader.addresses, loader.source.waiting
+    segments.name, addresses.name = f"segment of {g}", f"weight address of {g}"
+    for region in regions:
+        more_segments, more_addresses, _ = expected(g, *region)
+        segments.expect(*more_segments)
+        addresses.expect(*({"wgt_addr": address} for address in more_addresses))
+    written = done = 0  # regions whose bitmap is in memory, and that are done
+    written_regions, released_before = 0, loader.releases
     writes: list[dict] = []
     done_at: list[int] = []
-    found, asked, idle, cycle, offered = [], [], 0, 0, False
-    while done < len(regions) or len(found) < len(segments):
+    cycle = 0
+
+    def offer() -> None:
+        """The next region: its bitmap is in memory."""
+        region, bitmap = regions[written]
+        words = sum(bool(bitmap >> 64 * w & 2**64 - 1) << w for w in range(8))
+        loader.source.send({k: v for k, v in region.items() if k != "wgt_addr"} | {"words": words})
+
+    while done < len(regions) or segments.due:
         # The bitmap of the region after next may be written meanwhile, if a buffer is free.
         if not writes and written < len(regions):
             if regions[written][0]["empty"]:
+                offer()
                 written += 1
-            elif written_regions - releases < loader.buffers:
+            elif written_regions - (loader.releases - released_before) < loader.buffers:
                 writes = loader.write(regions[written][1])
                 written_regions += 1
         write = writes.pop() if writes and loader.reading is None else None  # region_loader does one of both
         dut.bitmap_write_i.value = WRITE.pack(write) if write else 0
-        offered = sent < written and (offered or gen.random() < rates["region"])
-        if offered:
-            words = sum(bool(regions[sent][1] >> 64 * w & 2**64 - 1) << w for w in range(8))
-            dut.region_i.value = REGION.pack(
-                {k: v for k, v in regions[sent][0].items() if k != "wgt_addr"} | {"words": words}
-            )
-        dut.region_valid_i.value = offered
         dut.region_wgt_addr_i.value = regions[done][0]["wgt_addr"] if done < len(regions) else 0
-        loader.drive(0.0 if write else rates["read"])
-        wgt_ready, segment_ready = bool(gen.random() < rates["wgt"]), bool(gen.random() < rates["segment"])
-        dut.wgt_ready_i.value, dut.segment_ready_i.value = wgt_ready, segment_ready
+        loader.drive(0.0 if write else loader.read_rate)
         await RisingEdge(dut.clk_i)
-        idle, cycle = idle + 1, cycle + 1
+        cycle += 1
         loader.sample()
-        if dut.wgt_valid_o.value and wgt_ready:
-            asked.append(int(dut.wgt_addr_o.value))
-        if dut.segment_valid_o.value and segment_ready:
-            segment = SEGMENT.unpack(dut.segment_o.value)
-            assert len(found) < len(segments), f"one segment too many: {segment}"
-            wrong = {k: (segment[k], v) for k, v in segments[len(found)].items() if segment[k] != v}
-            assert not wrong, f"segment {len(found)} of {g}: (found, expected) {wrong}"
-            found.append(segment)
-            releases += segment["release_region"]
-            idle = 0
-        if offered and dut.region_ready_o.value:
-            sent, offered, idle = sent + 1, False, 0
         if dut.region_done_o.value:
             done_at.append(cycle)
-            done, idle = done + 1, 0
-            assert done <= sent, "a region is done before it was taken"
+            done += 1
+            assert done <= written - len(waiting), "a region is done before it was taken"
         await FallingEdge(dut.clk_i)
         if write:
             loader.memory[write["buffer"], write["word"]] = write["bits"]
-            written += not writes
-        assert idle < 1000, f"waits for a segment: {sent} of {len(regions)} regions taken, {len(found)} segments came"
-    dut.region_valid_i.value, dut.segment_ready_i.value, dut.wgt_ready_i.value, dut.bitmap_read_i.value = 0, 1, 1, 0
+            if not writes:
+                offer()
+                written += 1
+    loader.stall(NO_STALLS, NO_STALLS, NO_STALLS)
+    dut.bitmap_read_i.value = 0
     for _ in range(8):
         await RisingEdge(dut.clk_i)
         loader.sample()
-        if dut.wgt_valid_o.value:
-            asked.append(int(dut.wgt_addr_o.value))
         await FallingEdge(dut.clk_i)
         assert not dut.segment_valid_o.value
-    assert asked == addresses
+    assert not addresses.due
     loader.reading = None
     return done_at[-1] - done_at[0]
-
-
-FULL = {"region": 1.0, "wgt": 1.0, "segment": 1.0, "read": 0.0}
 
 
 @block_test(us=1000)
@@ -228,9 +228,9 @@ async def random_stalls(dut):
     region_pos = int(os.environ["RegionPos"])
     for _ in range(30):
         g = random_geometry(loader.gen, region_pos)
-        rates = {key: float(loader.gen.choice([0.2, 0.7, 1.0])) for key in FULL}
-        rates["read"] = float(loader.gen.choice([0.0, 0.3]))
-        await run(dut, loader, g, random_regions(loader.gen, g, 4), rates)
+        loader.stall(*(STALLS[i] for i in loader.gen.integers(len(STALLS), size=3)))
+        loader.read_rate = float(loader.gen.choice([0.0, 0.3]))
+        await run(loader, g, random_regions(loader.gen, g, 4))
     assert loader.answers > 20
 
 
@@ -246,7 +246,7 @@ async def full_rate(dut):
         regions = [
             ({"empty": 0, "last_of_unit": n % 3 == 2, "wgt_addr": 100 * n, "shape": 0}, 2**size - 1) for n in range(6)
         ]
-        cycles = await run(dut, loader, g, regions, FULL)
+        cycles = await run(loader, g, regions)
         # The stand-in writes a word a cycle, the last buffer's when its last segment has come.
         assert cycles <= 5 + sum(max(expected(g, *region)[2], size // 64 + 5) for region in regions[1:])
 

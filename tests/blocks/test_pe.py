@@ -42,10 +42,7 @@ class Bench:
     def __init__(self, dut, gen):
         self.dut, self.gen = dut, gen
         self.memories = {name: {} for name in ("wgt", "act", "idx")}
-        self.ports = {
-            name: MemoryPort(*(getattr(dut, f"{name}_{port}") for port in ("req_o", "rsp_i", "rdata_i")), gen)
-            for name in self.memories
-        }
+        self.ports = {name: MemoryPort(dut, name, gen) for name in self.memories}
         self.grant_rate = self.drain_rate = 1.0
         self.states: list[int] = []
         self.macs = 0

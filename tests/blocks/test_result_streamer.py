@@ -9,7 +9,8 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import Packet, line_packet
-from tests.blocks.stream_ends import STALLS, line_sink, set_stalls
+from tests.blocks.stream_ends import line_sink, set_stalls
+from verif.shared.stalls import STALLS
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import packet_of
 from verif.sim.kit import block_test, start

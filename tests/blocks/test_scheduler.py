@@ -9,7 +9,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.naive_geometry import derived_fields, expected_units, random_fields
 from verif.shared.structs import struct
-from verif.sim.kit import block_test, start
+from verif.sim.kit import Scoreboard, block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, UNIT, JOB = struct("layer_t"), struct("derived_t"), struct("unit_t"), 16
@@ -110,11 +110,12 @@ class Array:
 async def run_layer(dut, layer: dict, finish_rate: float, gen) -> None:
     pes, sps = int(os.environ["NumPe"]), int(os.environ["NumSp"])
     array = Array(pes, sps, layer["splits"], gen)
-    units = expected_units(layer)
-    jobs = units[-1]["job"] + 1
+    expected, units = expected_units(layer), Scoreboard(f"unit of {layer}")
+    units.expect(*expected)
+    jobs = expected[-1]["job"] + 1
     dut.unit_ready_i.value = dut.pe_free_i.value = 0
     await begin(dut, layer, derived_of(layer), int(gen.integers(120)))
-    issued, idle = 0, 0
+    idle = 0
     history = [(0, 0, 0)] * 3  # ready, free and given PEs of the three cycles before
     dones = [0] * 3
     while True:
@@ -127,28 +128,25 @@ async def run_layer(dut, layer: dict, finish_rate: float, gen) -> None:
         valid, flat = int(dut.unit_valid_o.value), int(dut.unit_o.value)
         running, all_done, oldest = dut.running_o.value, dut.all_done_o.value, int(dut.oldest_job_o.value)
         await FallingEdge(dut.clk_i)
-        assert running == (issued > 0), "running from the cycle after the first unit to the end"
+        assert running == (units.came > 0), "running from the cycle after the first unit to the end"
         assert all(job in done_before for job in range(oldest)), f"job {oldest} is not the oldest open one"
-        assert all_done == (issued == len(units) and dones[0] == jobs), "two cycles after the last job's end"
+        assert all_done == (not units.due and dones[0] == jobs), "two cycles after the last job's end"
         if all_done:
             break
         if valid:
-            want = units[issued]
             seen, empty, given = history[0]
             seen &= ~(given | history[1][2] | history[2][2])
             pool = seen & empty or seen
             assert valid == pool & -pool, "the lowest of the PEs without a unit, else of those that are ready"
             pe = valid.bit_length() - 1
             unit = unit_of(flat, pe)
-            wrong = {key: (unit[key], value) for key, value in want.items() if unit[key] != value}
-            assert not wrong, f"unit {issued}: (found, expected) {wrong}"
-            assert want["job"] - min(set(range(jobs)) - done_before) < 4 * pes, "too many open jobs"
-            array.take(pe, want["job"])
-            issued += 1
+            units.take(unit)
+            assert unit["job"] - min(set(range(jobs)) - done_before) < 4 * pes, "too many open jobs"
+            array.take(pe, unit["job"])
             idle = 0
         history = [*history[1:], (ready, free, valid)]
         idle += 1
-        assert idle < 2000, f"stuck after {issued} of {len(units)} units"
+        assert idle < 2000, f"stuck: {units.due} of {len(expected)} units are still to come"
     dut.job_done_i.value = 0
     await FallingEdge(dut.clk_i)
     assert not dut.running_o.value and not dut.unit_valid_o.value

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """tile_walk: every tile's window, lines and index address against plain Python, with stalls and without."""
 
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import FallingEdge
+from cocotb.utils import get_sim_time
 
 from tests.blocks.naive_geometry import expected_tiles, layer_fields, random_fields
+from verif.shared.stalls import STALLS
 from verif.shared.structs import struct
-from verif.sim.kit import block_test, start
+from verif.sim.kit import PERIOD_NS, Scoreboard, Sink, block_test, start
 from verif.sim.seed import rng
 
 LAYER, UNIT = struct("layer_t"), struct("unit_t")
@@ -20,42 +22,40 @@ def random_layer(gen) -> dict[str, int]:
             return layer
 
 
-async def walk(dut, layer: dict, ready_rate: float, gen) -> int:
-    """Walk one layer, check each tile; returns the cycles from the first tile to the last."""
-    dut.layer_i.value = LAYER.pack(layer)
-    dut.prepare_i.value = 1
-    await FallingEdge(dut.clk_i)
-    dut.prepare_i.value = 0
-    expected = expected_tiles(layer)
-    cycles = 0
-    for number, tile in enumerate(expected):
-        for _ in range(200):
-            dut.tile_ready_i.value = gen.random() < ready_rate
-            await RisingEdge(dut.clk_i)
-            taken = dut.tile_valid_o.value and dut.tile_ready_i.value
-            flat, last = dut.tile_o.value, dut.tile_last_o.value
-            await FallingEdge(dut.clk_i)
-            cycles += number > 0
-            if taken:
-                break
-        else:
-            raise AssertionError(f"tile {number} of {len(expected)} did not come within 200 cycles")
-        found = UNIT.unpack(flat)
-        wrong = {key: (found[key], want) for key, want in tile.items() if found[key] != want}
-        assert not wrong, f"tile {number} of {layer}: (found, expected) {wrong}"
-        assert last == (number == len(expected) - 1)
-    dut.tile_ready_i.value = 1
-    for _ in range(6):
+class Walks:
+    """A sink of tiles, and layers to walk."""
+
+    def __init__(self, dut) -> None:
+        self.dut, self.gen = dut, rng()
+        self.sink = Sink(dut, "tile", {"tile": UNIT, "tile_last": None}, self.gen, lambda tile: None)
+
+    async def walk(self, layer: dict[str, int]) -> int:
+        """Walk one layer, check each tile; returns the cycles from the first tile to the last."""
+        dut, tiles, times = self.dut, Scoreboard(f"tile of {layer}"), []
+
+        def take(tile: dict) -> None:
+            tiles.take(tile)
+            times.append(get_sim_time("ns"))
+
+        expected = expected_tiles(layer)
+        tiles.expect(*(tile | {"tile_last": tile is expected[-1]} for tile in expected))
+        self.sink.take = take
+        dut.layer_i.value = LAYER.pack(layer)
+        dut.prepare_i.value = 1
         await FallingEdge(dut.clk_i)
-        assert not dut.tile_valid_o.value
-    return cycles
+        dut.prepare_i.value = 0
+        await tiles.complete()
+        for _ in range(6):
+            await FallingEdge(dut.clk_i)
+            assert not dut.tile_valid_o.value
+        return (times[-1] - times[0]) // PERIOD_NS
 
 
 @block_test(us=500)
 async def directed(dut):
     """Shapes that have gone wrong elsewhere, at full rate."""
     await start(dut)
-    gen = rng()
+    walks = Walks(dut)
     for layer in (
         layer_fields(64, 64, 3, 3, 1, 1, (1, 1, 1, 1), (1, 64), (1, 64)),
         layer_fields(7, 7, 3, 3, 1, 1, (1, 1, 1, 1), (7, 7), (7, 7)),
@@ -67,7 +67,7 @@ async def directed(dut):
         layer_fields(1, 65535, 1, 7, 1, 1, (0, 0, 3, 3), (1, 64), (1, 64)),  # the last window ends behind 2^16
         layer_fields(65535, 1, 7, 1, 1, 1, (3, 3, 0, 0), (64, 1), (64, 1)),
     ):
-        cycles = await walk(dut, layer | {"in_idx_base": BASE}, 1.0, gen)
+        cycles = await walks.walk(layer | {"in_idx_base": BASE})
         assert cycles <= 2 * (layer["tiles_y"] * layer["tiles_x"] - 1), "expected a tile every other cycle"
 
 
@@ -75,9 +75,10 @@ async def directed(dut):
 async def random_layers(dut):
     """Random geometries with random stalls."""
     await start(dut)
-    gen = rng()
+    walks = Walks(dut)
     for _ in range(150):
-        await walk(dut, random_layer(gen), float(gen.choice([0.2, 0.7, 1.0])), gen)
+        walks.sink.stalls = STALLS[walks.gen.integers(len(STALLS))]
+        await walks.walk(random_layer(walks.gen))
 
 
 def test_tile_walk(run_block):

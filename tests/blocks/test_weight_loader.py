@@ -8,7 +8,8 @@ import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from models.stream import LANE_BITS, Packet
-from tests.blocks.stream_ends import STALLS, set_stalls, vector_source
+from tests.blocks.stream_ends import set_stalls, vector_source
+from verif.shared.stalls import STALLS
 from verif.shared.structs import struct
 from verif.sim.env.axi_stream import frame_of
 from verif.sim.kit import block_test, start

@@ -5,11 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, FallingEdge
+from cocotb.triggers import ClockCycles
 
 from verif.host.runner import SimulationFailure
-from verif.sim.kit import block_test
+from verif.sim.kit import block_test, start
 
 COUNT = Path(__file__).parent / "hdl" / "bounded_count.sv"
 
@@ -17,11 +16,7 @@ COUNT = Path(__file__).parent / "hdl" / "bounded_count.sv"
 @block_test(us=1)
 async def count(dut):
     """So many cycles after reset."""
-    dut.rst_ni.value = 0
-    Clock(dut.clk_i, 10, "ns").start()
-    await ClockCycles(dut.clk_i, 10)  # nothing is asserted in reset
-    await FallingEdge(dut.clk_i)
-    dut.rst_ni.value = 1
+    await start(dut)
     await ClockCycles(dut.clk_i, int(os.environ["CYCLES"]))
 
 

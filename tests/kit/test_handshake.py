@@ -14,7 +14,7 @@ from verif.sim.kit import Scoreboard, Sink, Source, block_test, start
 from verif.sim.seed import rng
 
 FICKLE = Path(__file__).parent / "hdl" / "fickle.sv"
-DATA = {"data": None}
+DATA, NUMBER = {"data": None}, {"number": None}
 
 
 async def watch(dut, seen: dict) -> None:
@@ -58,21 +58,21 @@ async def numbers(dut):
     await start(dut)
     taken = Scoreboard("number")
     taken.expect(*({"number": n} for n in range(20)))
-    Sink(dut, "", {"number": None}, rng(), taken.take, Stalls(1, 1))
+    Sink(dut, "", NUMBER, rng(), taken.take).stalls = Stalls(1, 1)
     await taken.complete()
 
 
 @block_test(us=5)
 async def changed(dut):
     await start(dut, change_i=1)
-    Sink(dut, "", {"number": None}, rng(), lambda item: None, Stalls(1, 4))
+    Sink(dut, "", NUMBER, rng(), lambda item: None).stalls = Stalls(1, 4)
     await RisingEdge(dut.valid_o)
 
 
 @block_test(us=5)
 async def withdrawn(dut):
     await start(dut, withdraw_i=1)
-    Sink(dut, "", {"number": None}, rng(), lambda item: None, Stalls(1, 4))
+    Sink(dut, "", NUMBER, rng(), lambda item: None).stalls = Stalls(1, 4)
     for _ in range(20):
         await RisingEdge(dut.clk_i)
 
@@ -91,7 +91,7 @@ def test_everything_passes(run_block, sim):
 
 @pytest.mark.parametrize("testcase", ["changed", "withdrawn"])
 def test_an_item_that_does_not_wait_fails(run_block, testcase):
-    with pytest.raises(SimulationFailure, match="what waits changed from"):
+    with pytest.raises(SimulationFailure, match="what waits at valid_o changed from"):
         run_block("fickle", testcase=testcase, extra_sources=[FICKLE])
 
 

@@ -5,6 +5,7 @@ import pytest
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from verif.host.runner import SimulationFailure
+from verif.shared.paths import ROOT
 from verif.sim.kit import block_test, start
 
 
@@ -49,3 +50,8 @@ def test_start(run_block, sim):
 def test_a_name_that_is_no_input_fails(run_block):
     with pytest.raises(SimulationFailure, match="no inputs of spcore_fifo: date_i"):
         run_block("spcore_fifo", {"Width": 8, "Depth": 4}, testcase="no_such_input")
+
+
+def test_every_block_test_starts_so():
+    own = [file.name for file in (ROOT / "tests" / "blocks").glob("*.py") if "Clock(" in file.read_text()]
+    assert own == []

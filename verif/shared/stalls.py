@@ -37,3 +37,5 @@ class Stalls:
 
 
 NO_STALLS = Stalls()
+# Never, single wait cycles, long waits, mostly waiting: for tests that cross those of several sides.
+STALLS = (NO_STALLS, Stalls(2, 1), Stalls(8, 8), Stalls(1, 4))

@@ -4,6 +4,6 @@
 from verif.sim.kit.bounds import block_test, bounded
 from verif.sim.kit.handshake import Sink, Source
 from verif.sim.kit.scoreboard import Scoreboard
-from verif.sim.kit.start import start
+from verif.sim.kit.start import PERIOD_NS, start
 
-__all__ = ["Scoreboard", "Sink", "Source", "block_test", "bounded", "start"]
+__all__ = ["PERIOD_NS", "Scoreboard", "Sink", "Source", "block_test", "bounded", "start"]

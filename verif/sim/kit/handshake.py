@@ -21,11 +21,16 @@ Payload = Mapping[str, Struct | None]
 class _End:
     """What both sides share. An item is one mapping: plain ports by name, and the fields of packed structs."""
 
-    def __init__(self, dut: Any, payload: Payload, suffix: str, rng: np.random.Generator, stalls: Stalls):
+    into: bool  # items go into the block
+
+    def __init__(self, dut: Any, name: str, payload: Payload, rng: np.random.Generator):
+        prefix = f"{name}_" if name else ""
+        forth, back = ("i", "o") if self.into else ("o", "i")
         self.clk, self.rng = dut.clk_i, rng
-        self.ports = {name: getattr(dut, f"{name}_{suffix}") for name in payload}
+        self.valid, self.ready = getattr(dut, f"{prefix}valid_{forth}"), getattr(dut, f"{prefix}ready_{back}")
         self.payload = payload
-        self.stalls = stalls
+        self.ports = {port: getattr(dut, f"{port}_{forth}") for port in payload}
+        self.stalls = NO_STALLS
         cocotb.start_soon(self._run())
 
     @property
@@ -46,28 +51,21 @@ class _End:
 
 
 class Source(_End):
-    """Sends items through `<name>_valid_i`, `<name>_ready_o`; what stands beside valid is noise while it is low."""
+    """Sends items through `<name>_valid_i`, `<name>_ready_o`; what goes with valid is noise while it is low."""
 
-    def __init__(
-        self,
-        dut: Any,
-        name: str,
-        payload: Payload,
-        rng: np.random.Generator,
-        stalls: Stalls = NO_STALLS,
-    ):
+    into = True
+
+    def __init__(self, dut: Any, name: str, payload: Payload, rng: np.random.Generator):
         """``name`` "" for plain `valid_i`, `ready_o`."""
-        prefix = f"{name}_" if name else ""
-        self.valid, self.ready = getattr(dut, f"{prefix}valid_i"), getattr(dut, f"{prefix}ready_o")
         self.waiting: deque[Mapping[str, Any]] = deque()  # not taken yet
-        super().__init__(dut, payload, "i", rng, stalls)
+        super().__init__(dut, name, payload, rng)
 
     def send(self, *items: Mapping[str, Any]) -> None:
         """Send these after what is sent already; fields that are left out are 0.
 
         Raises ValueError for a name that the payload does not have.
         """
-        known = {key for name, layout in self.payload.items() for key in (layout.fields if layout else (name,))}
+        known = {key for port, layout in self.payload.items() for key in (layout.fields if layout else (port,))}
         for item in items:
             if unknown := item.keys() - known:
                 raise ValueError(f"the payload has no {sorted(unknown)}, expected some of {sorted(known)}")
@@ -77,25 +75,28 @@ class Source(_End):
         offered = False
         while True:
             await FallingEdge(self.clk)
-            offered = offered or (self._go() and bool(self.waiting))
-            self.valid.value = offered
-            for name, layout in self.payload.items():
-                if not offered:
-                    port = self.ports[name]
-                    port.value = int.from_bytes(self.rng.bytes(len(port) // 8 + 1), "little") % (1 << len(port))
-                elif layout:
-                    item = self.waiting[0]
-                    self.ports[name].value = layout.pack({key: item[key] for key in layout.fields if key in item})
-                else:
-                    self.ports[name].value = self.waiting[0].get(name, 0)
+            if not offered:
+                offered = self._go() and bool(self.waiting)
+                self.valid.value = offered
+                for name, port in self.ports.items():
+                    port.value = self._value(name, self.waiting[0]) if offered else self._noise(len(port))
             await RisingEdge(self.clk)
             if offered and self.ready.value:
                 self.waiting.popleft()
                 offered = False
 
+    def _value(self, port: str, item: Mapping[str, Any]) -> int:
+        layout = self.payload[port]
+        return layout.pack({key: item[key] for key in layout.fields if key in item}) if layout else item.get(port, 0)
+
+    def _noise(self, width: int) -> int:
+        return int.from_bytes(self.rng.bytes(width // 8 + 1), "little") % (1 << width)
+
 
 class Sink(_End):
     """Takes items from `<name>_valid_o`, `<name>_ready_i`; checks that one that waits stays, and as it is."""
+
+    into = False
 
     def __init__(
         self,
@@ -104,13 +105,10 @@ class Sink(_End):
         payload: Payload,
         rng: np.random.Generator,
         take: Callable[[dict[str, Any]], None],
-        stalls: Stalls = NO_STALLS,
     ):
         """``take`` is called with every item, at the rising edge at which it is taken. ``name`` as of Source."""
-        prefix = f"{name}_" if name else ""
-        self.valid, self.ready = getattr(dut, f"{prefix}valid_o"), getattr(dut, f"{prefix}ready_i")
-        self.name, self.take = name, take
-        super().__init__(dut, payload, "o", rng, stalls)
+        self.take = take
+        super().__init__(dut, name, payload, rng)
 
     async def _run(self) -> None:
         waits: list[str] | None = None
@@ -120,7 +118,7 @@ class Sink(_End):
             self.ready.value = go
             await RisingEdge(self.clk)
             values = [str(port.value) for port in self.ports.values()] if self.valid.value else None
-            assert waits in (None, values), f"{self.name}: what waits changed from {waits} to {values}"
+            assert waits in (None, values), f"what waits at {self.valid._name} changed from {waits} to {values}"
             waits = None if go else values
             if go and values:
                 self.take(self._item())
