@@ -2,7 +2,6 @@
 """region_loader: bitmaps, bytes and buffers against plain Python, with every interface stalled, and its throughput."""
 
 import os
-from collections import deque
 
 import numpy as np
 import pytest
@@ -19,20 +18,22 @@ from tests.blocks.windows import (
     random_case,
     random_unit,
 )
+from verif.shared.stalls import NO_STALLS, Stalls
 from verif.shared.structs import struct
-from verif.sim.kit import block_test, start
+from verif.sim.kit import Source, block_test, start
 from verif.sim.seed import rng
 
 LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("fetched_line_t")
-FULL = {"line": 1.0, "take": 1.0, "release": 1.0, "answer": 1.0}
+FULL = {"take": 1.0, "release": 1.0, "answer": 1.0}
 
 
 class Bench:
-    """Drives region_loader cycle by cycle: a source of lines, and a RegionSink."""
+    """A source of lines, their bytes, and a RegionSink."""
 
     def __init__(self, dut):
         self.dut, self.gen = dut, rng()
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
+        self.source = Source(dut, "line", {"line": LINE}, self.gen)
         self.sink = RegionSink(dut, self.gen, self.buffers)
 
     async def run(
@@ -42,37 +43,35 @@ class Bench:
 
         Up to `most` bytes of each region are read.
         """
-        dut, gen, sink = self.dut, self.gen, self.sink
+        dut, gen, sink, waiting = self.dut, self.gen, self.sink, self.source.waiting
         dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
-        lines = deque(lines)
+        self.source.send(*(without_bytes(line) for line, _ in lines))
         sink.expected.extend(regions)
-        offered, cycles, idle, last_taken, octet = False, 0, 0, 0, gen.bytes(8)
-        while lines or sink.busy:
-            offered = bool(lines) and (offered or gen.random() < rates["line"])
-            dut.line_valid_i.value = int(offered)
-            fields, data = lines[0] if offered else ({"bitmap": int(gen.integers(2**63))}, b"")
-            dut.line_i.value = LINE.pack({key: value for key, value in fields.items() if key != "bytes"})
+        cycles, idle, last_taken, octet = 0, 0, 0, gen.bytes(8)
+        while waiting or sink.busy:
             dut.line_bytes_i.value = int.from_bytes(octet, "little")
             sink.drive(rates["take"], rates["release"], rates["answer"])
+            before = sink.taken, len(waiting), len(sink.held)
             await RisingEdge(dut.clk_i)
-            before = sink.taken, len(lines), len(sink.held)
             sink.sample(most)
             if sink.taken > before[0]:
                 last_taken = cycles
             octet = gen.bytes(8)
-            if dut.line_rank_o.value.is_resolvable:
-                rank = int(dut.line_rank_o.value)
+            if dut.line_valid_i.value and dut.line_rank_o.value.is_resolvable:
+                rank, (_, data) = int(dut.line_rank_o.value), lines[-before[1]]
                 octet = (data[rank : rank + 8] + octet)[:8]
-            if dut.line_ready_o.value:
-                assert offered, "takes a line that is not there"
-                lines.popleft()
-                offered = False
+            assert dut.line_valid_i.value or not dut.line_ready_o.value, "takes a line that is not there"
             cycles += 1
-            idle = 0 if (sink.taken, len(lines), len(sink.held)) != before else idle + 1
-            assert idle < 4000, f"waits for a region: {len(lines)} lines, {len(sink.expected)} regions are left"
             await FallingEdge(dut.clk_i)
-        dut.release_i.value = dut.line_valid_i.value = dut.region_done_i.value = dut.byte_read_i.value = 0
+            idle = 0 if (sink.taken, len(waiting), len(sink.held)) != before else idle + 1
+            assert idle < 4000, f"waits for a region: {len(waiting)} lines, {len(sink.expected)} regions are left"
+        dut.release_i.value = dut.region_done_i.value = dut.byte_read_i.value = 0
         return last_taken
+
+
+def without_bytes(line: dict) -> dict:
+    """The fields of fetched_line_t alone."""
+    return {key: value for key, value in line.items() if key != "bytes"}
 
 
 def fed_lines(gen, case: Case, unit: dict) -> list[tuple[dict, bytes]]:
@@ -101,6 +100,7 @@ async def random_units(dut):
     bench = Bench(dut)
     for _ in range(100):
         case = random_case(bench.gen, bench.region_pos)
+        bench.source.stalls = (NO_STALLS, Stalls(2, 2), Stalls(1, 19))[bench.gen.integers(3)]
         rates = {key: float(bench.gen.choice([0.05, 0.5, 1.0])) for key in FULL}
         lines, regions = [], []
         for _ in range(4):
@@ -122,21 +122,16 @@ async def buffers_run_out(dut):
     case = make_case(bench.gen, layer, tensor)
     dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
     dut.region_ready_i.value = 1
-    lines = deque()
     for first, count in ((0, bench.buffers + 1), (bench.buffers + 1, 2)):
-        lines += expected_lines(case, make_unit(case, 0, 0, first, count))[0]
+        lines, _, _ = expected_lines(case, make_unit(case, 0, 0, first, count))
+        bench.source.send(*map(without_bytes, lines))
 
     async def regions(cycles: int, release: bool) -> list[int]:
         """The `empty` fields of the regions that come within some cycles."""
         came = []
         for cycle in range(cycles):
-            dut.line_valid_i.value = int(bool(lines))
-            if lines:
-                dut.line_i.value = LINE.pack({key: value for key, value in lines[0].items() if key != "bytes"})
             dut.release_i.value = int(release and cycle == 0)
             await RisingEdge(dut.clk_i)
-            if lines and dut.line_ready_o.value:
-                lines.popleft()
             taken = bool(dut.region_valid_o.value)
             if taken:
                 came.append(REGION.unpack(dut.region_o.value)["empty"])
@@ -149,7 +144,7 @@ async def buffers_run_out(dut):
     assert await regions(30, release=True) == [0]
     assert await regions(30, release=False) == []
     assert await regions(30, release=True) == [0]
-    assert not lines
+    assert not bench.source.waiting
 
 
 async def measure(bench: Bench, layer: dict, tensor: np.ndarray) -> int:
