@@ -16,7 +16,7 @@ from cocotb.task import Task
 from cocotb.triggers import Timer
 
 from verif.shared.paths import ROOT
-from verif.sim.kit.scoreboard import Scoreboard
+from verif.sim.kit.expected import Scoreboard
 
 _T = TypeVar("_T")
 _SHOWN = r"state_q|\w*(valid|ready|req|gnt|busy|full)\w*"
