@@ -82,7 +82,7 @@ module spcore_banked_mem
 
   // ---- banks: the direct port, else one of the addresses that are offered ----
 
-  // Wide selections are written as trees: as a chain of ORs they would be mapped to one.
+  // What nobody asks for is 'x: it costs no gates, and a simulator leaves it out.
 
   logic [Banks-1:0][Groups-1:0] wanted, choice;
   logic [Banks-1:0]             serves;
@@ -94,49 +94,24 @@ module spcore_banked_mem
     end
   end
 
-  for (genvar b = 0; b < Banks; b++) begin : gen_bank
-    // Urgent offers above the group that was served last, urgent ones, those above it, all: the lowest of the first of
-    // these that is not empty, found by fours.
-    logic [3:0][Groups/4-1:0][3:0] pool, lowest;
-    logic [3:0][Groups/4-1:0]      four;       // something in them
-    logic [Groups/4-1:0]           below;      // fours below the first with something
-    logic [Groups/4-1:0][3:0]      last_q;     // the group that was served last
-    logic [Groups/4-1:0][3:0]      above;      // groups above it
-    logic [Groups-1:0][EntryW-1:0] entry;      // the choice's in entry[0]
+  logic [Groups-1:0][EntryW-1:0] offer_entry;
 
-    always_comb begin
-      for (int unsigned f = 0; f < Groups / 4; f++) begin
-        above[f] = {last_q[f][2:0] != '0, last_q[f][1:0] != '0, last_q[f][0], 1'b0};
-        for (int unsigned h = 0; h < f; h++) if (last_q[h] != '0) above[f] = '1;
-      end
-      pool   = {wanted[b] & offer_urgent & above, wanted[b] & offer_urgent, wanted[b] & above, wanted[b]};
-      lowest = '0;
-      four   = '0;
-      below  = '0;
-      for (int unsigned p = 0; p < 4; p++) begin
-        for (int unsigned f = 0; f < Groups / 4; f++) four[p][f] = pool[p][f] != '0;
-        below = ~four[p] & (four[p] - 1'b1);
-        for (int unsigned f = 0; f < Groups / 4; f++) begin
-          if (four[p][f] && (f == 0 || below[f-1])) lowest[p][f] = pool[p][f] & (~pool[p][f] + 4'd1);
-        end
-      end
-      if      (four[3] != '0) choice[b] = lowest[3];
-      else if (four[2] != '0) choice[b] = lowest[2];
-      else if (four[1] != '0) choice[b] = lowest[1];
-      else                    choice[b] = lowest[0];
-      for (int unsigned g = 0; g < Groups; g++) entry[g] = choice[b][g] ? offer_addr[g][BankW+:EntryW] : '0;
-      for (int unsigned s = 1; s < Groups; s = s * 2) begin
-        for (int unsigned g = 0; g + s < Groups; g += 2 * s) entry[g] |= entry[g+s];
-      end
-    end
+  always_comb begin
+    for (int unsigned g = 0; g < Groups; g++) offer_entry[g] = offer_addr[g][BankW+:EntryW];
+  end
+
+  for (genvar b = 0; b < Banks; b++) begin : gen_bank
+    logic [EntryW-1:0] entry;
+
+    spcore_bank_arbiter #(
+      .Groups(Groups), .EntryW(EntryW)
+    ) u_arbiter (
+      .clk_i, .rst_ni, .start_i,
+      .wanted_i(wanted[b]), .urgent_i(offer_urgent), .entry_i(offer_entry), .take_i(serves[b]),
+      .choice_o(choice[b]), .entry_o(entry)
+    );
 
     assign serves[b] = wanted[b] != '0 && !dir_en_i[b];
-
-    always_ff @(posedge clk_i or negedge rst_ni) begin
-      if (!rst_ni)        last_q <= '0;
-      else if (start_i)   last_q <= '0;
-      else if (serves[b]) last_q <= choice[b];
-    end
 
     spcore_mem_1rw #(
       .NumWords(Depth), .DataWidth(Width)
@@ -144,7 +119,7 @@ module spcore_banked_mem
       .clk_i,
       .en_i   (dir_en_i[b] || wanted[b] != '0),
       .we_i   (dir_en_i[b] & dir_we_i[b]),
-      .addr_i (dir_en_i[b] ? dir_addr_i[b] : entry[0]),
+      .addr_i (dir_en_i[b] ? dir_addr_i[b] : entry),
       .wdata_i(dir_wdata_i[b]),
       .rdata_o(bank_rdata[b])
     );
@@ -159,12 +134,14 @@ module spcore_banked_mem
   logic [Groups-1:0]             chosen;
 
   always_comb begin
-    same = '0;
+    same = 'x;
     for (int unsigned g = 0; g < Groups; g++) begin
       same[g][g] = 1'b1;
-      for (int unsigned h = 0; h < g; h++) begin
-        same[g][h] = offer_addr[g] == offer_addr[h];
-        same[h][g] = same[g][h];
+      if (offer_bank[g] != '0) begin
+        for (int unsigned h = 0; h < g; h++) begin
+          same[g][h] = offer_addr[g] == offer_addr[h];
+          same[h][g] = same[g][h];
+        end
       end
     end
   end
@@ -210,13 +187,16 @@ module spcore_banked_mem
 
   always_comb begin
     logic [Banks-1:0][Width-1:0] part;
-    part = '0;
+    part        = 'x;
+    group_rdata = 'x;
     for (int unsigned g = 0; g < Groups; g++) begin
-      for (int unsigned b = 0; b < Banks; b++) part[b] = from_q[g][b] ? bank_rdata[b] : '0;
-      for (int unsigned s = 1; s < Banks; s = s * 2) begin
-        for (int unsigned b = 0; b < Banks; b += 2 * s) part[b] |= part[b+s];
+      if (granted_q[g]) begin
+        for (int unsigned b = 0; b < Banks; b++) part[b] = from_q[g][b] ? bank_rdata[b] : '0;
+        for (int unsigned s = 1; s < Banks; s = s * 2) begin
+          for (int unsigned b = 0; b < Banks; b += 2 * s) part[b] |= part[b+s];
+        end
+        group_rdata[g] = part[0];
       end
-      group_rdata[g] = part[0];
     end
   end
 

@@ -33,15 +33,6 @@ module spcore_line_compressor
   typedef logic [BeatW-1:0]              beat_t;
   typedef logic [LinePos-1:0][LogGroup:0] zeros_t;
 
-  // A byte on its way, and the zeros below it.
-  typedef struct packed {
-    logic            valid;
-    logic [PosW-1:0] zeros;
-    logic [7:0]      value;
-  } item_t;
-
-  typedef item_t [LinePos-1:0] items_t;
-
   // What goes with the bytes.
   typedef struct packed {
     job_t    job;
@@ -108,15 +99,6 @@ module spcore_line_compressor
 
   // ---- compress ----
 
-  function automatic items_t move(input items_t items, input int unsigned stage);
-    items_t later;
-    later = items >> ($bits(item_t) << stage);
-    for (int unsigned b = 0; b < LinePos; b++) begin
-      move[b] = ({$bits(item_t){items[b].valid & ~items[b].zeros[3'(stage)]}} & items[b])
-              | ({$bits(item_t){later[b].valid & later[b].zeros[3'(stage)]}} & later[b]);
-    end
-  endfunction
-
   // The zeros up to each position in its half, itself included: sums over blocks that double, from groups of four on.
   function automatic npos_t [LinePos-1:0] count_zeros(input zeros_t zeros);
     for (int unsigned b = 0; b < LinePos; b++) count_zeros[b] = npos_t'(zeros[b]);
@@ -127,29 +109,46 @@ module spcore_line_compressor
     end
   endfunction
 
-  // One that is left is not a zero itself.
-  function automatic items_t number(input bitmap_t left, input npos_t [LinePos-1:0] zeros, input line_bytes_t bytes);
-    for (int unsigned b = 0; b < LinePos; b++) begin
-      number[b] = '{valid: left[b], zeros: PosW'(zeros[b]), value: bytes[b]};
-    end
-  endfunction
-
-  function automatic items_t add_below(input items_t items, input npos_t below);
-    add_below = items;
-    for (int unsigned b = LinePos / 2; b < LinePos; b++) add_below[b].zeros = items[b].zeros + PosW'(below);
-  endfunction
-
   logic [2:1] valid_q;
   head_t      head_1q, head_2q;
-  items_t     items_1q, items_2q, items_3;
+  items_t     number, items_1q, below, items_2, items_2q;
   npos_t      count_2q;
   npos_t      low_zeros_q, high_zeros_q;   // in the halves
   npos_t [LinePos-1:0] counts;
 
   always_comb begin
     counts = 'x;
-    if (full_q) counts = count_zeros(zeros_q);
+    number = 'x;
+    if (full_q) begin
+      counts       = count_zeros(zeros_q);
+      number.valid = left_q;   // one that is left is not a zero itself
+      number.bytes = raw_q;
+      for (int unsigned b = 0; b < LinePos; b++) begin
+        for (int unsigned i = 0; i < PosW; i++) number.zeros[i][b] = counts[b][i];
+      end
+    end
   end
+
+  // The zeros in the lower half are below the upper one's as well.
+  always_comb begin
+    logic [PosW-1:0] zeros;
+    below = 'x;
+    zeros = 'x;
+    if (valid_q[1]) begin
+      below = items_1q;
+      for (int unsigned b = LinePos / 2; b < LinePos; b++) begin
+        for (int unsigned i = 0; i < PosW; i++) zeros[i] = items_1q.zeros[i][b];
+        zeros = zeros + PosW'(low_zeros_q);
+        for (int unsigned i = 0; i < PosW; i++) below.zeros[i][b] = zeros[i];
+      end
+    end
+  end
+
+  spcore_line_packer #(
+    .First(0), .Last(2)
+  ) u_packer_0 (
+    .valid_i(valid_q[1]), .items_i(below), .items_o(items_2)
+  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni)    valid_q <= '0;
@@ -159,29 +158,36 @@ module spcore_line_compressor
   always_ff @(posedge clk_i) begin
     if (run_i && full_q) begin
       head_1q      <= '{job: tag_q.job, idx_addr: tag_q.idx_addr, job_end: tag_q.job_end, bitmap: left_q};
-      items_1q     <= number(left_q, counts, raw_q);
+      items_1q     <= number;
       low_zeros_q  <= counts[LinePos/2-1];
       high_zeros_q <= counts[LinePos-1];
     end
     if (run_i && valid_q[1]) begin
       head_2q  <= head_1q;
       count_2q <= npos_t'(LinePos) - low_zeros_q - high_zeros_q;
-      items_2q <= move(move(move(add_below(items_1q, low_zeros_q), 0), 1), 2);
+      items_2q <= items_2;
     end
   end
 
   assign valid_o = valid_q[2];
 
+  // verilator lint_off UNUSEDSIGNAL
+  items_t items_3;   // all have moved: just the bytes are left
+  // verilator lint_on UNUSEDSIGNAL
+
+  spcore_line_packer #(
+    .First(3), .Last(5)
+  ) u_packer_1 (
+    .valid_i(valid_o), .items_i(items_2q), .items_o(items_3)
+  );
+
   always_comb begin
-    items_3 = 'x;
-    line_o  = 'x;
+    line_o = 'x;
     if (valid_o) begin
-      items_3 = move(move(move(items_2q, 3), 4), 5);
-      line_o  = '{
+      line_o = '{
           job: head_2q.job, idx_addr: head_2q.idx_addr, job_end: head_2q.job_end,
-          bitmap: head_2q.bitmap, count: count_2q, bytes: '0
+          bitmap: head_2q.bitmap, count: count_2q, bytes: items_3.bytes
       };
-      for (int unsigned b = 0; b < LinePos; b++) line_o.bytes[b] = items_3[b].value;
     end
   end
 

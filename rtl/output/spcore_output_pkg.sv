@@ -40,6 +40,13 @@ package spcore_output_pkg;
     line_bytes_t bytes;   // packed; those past the last non-zero are 0
   } packed_line_t;
 
+  // The bytes of a line while they are packed: of each whether it is one, and how many zeros are below it, bit by bit.
+  typedef struct packed {
+    bitmap_t            valid;
+    bitmap_t [PosW-1:0] zeros;
+    line_bytes_t        bytes;
+  } items_t;
+
   // PEs of a group of the drain network: at most eight groups.
   function automatic int unsigned group_pes(input int unsigned num_pe);
     return (num_pe + 7) / 8;

@@ -159,7 +159,10 @@ module spcore_staging_buffer
     for (int unsigned b = 0; b < NumBanks; b++) sum_of[b] = old[b] + more[b];
   endfunction
 
-  assign sum = sum_of(words_of(old_q, words), data_q);
+  always_comb begin
+    sum = 'x;
+    if (write_q != '0) sum = sum_of(words_of(old_q, words), data_q);
+  end
 
   for (genvar g = 0; g < NumGroups; g++) begin : gen_assert_row
     `SPCORE_ASSERT(!(group_q[g] && row_i[g].valid) || row_i[g].row == row_q,

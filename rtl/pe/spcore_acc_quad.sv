@@ -5,20 +5,12 @@
 // Read, then add and write: the row that is read in one cycle is written in the next. So no accumulator may be read
 // in two cycles running, which whoever sends products has to see to. A row that is handed over is read in all banks and
 // then cleared.
-//
-// Lanewise is the same for simulation: the banks are one array, of which lanes pick their accumulators; this
-// simulates several times faster than banks that pick their lane. It is what a Verilator build with SPCORE_FAST_SIM gets.
 
 module spcore_acc_quad #(
   parameter int unsigned NumBanks = 16,
   parameter int unsigned NumRows  = 32,
   parameter int unsigned Width    = 32,
   parameter int unsigned ProductW = 16,
-`ifdef SPCORE_FAST_SIM
-  parameter bit          Lanewise = 1'b1,
-`else
-  parameter bit          Lanewise = 1'b0,
-`endif
   localparam int unsigned NumLanes = 4,
   localparam int unsigned BankW    = $clog2(NumBanks),
   localparam int unsigned RowW     = $clog2(NumRows)
@@ -47,93 +39,63 @@ module spcore_acc_quad #(
     product_q <= product_i;
   end
 
-  if (Lanewise) begin : gen_lanes
-    logic                             add_q;
-    logic [NumLanes-1:0]              en_q;
-    logic [NumLanes-1:0][BankW-1:0]   bank_q;
-    logic [NumLanes-1:0][Width-1:0]   old_q;
-    logic [Width-1:0]                 mem_q [NumBanks * NumRows];
+  for (genvar b = 0; b < NumBanks; b++) begin : gen_bank
+    logic [NumLanes-1:0] sel, sel_q;
+    logic [ProductW-1:0] product;
+    logic [Width-1:0]    old, sum;
 
-    always_ff @(posedge clk_i) begin
-      add_q <= add_i;
-      if (add_i) begin
-        en_q   <= en_i;
-        bank_q <= bank_i;
-        for (int unsigned l = 0; l < NumLanes; l++) old_q[l] <= mem_q[{bank_i[l], row_i}];
+    // The channels of a lane's group ascend, so the first and last banks do not hear all lanes.
+    always_comb begin
+      for (int unsigned l = 0; l < NumLanes; l++) begin
+        sel[l] = add_i & en_i[l] & (bank_i[l] == BankW'(b)) & (32'(b) - l <= NumBanks - NumLanes);
       end
-      if (clear_i) begin
-        for (int unsigned b = 0; b < NumBanks; b++) data_o[b] <= mem_q[{BankW'(b), row_i}];
+      product = '0;
+      for (int unsigned l = 0; l < NumLanes; l++) product |= product_q[l] & {ProductW{sel_q[l]}};
+    end
+
+    always_ff @(posedge clk_i) sel_q <= sel;
+
+    spcore_mem_1r1w #(
+      .NumWords(NumRows), .DataWidth(Width)
+    ) u_bank (
+      .clk_i,
+      .we_i(clear_q | (|sel_q)), .waddr_i(row_q), .wdata_i(sum),
+      .re_i(clear_i | (|sel)), .raddr_i(row_i), .rdata_o(old)
+    );
+
+    // The lower part is added; the upper one is incremented, decremented or kept: each bit changes if all those
+    // below it do. The carries stand one by one: mapping shortens the chain as far as it has to.
+    logic [ProductW-1:0]       carries;
+    logic [Width-ProductW-1:0] upper, changes, below;
+    logic                      step;
+
+    assign upper   = old[Width-1:ProductW];
+    assign changes = upper ^ {$bits(upper){product[ProductW-1]}};
+
+    always_comb begin
+      logic carry, lower, here;
+      carry = 1'b0;
+      for (int unsigned i = 0; i < ProductW; i++) begin
+        carries[i] = carry;
+        carry      = (old[i] & product[i]) | (carry & (old[i] | product[i]));
+      end
+      step  = carry ^ product[ProductW-1];
+      lower = 1'b1;
+      here  = 1'b1;
+      for (int unsigned i = 0; i < Width - ProductW; i++) begin
+        below[i] = lower & here;
+        here     = here & changes[i];
+        if (i % 4 == 3) begin
+          lower = lower & here;
+          here  = 1'b1;
+        end
       end
     end
 
-    always_ff @(posedge clk_i) begin
-      if (clear_q) begin
-        for (int unsigned b = 0; b < NumBanks; b++) mem_q[{BankW'(b), row_q}] <= '0;
-      end else if (add_q) begin
-        for (int unsigned l = 0; l < NumLanes; l++) begin
-          if (en_q[l]) mem_q[{bank_q[l], row_q}] <= old_q[l] + Width'($signed(product_q[l]));
-        end
-      end
-    end
-  end else begin : gen_banks
-    for (genvar b = 0; b < NumBanks; b++) begin : gen_bank
-      logic [NumLanes-1:0] sel, sel_q;
-      logic [ProductW-1:0] product;
-      logic [Width-1:0]    old, sum;
+    assign sum = {upper ^ (below & {$bits(upper){step}}), old[ProductW-1:0] ^ product ^ carries}
+                 & {Width{~clear_q}};
 
-      // The channels of a lane's group ascend, so the first and last banks do not hear all lanes.
-      always_comb begin
-        for (int unsigned l = 0; l < NumLanes; l++) begin
-          sel[l] = add_i & en_i[l] & (bank_i[l] == BankW'(b)) & (32'(b) - l <= NumBanks - NumLanes);
-        end
-        product = '0;
-        for (int unsigned l = 0; l < NumLanes; l++) product |= product_q[l] & {ProductW{sel_q[l]}};
-      end
-
-      always_ff @(posedge clk_i) sel_q <= sel;
-
-      spcore_mem_1r1w #(
-        .NumWords(NumRows), .DataWidth(Width)
-      ) u_bank (
-        .clk_i,
-        .we_i(clear_q | (|sel_q)), .waddr_i(row_q), .wdata_i(sum),
-        .re_i(clear_i | (|sel)), .raddr_i(row_i), .rdata_o(old)
-      );
-
-      // The lower part is added; the upper one is incremented, decremented or kept: each bit changes if all those
-      // below it do. The carries stand one by one: mapping shortens the chain as far as it has to.
-      logic [ProductW-1:0]       carries;
-      logic [Width-ProductW-1:0] upper, changes, below;
-      logic                      step;
-
-      assign upper   = old[Width-1:ProductW];
-      assign changes = upper ^ {$bits(upper){product[ProductW-1]}};
-
-      always_comb begin
-        logic carry, lower, here;
-        carry = 1'b0;
-        for (int unsigned i = 0; i < ProductW; i++) begin
-          carries[i] = carry;
-          carry      = (old[i] & product[i]) | (carry & (old[i] | product[i]));
-        end
-        step  = carry ^ product[ProductW-1];
-        lower = 1'b1;
-        here  = 1'b1;
-        for (int unsigned i = 0; i < Width - ProductW; i++) begin
-          below[i] = lower & here;
-          here     = here & changes[i];
-          if (i % 4 == 3) begin
-            lower = lower & here;
-            here  = 1'b1;
-          end
-        end
-      end
-
-      assign sum = {upper ^ (below & {$bits(upper){step}}), old[ProductW-1:0] ^ product ^ carries}
-                   & {Width{~clear_q}};
-
-      assign data_o[b] = old;
-    end
+    assign data_o[b] = old;
   end
 
 endmodule

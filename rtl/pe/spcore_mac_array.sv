@@ -115,16 +115,12 @@ module spcore_mac_array
     );
   end
 
-  for (genvar q = 0; q < NumLanes / 4; q++) begin : gen_quad
-    spcore_acc_quad #(
-      .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW)
-    ) u_quad (
-      .clk_i,
-      .row_i(row_q), .add_i(fire_q), .en_i(nonzero[4*q+:4]), .bank_i(bank[4*q+:4]), .product_i(product[4*q+:4]),
-      .clear_i(clear_q),
-      .data_o(data_o[QuadBanks*q+:QuadBanks])
-    );
-  end
+  spcore_accumulators #(
+    .NumQuads(NumLanes / 4), .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW)
+  ) u_accumulators (
+    .clk_i,
+    .row_i(row_q), .add_i(fire_q), .en_i(nonzero), .bank_i(bank), .product_i(product), .clear_i(clear_q), .data_o
+  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) macs_o <= '0;

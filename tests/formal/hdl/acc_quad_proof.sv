@@ -1,4 +1,4 @@
-// spcore_acc_quad: the form for simulation hands over the same values as the banks do.
+// spcore_accumulators: the form for simulation hands over the same values as the banks do.
 module acc_quad_proof #(
   parameter int unsigned NumBanks = 6,
   parameter int unsigned NumRows  = 2,
@@ -30,9 +30,9 @@ module acc_quad_proof #(
   logic [1:0][NumBanks-1:0][Width-1:0] data;
 
   for (genvar form = 0; form < 2; form++) begin : gen_form
-    spcore_acc_quad #(
-      .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .Lanewise(form)
-    ) u_quad (
+    spcore_accumulators #(
+      .NumQuads(1), .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .Lanewise(form)
+    ) u_accumulators (
       .clk_i, .row_i(row), .add_i(add), .en_i, .bank_i, .product_i, .clear_i(clear), .data_o(data[form])
     );
   end

@@ -148,7 +148,9 @@ class _Mapper:
         boxed = " ".join(f"--blackboxed-module {module}" for module in job["boxed"])
         self.run(f"read_slang --ignore-assertions --top {job['top']} {overrides} {boxed} {' '.join(job['sources'])}")
         self.name_boxes()
-        self.run("proc", "flatten", "opt", "wreduce", "peepopt", "opt_clean", "alumacc", "opt", "memory_collect")
+        self.run(
+            "proc", "flatten", "opt", "wreduce", "peepopt", "opt_clean", "alumacc", "opt -mux_undef", "memory_collect"
+        )
         arrays = self.arrays()
         self.run("memory_map", "opt -undriven -fine", "techmap", "opt -fast", "opt_clean -purge")
         self.run(f"write_json {self.directory / 'generic.json'}")

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// The accumulators of a PE: a quad of banks for each four lanes (spcore_acc_quad).
+//
+// Lanewise is the same for simulation: each quad is one array, of which lanes pick their accumulators, and a row that is
+// handed over lies in one register for all quads. This simulates several times faster than banks that pick their lane. It
+// is what a Verilator build with SPCORE_FAST_SIM gets.
+
+module spcore_accumulators #(
+  parameter int unsigned NumQuads = 4,
+  parameter int unsigned NumBanks = 16,   // of a quad
+  parameter int unsigned NumRows  = 32,
+  parameter int unsigned Width    = 32,
+  parameter int unsigned ProductW = 16,
+`ifdef SPCORE_FAST_SIM
+  parameter bit          Lanewise = 1'b1,
+`else
+  parameter bit          Lanewise = 1'b0,
+`endif
+  localparam int unsigned NumLanes = 4,   // of a quad
+  localparam int unsigned BankW    = $clog2(NumBanks),
+  localparam int unsigned RowW     = $clog2(NumRows)
+) (
+  input  logic                                                   clk_i,
+
+  input  logic [RowW-1:0]                                        row_i,
+  input  logic                                                   add_i,     // these products
+  input  logic        [NumQuads-1:0][NumLanes-1:0]               en_i,
+  input  logic        [NumQuads-1:0][NumLanes-1:0][BankW-1:0]    bank_i,
+  input  logic signed [NumQuads-1:0][NumLanes-1:0][ProductW-1:0] product_i,
+  input  logic                                                   clear_i,   // hand over the row and clear it; not with add_i
+
+  output logic        [NumQuads-1:0][NumBanks-1:0][Width-1:0]    data_o     // of that row, in the next cycle
+);
+
+  if (Lanewise) begin : gen_lanes
+    logic                                            add_q, clear_q;
+    logic [RowW-1:0]                                 row_q;
+    logic [NumQuads-1:0][NumLanes-1:0]               en_q;
+    logic [NumQuads-1:0][NumLanes-1:0][BankW-1:0]    bank_q;
+    logic [NumQuads-1:0][NumLanes-1:0][ProductW-1:0] product_q;
+    logic [NumQuads-1:0][NumLanes-1:0][Width-1:0]    old_q;
+    logic [Width-1:0]                                mem_q [NumQuads * NumBanks * NumRows];
+
+    // The memory is written at once, behind all reads: a simulator need not keep the writes for the end of the cycle.
+    // verilog_lint: waive-start always-ff-non-blocking
+    // verilator lint_off BLKSEQ
+    always_ff @(posedge clk_i) begin
+      add_q     <= add_i;
+      clear_q   <= clear_i;
+      row_q     <= row_i;
+      product_q <= product_i;
+      if (add_i) begin
+        en_q   <= en_i;
+        bank_q <= bank_i;
+        for (int unsigned q = 0; q < NumQuads; q++) begin
+          for (int unsigned l = 0; l < NumLanes; l++) begin
+            old_q[q][l] <= mem_q[(q * NumBanks + 32'(bank_i[q][l])) * NumRows + 32'(row_i)];
+          end
+        end
+      end
+      if (clear_i) begin
+        for (int unsigned q = 0; q < NumQuads; q++) begin
+          for (int unsigned b = 0; b < NumBanks; b++) data_o[q][b] <= mem_q[(q * NumBanks + b) * NumRows + 32'(row_i)];
+        end
+      end
+      if (clear_q) begin
+        for (int unsigned n = 0; n < NumQuads * NumBanks; n++) mem_q[n * NumRows + 32'(row_q)] = '0;
+      end else if (add_q) begin
+        for (int unsigned q = 0; q < NumQuads; q++) begin
+          for (int unsigned l = 0; l < NumLanes; l++) begin
+            if (en_q[q][l]) begin
+              mem_q[(q * NumBanks + 32'(bank_q[q][l])) * NumRows + 32'(row_q)]
+                = old_q[q][l] + Width'($signed(product_q[q][l]));
+            end
+          end
+        end
+      end
+    end
+    // verilator lint_on BLKSEQ
+    // verilog_lint: waive-stop always-ff-non-blocking
+  end else begin : gen_quads
+    for (genvar q = 0; q < NumQuads; q++) begin : gen_quad
+      spcore_acc_quad #(
+        .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW)
+      ) u_quad (
+        .clk_i,
+        .row_i, .add_i, .en_i(en_i[q]), .bank_i(bank_i[q]), .product_i(product_i[q]), .clear_i,
+        .data_o(data_o[q])
+      );
+    end
+  end
+
+endmodule
