@@ -73,7 +73,8 @@ def test_cycle_model_predicts_the_core():
     directory, told = BUILD / "cycle_model", []
     again = "make test TEST=test_cycle_model_predicts_the_core"
     results = run_layers(build_core(CONFIG), CONFIG, layers, directory, again, told.append)
-    assert any(f"layer 9 of {len(layers)}, computing" in line for line in told), told
+    # Which layers are met depends on the machine; the simulation takes longer than the second between two reports.
+    assert any(f" of {len(layers)}, " in line for line in told), told
 
     table = ["| layer | tile, splits | core | model | error |", "|---|---|---:|---:|---:|"]
     misses, long_errors, short_errors = [], [], []
