@@ -35,7 +35,7 @@ def _targets() -> Iterator[tuple[str, str, Mapping[str, int]]]:
         if root != TOP:
             yield root, root, {}
     # The core is checked with the forms that simulate faster.
-    yield "spcore_acc_quad (banks)", "spcore_acc_quad", {"Lanewise": 0}
+    yield "spcore_accumulators (banks)", "spcore_accumulators", {"Lanewise": 0}
     for module in ("spcore_booth_mul", "spcore_requantize_lanes"):
         yield f"{module} (digits)", module, {"Digits": 1}
 
