@@ -35,6 +35,8 @@ def _kind(record: dict) -> str:
         return "a mode for each layer"
     if record["method"] == "permuted":
         return "output depth, channels permuted"
+    if record["method"] == "longer":
+        return "output depth, retrained twice as long"
     what = AXES[record["axis"]]
     return what if record["method"] == "iterative" else f"{what}, {record['method']}"
 

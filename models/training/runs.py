@@ -34,6 +34,7 @@ SPARSITIES = tuple(Fraction(n, 8) for n in (2, 4, 5, 6, 7))
 BOTH = (Fraction(1, 2), Fraction(3, 4))  # what groups of four can express and prune
 AXES = {"output": 0, "input": 1, "whole": WHOLE}
 WHOLE_STEPS = 16  # of unstructured pruning: a sixteenth of a layer a removal
+LONGER = 2  # times the epochs of the iterative path: "longer", and the dense network beside it
 JOBS = 2
 
 
@@ -51,7 +52,7 @@ class Study:
     epochs: float = 6
     retraining: float = 1
     rates: tuple[float, float] = (0.1, 0.05)
-    methods: tuple[str, ...] = ("iterative", "one-shot", "sr-ste", "dense", "per-layer", "permuted")
+    methods: tuple[str, ...] = ("iterative", "longer", "one-shot", "sr-ste", "dense", "per-layer", "permuted")
     fine_tuning: float = 0.5
 
 
@@ -82,7 +83,10 @@ class Stage:
 
     def epochs(self, study: Study) -> float:
         """Epochs that it trains."""
-        return study.epochs if self.parent is None else study.retraining * float(4 * (self.sparsity - self.before))
+        if self.parent is None:
+            return study.epochs
+        longer = LONGER if self.method in ("longer", "dense") else 1
+        return longer * study.retraining * float(4 * (self.sparsity - self.before))
 
 
 def _trained(seed: int) -> str:
@@ -102,7 +106,7 @@ def _path(seed: int, axis: str, m: int) -> list[Stage]:
 
 
 def _direct(seed: int, method: str, m: int, sparsity: Fraction) -> Stage:
-    """From the dense network to a sparsity, in as many epochs as the iterative path has."""
+    """From the dense network to a sparsity, in as many epochs as the iterative path has (LONGER times where it says so)."""
     label = "" if method in ("dense", "per-layer") else f" {(1 - sparsity) * m}/{m}"
     name = f"seed {seed}: {method}{label} for {float(100 * sparsity):g} %"
     return Stage(name, seed, method, "output", m, sparsity, _trained(seed), Fraction(0))
@@ -116,12 +120,14 @@ def stages(study: Study) -> list[Stage]:
         for m in (4, 8, 16):
             found += _path(seed, "output", m)
     for seed in study.seeds:
+        found += [_direct(seed, "longer", m, Fraction(3, 4)) for m in (4, 8, 16)]
+        found.append(_direct(seed, "dense", 4, Fraction(3, 4)))
+    for seed in study.seeds:
         found += _path(seed, "input", 4)
         found += [_direct(seed, "permuted", 4, sparsity) for sparsity in BOTH]
         found += [_direct(seed, method, 4, sparsity) for method in ("one-shot", "sr-ste") for sparsity in BOTH]
         found += [_direct(seed, "per-layer", 4, sparsity) for sparsity in (Fraction(1, 2), Fraction(5, 8))]
         found += _path(seed, "whole", WHOLE_STEPS)
-        found.append(_direct(seed, "dense", 4, Fraction(3, 4)))
     return [stage for stage in found if stage.parent is None or stage.method in study.methods]
 
 
@@ -195,7 +201,7 @@ def _pruned(stage: Stage, model: nn.Module, images: data.Data):
     masks.aim(int((1 - stage.before) * stage.m))
     masks.finish()
     masks.aim(int((1 - stage.sparsity) * stage.m))
-    return masks, schedules.iterative if stage.method in ("iterative", "permuted") else schedules.one_shot
+    return masks, schedules.iterative if stage.method in ("iterative", "longer", "permuted") else schedules.one_shot
 
 
 def _quantised(study: Study, model: nn.Module, images: data.Data, accuracy: float, seed: int) -> dict:
