@@ -106,7 +106,7 @@ def _path(seed: int, axis: str, m: int) -> list[Stage]:
 
 
 def _direct(seed: int, method: str, m: int, sparsity: Fraction) -> Stage:
-    """From the dense network to a sparsity, in as many epochs as the iterative path has (LONGER times where it says so)."""
+    """From the dense network to a sparsity, in as many epochs as the iterative path has (see LONGER)."""
     label = "" if method in ("dense", "per-layer") else f" {(1 - sparsity) * m}/{m}"
     name = f"seed {seed}: {method}{label} for {float(100 * sparsity):g} %"
     return Stage(name, seed, method, "output", m, sparsity, _trained(seed), Fraction(0))
