@@ -66,6 +66,10 @@ def _mode(point: Point) -> str:
     return ""
 
 
+def _sparsity(point: Point) -> str:
+    return "0 %" if point.kind.startswith("dense") else f"{100 * point.sparsity:g} %"
+
+
 def table(records: list[dict]) -> str:
     """All runs as a Markdown table: mean and standard deviation over the seeds."""
     lines = [
@@ -76,7 +80,7 @@ def table(records: list[dict]) -> str:
         points(records), key=lambda point: (point.kind != "dense", point.kind, point.m, point.sparsity)
     ):
         lines.append(
-            f"| {point.kind} | {_mode(point)} | {100 * point.sparsity:g} % | {len(point.real)} | {_spread(point.real)} "
+            f"| {point.kind} | {_mode(point)} | {_sparsity(point)} | {len(point.real)} | {_spread(point.real)} "
             f"| {_spread(point.int8)} | {_spread(point.loss, '+')} | {_spread(point.real - point.int8, '+')} |"
         )
     return "\n".join([*lines, ""])

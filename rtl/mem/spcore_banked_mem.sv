@@ -82,8 +82,7 @@ module spcore_banked_mem
 
   // ---- banks: the direct port, else one of the addresses that are offered ----
 
-  // What nobody asks for is 'x: it costs no gates, and a simulator leaves it out.
-
+  // Here and below, what nobody asks for is 'x: it costs no gates, and a simulator leaves it out.
   logic [Banks-1:0][Groups-1:0] wanted, choice;
   logic [Banks-1:0]             serves;
   logic [Banks-1:0][Width-1:0]  bank_rdata;

@@ -6,7 +6,8 @@
 //   collect, count the zeros in each group of four > in each half > below each byte, stages 0 to 2 > stages 3 to 5
 //
 // The bytes are packed by a six-stage network in which a byte moves down by 2^i in stage i, if bit i of the number of
-// zeros below it is set (H. S. Warren, Hacker's Delight, "Compress, or Generalized Extract"); the number goes with it.
+// zeros below it is set (H. S. Warren, Hacker's Delight, "Compress, or Generalized Extract"); the number goes with it:
+// two spcore_line_packer of three stages each.
 
 module spcore_line_compressor
   import sparsecore_pkg::*;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps of line_compressor's network: in step s a byte moves down by 2^s, if bit s of the number of zeros below it is set;
+// Stages of line_compressor's network: in stage s a byte moves down by 2^s, if bit s of the number of zeros below it is set;
 // the number goes with it.
 
 module spcore_line_packer
