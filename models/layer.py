@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A convolution layer as the core runs it: tensors, geometry, sparsity mode and requantisation."""
+"""A layer as the core runs it: kind, tensors, geometry, sparsity mode and requantisation."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from models import km, reference
-from models.reference import Bytes, Int32
+from models.reference import RESIDUAL_SHIFT, Bytes, Int32, Int64
 
 MAX_KERNEL = 7
 MAX_PADDING = 3
 MAX_STRIDE = 2
+
+KINDS = ("conv", "max_pool", "average_pool")
+
+# The arrays of a layer file by kind: those that it has to have, and those that it may have besides.
+_NEEDED = {
+    "conv": ("activations", "weights", "bias", "multiplier", "shift", "stride", "padding", "k", "m", "clamp"),
+    "max_pool": ("activations", "kernel", "stride", "padding"),
+    "average_pool": ("activations", "kernel", "bias", "multiplier", "shift", "stride", "padding", "clamp"),
+}
+_RESIDUAL = ("residual", "residual_multiplier", "residual_shift")
+_OPTIONAL = {
+    "conv": ("kind", "skip", "groups", *_RESIDUAL),
+    "max_pool": ("kind", "skip"),
+    "average_pool": ("kind", "skip", *_RESIDUAL),
+}
+_SIZES = {"kernel": (2,), "stride": (2,), "padding": (4,), "clamp": (2,)} | dict.fromkeys(
+    ("k", "m", "skip", "groups", "residual_multiplier", "residual_shift"), ()
+)
 
 
 def _require(ok: bool, field: str, found: object, expected: str) -> None:
@@ -23,14 +41,28 @@ def _require(ok: bool, field: str, found: object, expected: str) -> None:
         raise ValueError(f"{field}: {found}, expected {expected}")
 
 
+def _unchanged(dtype: np.dtype[Any], channels: int) -> dict[str, Any]:
+    """The numbers that leave values of a type as they are."""
+    info = np.iinfo(dtype)
+    return {
+        "bias": np.zeros(channels, np.int32),
+        "multiplier": np.full(channels, 1 << 30, np.int32),
+        "shift": np.full(channels, 30, np.int32),
+        "clamp": (int(info.min), int(info.max)),
+    }
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer. Construction raises a one-line ValueError that names the field, its value and what was expected.
 
-    activations: int8 or uint8 (C, H, W); weights: int8 (K, C, R, S), k/m-sparse along K;
-    bias, multiplier, shift: int32 (K,); stride: (rows, columns); padding: (top, bottom, left, right);
+    kind: "conv"; "max_pool" or "average_pool", which `pool` makes: pools have weights of 1, a channel's own to each;
+    activations: int8 or uint8 (C, H, W); weights: int8 (K, C / groups, R, S), k/m-sparse along K;
+    bias, multiplier, shift: int32 (K,), which leave the values of a max pool as they are;
+    stride: (rows, columns); padding: (top, bottom, left, right);
     clamp: (low, high), where low >= 0 makes the output uint8 and otherwise int8;
-    skip: False multiplies zero activations too (with k = m = 1 the dense baseline).
+    skip: False multiplies zero activations too (with k = m = 1 the dense baseline);
+    residual: int8 or uint8 (K, Ho, Wo) that is added, with its multiplier and shift; not to a max pool.
     """
 
     activations: Bytes
@@ -44,15 +76,51 @@ class Layer:
     m: int = 1
     clamp: tuple[int, int] = (0, 255)
     skip: bool = True
+    kind: str = "conv"
+    groups: int = 1
+    residual: Bytes | None = None
+    residual_multiplier: int = 0
+    residual_shift: int = 0
+
+    @classmethod
+    def pool(cls, kind: str, activations: Bytes, kernel: tuple[int, int], **others: Any) -> "Layer":
+        """A pool with a window (R, S).
+
+        ``others``: stride, padding and skip; of an average pool, which sums, also bias, multiplier, shift (the divisor
+        lies in them), clamp and the residual.
+        """
+        _require(
+            len(kernel) == 2 and all(1 <= n <= MAX_KERNEL for n in kernel),
+            "kernel",
+            kernel,
+            f"(R, S), each 1 to {MAX_KERNEL}",
+        )
+        channels = activations.shape[0] if activations.ndim else 0
+        numbers = _unchanged(activations.dtype, channels) if kind == "max_pool" else {}
+        weights = np.ones((channels, 1, *kernel), np.int8)
+        return cls(activations, weights, kind=kind, groups=channels, **numbers, **others)
 
     def __post_init__(self) -> None:
         a, w = self.activations, self.weights
+        _require(self.kind in KINDS, "kind", self.kind, f"one of {', '.join(KINDS)}")
         _require(a.dtype in (np.int8, np.uint8), "activations", f"dtype {a.dtype}", "int8 or uint8")
         _require(a.ndim == 3 and a.size > 0, "activations", f"shape {a.shape}", "(C, H, W), none of them 0")
         _require(w.dtype == np.int8, "weights", f"dtype {w.dtype}", "int8")
-        _require(w.ndim == 4 and w.size > 0, "weights", f"shape {w.shape}", "(K, C, R, S), none of them 0")
+        _require(w.ndim == 4 and w.size > 0, "weights", f"shape {w.shape}", "(K, C / groups, R, S), none of them 0")
+        for name, channels in (("C", a.shape[0]), ("K", w.shape[0])):
+            _require(
+                self.groups >= 1 and channels % self.groups == 0,
+                "groups",
+                self.groups,
+                f"a divisor of {name} = {channels}",
+            )
+        group_c = a.shape[0] // self.groups
+        of = f"{a.shape[0]} / {self.groups} = " if self.groups > 1 else ""
         _require(
-            w.shape[1] == a.shape[0], "weights", f"shape {w.shape}", f"C = {a.shape[0]} as in activations {a.shape}"
+            w.shape[1] == group_c,
+            "weights",
+            f"shape {w.shape}",
+            f"{'C / groups' if of else 'C'} = {of}{group_c} as in activations {a.shape}",
         )
         _require(
             max(w.shape[2:]) <= MAX_KERNEL, "weights", f"shape {w.shape}", f"a kernel of at most {MAX_KERNEL} each way"
@@ -62,8 +130,9 @@ class Layer:
             _require(value.dtype == np.int32, name, f"dtype {value.dtype}", "int32")
             _require(value.shape == w.shape[:1], name, f"shape {value.shape}", f"(K,) = ({w.shape[0]},)")
         _require(self.multiplier.min() >= 0, "multiplier", self.multiplier.min(), "0 to 2^31-1")
+        least, beside = (1, "") if self.residual is None else (RESIDUAL_SHIFT, " beside a residual")
         for extreme in (self.shift.min(), self.shift.max()):
-            _require(1 <= extreme <= 62, "shift", extreme, "1 to 62")
+            _require(least <= extreme <= 62, "shift", extreme, f"{least} to 62{beside}")
         _require(
             len(self.stride) == 2 and all(1 <= v <= MAX_STRIDE for v in self.stride),
             "stride",
@@ -82,11 +151,47 @@ class Layer:
         _require(-128 <= low <= high <= (255 if low >= 0 else 127), "clamp", self.clamp, bounds)
         _require(
             min(self.out_shape) > 0,
-            "weights",
+            "weights" if self.kind == "conv" else "kernel",
             f"kernel {w.shape[2:]}",
             f"one that fits into the padded plane of {a.shape[1:]} and padding {self.padding}",
         )
-        km.check(w, self.k, self.m, 0, "weights")
+        self._check_residual()
+        if self.kind == "conv":
+            self._check_sparsity()
+        else:
+            self._check_pool()
+
+    def _check_residual(self) -> None:
+        if self.residual is None:
+            return
+        found = self.residual
+        _require(found.dtype in (np.int8, np.uint8), "residual", f"dtype {found.dtype}", "int8 or uint8")
+        _require(found.shape == self.out_shape, "residual", f"shape {found.shape}", f"(K, Ho, Wo) = {self.out_shape}")
+        multiplier, shift = self.residual_multiplier, self.residual_shift
+        _require(0 <= multiplier < 2**31, "residual_multiplier", multiplier, "0 to 2^31-1")
+        _require(RESIDUAL_SHIFT <= shift <= 62, "residual_shift", shift, f"{RESIDUAL_SHIFT} to 62")
+
+    def _check_sparsity(self) -> None:
+        """k/m holds along K for each input channel: where outputs of several groups share m, for each of the groups."""
+        weights, group_k = self.weights, self.weights.shape[0] // self.groups
+        if self.groups > 1 and group_k % self.m:
+            _, group_c, r, s = weights.shape
+            apart = np.zeros((self.groups, group_k, self.groups, group_c, r, s), np.int8)
+            each = np.arange(self.groups)
+            apart[each, :, each] = weights.reshape(self.groups, group_k, group_c, r, s)
+            weights = apart.reshape(len(weights), -1, r, s)
+        km.check(weights, self.k, self.m, 0, "weights")
+
+    def _check_pool(self) -> None:
+        channels = self.activations.shape[0]
+        ones = self.groups == channels == len(self.weights) and (self.weights == 1).all()
+        _require(bool(ones), "weights", "others", f"ones, one channel's for each output, of a {self.kind}")
+        _require((self.k, self.m) == (1, 1), "k/m", f"{self.k}/{self.m}", f"1/1 of a {self.kind}")
+        if self.kind == "max_pool":
+            _require(self.residual is None, "residual", "an array", "none of a max_pool")
+            for name, value in _unchanged(self.activations.dtype, channels).items():
+                found = getattr(self, name)
+                _require(bool(np.all(found == value)), name, found, f"{value}, which leaves a max_pool's values")
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -110,22 +215,37 @@ class Layer:
         """Whether the activations are int8."""
         return self.activations.dtype == np.int8
 
+    @property
+    def sums(self) -> Int64:
+        """What is requantised, int64 (K, Ho, Wo): sums of products, or the largest values."""
+        if self.kind == "conv":
+            return reference.convolve(self.activations, self.weights, self.stride, self.padding, self.groups)
+        pool = reference.max_pool if self.kind == "max_pool" else reference.sum_pool
+        return pool(self.activations, self.kernel, self.stride, self.padding).astype(np.int64)
+
     @cached_property
     def expected(self) -> Bytes:
         """The reference output, uint8 or int8 (K, Ho, Wo), read-only."""
-        acc = reference.convolve(self.activations, self.weights, self.stride, self.padding)
-        output = reference.requantize(acc, self.bias, self.multiplier, self.shift, *self.clamp)
+        numbers = self.sums, self.bias, self.multiplier, self.shift
+        if self.residual is None:
+            output = reference.requantize(*numbers, *self.clamp)
+        else:
+            other = self.residual, self.residual_multiplier, self.residual_shift
+            output = reference.requantize_residual(*numbers, *other, *self.clamp)
         output.flags.writeable = False
         return output
 
     def save(self, path: str | Path) -> None:
-        """Write the layer as NPZ, one array a field."""
-        arrays: dict[str, Any] = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        """Write the layer as NPZ."""
+        names = [*_NEEDED[self.kind], *_OPTIONAL[self.kind]]
+        if self.residual is None:
+            names = [name for name in names if name not in _RESIDUAL]
+        arrays: dict[str, Any] = {name: np.asarray(getattr(self, name)) for name in names}
         np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Layer":
-        """Read a layer from NPZ; ``stride`` and ``padding`` may be scalars, ``skip`` may be left out.
+        """Read a layer from NPZ; ``stride``, ``padding`` and ``kernel`` may be scalars.
 
         Raises ValueError for a file that is not NPZ, for a missing, unknown or non-integer array and for what
         construction rejects, and OSError for a file that cannot be read.
@@ -139,22 +259,24 @@ class Layer:
                     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in npz.items()}
             except Exception as error:  # zipfile, the decompressors and numpy each have their own for damaged files
                 raise ValueError(f"not a sound NPZ file: {error or type(error).__name__}") from None
-        names = [f.name for f in fields(cls)]
-        for name in names[:-1]:
-            _require(name in arrays, name, "missing", f"the arrays {', '.join(names[:-1])} and optionally skip")
+        kind = str(arrays.pop("kind", "conv"))
+        _require(kind in KINDS, "kind", kind, f"one of {', '.join(KINDS)}")
+        needed, known = _NEEDED[kind], _NEEDED[kind] + _OPTIONAL[kind]
+        for name in arrays:
+            _require(name in known, name, "unknown array", f"of kind {kind} only {', '.join(known)}")
+        if not arrays.keys().isdisjoint(_RESIDUAL):
+            needed += _RESIDUAL
+        for name in needed:
+            _require(name in arrays, name, "missing", f"of kind {kind} the arrays {', '.join(needed)}")
         for name, value in arrays.items():
-            _require(name in names, name, "unknown array", f"only {', '.join(names)}")
             _require(value.dtype.kind in "iub", name, f"dtype {value.dtype}", "integers")
-        sizes = {"stride": (2,), "padding": (4,), "clamp": (2,), "k": (), "m": (), "skip": ()}
-        for name, size in sizes.items():
-            if name not in arrays:
+            if (size := _SIZES.get(name)) is None:
                 continue
-            value = arrays[name]
-            if value.shape == () and name in ("stride", "padding"):
+            if value.shape == () and name in ("stride", "padding", "kernel"):
                 value = np.full(size, value)
             _require(value.shape == size, name, f"shape {value.shape}", f"{size}")
             arrays[name] = tuple(int(v) for v in value) if size else int(value)
         if "skip" in arrays:
             _require(arrays["skip"] in (0, 1), "skip", arrays["skip"], "0 or 1")
             arrays["skip"] = bool(arrays["skip"])
-        return cls(**arrays)
+        return cls(**arrays) if kind == "conv" else cls.pool(kind, **arrays)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reference convolution and requantisation in exact integers.
+"""Reference convolution, pooling and requantisation in exact integers.
 
 Terms: activations (C, H, W), weights (K, C, R, S), outputs (K, Ho, Wo); padding is (top, bottom, left, right).
 """
@@ -59,8 +59,11 @@ def convolve(
     weights: npt.NDArray[np.int8],
     stride: tuple[int, int] = (1, 1),
     padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    groups: int = 1,
 ) -> Int64:
-    """Cross-correlation of (..., C, H, W) with (K, C, R, S), as networks use it; returns int64 (..., K, Ho, Wo).
+    """Cross-correlation of (..., C, H, W) with (K, C / groups, R, S), as networks use it; int64 (..., K, Ho, Wo).
+
+    With groups, the n-th share of the output channels reads the n-th share of the input channels.
 
     Raises ValueError when an accumulator leaves int32, where the core would wrap.
     """
@@ -73,7 +76,8 @@ def convolve(
     padded = np.moveaxis(pad(activations, padding), -3, 0).astype(exact)
     total = np.zeros((), exact)
     for i, j, met in _taps(padded, (r, s), stride):
-        total = total + weights[:, :, i, j].astype(exact) @ met.reshape(len(met), -1)
+        tap = weights[:, :, i, j].reshape(groups, k // groups, -1).astype(exact)
+        total = total + tap @ met.reshape(groups, len(met) // groups, -1)
     acc = np.moveaxis(total.astype(np.int64).reshape(k, *met.shape[1:]), 0, -3)
     if acc.size and (acc.min() < INT32.min or acc.max() > INT32.max):
         worst = acc.max() if acc.max() > INT32.max else acc.min()

@@ -74,8 +74,15 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     """The plan of a layer with a given cut.
 
     Weights and parameters lie at address 0, then input and output follow each other in Activation and Index Memory.
-    Raises ValueError ("layer does not fit: ...") that names what is too large and the limit.
+    Raises ValueError ("layer does not fit: ...") that names what is too large and the limit, or what the core lacks.
     """
+    for name, found, most in (
+        ("kind", layer.kind, "conv"),
+        ("groups", layer.groups, 1),
+        ("residual", "an array" if layer.residual is not None else "none", "none"),
+    ):
+        if found != most:
+            raise ValueError(f"{name}: {found}, expected {most}: the core runs no other yet")
     c, h, w = layer.activations.shape
     k, ho, wo = layer.out_shape
     r, s = layer.kernel

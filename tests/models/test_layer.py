@@ -128,8 +128,8 @@ def test_files_of_another_kind(tmp_path, content, message):
 @pytest.mark.parametrize(
     "drop,changes,message",
     [
-        (["bias"], {}, "bias: missing, expected the arrays activations, weights"),
-        ([], {"colour": 1}, "colour: unknown array"),
+        (["bias"], {}, "bias: missing, expected of kind conv the arrays activations, weights"),
+        ([], {"colour": 1}, "colour: unknown array, expected of kind conv only activations"),
         ([], {"stride": np.ones(3, int)}, r"stride: shape \(3,\), expected \(2,\)"),
         ([], {"k": np.array([2])}, r"k: shape \(1,\), expected \(\)"),
         ([], {"skip": 2}, "skip: 2, expected 0 or 1"),

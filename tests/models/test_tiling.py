@@ -94,3 +94,19 @@ def test_no_candidate():
     config = dataclasses.replace(load_config("small"), RegionPos=40)
     with pytest.raises(ValueError, match="49 positions in the input window of one output, a region holds at most 40"):
         tiling.tile_candidates(config, make_layer((1, 9, 9), (4, 7, 7)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"groups": 3}, {"residual": np.zeros((12, 9, 12), np.uint8)}, {"kind": "max_pool"}]
+)
+def test_kinds_that_the_core_lacks(changes):
+    layer = make_layer((3, 9, 11))
+    ((name, _),) = changes.items()
+    if name == "kind":
+        layer = Layer.pool("max_pool", layer.activations, (3, 2), padding=(1, 1, 1, 1))
+    elif name == "groups":
+        layer = dataclasses.replace(layer, weights=layer.weights[:, :1], **changes)
+    else:
+        layer = dataclasses.replace(layer, shift=np.full(12, 9, np.int32), residual_shift=9, **changes)
+    with pytest.raises(ValueError, match=f"{name}: .*the core runs no other yet"):
+        tiling.make_plan(load_config("small"), layer, Cut(LineShape(1, 1), LineShape(1, 1)))
