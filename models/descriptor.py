@@ -108,6 +108,14 @@ class Descriptor:
     out_act_limit: int
     clamp_lo: int
     clamp_hi: int
+    residual: int = 0
+    res_signed: int = 0
+    res_idx_base: int = 0
+    res_pitch: int = 0
+    res_multiplier: int = 0
+    res_shift: int = 0
+    out_append: int = 0
+    out_section: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """The fields by name."""

@@ -108,6 +108,10 @@ package sparsecore_pkg;
     logic              act_signed;
     logic              out_signed;
     logic              skip;
+    logic              residual;    // a line is added to each output line
+    logic              res_signed;
+    logic              out_append;  // the output section goes on where its last layer ended
+    logic [4:0]        out_section;
     dim_t              in_c;
     dim_t              in_h;
     dim_t              in_w;
@@ -139,6 +143,10 @@ package sparsecore_pkg;
     addr_t             out_act_limit;  // first word past the output section
     logic signed [8:0] clamp_lo;
     logic signed [8:0] clamp_hi;
+    addr_t             res_idx_base;   // residual: index entry of line 0 of channel 0, entries of a channel
+    addr_t             res_pitch;
+    logic [30:0]       res_multiplier;
+    logic [5:0]        res_shift;      // 9..62
   } layer_t;
 
   // What layer_setup derives from a descriptor, constant while the layer runs.

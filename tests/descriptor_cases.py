@@ -49,6 +49,10 @@ CASES = [
     (14, {"clamp_hi": 130, "out_signed": 1}),
     (15, {"pad_top": 0, "in_h": 1, "line_h": 1, "lines_y": 1}),
     (15, {"pad_left": 0, "in_w": 1, "line_w": 1}),
+    (12, {"residual": 1, "res_pitch": 5, "res_shift": 30}),
+    (12, {"residual": 1, "res_pitch": 6, "res_idx_base": 8190, "res_shift": 30}),
+    (17, {"residual": 1, "res_pitch": 6, "res_shift": 8}),
+    (17, {"residual": 1, "res_pitch": 6, "res_shift": 63}),
 ]
 
 

@@ -83,6 +83,10 @@ module spcore_csr
     act_signed:    hw_out.LAYER_MODE.act_signed.value,
     out_signed:    hw_out.LAYER_MODE.out_signed.value,
     skip:          hw_out.LAYER_MODE.skip.value,
+    residual:      hw_out.LAYER_MODE.residual.value,
+    res_signed:    hw_out.LAYER_MODE.res_signed.value,
+    out_append:    hw_out.LAYER_MODE.out_append.value,
+    out_section:   hw_out.LAYER_MODE.out_section.value,
     in_c:          hw_out.LAYER_IN_C.value.value,
     in_h:          hw_out.LAYER_IN_H.value.value,
     in_w:          hw_out.LAYER_IN_W.value.value,
@@ -113,7 +117,11 @@ module spcore_csr
     out_act_base:  hw_out.LAYER_OUT_ACT_BASE.value.value,
     out_act_limit: hw_out.LAYER_OUT_ACT_LIMIT.value.value,
     clamp_lo:      hw_out.LAYER_CLAMP.lo.value,
-    clamp_hi:      hw_out.LAYER_CLAMP.hi.value
+    clamp_hi:      hw_out.LAYER_CLAMP.hi.value,
+    res_idx_base:   hw_out.LAYER_RES_IDX_BASE.value.value,
+    res_pitch:      hw_out.LAYER_RES_PITCH.value.value,
+    res_multiplier: hw_out.LAYER_RES_MULTIPLIER.value.value,
+    res_shift:      hw_out.LAYER_RES_SHIFT.value.value
   };
 
   // ---- what the host reads ----

@@ -146,7 +146,7 @@ module spcore_command_ctrl
   assign pe_select_o = reg2hw_i.pe_select;
 
   // ---- what the host sees ----
-  logic [3:0] refused_code_q;
+  logic [4:0] refused_code_q;
   wgt_err_t   wgt_err;
   act_err_t   act_err;
 

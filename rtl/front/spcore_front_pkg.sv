@@ -85,7 +85,7 @@ package spcore_front_pkg;
     logic [7:0] level;       // layers that wait
     logic       done;        // also of a refused layer
     logic       refused;     // pulse, with the number of the check that failed
-    logic [3:0] refused_code;
+    logic [4:0] refused_code;
     logic       overflow;    // pulse: the output section is full
   } layer_status_t;
 
@@ -175,7 +175,7 @@ package spcore_front_pkg;
     status_t      status;
     addr_t        wgt_err_info;
     addr_t        act_err_info;
-    logic [3:0]   descriptor_error;
+    logic [4:0]   descriptor_error;
     addr_t        act_end;
     counters_t    counters;
     pe_counters_t pe_counters;

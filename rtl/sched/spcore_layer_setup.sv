@@ -38,7 +38,7 @@ module spcore_layer_setup
   typedef enum logic [4:0] {
     MulKernel, MulLinePos, MulLinesY, MulLinesX, MulTilePos, MulTilesY, MulTilesX, MulRegion, MulChunks, MulSplits,
     MulInLines, MulOutLines, MulChunkVec, MulSplitVec, MulSplitLines, MulAllVec, MulInEntries, MulOutEntries,
-    MulFlush, MulDrain, MulEnd
+    MulResLines, MulResEntries, MulFlush, MulDrain, MulEnd
   } step_e;
 
   // The counters are exact some cycles after the layer's last one: see spcore_counters.
@@ -49,7 +49,7 @@ module spcore_layer_setup
   localparam int unsigned ProdW = 26;
   typedef logic [ProdW-1:0]      prod_t;
   typedef logic signed [ProdW:0] diff_t;
-  typedef logic [15:1] fail_t;   // one bit a check of docs/architecture.md section 6
+  typedef logic [17:1] fail_t;   // one bit a check of docs/architecture.md section 6
 
   state_e   state_q, state_d;
   step_e    step_q;
@@ -58,7 +58,7 @@ module spcore_layer_setup
   layer_t   layer_q;
   derived_t derived_q;
   fail_t    fail_q;
-  logic [3:0] code_q;
+  logic [4:0] code_q;
   logic [FlushW-1:0] flush_q;
   logic overflow_q;
 
@@ -131,6 +131,8 @@ module spcore_layer_setup
       MulSplitLines: begin mul_a = derived_q.in_lines;          mul_b = layer_q.split_c;     end
       MulInEntries:  begin mul_a = derived_q.in_lines;          mul_b = layer_q.in_c;        end
       MulOutEntries: begin mul_a = derived_q.out_lines;         mul_b = layer_q.out_k;       end
+      MulResLines:   begin mul_a = 24'(layer_q.tiles_y);        mul_b = layer_q.tiles_x;     end
+      MulResEntries: begin mul_a = layer_q.res_pitch;           mul_b = layer_q.out_k;       end
       default: ;
     endcase
   end
@@ -190,6 +192,17 @@ module spcore_layer_setup
       MulAllVec:     begin addend = diff_t'({1'b0, layer_q.wgt_base});     bound = 25'(WgtVectors + 1); fail_step[10] = 1'b1; end
       MulInEntries:  begin addend = diff_t'({1'b0, layer_q.in_idx_base});  bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
       MulOutEntries: begin addend = diff_t'({1'b0, layer_q.out_idx_base}); bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
+      MulResEntries: begin
+        addend        = diff_t'({1'b0, layer_q.res_idx_base});
+        bound         = 25'(IdxEntries + 1);
+        fail_step[12] = layer_q.residual;
+      end
+      // at most the pitch: all ones less the pitch is what may be added to it
+      MulResLines: begin
+        addend        = diff_t'({1'b0, ~layer_q.res_pitch});
+        bound         = 25'(1 << AddrW);
+        fail_step[12] = layer_q.residual;
+      end
       default: ;
     endcase
   end
@@ -228,15 +241,16 @@ module spcore_layer_setup
     fail_fixed[14] = layer_q.clamp_lo > layer_q.clamp_hi ||
                      (layer_q.out_signed ? (layer_q.clamp_lo < -9'sd128 || layer_q.clamp_hi > 9'sd127)
                                          : (layer_q.clamp_lo < 9'sd0));
+    fail_fixed[17] = layer_q.residual && (layer_q.res_shift < 6'd9 || layer_q.res_shift == 6'd63);
     fail_fixed[15] = rows_needed_q > 19'(layer_q.in_h) + 19'(layer_q.pad_top) + 19'd3 ||
                      cols_needed_q > 19'(layer_q.in_w) + 19'(layer_q.pad_left) + 19'd3;
   end
 
-  logic [3:0] fail_code;
+  logic [4:0] fail_code;
   always_comb begin
     fail_code = '0;
-    for (int unsigned i = 15; i >= 1; i--) begin
-      if (fail_q[i]) fail_code = 4'(i);
+    for (int unsigned i = 17; i >= 1; i--) begin
+      if (fail_q[i]) fail_code = 5'(i);
     end
   end
 

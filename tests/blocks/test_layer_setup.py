@@ -160,6 +160,9 @@ async def good_layers(dut):
             check_good(layer, derived, table)
 
 
+# The layer has 20 channels of 6 lines.
+RESIDUAL = {"residual": 1, "res_pitch": 7, "res_shift": 20}
+
 # (check of docs/architecture.md section 6, changes to a good descriptor)
 BAD = [
     (1, {"k_log2": 3, "m_log2": 3}),
@@ -226,6 +229,11 @@ BAD = [
     (14, {"out_signed": 1, "clamp_lo": 0, "clamp_hi": 128}),
     (15, {"in_h": 6, "lines_y": 2}),
     (15, {"in_w": 7, "line_w": 7}),
+    (12, RESIDUAL | {"res_pitch": 5}),
+    (12, RESIDUAL | {"res_idx_base": 8192 - 20 * 7 + 1}),
+    (12, RESIDUAL | {"res_pitch": 2**24 - 1}),
+    (17, RESIDUAL | {"res_shift": 8}),
+    (17, RESIDUAL | {"res_shift": 63}),
 ]
 
 # The last good value beside a bad one.
@@ -239,6 +247,9 @@ GOOD = [
     {"clamp_lo": 255, "clamp_hi": 255},
     {"in_h": 7, "lines_y": 2},
     {"out_k": 24},
+    {"res_pitch": 0, "res_shift": 0, "res_idx_base": 2**24 - 1},
+    RESIDUAL | {"res_pitch": 6, "res_shift": 9},
+    RESIDUAL | {"res_idx_base": 8192 - 20 * 7, "res_shift": 62},
 ]
 
 

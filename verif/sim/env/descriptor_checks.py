@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The descriptor checks of docs/architecture.md section 6, written from that text for comparison with the core."""
 
-from models import km
+from models import km, reference
 from models.config import Config
 from models.descriptor import Descriptor
 from models.lines import LINE_BITS
 
 MAX_PADDING_AFTER = 3
+MAX_SHIFT = 62
 
 
 def _covers(count: int, block: int, size: int) -> bool:
@@ -21,6 +22,7 @@ def first_violation(config: Config, d: Descriptor) -> int:
     planes = (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s)
     counts = (*planes, d.lines_y, d.lines_x, d.tiles_y, d.tiles_x, d.chunks, d.splits, d.split_c)
     entries = config.IdxBanks * config.IdxDepth
+    residual = d.res_pitch >= d.out_lines and d.res_idx_base + d.out_k * d.res_pitch <= entries
     low, high = (-128, 127) if d.out_signed else (0, 255)
     checks = {
         2: min(counts) > 0,
@@ -33,9 +35,12 @@ def first_violation(config: Config, d: Descriptor) -> int:
         9: _covers(d.splits, d.split_c, d.in_c),
         10: d.wgt_base + d.vectors <= config.WgtBanks * config.WgtDepth,
         11: d.par_base + d.out_k <= config.ParDepth,
-        12: d.in_idx_base + d.in_entries <= entries and d.out_idx_base + d.out_entries <= entries,
+        12: d.in_idx_base + d.in_entries <= entries
+        and d.out_idx_base + d.out_entries <= entries
+        and (not d.residual or residual),
         13: d.out_act_base <= d.out_act_limit <= config.ActBanks * config.ActDepth,
         14: low <= d.clamp_lo <= d.clamp_hi <= high,
         15: max(y.after, x.after) <= MAX_PADDING_AFTER,
+        17: not d.residual or reference.RESIDUAL_SHIFT <= d.res_shift <= MAX_SHIFT,
     }
     return next((number for number, holds in checks.items() if not holds), 0)
