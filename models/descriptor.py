@@ -77,6 +77,8 @@ class Descriptor:
     act_signed: int
     out_signed: int
     skip: int
+    maximum: int
+    tap_shared: int
     in_c: int
     in_h: int
     in_w: int
@@ -100,6 +102,9 @@ class Descriptor:
     chunks: int
     splits: int
     split_c: int
+    groups: int
+    group_c: int
+    group_chunks: int
     wgt_base: int
     par_base: int
     in_idx_base: int

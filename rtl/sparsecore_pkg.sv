@@ -108,6 +108,8 @@ package sparsecore_pkg;
     logic              act_signed;
     logic              out_signed;
     logic              skip;
+    logic              maximum;     // accumulate the largest product instead of the sum
+    logic              tap_shared;  // a weight vector for each channel of a group serves all (r, s) and all chunks
     logic              residual;    // a line is added to each output line
     logic              res_signed;
     logic              out_append;  // the output section goes on where its last layer ended
@@ -135,6 +137,9 @@ package sparsecore_pkg;
     dim_t              chunks;
     dim_t              splits;
     dim_t              split_c;     // channels of a split; the last one may have fewer
+    dim_t              groups;
+    dim_t              group_c;      // chunk j reads so many channels from (j/group_chunks)*group_c on, the last group fewer
+    dim_t              group_chunks;
     addr_t             wgt_base;
     addr_t             par_base;
     addr_t             in_idx_base;
