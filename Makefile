@@ -83,7 +83,7 @@ synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one:
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file
 	@$(CLI) verilog --config "$(CONFIG)"
 
-docs: $(STAMP) ## docs/registers.md and build/docs/registers from the register description
+docs: $(STAMP) ## what follows from other files: register map, register block and lists of RTL files for other projects
 	@$(CLI) docs
 
 clean: ## remove build products (not .venv), and say what they took
