@@ -277,6 +277,8 @@ module sparsecore_regs (
         logic LAYER_OUT_ACT_BASE;
         logic LAYER_OUT_ACT_LIMIT;
         logic LAYER_CLAMP;
+        logic LAYER_GROUP;
+        logic LAYER_GROUPS;
         logic LAYER_RES_IDX_BASE;
         logic LAYER_RES_PITCH;
         logic LAYER_RES_MULTIPLIER;
@@ -473,6 +475,12 @@ module sparsecore_regs (
         decoded_reg_strb.LAYER_CLAMP = cpuif_req_masked & (cpuif_addr == 12'hd0);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'hd0);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'hd0);
+        decoded_reg_strb.LAYER_GROUP = cpuif_req_masked & (cpuif_addr == 12'he0);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'he0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'he0);
+        decoded_reg_strb.LAYER_GROUPS = cpuif_req_masked & (cpuif_addr == 12'he4);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'he4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'he4);
         decoded_reg_strb.LAYER_RES_IDX_BASE = cpuif_req_masked & (cpuif_addr == 12'he8);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'he8);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'he8);
@@ -827,6 +835,14 @@ module sparsecore_regs (
             struct {
                 logic next;
                 logic load_next;
+            } maximum;
+            struct {
+                logic next;
+                logic load_next;
+            } tap_shared;
+            struct {
+                logic next;
+                logic load_next;
             } residual;
             struct {
                 logic next;
@@ -1005,6 +1021,22 @@ module sparsecore_regs (
                 logic load_next;
             } hi;
         } LAYER_CLAMP;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } group_c;
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } group_chunks;
+        } LAYER_GROUP;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } groups;
+        } LAYER_GROUPS;
         struct {
             struct {
                 logic [23:0] next;
@@ -1230,6 +1262,12 @@ module sparsecore_regs (
             } skip;
             struct {
                 logic value;
+            } maximum;
+            struct {
+                logic value;
+            } tap_shared;
+            struct {
+                logic value;
             } residual;
             struct {
                 logic value;
@@ -1374,6 +1412,19 @@ module sparsecore_regs (
                 logic [8:0] value;
             } hi;
         } LAYER_CLAMP;
+        struct {
+            struct {
+                logic [15:0] value;
+            } group_c;
+            struct {
+                logic [15:0] value;
+            } group_chunks;
+        } LAYER_GROUP;
+        struct {
+            struct {
+                logic [15:0] value;
+            } groups;
+        } LAYER_GROUPS;
         struct {
             struct {
                 logic [23:0] value;
@@ -2723,6 +2774,52 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.LAYER_MODE.skip.value = field_storage.LAYER_MODE.skip.value;
+    // Field: sparsecore.LAYER_MODE.maximum
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_MODE.maximum.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_MODE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_MODE.maximum.value & ~decoded_wr_biten[11:11]) | (decoded_wr_data[11:11] & decoded_wr_biten[11:11]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_MODE.maximum.next = next_c;
+        field_combo.LAYER_MODE.maximum.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_MODE.maximum.value <= 1'h0;
+        end else begin
+            if(field_combo.LAYER_MODE.maximum.load_next) begin
+                field_storage.LAYER_MODE.maximum.value <= field_combo.LAYER_MODE.maximum.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_MODE.maximum.value = field_storage.LAYER_MODE.maximum.value;
+    // Field: sparsecore.LAYER_MODE.tap_shared
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_MODE.tap_shared.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_MODE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_MODE.tap_shared.value & ~decoded_wr_biten[12:12]) | (decoded_wr_data[12:12] & decoded_wr_biten[12:12]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_MODE.tap_shared.next = next_c;
+        field_combo.LAYER_MODE.tap_shared.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_MODE.tap_shared.value <= 1'h0;
+        end else begin
+            if(field_combo.LAYER_MODE.tap_shared.load_next) begin
+                field_storage.LAYER_MODE.tap_shared.value <= field_combo.LAYER_MODE.tap_shared.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_MODE.tap_shared.value = field_storage.LAYER_MODE.tap_shared.value;
     // Field: sparsecore.LAYER_MODE.residual
     always_comb begin
         automatic logic [0:0] next_c;
@@ -3528,6 +3625,75 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.LAYER_CLAMP.hi.value = field_storage.LAYER_CLAMP.hi.value;
+    // Field: sparsecore.LAYER_GROUP.group_c
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_GROUP.group_c.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_GROUP && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_GROUP.group_c.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_GROUP.group_c.next = next_c;
+        field_combo.LAYER_GROUP.group_c.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_GROUP.group_c.value <= 16'h0;
+        end else begin
+            if(field_combo.LAYER_GROUP.group_c.load_next) begin
+                field_storage.LAYER_GROUP.group_c.value <= field_combo.LAYER_GROUP.group_c.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_GROUP.group_c.value = field_storage.LAYER_GROUP.group_c.value;
+    // Field: sparsecore.LAYER_GROUP.group_chunks
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_GROUP.group_chunks.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_GROUP && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_GROUP.group_chunks.value & ~decoded_wr_biten[31:16]) | (decoded_wr_data[31:16] & decoded_wr_biten[31:16]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_GROUP.group_chunks.next = next_c;
+        field_combo.LAYER_GROUP.group_chunks.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_GROUP.group_chunks.value <= 16'h0;
+        end else begin
+            if(field_combo.LAYER_GROUP.group_chunks.load_next) begin
+                field_storage.LAYER_GROUP.group_chunks.value <= field_combo.LAYER_GROUP.group_chunks.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_GROUP.group_chunks.value = field_storage.LAYER_GROUP.group_chunks.value;
+    // Field: sparsecore.LAYER_GROUPS.groups
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_GROUPS.groups.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_GROUPS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_GROUPS.groups.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_GROUPS.groups.next = next_c;
+        field_combo.LAYER_GROUPS.groups.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_GROUPS.groups.value <= 16'h0;
+        end else begin
+            if(field_combo.LAYER_GROUPS.groups.load_next) begin
+                field_storage.LAYER_GROUPS.groups.value <= field_combo.LAYER_GROUPS.groups.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_GROUPS.groups.value = field_storage.LAYER_GROUPS.groups.value;
     // Field: sparsecore.LAYER_RES_IDX_BASE.value
     always_comb begin
         automatic logic [23:0] next_c;
@@ -3796,6 +3962,8 @@ module sparsecore_regs (
             readback_data_var[8] = field_storage.LAYER_MODE.act_signed.value;
             readback_data_var[9] = field_storage.LAYER_MODE.out_signed.value;
             readback_data_var[10] = field_storage.LAYER_MODE.skip.value;
+            readback_data_var[11] = field_storage.LAYER_MODE.maximum.value;
+            readback_data_var[12] = field_storage.LAYER_MODE.tap_shared.value;
             readback_data_var[13] = field_storage.LAYER_MODE.residual.value;
             readback_data_var[14] = field_storage.LAYER_MODE.res_signed.value;
             readback_data_var[15] = field_storage.LAYER_MODE.out_append.value;
@@ -3871,6 +4039,13 @@ module sparsecore_regs (
         if(rd_mux_addr == 12'hd0) begin
             readback_data_var[8:0] = field_storage.LAYER_CLAMP.lo.value;
             readback_data_var[24:16] = field_storage.LAYER_CLAMP.hi.value;
+        end
+        if(rd_mux_addr == 12'he0) begin
+            readback_data_var[15:0] = field_storage.LAYER_GROUP.group_c.value;
+            readback_data_var[31:16] = field_storage.LAYER_GROUP.group_chunks.value;
+        end
+        if(rd_mux_addr == 12'he4) begin
+            readback_data_var[15:0] = field_storage.LAYER_GROUPS.groups.value;
         end
         if(rd_mux_addr == 12'he8) begin
             readback_data_var[23:0] = field_storage.LAYER_RES_IDX_BASE.value.value;

@@ -741,6 +741,14 @@ package sparsecore_regs_pkg;
 
     typedef struct {
         logic value;
+    } sparsecore__LAYER_MODE__maximum__out_t;
+
+    typedef struct {
+        logic value;
+    } sparsecore__LAYER_MODE__tap_shared__out_t;
+
+    typedef struct {
+        logic value;
     } sparsecore__LAYER_MODE__residual__out_t;
 
     typedef struct {
@@ -761,6 +769,8 @@ package sparsecore_regs_pkg;
         sparsecore__LAYER_MODE__act_signed__out_t act_signed;
         sparsecore__LAYER_MODE__out_signed__out_t out_signed;
         sparsecore__LAYER_MODE__skip__out_t skip;
+        sparsecore__LAYER_MODE__maximum__out_t maximum;
+        sparsecore__LAYER_MODE__tap_shared__out_t tap_shared;
         sparsecore__LAYER_MODE__residual__out_t residual;
         sparsecore__LAYER_MODE__res_signed__out_t res_signed;
         sparsecore__LAYER_MODE__out_append__out_t out_append;
@@ -983,6 +993,27 @@ package sparsecore_regs_pkg;
     } sparsecore__LAYER_CLAMP__out_t;
 
     typedef struct {
+        logic [15:0] value;
+    } sparsecore__LAYER_GROUP__group_c__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } sparsecore__LAYER_GROUP__group_chunks__out_t;
+
+    typedef struct {
+        sparsecore__LAYER_GROUP__group_c__out_t group_c;
+        sparsecore__LAYER_GROUP__group_chunks__out_t group_chunks;
+    } sparsecore__LAYER_GROUP__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } sparsecore__LAYER_GROUPS__groups__out_t;
+
+    typedef struct {
+        sparsecore__LAYER_GROUPS__groups__out_t groups;
+    } sparsecore__LAYER_GROUPS__out_t;
+
+    typedef struct {
         logic [23:0] value;
     } addr_r_desc_4b4ad60f_name_92c85d43__value__out_t;
 
@@ -1058,6 +1089,8 @@ package sparsecore_regs_pkg;
         addr_r_desc_fecc1cf0_name_e3b55032__out_t LAYER_OUT_ACT_BASE;
         addr_r_desc_d973134c_name_d986eedb__out_t LAYER_OUT_ACT_LIMIT;
         sparsecore__LAYER_CLAMP__out_t LAYER_CLAMP;
+        sparsecore__LAYER_GROUP__out_t LAYER_GROUP;
+        sparsecore__LAYER_GROUPS__out_t LAYER_GROUPS;
         addr_r_desc_4b4ad60f_name_92c85d43__out_t LAYER_RES_IDX_BASE;
         addr_r_desc_e6b82013_name_657f18b6__out_t LAYER_RES_PITCH;
         sparsecore__LAYER_RES_MULTIPLIER__out_t LAYER_RES_MULTIPLIER;
