@@ -101,6 +101,10 @@ package sparsecore_pkg;
     logic signed [31:0] bias;
   } param_t;
 
+  // Output sections that layers may append to.
+  parameter int unsigned NumSections = 32;
+  typedef logic [$clog2(NumSections)-1:0] section_t;
+
   // Layer descriptor, as the host writes it (docs/architecture.md, "Layer descriptor").
   typedef struct packed {
     logic [1:0]        k_log2;
@@ -113,7 +117,7 @@ package sparsecore_pkg;
     logic              residual;    // a line is added to each output line
     logic              res_signed;
     logic              out_append;  // the output section goes on where its last layer ended
-    logic [4:0]        out_section;
+    section_t          out_section;
     dim_t              in_c;
     dim_t              in_h;
     dim_t              in_w;

@@ -3,6 +3,9 @@
 // order in which they come, and its index entry. A line that does not fit raises overflow_o; from then on the layer
 // writes no more lines, but its jobs complete.
 //
+// Output sections are numbered. A layer starts its section at the descriptor's base, or goes on where the last layer with
+// the same section ended, if there was one since the reset. A section that overflowed is full until a layer starts it.
+//
 // Each streaming processor has a queue of two lines here, and moves on only while there is room in it. The line that is
 // written next is chosen a cycle ahead, the streaming processors take turns.
 
@@ -111,6 +114,26 @@ module spcore_line_writer
   logic   fits, overflow_q;
   addr_t  next_q, room_q;   // next free word, and how many there are
 
+  // Where the sections go on. That of the present layer is put away when the next layer starts.
+  section_t               section_q;
+  logic [NumSections-1:0] started_q;
+  addr_t                  put_away, first;
+  logic [AddrW:0]         room;
+
+  spcore_regfile #(
+    .NumWords(NumSections), .DataWidth(AddrW)
+  ) u_sections (
+    .clk_i, .we_i(start_i), .waddr_i(section_q), .wdata_i(next_q), .raddr_i(layer_i.out_section), .rdata_o(put_away)
+  );
+
+  always_comb begin
+    if (!(layer_i.out_append && started_q[layer_i.out_section])) first = layer_i.out_act_base;
+    else if (layer_i.out_section == section_q)                   first = next_q;
+    else                                                         first = put_away;
+  end
+
+  assign room = {1'b0, layer_i.out_act_limit} - {1'b0, first};
+
   always_comb begin
     line = '0;
     for (int unsigned p = 0; p < NumSp; p++) line |= {$bits(entry_t){choice_q[p]}} & head[p];
@@ -126,6 +149,8 @@ module spcore_line_writer
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       overflow_q     <= 1'b0;
+      section_q      <= '0;
+      started_q      <= '0;
       next_q         <= '0;
       room_q         <= '0;
       job_done_o     <= '0;
@@ -137,14 +162,17 @@ module spcore_line_writer
       line_written_o <= finish & fits;
       if (start_i) begin
         overflow_q <= 1'b0;
-        next_q     <= layer_i.out_act_base;
-        room_q     <= layer_i.out_act_limit - layer_i.out_act_base;
+        section_q  <= layer_i.out_section;
+        started_q  <= started_q | (NumSections'(1) << layer_i.out_section);
+        next_q     <= first;
+        room_q     <= room[AddrW] ? '0 : room[AddrW-1:0];
       end else if (finish) begin
         if (fits) begin
           next_q <= next_q + addr_t'(line.words);
           room_q <= room_q - addr_t'(line.words);
         end else begin
           overflow_q <= 1'b1;
+          next_q     <= '1;
         end
       end
     end

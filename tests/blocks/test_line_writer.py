@@ -26,11 +26,17 @@ def random_line(gen, number: int) -> dict:
     }
 
 
-async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: float) -> int:
-    """A layer whose output section has `words` words; returns the cycles until all lines were taken."""
+async def run(
+    dut, gen, lines: int, words: int, valid_rate: float, ready_rate: float, section: int = 0, ends: dict | None = None
+) -> int:
+    """A layer with `words` words from base to limit; returns the cycles until all lines were taken.
+
+    ends: of the sections that were started, where they go on, or None for one that overflowed; the layer appends.
+    """
     sps = int(os.environ["NumSp"])
-    layer = {"out_act_base": int(gen.integers(2**20))}
+    layer = {"out_act_base": int(gen.integers(2**20)), "out_section": section, "out_append": ends is not None}
     layer["out_act_limit"] = layer["out_act_base"] + words
+    first = layer["out_act_base"] if ends is None else ends.get(section, layer["out_act_base"])
     dut.layer_i.value = LAYER.pack(layer)
     dut.start_i.value = 1
     await FallingEdge(dut.clk_i)
@@ -38,7 +44,7 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
     queues = [deque(random_line(gen, i) for i in range(sp, lines, sps)) for sp in range(sps)]
     accepted: list[deque[dict]] = [deque() for _ in range(sps)]  # queues of at most two lines
     valid = [False] * sps
-    next_word, overflowed, overflows, cycles = layer["out_act_base"], False, 0, 0
+    next_word, overflowed, overflows, cycles = 2**24 if first is None else first, False, 0, 0
     presented: int | None = None  # streaming processor whose line is at the output
     turn, finished = sps - 1, None
     while any(queues) or any(accepted) or finished:
@@ -71,12 +77,13 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
         else:
             line = accepted[presented][0]
             words_needed = -(-line["count"] // 8)
-            fits = not overflowed and next_word + words_needed <= layer["out_act_limit"]
+            room = max(0, layer["out_act_limit"] - next_word)
+            fits = not overflowed and words_needed <= room
             assert dut.lw_valid_o.value == fits
             if fits:
                 assert LINE.unpack(dut.lw_line_o.value) == {
                     "idx_addr": line["idx_addr"],
-                    "ptr": next_word,
+                    "ptr": min(next_word, 2**24 - 1),
                     "bitmap": line["bitmap"],
                     "words": words_needed,
                     "bytes": line["bytes"],
@@ -99,6 +106,8 @@ async def run(dut, gen, lines: int, words: int, valid_rate: float, ready_rate: f
         cycles += 1
         assert cycles < 100 * lines, "stuck"
     assert overflows == overflowed
+    if ends is not None:
+        ends[section] = None if overflowed or first is None else next_word
     return cycles
 
 
@@ -119,6 +128,29 @@ async def overflow(dut):
     for words in (0, 1, 7, 8, 9, 50, 200):
         await run(dut, gen, 60, words, 0.7, 0.7)
         await run(dut, gen, 10, 1 << 20, 1, 1)
+
+
+@block_test(us=100)
+async def sections(dut):
+    """Layers append in any order: to the same section again, to others, one that is full, one that was reset."""
+    await start(dut)
+    gen = rng()
+    ends: dict = {}
+    for section in (3, 3, 31, 3, 0, 31, 31, 0, 3):
+        await run(dut, gen, 20, 1 << 23, 0.7, 0.7, section, ends)
+    assert len(set(ends.values())) == 3
+    await run(dut, gen, 40, 3, 0.7, 0.7, 31, ends)  # the limit is a word behind the base, and before where it goes on
+    assert ends[31] is None
+    await run(dut, gen, 20, 1 << 23, 0.7, 0.7, 3, ends)
+    await run(dut, gen, 20, 1 << 23, 0.7, 0.7, 31, ends)
+    assert ends[31] is None, "it stays full"
+    await run(dut, gen, 20, 1 << 23, 1, 1, 31)  # it starts again, for another layer to append to
+    dut.rst_ni.value = 0
+    await FallingEdge(dut.clk_i)
+    dut.rst_ni.value = 1
+    ends.clear()
+    for section in (3, 31, 3, 31):
+        await run(dut, gen, 20, 1 << 23, 0.7, 0.7, section, ends)
 
 
 @block_test(us=5)

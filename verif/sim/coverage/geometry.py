@@ -21,6 +21,7 @@ CHANNELS = Ranges(1, 2, 8, 33)
 SIDES = ("top", "bottom", "left", "right")
 PADS = [str(n) for n in range(4)]
 FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
+SECTIONS = ("reset", "appended", "first append")
 OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
 
 
@@ -48,6 +49,7 @@ class GeometryCoverage:
         self.padded_k = point("geometry.last_chunk", ["full", "padded"])
         self.channels = point("geometry.input_channels", CHANNELS.labels)
         self.formats = point("geometry.number_formats", FORMATS)
+        self.section = point("geometry.output_section", SECTIONS)
         self.skip = point("geometry.skip", ["on", "off"])
         self.outputs = point("geometry.outputs", OUTPUTS)
         self.kernel_stride = point("geometry.kernel_class_x_stride", cross(["1x1", "square", "unequal"], STRIDES))
@@ -80,6 +82,7 @@ class GeometryCoverage:
         self.channels.hit(CHANNELS(d.in_c))
         formats = "/".join("int8" if signed else "uint8" for signed in (d.act_signed, d.out_signed))
         self.formats.hit(formats)
+        self.section.hit(SECTIONS[1 if layer.appended else 2 * d.out_append])
         self.skip.hit("on" if d.skip else "off")
         self._outputs(layer.output, d.clamp_lo, d.clamp_hi)
         kernel = "1x1" if d.kernel_r == d.kernel_s == 1 else "square" if d.kernel_r == d.kernel_s else "unequal"

@@ -61,6 +61,7 @@ class CoreModel:
         self.activations_load: _Load | None = None
         self.weights_discard = self.activations_discard = False
         self.layers_open: list[Descriptor | None] = []  # pushed, not yet known to have ended; None: to be refused
+        self.section_ends: dict[int, int] = {}  # where output sections go on, those that were started
         self.results_due = 0  # packets
         self.errors: set[str] = set()
         self.descriptor_error = 0
@@ -340,6 +341,7 @@ class CoreModel:
         self.layers_open.append(d)
         self.publish(layer)
         packed = lines.compress(layer.output, d.tile)
+        self.section_ends[d.out_section] = layer.section_end
         if layer.overflow:
             self._report("out_overflow")
             self._forget("lines", d.out_idx_base, d.out_entries)
@@ -358,7 +360,16 @@ class CoreModel:
         parameters = [beat for beat in found if beat is not None]
         if len(parameters) < len(found):
             raise UnknownContents(f"parameters of channel {found.index(None)} are not loaded")
-        return compute_layer(d, self.vectors[vectors], bitmaps, packed, parameters)
+        appended = bool(d.out_append) and d.out_section in self.section_ends
+        return compute_layer(
+            d,
+            self.vectors[vectors],
+            bitmaps,
+            packed,
+            parameters,
+            section_start=self.section_ends[d.out_section] if appended else d.out_act_base,
+            appended=appended,
+        )
 
     def _send(self, base: int, count: int) -> None:
         bitmaps, packed = self._lines(base, count)

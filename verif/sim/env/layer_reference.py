@@ -12,6 +12,8 @@ from models import km, lines, reference, work
 from models.descriptor import Descriptor
 from models.lines import Lines
 
+SECTION_FULL = 1 << 24  # past any memory: a section that has overflowed has no room
+
 _DESCRIPTOR_FIELDS = [field.name for field in fields(Descriptor)]
 
 
@@ -27,6 +29,8 @@ class LayerDone:
     macs: int
     bytes_written: int
     overflow: bool
+    section_end: int  # first word of the output section that is not used; SECTION_FULL after an overflow
+    appended: bool  # to what is in the section already
 
     @property
     def padded_k(self) -> int:
@@ -66,12 +70,19 @@ def memory_accesses(done: LayerDone) -> dict[str, int]:
 
 
 def compute_layer(
-    d: Descriptor, vectors: np.ndarray, bitmaps: Sequence[int], packed: Sequence[bytes], parameters: Sequence[int]
+    d: Descriptor,
+    vectors: np.ndarray,
+    bitmaps: Sequence[int],
+    packed: Sequence[bytes],
+    parameters: Sequence[int],
+    section_start: int,
+    appended: bool,
 ) -> LayerDone:
     """What a layer has to produce from the contents of the memories.
 
     vectors: uint16 (chunks * C * R * S, L), each lane {index[3:0], value[7:0]}; bitmaps, packed: the input's lines in
-    order channel, line; parameters: beats of the parameter stream, one an output channel.
+    order channel, line; parameters: beats of the parameter stream, one an output channel; section_start: word that its
+    output goes to.
     """
     lanes = vectors.reshape(d.chunks, d.in_c, d.kernel_r, d.kernel_s, -1)
     values, indices = lanes.astype(np.uint8).view(np.int8), (lanes >> 8).astype(np.uint8)
@@ -90,6 +101,8 @@ def compute_layer(
     output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
     output = output.astype(np.int8 if d.out_signed else np.uint8)
     written = lines.compress(output, d.tile)
+    words = int(written.words.sum())
+    overflow = words > max(0, d.out_act_limit - section_start)
     return LayerDone(
         descriptor=d,
         activations=activations,
@@ -98,5 +111,7 @@ def compute_layer(
         lanes=(values, indices),
         macs=work.count_macs(d, activations, weights),
         bytes_written=int(written.counts.sum()),
-        overflow=int(written.words.sum()) > d.out_act_limit - d.out_act_base,
+        overflow=overflow,
+        section_end=SECTION_FULL if overflow else section_start + words,
+        appended=appended,
     )
