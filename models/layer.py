@@ -10,7 +10,7 @@ from zipfile import is_zipfile
 import numpy as np
 import numpy.typing as npt
 
-from models import km, reference
+from models import grouping, km, reference
 from models.reference import RESIDUAL_SHIFT, Bytes, Int32, Int64
 
 MAX_KERNEL = 7
@@ -157,7 +157,10 @@ class Layer:
         )
         self._check_residual()
         if self.kind == "conv":
-            self._check_sparsity()
+            km.check_mode(self.k, self.m)
+            # Where m outputs are of several groups, those of each input channel count.
+            whole = w.shape[0] // self.groups % self.m == 0
+            km.check(w if whole else grouping.spread(w, self.groups), self.k, self.m, 0, "weights")
         else:
             self._check_pool()
 
@@ -171,17 +174,6 @@ class Layer:
         _require(0 <= multiplier < 2**31, "residual_multiplier", multiplier, "0 to 2^31-1")
         _require(RESIDUAL_SHIFT <= shift <= 62, "residual_shift", shift, f"{RESIDUAL_SHIFT} to 62")
 
-    def _check_sparsity(self) -> None:
-        """k/m holds along K for each input channel: where outputs of several groups share m, for each of the groups."""
-        weights, group_k = self.weights, self.weights.shape[0] // self.groups
-        if self.groups > 1 and group_k % self.m:
-            _, group_c, r, s = weights.shape
-            apart = np.zeros((self.groups, group_k, self.groups, group_c, r, s), np.int8)
-            each = np.arange(self.groups)
-            apart[each, :, each] = weights.reshape(self.groups, group_k, group_c, r, s)
-            weights = apart.reshape(len(weights), -1, r, s)
-        km.check(weights, self.k, self.m, 0, "weights")
-
     def _check_pool(self) -> None:
         channels = self.activations.shape[0]
         ones = self.groups == channels == len(self.weights) and (self.weights == 1).all()
@@ -192,6 +184,17 @@ class Layer:
             for name, value in _unchanged(self.activations.dtype, channels).items():
                 found = getattr(self, name)
                 _require(bool(np.all(found == value)), name, found, f"{value}, which leaves a max_pool's values")
+
+    @property
+    def title(self) -> str:
+        """The kind in words, such as "conv in 4 groups with residual" or "max_pool 3x3"."""
+        if self.kind != "conv":
+            text = f"{self.kind} {self.kernel[0]}x{self.kernel[1]}"
+        elif self.groups == 1:
+            text = "conv"
+        else:
+            text = f"conv in {self.groups} groups"
+        return text if self.residual is None else f"{text} with residual"
 
     @property
     def kernel(self) -> tuple[int, int]:

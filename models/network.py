@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import km, reference
+from models import grouping, km, reference
 from models.layer import Layer
 from models.reference import Bytes, Int32, Int64
 
@@ -31,9 +31,9 @@ class Node:
     op: "conv", "max_pool" or "sum_pool" (an average pool is a sum whose divisor lies in multiplier and shift);
     source: the tensor read; kernel, stride: (rows, columns); padding: (top, bottom, left, right);
     clamp: (low, high), the output is uint8 for low >= 0, otherwise int8; scale: float value of an output step.
-    weights: int8 (K, C, R, S) and weight_scale: float64 (K,), for a convolution; bias, multiplier, shift: int32 (K,),
-    not for a max pool. residual: a tensor of the output's shape that is added, with its multiplier and shift.
-    k, m: the mode along the output depth that the weights satisfy.
+    weights: int8 (K, C / groups, R, S) and weight_scale: float64 (K,), for a convolution; bias, multiplier, shift:
+    int32 (K,), not for a max pool. residual: a tensor of the output's shape that is added, with its multiplier and
+    shift. k, m: the mode along the output depth that the weights satisfy.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Node:
     scale: float = 1.0
     k: int = 1
     m: int = 1
+    groups: int = 1
     residual: str | None = None
     residual_multiplier: int = 0
     residual_shift: int = 0
@@ -75,12 +76,31 @@ class Node:
         if self.op == "sum_pool":
             acc = reference.sum_pool(x, self.kernel, self.stride, self.padding)
         else:
-            acc = reference.convolve(x, self.kernels, self.stride, self.padding)
+            acc = reference.convolve(x, self.kernels, self.stride, self.padding, self.groups)
         numbers = self.numbers
         if self.residual is None:
             return reference.requantize(acc, *numbers, *self.clamp)
         other = tensors[self.residual], self.residual_multiplier, self.residual_shift
         return reference.requantize_residual(acc, *numbers, *other, *self.clamp)
+
+    def layer(self, tensors: dict[str, Bytes]) -> Layer:
+        """The node as a layer of the core, on the first image of the tensors that it reads.
+
+        Raises ValueError, with the node's name, for one that the core has no layer for.
+        """
+        common: dict[str, Any] = {"stride": self.stride, "padding": self.padding}
+        if self.op != "max_pool":
+            common |= dict(zip(("bias", "multiplier", "shift"), self.numbers, strict=True)) | {"clamp": self.clamp}
+        if self.residual is not None:
+            common["residual"] = tensors[self.residual][0]
+            common |= {name: getattr(self, name) for name in ("residual_multiplier", "residual_shift")}
+        x = tensors[self.source][0]
+        try:
+            if self.op == "conv":
+                return Layer(x, self.kernels, k=self.k, m=self.m, groups=self.groups, **common)
+            return Layer.pool("max_pool" if self.op == "max_pool" else "average_pool", x, self.kernel, **common)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -112,33 +132,9 @@ class Network:
         return float((self.classify(images) == labels).mean())
 
     def layers(self) -> dict[str, Layer]:
-        """Every convolution as a layer of the core, with the activations that the example brings.
-
-        A residual is left out, and the convolution then gives int8, because a `Layer` has none.
-        Raises ValueError when a convolution is none that the core runs.
-        """
+        """Every node as a layer of the core, on what the example brings; raises ValueError as `Node.layer`."""
         tensors = self.run(self.example[None])
-        found = {}
-        for node in self.nodes:
-            if node.op != "conv":
-                continue
-            try:
-                bias, multiplier, shift = node.numbers
-                found[node.name] = Layer(
-                    activations=tensors[node.source][0],
-                    weights=node.kernels,
-                    bias=bias,
-                    multiplier=multiplier,
-                    shift=shift,
-                    stride=node.stride,
-                    padding=node.padding,
-                    k=node.k,
-                    m=node.m,
-                    clamp=node.clamp if node.residual is None else (-128, 127),
-                )
-            except ValueError as error:
-                raise ValueError(f"{node.name}: {error}") from None
-        return found
+        return {node.name: node.layer(tensors) for node in self.nodes}
 
     def save(self, path: str | Path) -> None:
         """Write the network as one compressed NPZ file."""
@@ -169,8 +165,10 @@ class Network:
         return cls(tuple(nodes), example, header["scale"])
 
 
-def sparsest_mode(weights: npt.NDArray[np.int8]) -> tuple[int, int]:
-    """The mode of the core that weights (K, ...) satisfy with the fewest stored, and of those the one of smallest m."""
+def sparsest_mode(weights: npt.NDArray[np.int8], number: int = 1) -> tuple[int, int]:
+    """The mode of the core that weights (K, C / groups, R, S) in a number of groups satisfy with the fewest stored, and
+    of those the one of smallest m."""
+    weights = grouping.spread(weights, number)
     for k, m in sorted(km.MODES, key=lambda mode: (-(-len(weights) // mode[1]) * mode[0], mode[1])):
         try:
             km.check(weights, k, m, 0)

@@ -72,7 +72,7 @@ def _linear(build: _Builder, node: Node, source: str, source_scale: float) -> st
         build.dequantised(f"{node.name}.weights", weights, node.weight_scale, np.int8, axis=0),
         build.dequantised(f"{node.name}.bias", bias, node.weight_scale * source_scale, np.int32, axis=0),
     ]
-    return build.node("Conv", inputs, f"{node.name}.conv", **_window(node))
+    return build.node("Conv", inputs, f"{node.name}.conv", group=node.groups, **_window(node))
 
 
 def _integers(build: _Builder, node: Node, values: dict[str, str], scales: dict[str, float]) -> str:

@@ -64,14 +64,14 @@ def _scale(values: np.ndarray, levels: int) -> float:
 
 
 def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (K, C, R, S) and bias (K,) of a convolution or linear layer that reads (C, H, W), float64."""
+    """Weights (K, C / groups, R, S) and bias (K,) of a convolution or linear layer that reads (C, H, W), float64."""
     module = layer.module
     weight = module.weight.detach().double().numpy()
     if isinstance(module, nn.Linear):
         plane = shape if len(shape) == 3 else (shape[0], 1, 1)
         weight = weight.reshape(len(weight), *plane)
-    elif module.groups != 1 or _pair(module.dilation) != (1, 1) or module.padding_mode != "zeros":
-        raise ValueError(f"{layer.node.name}: groups, dilation and padding other than zeros are not supported")
+    elif _pair(module.dilation) != (1, 1) or module.padding_mode != "zeros":
+        raise ValueError(f"{layer.node.name}: dilation and padding other than zeros are not supported")
     bias = np.zeros(len(weight)) if module.bias is None else module.bias.detach().double().numpy()
     return weight, bias
 
@@ -146,7 +146,9 @@ def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: di
     integers = np.rint(weight / weight_scale[:, None, None, None]).astype(np.int8)
     step = scales[source] * weight_scale
     multiplier, shift = fixed_point(step / scale)
-    k, m = sparsest_mode(integers)
+    linear = isinstance(module, nn.Linear)
+    groups = 1 if linear else module.groups
+    k, m = sparsest_mode(integers, groups)
     residual = {}
     if layer.residual is not None:
         own, own_shift = fixed_point(scales[layer.residual] / scale)
@@ -155,7 +157,6 @@ def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: di
             "residual_multiplier": int(own),
             "residual_shift": int(own_shift),
         }
-    linear = isinstance(module, nn.Linear)
     return Node(
         **common,
         kernel=integers.shape[2:],
@@ -163,6 +164,7 @@ def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: di
         padding=(0, 0, 0, 0) if linear else _padding(layer),
         k=k,
         m=m,
+        groups=groups,
         weights=integers,
         weight_scale=weight_scale,
         bias=np.clip(np.rint(bias / step), -(2**31), 2**31 - 1).astype(np.int32),

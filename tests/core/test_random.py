@@ -3,10 +3,12 @@
 
 import os
 
+import numpy as np
 import pytest
 import pyuvm
 
 from models import km
+from models.stream import decode_output
 from verif.shared.stimulus import random_layer, random_stalls
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import RunLayer
@@ -25,6 +27,8 @@ class RandomLayers(CoreTest):
             self.logger.info("layer %d: %s", number, plan.descriptor)
             run = RunLayer(layer, plan, random_stalls(self.rng), random_stalls(self.rng), pes=self.config.NumPe)
             await run.start(self.sequencer)
+            # Beside the scoreboard, which decodes what the core was given: what the stimulus meant.
+            assert np.array_equal(decode_output(self.env.results.take(), plan), layer.expected)
         assert len(self.env.counters.cycles) == self.env.counters.checked_pes == int(os.environ["LAYERS"])
 
 

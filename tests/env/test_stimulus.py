@@ -11,7 +11,7 @@ from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG
 from verif.shared.stalls import Stalls
-from verif.shared.stimulus import Memories, make_layer, random_layer, random_stalls
+from verif.shared.stimulus import Memories, make_layer, make_pool, random_layer, random_stalls, with_residual
 from verif.sim.env.descriptor_checks import first_violation
 
 
@@ -33,6 +33,25 @@ def test_outputs_spread_over_the_clamp_range():
         inside = (layer.expected > clamp[0]) & (layer.expected < clamp[1])
         assert (0.2 if clamp[1] > 99 else 0.02) < inside.mean() < 0.95
         assert (layer.expected == clamp[0]).any() and (layer.expected == clamp[1]).any()
+
+
+@pytest.mark.parametrize("kind", ["average_pool", "conv"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_residuals_and_pools_spread_too(kind, signed):
+    rng = np.random.default_rng(4)
+    if kind == "conv":
+        layer = make_layer(rng, (12, 12, 12), 24, (3, 3), groups=6, signed=signed)
+    else:
+        layer = make_pool(rng, kind, (16, 12, 12), (3, 3), signed=signed)
+    for found in (layer, with_residual(rng, layer, signed=signed)):
+        assert 0.2 < ((found.expected > 0) & (found.expected < 255)).mean() < 0.95
+    assert (found.expected != layer.expected).mean() > 0.2
+
+
+def test_weights_in_groups_use_the_mode():
+    layer = make_layer(np.random.default_rng(4), (12, 6, 6), 30, (3, 3), groups=6)  # 5 outputs a group
+    with pytest.raises(ValueError, match="1/4 along"):
+        replace(layer, k=1)
 
 
 def test_memories_keep_layers_apart():

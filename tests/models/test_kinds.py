@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from models import km
+from models import grouping, km
 from models.layer import KINDS, MAX_KERNEL, MAX_PADDING, MAX_STRIDE, Layer
 from models.reference import RESIDUAL_SHIFT
 from tests import judge
@@ -25,11 +25,11 @@ def random_layer(rng, kind, dtype, residual=None):
     padding = tuple(int(n) for n in rng.integers(0, np.array(pads) + 1))
     plane = (int(rng.integers(size, size + 18)) for size in kernel)
     geometry = {"stride": tuple(int(n) for n in rng.integers(1, MAX_STRIDE + 1, 2)), "padding": padding}
-    groups = int(rng.choice([1, 2, 3, 5, 7]))
-    activations = integers(rng, dtype, (groups * int(rng.integers(1, 4)), *plane))
+    number = int(rng.choice([1, 2, 3, 5, 7]))  # of groups
+    activations = integers(rng, dtype, (number * int(rng.integers(1, 4)), *plane))
     if kind == "max_pool":
         return Layer.pool(kind, activations, kernel, **geometry)
-    outputs = groups * int(rng.integers(1, 6)) if kind == "conv" else len(activations)
+    outputs = number * int(rng.integers(1, 6)) if kind == "conv" else len(activations)
     spread = np.prod(kernel) * (8000 if kind == "conv" else 100)
     shift = rng.integers(30, 33, outputs).astype(np.int32)
     numbers = {
@@ -41,8 +41,8 @@ def random_layer(rng, kind, dtype, residual=None):
     if kind == "average_pool":
         layer = Layer.pool(kind, activations, kernel, **numbers, **geometry)
     else:
-        weights = integers(rng, np.int8, (outputs, len(activations) // groups, *kernel))
-        layer = Layer(activations, weights, groups=groups, **numbers, **geometry)
+        weights = integers(rng, np.int8, (outputs, len(activations) // number, *kernel))
+        layer = Layer(activations, weights, groups=number, **numbers, **geometry)
     if residual is None:
         return layer
     other = {"residual_multiplier": int(rng.integers(2**29, 2**31)), "residual_shift": int(rng.integers(30, 33))}
@@ -79,29 +79,37 @@ def test_a_sum_of_two_tensors_is_a_pool_of_one_position(rng):
     np.testing.assert_array_equal(layer.expected, (a.astype(int) + b + 1) // 2)
 
 
+def in_groups(rng):
+    while (layer := random_layer(rng, "conv", np.uint8)).groups == 1:
+        pass
+    return layer
+
+
 @pytest.mark.parametrize("k,m", km.MODES)
 @pytest.mark.parametrize("outputs", [1, 2, 3, 4, 8])
 def test_sparsity_of_groups(k, m, outputs, rng):
     """Outputs of several groups share m: each input channel's own outputs count."""
-    groups = 6
-    numbers = [np.ones(groups * outputs, np.int32)] * 3
-    x = integers(rng, np.uint8, (2 * groups, 4, 4))
-    full = rng.integers(1, 100, (groups, outputs, 2, 3, 1)).astype(np.int8)
-    apart = np.zeros((groups, outputs, groups, 2, 3, 1), np.int8)
-    apart[range(groups), :, range(groups)] = full
-    flat = apart.reshape(groups * outputs, 2 * groups, 3, 1)
-    kept = km.project(flat, k, m, 0).reshape(apart.shape)[range(groups), :, range(groups)]
-    dense, sparse = (weights.reshape(-1, 2, 3, 1) for weights in (full, kept))
-    Layer(x, sparse, *numbers, k=k, m=m, groups=groups)
+    number = 6
+    numbers = [np.ones(number * outputs, np.int32)] * 3
+    x = integers(rng, np.uint8, (2 * number, 4, 4))
+    dense = rng.integers(1, 100, (number * outputs, 2, 3, 1)).astype(np.int8)
+    sparse = grouping.gather(km.project(grouping.spread(dense, number), k, m, 0), number)
+    Layer(x, sparse, *numbers, k=k, m=m, groups=number)
     if not np.array_equal(dense, sparse):
         with pytest.raises(ValueError, match=rf"weights: group .* non-zeros, {k}/{m} along dimension 0"):
-            Layer(x, dense, *numbers, k=k, m=m, groups=groups)
+            Layer(x, dense, *numbers, k=k, m=m, groups=number)
+
+
+def test_spread_weights(rng):
+    """As one convolution they give what the groups give."""
+    layer = in_groups(rng)
+    dense = grouping.spread(layer.weights, layer.groups)
+    np.testing.assert_array_equal(replace(layer, weights=dense, groups=1).expected, layer.expected)
+    np.testing.assert_array_equal(grouping.gather(dense, layer.groups), layer.weights)
 
 
 def test_groups_are_convolutions_side_by_side(rng):
-    layer = random_layer(rng, "conv", np.uint8)
-    while layer.groups == 1:
-        layer = random_layer(rng, "conv", np.uint8)
+    layer = in_groups(rng)
     c, k = (n // layer.groups for n in (len(layer.activations), len(layer.weights)))
     for group in range(layer.groups):
         own = slice(group * k, group * k + k)

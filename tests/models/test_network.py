@@ -21,9 +21,10 @@ OPTIONS.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABL
 OPTIONS.intra_op_num_threads = 1
 
 
-def convolution(rng, name, source, channels, outputs, kernel, gain, mode=(2, 4), step=1 / 32, **options):
+def convolution(rng, name, source, channels, outputs, kernel, gain, mode=(2, 4), step=1 / 32, groups=1, **options):
     """A convolution of random weights whose outputs fill about the range of 8 bits; output steps are 1/32."""
     k, m = mode
+    channels //= groups
     weights = km.project(rng.integers(-127, 128, (outputs, channels, kernel, kernel)).astype(np.int8), k, m, 0)
     weight_scale = rng.uniform(0.5, 2, outputs) * gain / np.sqrt(channels * kernel * kernel) / 64
     shift = np.full(outputs, 36, np.int32)
@@ -35,6 +36,7 @@ def convolution(rng, name, source, channels, outputs, kernel, gain, mode=(2, 4),
         scale=1 / 32,
         k=k,
         m=m,
+        groups=groups,
         weights=weights,
         weight_scale=weight_scale,
         bias=rng.integers(-2000, 2000, outputs).astype(np.int32),
@@ -46,15 +48,17 @@ def convolution(rng, name, source, channels, outputs, kernel, gain, mode=(2, 4),
 
 @pytest.fixture
 def network(rng):
-    """A stem, a max pool, a block with a signed shortcut, an average pool, a classifier."""
+    """A stem, a max pool, depthwise and grouped, a block with a signed shortcut, an average pool, a classifier."""
     plane = np.full(16, 0, np.int32), np.full(16, 37 * 2**21, np.int32), np.full(16, 30, np.int32)
     same = {"padding": (1, 1, 1, 1)}
     return Network(
         (
             convolution(rng, "stem", INPUT, 1, 8, 3, 1.0, (1, 1), **same),
             Node("pool", "max_pool", "stem", (2, 2), (2, 2), scale=1 / 32),
-            convolution(rng, "short", "pool", 8, 16, 1, 0.7, stride=(2, 2), clamp=(-128, 127)),
-            convolution(rng, "first", "pool", 8, 16, 3, 0.7, (1, 4), stride=(2, 2), **same),
+            convolution(rng, "depthwise", "pool", 8, 16, 3, 1.0, (1, 1), groups=8, **same),
+            convolution(rng, "grouped", "depthwise", 16, 8, 3, 1.0, groups=2, **same),
+            convolution(rng, "short", "grouped", 8, 16, 1, 0.7, stride=(2, 2), clamp=(-128, 127)),
+            convolution(rng, "first", "grouped", 8, 16, 3, 0.7, (1, 4), stride=(2, 2), **same),
             convolution(
                 rng,
                 "second",
@@ -103,7 +107,7 @@ def check_sums(network, node, tensors):
         np.testing.assert_array_equal(np.rint(found[f"{node.name}.pool"] * np.prod(node.kernel)), sums)
     else:
         bias, *_ = node.numbers
-        sums = reference.convolve(x, node.kernels, node.stride, node.padding) + bias[:, None, None]
+        sums = reference.convolve(x, node.kernels, node.stride, node.padding, node.groups) + bias[:, None, None]
         largest = np.abs(node.kernels.astype(int)).sum((1, 2, 3)) * 255 + np.abs(bias.astype(int))
         assert largest.max() < 2**24
         np.testing.assert_array_equal(found[f"{node.name}.conv"], sums)
@@ -127,7 +131,7 @@ def distance(network, node, tensors, sums):
         sizes = reference.sum_pool(sizes, node.kernel, node.stride, node.padding)
     else:
         terms, ratio = node.kernels[0].size, step * node.weight_scale[:, None, None]
-        sizes = reference.convolve(sizes, np.abs(node.kernels), node.stride, node.padding) + np.abs(bias)
+        sizes = reference.convolve(sizes, np.abs(node.kernels), node.stride, node.padding, node.groups) + np.abs(bias)
     exact, sizes, core = sums * ratio, sizes * ratio, np.abs(sums) * 0.5 / 2.0**shift
     if node.residual is not None:
         other, ratio = tensors[node.residual].astype(float), scales[node.residual] / node.scale
@@ -214,11 +218,17 @@ def test_no_network(tmp_path):
 
 def test_layers_of_the_core(network):
     tensors, layers = network.run(network.example[None]), network.layers()
-    assert list(layers) == ["stem", "short", "first", "second", "classes"]
-    for name in ("stem", "short", "first", "classes"):
-        np.testing.assert_array_equal(layers[name].expected, tensors[name][0])
-    assert layers["first"].m == 4 and layers["first"].k == 1
-    assert layers["second"].clamp == (-128, 127)  # without its residual
+    assert list(layers) == [node.name for node in network.nodes]
+    for name, layer in layers.items():
+        np.testing.assert_array_equal(layer.expected, tensors[name][0])
+    assert {layer.kind for layer in layers.values()} == {"conv", "max_pool", "average_pool"}
+    assert layers["first"].m == 4 and layers["depthwise"].groups == 8 and layers["second"].residual is not None
+
+
+def test_a_node_that_is_no_layer(network):
+    node = replace(network.nodes[0], padding=(9, 9, 9, 9))
+    with pytest.raises(ValueError, match=r"^stem: padding: \(9, 9, 9, 9\), expected"):
+        node.layer({INPUT: network.example[None]})
 
 
 def test_accuracy_counts_right_answers(network, rng):
@@ -232,3 +242,10 @@ def test_accuracy_counts_right_answers(network, rng):
 def test_sparsest_mode(k, m, rng):
     weights = km.project(rng.integers(1, 128, (33, 5, 3, 3)).astype(np.int8), k, m, 0)
     assert sparsest_mode(weights) == (k, m)
+
+
+def test_sparsest_mode_of_groups(rng):
+    weights = rng.integers(1, 128, (32, 1, 3, 3)).astype(np.int8)
+    assert sparsest_mode(weights) == (1, 1)
+    assert sparsest_mode(weights, 16) == (2, 8)  # each input channel has two outputs
+    assert sparsest_mode(weights, 32) == (1, 4)

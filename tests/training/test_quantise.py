@@ -78,6 +78,19 @@ def test_a_classifier_behind_a_plane():
     np.testing.assert_allclose(found, wanted, atol=0.03)
 
 
+def test_groups():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, 2), nn.ReLU(), nn.Conv2d(4, 8, 3, groups=4), nn.ReLU(), nn.Conv2d(8, 6, 11)
+    )
+    images, _ = bars(40)
+    network = quantise(model, images, fit.images_of)
+    assert [node.groups for node in network.nodes] == [1, 4, 1] and network.nodes[1].weights.shape == (8, 1, 3, 3)
+    with torch.inference_mode():
+        wanted = model(fit.images_of(images)).numpy()
+    found = network.run(images.numpy())[network.nodes[-1].name] * network.nodes[-1].scale
+    np.testing.assert_allclose(found, wanted, atol=0.03)
+
+
 class Addition(nn.Module):
     def forward(self, x):
         return torch.relu(x) + x
@@ -87,7 +100,7 @@ class Addition(nn.Module):
     "model,message",
     [
         (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sigmoid()), "_1: Sigmoid is not supported"),
-        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4)), "_1: groups, dilation and padding"),
+        (nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, dilation=2)), "_1: dilation and padding"),
         (nn.Sequential(nn.MaxPool2d(2), nn.ReLU()), "_1: ReLU of anything but a convolution's result"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "_0: adaptive pooling to 2"),
     ],

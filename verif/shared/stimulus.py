@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from models import km, lines, masks, reference
+from models import grouping, km, lines, masks, reference
 from models.config import Config
-from models.layer import MAX_KERNEL, MAX_PADDING, Layer
+from models.layer import KINDS, MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
+from models.masks import Shape
+from models.reference import RESIDUAL_SHIFT, Bytes, Int64
 from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, region_size
 from verif.shared.stalls import NO_STALLS, Stalls
 
@@ -55,13 +57,42 @@ def random_geometry(rng: np.random.Generator, largest: int = 79) -> Geometry:
             return found
 
 
+def _activations(rng: np.random.Generator, shape: Shape, mask: str, density: float, signed: bool) -> Bytes:
+    """Random int8 or uint8 activations (C, H, W); mask: a generator of models/masks.py, density: for the first two."""
+    if mask in masks.ADVERSARIAL:
+        nonzero = masks.ADVERSARIAL[mask](shape, rng)
+    else:
+        nonzero = getattr(masks, mask)(shape, density, rng)
+    return masks.activations(nonzero, rng, signed)
+
+
+def _numbers(rng: np.random.Generator, sums: Int64, clamp: tuple[int, int]) -> dict[str, Any]:
+    """bias, multiplier, shift and clamp with which sums (K, Ho, Wo) spread over the clamp's range."""
+    channels = len(sums)
+    spread = max(1.0, float(sums.std(dtype=np.float64)))
+    multiplier = rng.integers(1 << 20, 1 << 30, channels).astype(np.int32)
+    gain = np.log2(multiplier * spread / max(24, (clamp[1] - clamp[0]) / 3))
+    shift = np.clip(np.rint(gain + rng.normal(0, 0.5, channels)), RESIDUAL_SHIFT, 62).astype(np.int32)
+    bias = np.rint(rng.normal(0, spread, channels)).astype(np.int32)
+    return {"bias": bias, "multiplier": multiplier, "shift": shift, "clamp": clamp}
+
+
+def with_residual(rng: np.random.Generator, layer: Layer, *, signed: bool = False, density: float = 0.5) -> Layer:
+    """The layer with a random residual of about the output's size."""
+    residual = _activations(rng, layer.out_shape, "bernoulli", density, signed)
+    shift = int(rng.integers(RESIDUAL_SHIFT + 8, 32))
+    multiplier = min(2**31 - 1, int(rng.uniform(0.2, 2) * 2**shift))
+    return replace(layer, residual=residual, residual_multiplier=multiplier, residual_shift=shift)
+
+
 def make_layer(
     rng: np.random.Generator,
-    shape: tuple[int, int, int],
+    shape: Shape,
     out_channels: int,
     kernel: tuple[int, int],
     *,
     mode: tuple[int, int] = (2, 4),
+    groups: int = 1,
     mask: str = "bernoulli",
     density: float = 0.5,
     signed: bool = False,
@@ -71,39 +102,50 @@ def make_layer(
     skip: bool = True,
     zero_weights: float = 0.05,
 ) -> Layer:
-    """A layer with random values whose outputs spread over the clamp's range.
+    """A convolution with random values whose outputs spread over the clamp's range.
 
-    shape: (C, H, W); kernel: (R, S); mode: (k, m); mask: a generator of models/masks.py; density: for the first two;
+    shape: (C, H, W); kernel: (R, S); mode: (k, m); mask, density: as for `_activations`;
     zero_weights: share of weights that are zero before the projection to k/m, so that some groups have fewer than k.
     """
-    size = (out_channels, shape[0], *kernel)
+    size = (out_channels, shape[0] // groups, *kernel)
     weights = (rng.integers(1, 128, size) * rng.choice([-1, 1], size)).astype(np.int8)
     weights[rng.random(weights.shape) < zero_weights] = 0
-    weights = km.project(weights, *mode, 0)
-    if mask in masks.ADVERSARIAL:
-        nonzero = masks.ADVERSARIAL[mask](shape, rng)
-    else:
-        nonzero = getattr(masks, mask)(shape, density, rng)
-    activations = masks.activations(nonzero, rng, signed)
-    acc = reference.convolve(activations, weights, stride, padding)
-    spread = max(1.0, float(acc.std(dtype=np.float64)))
-    multiplier = rng.integers(1 << 20, 1 << 30, out_channels).astype(np.int32)
-    gain = np.log2(multiplier * spread / max(24, (clamp[1] - clamp[0]) / 3))
-    shift = np.clip(np.rint(gain + rng.normal(0, 0.5, out_channels)), 1, 62).astype(np.int32)
-    bias = np.rint(rng.normal(0, spread, out_channels)).astype(np.int32)
+    weights = grouping.gather(km.project(grouping.spread(weights, groups), *mode, 0), groups)
+    activations = _activations(rng, shape, mask, density, signed)
+    sums = reference.convolve(activations, weights, stride, padding, groups)
     return Layer(
         activations=activations,
         weights=weights,
-        bias=bias,
-        multiplier=multiplier,
-        shift=shift,
         stride=stride,
         padding=padding,
         k=mode[0],
         m=mode[1],
-        clamp=clamp,
+        groups=groups,
         skip=skip,
+        **_numbers(rng, sums, clamp),
     )
+
+
+def make_pool(
+    rng: np.random.Generator,
+    kind: str,
+    shape: Shape,
+    kernel: tuple[int, int],
+    *,
+    mask: str = "bernoulli",
+    density: float = 0.5,
+    signed: bool = False,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    clamp: tuple[int, int] = (0, 255),
+    skip: bool = True,
+) -> Layer:
+    """A pool of random activations; the outputs of an average pool spread over the clamp's range."""
+    activations = _activations(rng, shape, mask, density, signed)
+    geometry: dict[str, Any] = {"stride": stride, "padding": padding, "skip": skip}
+    if kind == "average_pool":
+        geometry |= _numbers(rng, reference.sum_pool(activations, kernel, stride, padding), clamp)
+    return Layer.pool(kind, activations, kernel, **geometry)
 
 
 def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
@@ -136,31 +178,47 @@ def random_plan(rng: np.random.Generator, config: Config, layer: Layer) -> Plan:
     raise problem
 
 
+def _random_channels(rng: np.random.Generator, config: Config, mode: tuple[int, int]) -> tuple[int, int, int]:
+    """(C, K, groups) of a convolution: one group, or some of few or of ragged numbers of channels."""
+    if rng.random() < 0.7:
+        return int(rng.integers(1, 41)), int(rng.integers(1, 2 * config.NumLanes * 4 + 2)), 1
+    groups = int(rng.integers(2, 13))
+    group_c = 1 if rng.random() < 0.5 else int(rng.integers(1, 6))
+    chunk_k = chunk_channels(config, *mode)
+    group_k = int(rng.choice([1, int(rng.integers(1, 7)), int(rng.integers(1, 2 * chunk_k + 1))], p=(0.4, 0.4, 0.2)))
+    return groups * group_c, groups * group_k, groups
+
+
 def random_layer(
     rng: np.random.Generator, config: Config, mode: tuple[int, int], work: int = 60_000, skip: bool = True
 ) -> tuple[Layer, Plan]:
-    """A random layer and plan that fit the configuration, of at most about ``work`` lane-cycles when dense."""
+    """A random layer of any kind and a plan that fit the configuration, of at most about ``work`` lane-cycles when
+    dense. Pools have no mode: they are drawn for 1/1."""
     while True:
         shape = random_geometry(rng)
-        channels = int(rng.integers(1, 41))
-        out_channels = int(rng.integers(1, 2 * config.NumLanes * 4 + 2))
-        vectors = channels * prod(shape.kernel) * ceil(out_channels / chunk_channels(config, *mode))
+        kind = str(rng.choice(KINDS, p=(0.6, 0.2, 0.2) if mode == (1, 1) else (1, 0, 0)))
+        channels, out_channels, groups = _random_channels(rng, config, mode)
+        if kind != "conv":
+            out_channels = groups = channels
+        vectors = channels * prod(shape.kernel) * ceil(out_channels / groups / chunk_channels(config, *mode))
         if prod(shape.out) * vectors * config.NumLanes > work:
             continue
-        layer = make_layer(
-            rng,
-            (channels, *shape.plane),
-            out_channels,
-            shape.kernel,
-            mode=mode,
-            mask=str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
-            density=float(rng.uniform(0.02, 0.98)),
-            signed=bool(rng.integers(2)),
-            stride=shape.stride,
-            padding=shape.padding,
-            clamp=_CLAMPS[rng.integers(len(_CLAMPS))],
-            skip=skip,
-        )
+        options: dict[str, Any] = {
+            "mask": str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
+            "density": float(rng.uniform(0.02, 0.98)),
+            "signed": bool(rng.integers(2)),
+            "stride": shape.stride,
+            "padding": shape.padding,
+            "clamp": _CLAMPS[rng.integers(len(_CLAMPS))],
+            "skip": skip,
+        }
+        size = channels, *shape.plane
+        if kind == "conv":
+            layer = make_layer(rng, size, out_channels, shape.kernel, mode=mode, groups=groups, **options)
+        else:
+            layer = make_pool(rng, kind, size, shape.kernel, **options)
+        if kind != "max_pool" and rng.random() < 0.25:
+            layer = with_residual(rng, layer, signed=bool(rng.integers(2)), density=float(rng.uniform(0.02, 0.98)))
         try:
             return layer, random_plan(rng, config, layer)
         except ValueError:

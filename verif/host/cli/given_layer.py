@@ -86,8 +86,8 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
     _save(result, out, directory / f"out-{os.getpid()}.npz")
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(
-        f"{out}: output {shape} {result.output.dtype}, {result.cycles:,} cycles, {result.counters['MACS']:,} MACs, "
-        f"utilisation {100 * result.utilization:.1f} %",
+        f"{out}: {planned[0].title}, output {shape} {result.output.dtype}, {result.cycles:,} cycles, "
+        f"{result.counters['MACS']:,} MACs, utilisation {100 * result.utilization:.1f} %",
         markup=False,
         soft_wrap=True,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make network`: the convolutions of a quantised network on the simulated core, with its example's activations."""
+"""`make network`: the nodes of a quantised network on the simulated core one by one, with its example's activations."""
 
 from __future__ import annotations
 
@@ -15,43 +15,60 @@ from models.planner import choose_plan
 from models.tiling import Plan
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
-from verif.host.layers import run_layers
+from verif.host.layers import LayerResult, run_layers
 from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD
 
-HEADER = "| layer | input | weights | k/m | density | cycles | ALU utilisation |\n|---|---|---|---|---:|---:|---:|"
+HEADER = (
+    "| node | kind | input | output | k/m | density | cycles | ALU utilisation |\n|---|---|---|---|---|---:|---:|---:|"
+)
 
 
-def _planned(configuration: Config, name: str, layer: Layer) -> Plan:
-    try:
-        return choose_plan(configuration, layer)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+def _planned(configuration: Config, layers: dict[str, Layer]) -> tuple[dict[str, tuple[Layer, Plan]], list[str]]:
+    """The layers that the core can run, with their plans, and a line for each other one."""
+    planned, refused = {}, []
+    for name, layer in layers.items():
+        try:
+            planned[name] = layer, choose_plan(configuration, layer)
+        except ValueError as error:
+            refused.append(f"{name}: {error}")
+    return planned, refused
+
+
+def row(name: str, layer: Layer, result: LayerResult) -> str:
+    """One line of the table."""
+    shapes = ("x".join(map(str, shape)) for shape in (layer.activations.shape, layer.out_shape))
+    density = np.count_nonzero(layer.activations) / layer.activations.size
+    return (
+        f"| {name} | {layer.title} | {' | '.join(shapes)} | {layer.k}/{layer.m} | {density:.2f} | {result.cycles:,} "
+        f"| {100 * result.utilization:.1f} % |"
+    )
 
 
 def network(npz: str, config: str = "paper", sim: str = "verilator") -> None:
-    """Run the convolutions of the network in NPZ on CONFIG one after another, check every output, print a table."""
+    """Run the nodes of the network in NPZ on CONFIG one after another, check every output, print a table.
+
+    Nodes that the core cannot run are named.
+    """
     console = Console(highlight=False)
     if not npz:
         raise ValueError("NPZ is empty, expected a network: make network NPZ=models/checkpoints/name.npz")
     configuration, layers = load_config(config), Network.load(npz).layers()
     check_simulator(sim)
     with phase(console, f"planning {len(layers)} layers"):
-        planned = [(layer, _planned(configuration, name, layer)) for name, layer in layers.items()]
+        planned, refused = _planned(configuration, layers)
+    if not planned:
+        raise ValueError(f"{npz}: no node runs on {config}; {refused[0]}")
     with phase(console, f"building {config} with {sim}"):
         design = build_core(config, sim)
     again = ["make", "network", f"NPZ={npz}", f"CONFIG={config}", f"SIM={sim}", f"SEED={default_seed()}"]
-    with phase(console, f"simulating {len(layers)} layers on {config} with {sim}") as tell:
+    with phase(console, f"simulating {len(planned)} layers on {config} with {sim}") as tell:
         directory = BUILD / "network" / f"{config}-{sim}"
-        results = run_layers(design, config, planned, directory, shlex.join(again), tell)
-    lines = [HEADER]
-    for (name, layer), result in zip(layers.items(), results, strict=True):
-        shape, weights = ("x".join(map(str, array.shape)) for array in (layer.activations, layer.weights))
-        density = np.count_nonzero(layer.activations) / layer.activations.size
-        lines.append(
-            f"| {name} | {shape} | {weights} | {layer.k}/{layer.m} | {density:.2f} | {result.cycles:,} "
-            f"| {100 * result.utilization:.1f} % |"
-        )
-    console.print("\n".join(lines), markup=False, soft_wrap=True)
-    console.print(f"all {len(layers)} layers equal the integer network; {sum(r.cycles for r in results):,} cycles")
+        results = run_layers(design, config, list(planned.values()), directory, shlex.join(again), tell)
+    rows = [row(name, layer, result) for (name, (layer, _)), result in zip(planned.items(), results, strict=True)]
+    console.print("\n".join([HEADER, *rows]), markup=False, soft_wrap=True)
+    for line in refused:
+        console.print(f"not run: {line}", markup=False, soft_wrap=True)
+    cycles = sum(result.cycles for result in results)
+    console.print(f"{len(planned)} of {len(layers)} nodes equal the integer network; {cycles:,} cycles")

@@ -106,9 +106,12 @@ class GivenLayers(CoreTest):
             run = SampledLayer(number, layer, plan, sampler)
             what = f"layer {number + 1} of {len(layers)}: "
             await bounded(run.start(self.sequencer), bound_us(plan), device(), what)
+            output = decode_output(self.env.results.take(), plan)
+            # Beside the scoreboard, which decodes what the core was given: what the layer means.
+            assert np.array_equal(output, layer.expected), f"{what}not the reference's output"
             np.savez(
                 OUTPUT.format(number),
-                output=decode_output(self.env.results.take(), plan),
+                output=output,
                 seconds=run.seconds,
                 counters=json.dumps(run.counters),
                 states=sampler.states(),
