@@ -25,7 +25,7 @@ _T = TypeVar("_T", bound=np.generic)
 
 
 class Tensors(Protocol):
-    """A layer, or what the core has taken for one: activations (C, H, W) and weights (K, C, R, S)."""
+    """A layer, or what the core has taken for one: activations (C, H, W) and weights (K, C / groups, R, S)."""
 
     @property
     def activations(self) -> Bytes: ...
@@ -81,9 +81,17 @@ def _emissions(d: Descriptor, mask: Mask) -> Counts:
 
 
 def _products(emissions: Counts, weights: npt.NDArray[np.int8]) -> int:
-    """Non-zero weights (K, C, R, S) that the emissions meet, all together."""
-    per_tap = np.count_nonzero(weights, axis=0).reshape(emissions.shape[1:])
+    """Non-zero weights (K, C / groups, R, S) that the emissions meet, all together."""
+    channels, taps = emissions.shape[1:]
+    groups = channels // weights.shape[1]
+    per_tap = np.count_nonzero(weights.reshape(groups, -1, *weights.shape[1:]), axis=1).reshape(channels, taps)
     return int((emissions.sum(0) * per_tap).sum())
+
+
+def _operands(d: Descriptor, activations: Bytes) -> Mask:
+    """Where the lanes multiply by something: to signed values of which the largest counts they add 128."""
+    found: Mask = activations != (-128 if d.maximum and d.act_signed else 0)
+    return found
 
 
 def pad_plane(d: Descriptor, tensor: npt.NDArray[_T]) -> npt.NDArray[_T]:
@@ -92,8 +100,8 @@ def pad_plane(d: Descriptor, tensor: npt.NDArray[_T]) -> npt.NDArray[_T]:
 
 
 def count_macs(d: Descriptor, activations: Bytes, weights: npt.NDArray[np.int8]) -> int:
-    """Products of a non-zero activation (C, H, W) with a non-zero weight (K, C, R, S)."""
-    return _products(_emissions(d, activations != 0), weights)
+    """Products of two non-zero operands: activations (C, H, W) and weights (K, C / groups, R, S)."""
+    return _products(_emissions(d, _operands(d, activations)), weights)
 
 
 def _load(d: Descriptor, mask: Mask) -> tuple[Counts, Counts]:
@@ -167,5 +175,5 @@ def measure(d: Descriptor, layer: Tensors) -> Work:
         positions=positions,
         rows=-(-positions * d.ratio // 4),
         segments=last // 64 + 1,
-        macs=_products(emissions if d.skip else _emissions(d, nonzero), layer.weights),
+        macs=_products(emissions, layer.weights) if d.skip else count_macs(d, layer.activations, layer.weights),
     )

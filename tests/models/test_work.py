@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from models import km, lines, masks, tiling, work
+from models import grouping, km, lines, masks, reference, tiling, work
 from models.config import load_config
 from models.layer import Layer
 from models.lines import LineShape
@@ -100,3 +102,37 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
         heights = min(d.tile_h, d.out_h - ty * d.tile_h), min(d.tile_w, d.out_w - tx * d.tile_w)
         assert found.positions[tile_number] == (heights[0] - 1) * d.tile_w + heights[1]
     assert found.macs == macs == work.count_macs(d, layer.activations, layer.weights)
+
+
+def simple(layer, **changes):
+    """A descriptor for counting, of a layer with all input channels in one group as the planner cuts it."""
+    dense = replace(layer, weights=grouping.spread(layer.weights, layer.groups), groups=1, kind="conv")
+    plan = tiling.make_plan(load_config("medium"), dense, Cut(LineShape(3, 9), LineShape(2, 3)))
+    return replace(plan.descriptor, **changes)
+
+
+def test_products_of_groups(rng):
+    activations = masks.activations(masks.clustered((6, 8, 9), 0.5, rng), rng, True)
+    weights = rng.integers(-1, 2, (9, 2, 3, 3)).astype(np.int8)
+    numbers = [np.ones(9, np.int32)] * 3
+    layer = Layer(activations, weights, *numbers, padding=(1, 1, 1, 1), groups=3)
+    sums = reference.convolve((activations != 0).astype(np.uint8), np.abs(weights), (1, 1), (1, 1, 1, 1), 3)
+    d = simple(layer)
+    assert work.measure(d, layer).macs == work.count_macs(d, activations, weights) == sums.sum()
+    assert work.count_macs(d, activations, grouping.spread(weights, 3)) == sums.sum()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_products_of_a_max_pool(dtype, rng):
+    """Comparisons with 0 are none; to int8 values the lanes add 128."""
+    x = rng.integers(0, 3, (4, 8, 9)).astype(np.int16)
+    x = (x if dtype == np.uint8 else x - 128).astype(dtype)
+    layer = Layer.pool("max_pool", x, (3, 2), stride=(2, 1), padding=(1, 0, 0, 1))
+    signed = int(dtype == np.int8)
+    d = simple(layer, maximum=1, act_signed=signed, skip=1 - signed)
+    zero = np.iinfo(dtype).min
+    windows = reference.sum_pool((x != zero).astype(np.uint8), (3, 2), (2, 1), (1, 0, 0, 1))
+    measured = work.measure(d, layer)
+    assert measured.macs == windows.sum() == work.count_macs(d, x, layer.weights)
+    inside = reference.sum_pool(np.ones_like(x).view(np.uint8), (3, 2), (2, 1), (1, 0, 0, 1)).sum()
+    assert measured.emissions.sum() == (inside if signed else windows.sum())
