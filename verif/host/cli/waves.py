@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from verif.host.cli.pytest_run import pytest_run, selection, session
-from verif.host.runner.run import WAVES
+from verif.host.runner.run import FULL, WAVES
 from verif.shared.paths import BUILD, ROOT
 
 
@@ -19,7 +19,7 @@ def waves(test: str) -> None:
         raise ValueError("TEST is empty: name the test to run, such as TEST=tests/blocks/test_fifo.py")
     started = time.time()
     with session("make waves"):
-        code = pytest_run(selection(test), {WAVES: "1"})
+        code = pytest_run(selection(test), {WAVES: "1", FULL: "1"})
     dumps = [
         path
         for pattern in ("*.vcd", "*.fst")
