@@ -10,7 +10,7 @@ from models import masks
 from models.network import Network
 
 _HEADER = (
-    "| convolution | its input | density | spread of channels | dead channels | always on | neighbours |",
+    "| node | reads | density | spread of channels | dead channels | always on | neighbours |",
     "|---|---|---:|---:|---:|---:|---:|",
 )
 
@@ -24,18 +24,18 @@ def _cells(found: masks.Statistics) -> str:
 
 
 def table(network: Network, images: npt.NDArray[np.uint8]) -> str:
-    """Statistics of the non-zeros that each convolution reads, over uint8 images (N, C, H, W), as a Markdown table.
+    """Statistics of the non-zeros that each node reads, over uint8 images (N, C, H, W), as a Markdown table.
 
     Under each line, in italics, those of clustered masks of the same shape and density, one an image.
     """
     tensors, lines = network.run(images), list(_HEADER)
-    for node in network.nodes:
-        if node.op != "conv":
-            continue
-        mask = tensors[node.source] != 0
+    reads = [(node.name, node.source) for node in network.nodes]
+    reads += [(f"{node.name}, residual", node.residual) for node in network.nodes if node.residual is not None]
+    for name, tensor in reads:
+        mask = tensors[tensor] != 0
         found, shape = masks.statistics(mask), mask.shape[1:]
         rng = np.random.default_rng(0)
         assumed = masks.statistics(np.stack([masks.clustered(shape, found.density, rng) for _ in images]))
-        lines.append(f"| {node.name} | {'x'.join(map(str, shape))} | {_cells(found)} |")
+        lines.append(f"| {name} | {'x'.join(map(str, shape))} | {_cells(found)} |")
         lines.append(f"| | *clustered* | {_cells(assumed)} |")
     return "\n".join([*lines, ""])

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from models import km, reference
+from models import densities, km, reference
 from models.network import INPUT, Network, Node, sparsest_mode
 from models.qdq import node_qdq, qdq
 from verif.shared.paths import ROOT
@@ -229,6 +229,16 @@ def test_a_node_that_is_no_layer(network):
     node = replace(network.nodes[0], padding=(9, 9, 9, 9))
     with pytest.raises(ValueError, match=r"^stem: padding: \(9, 9, 9, 9\), expected"):
         node.layer({INPUT: network.example[None]})
+
+
+def test_densities_of_all_that_is_read(network, rng):
+    images = rng.integers(0, 2, (3, 1, 16, 16), np.uint8)
+    rows = [line.split(" | ") for line in densities.table(network, images).splitlines()[2::2]]
+    names = [node.name for node in network.nodes]
+    assert [row[0].removeprefix("| ") for row in rows] == [*names, "second, residual"]
+    assert rows[0][1:3] == ["1x16x16", f"{images.mean():.2f}"]
+    short = network.run(images)["short"]
+    assert rows[-1][1:3] == ["16x4x4", f"{np.count_nonzero(short) / short.size:.2f}"]
 
 
 def test_accuracy_counts_right_answers(network, rng):
