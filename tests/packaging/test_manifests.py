@@ -75,10 +75,9 @@ def test_fusesoc_lints_the_core_as_the_readme_says(tmp_path):
     shutil.copy(CORE, clone)
     for folder in ("rtl", manifests.GENERATED.name):
         shutil.copytree(ROOT / folder, clone / folder)
-    commands = section((ROOT / "README.md").read_text(), "fusesoc run")
-    done = subprocess.run(
-        ["sh", "-e", "-c", commands], cwd=tmp_path, env=tool_env(), capture_output=True, text=True, check=False
-    )
+    commands = ["sh", "-e", "-c", section((ROOT / "README.md").read_text(), "fusesoc run")]
+    env = tool_env() | {f"XDG_{place}_HOME": str(tmp_path / place) for place in ("CACHE", "CONFIG", "DATA")}
+    done = subprocess.run(commands, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Warning" not in done.stdout + done.stderr
     (arguments,) = (tmp_path / "build").rglob("*.vc")
