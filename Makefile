@@ -44,7 +44,7 @@ network: $(STAMP) ## the convolutions of a quantised network, one by one: NPZ=ne
 figures: $(STAMP) ## every layer that the project is measured on, as a table
 	@$(CLI) figures
 
-tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time (an hour)
+tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time, by synthesis and the cycle model
 	@$(CLI) tradeoffs
 
 torch: $(TORCH) ## install PyTorch and Fashion-MNIST: figure1 does it, the tests of training are skipped without
