@@ -11,7 +11,7 @@ import numpy as np
 
 from models import grouping, km, lines, masks, reference
 from models.config import Config
-from models.layer import KINDS, MAX_KERNEL, MAX_PADDING, Layer
+from models.layer import MAX_KERNEL, MAX_PADDING, Layer
 from models.lines import LINE_BITS, LineShape
 from models.masks import Shape
 from models.reference import RESIDUAL_SHIFT, Bytes, Int64
@@ -19,6 +19,8 @@ from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, region
 from verif.shared.stalls import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
+RANDOM_KINDS = ("conv", "groups", "max_pool", "average_pool")
+_SHARES, _SHARES_OF_MODES = (0.4, 0.2, 0.2, 0.2), (0.7, 0.3, 0, 0)
 _CLAMPS = ((0, 255), (0, 255), (0, 96), (3, 200), (-128, 127), (-128, 127), (-20, 45))
 
 
@@ -178,9 +180,14 @@ def random_plan(rng: np.random.Generator, config: Config, layer: Layer) -> Plan:
     raise problem
 
 
-def _random_channels(rng: np.random.Generator, config: Config, mode: tuple[int, int]) -> tuple[int, int, int]:
-    """(C, K, groups) of a convolution: one group, or some of few or of ragged numbers of channels."""
-    if rng.random() < 0.7:
+def _random_channels(
+    rng: np.random.Generator, config: Config, mode: tuple[int, int], kind: str
+) -> tuple[int, int, int]:
+    """(C, K, groups) of a kind: one group, or some of few or of ragged numbers of channels; a pool's are one each."""
+    if kind in ("max_pool", "average_pool"):
+        channels = int(rng.integers(1, 41))
+        return channels, channels, channels
+    if kind == "conv":
         return int(rng.integers(1, 41)), int(rng.integers(1, 2 * config.NumLanes * 4 + 2)), 1
     groups = int(rng.integers(2, 13))
     group_c = 1 if rng.random() < 0.5 else int(rng.integers(1, 6))
@@ -190,16 +197,22 @@ def _random_channels(rng: np.random.Generator, config: Config, mode: tuple[int, 
 
 
 def random_layer(
-    rng: np.random.Generator, config: Config, mode: tuple[int, int], work: int = 60_000, skip: bool = True
+    rng: np.random.Generator,
+    config: Config,
+    mode: tuple[int, int],
+    work: int = 60_000,
+    skip: bool = True,
+    kind: str | None = None,
 ) -> tuple[Layer, Plan]:
-    """A random layer of any kind and a plan that fit the configuration, of at most about ``work`` lane-cycles when
-    dense. Pools have no mode: they are drawn for 1/1."""
+    """A random layer and a plan that fit the configuration, of at most about ``work`` lane-cycles when dense.
+
+    kind: one of RANDOM_KINDS; drawn unless given, and then pools for 1/1 alone, as they have no mode.
+    """
+    given = kind
     while True:
         shape = random_geometry(rng)
-        kind = str(rng.choice(KINDS, p=(0.6, 0.2, 0.2) if mode == (1, 1) else (1, 0, 0)))
-        channels, out_channels, groups = _random_channels(rng, config, mode)
-        if kind != "conv":
-            out_channels = groups = channels
+        kind = given or str(rng.choice(RANDOM_KINDS, p=_SHARES if mode == (1, 1) else _SHARES_OF_MODES))
+        channels, out_channels, groups = _random_channels(rng, config, mode, kind)
         vectors = channels * prod(shape.kernel) * ceil(out_channels / groups / chunk_channels(config, *mode))
         if prod(shape.out) * vectors * config.NumLanes > work:
             continue
@@ -213,7 +226,7 @@ def random_layer(
             "skip": skip,
         }
         size = channels, *shape.plane
-        if kind == "conv":
+        if kind in ("conv", "groups"):
             layer = make_layer(rng, size, out_channels, shape.kernel, mode=mode, groups=groups, **options)
         else:
             layer = make_pool(rng, kind, size, shape.kernel, **options)
