@@ -266,7 +266,7 @@ class _Simulation:
         unit, channel = pe.unit, pe.channel
         numbers, firsts, counts = self.reads[unit.tile]
         d = self.plan.descriptor
-        entry = d.in_idx_base + channel * d.in_lines
+        entry = d.in_idx_base + channel * d.in_pitch
         index_time, word_time = max(pe.index_time, time - ENTRIES), time
         for number, first, count in zip(numbers, firsts[channel], counts[channel], strict=True):
             index_time = self.index.read(index_time, entry + number, pe.number) + 1

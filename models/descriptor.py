@@ -16,7 +16,7 @@ class Axis:
     out: int
     kernel: int
     stride: int
-    before: int  # padding
+    before: int  # padding; negative where the first window begins inside the plane
     line: int
     lines: int
     tile: int
@@ -68,9 +68,14 @@ class Unit:
     channels: range
 
 
+def _entries(base: int, channels: int, pitch: int, lines: int) -> list[int]:
+    return [base + channel * pitch + line for channel in range(channels) for line in range(lines)]
+
+
 @dataclass(frozen=True)
 class Descriptor:
-    """The layer descriptor; names, meanings and units are those of ``layer_t`` (words, vectors, index entries)."""
+    """The layer descriptor; names, meanings and units are those of ``layer_t`` (words, vectors, index entries;
+    strides less 1)."""
 
     k_log2: int
     m_log2: int
@@ -87,8 +92,8 @@ class Descriptor:
     out_w: int
     kernel_r: int
     kernel_s: int
-    stride_y2: int
-    stride_x2: int
+    stride_y: int
+    stride_x: int
     pad_top: int
     pad_left: int
     line_h: int
@@ -109,6 +114,8 @@ class Descriptor:
     par_base: int
     in_idx_base: int
     out_idx_base: int
+    in_pitch: int
+    out_pitch: int
     out_act_base: int
     out_act_limit: int
     clamp_lo: int
@@ -148,7 +155,7 @@ class Descriptor:
             self.in_h,
             self.out_h,
             self.kernel_r,
-            self.stride_y2 + 1,
+            self.stride_y + 1,
             self.pad_top,
             self.line_h,
             self.lines_y,
@@ -163,7 +170,7 @@ class Descriptor:
             self.in_w,
             self.out_w,
             self.kernel_s,
-            self.stride_x2 + 1,
+            self.stride_x + 1,
             self.pad_left,
             self.line_w,
             self.lines_x,
@@ -178,7 +185,8 @@ class Descriptor:
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
-        """(top, bottom, left, right), at the bottom and right as far as an output meets it."""
+        """(top, bottom, left, right), at the bottom and right as far as an output meets it; negative at the top or left
+        where the first window begins inside the plane."""
         y, x = self.y, self.x
         return y.before, y.after, x.before, x.after
 
@@ -209,13 +217,23 @@ class Descriptor:
 
     @property
     def in_entries(self) -> int:
-        """Index entries of the input."""
-        return self.in_c * self.in_lines
+        """Index entries from the input's first line to its last."""
+        return (self.in_c - 1) * self.in_pitch + self.in_lines
 
     @property
     def out_entries(self) -> int:
-        """Index entries of the output."""
-        return self.out_k * self.out_lines
+        """Index entries from the output's first line to its last."""
+        return (self.out_k - 1) * self.out_pitch + self.out_lines
+
+    @property
+    def in_index(self) -> list[int]:
+        """Index entries of the input's lines, in order channel, line."""
+        return _entries(self.in_idx_base, self.in_c, self.in_pitch, self.in_lines)
+
+    @property
+    def out_index(self) -> list[int]:
+        """Index entries of the output's lines, in order channel, line."""
+        return _entries(self.out_idx_base, self.out_k, self.out_pitch, self.out_lines)
 
     @property
     def vectors(self) -> int:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from models import grouping, km, reference
 from models.reference import RESIDUAL_SHIFT, Bytes, Int32, Int64
 
-MAX_KERNEL = 7
-MAX_PADDING = 3
-MAX_STRIDE = 2
+MAX_KERNEL = 11
+MAX_POOL = 22  # rows and columns of a pool's window
+MAX_PADDING = 7
+MAX_STRIDE = 4
 
 KINDS = ("conv", "max_pool", "average_pool")
 
@@ -90,10 +91,10 @@ class Layer:
         lies in them), clamp and the residual.
         """
         _require(
-            len(kernel) == 2 and all(1 <= n <= MAX_KERNEL for n in kernel),
+            len(kernel) == 2 and all(1 <= n <= MAX_POOL for n in kernel),
             "kernel",
             kernel,
-            f"(R, S), each 1 to {MAX_KERNEL}",
+            f"(R, S), each 1 to {MAX_POOL}",
         )
         channels = activations.shape[0] if activations.ndim else 0
         numbers = _unchanged(activations.dtype, channels) if kind == "max_pool" else {}
@@ -122,9 +123,8 @@ class Layer:
             f"shape {w.shape}",
             f"{'C / groups' if of else 'C'} = {of}{group_c} as in activations {a.shape}",
         )
-        _require(
-            max(w.shape[2:]) <= MAX_KERNEL, "weights", f"shape {w.shape}", f"a kernel of at most {MAX_KERNEL} each way"
-        )
+        most = MAX_KERNEL if self.kind == "conv" else MAX_POOL
+        _require(max(w.shape[2:]) <= most, "weights", f"shape {w.shape}", f"a kernel of at most {most} each way")
         for name in ("bias", "multiplier", "shift"):
             value = getattr(self, name)
             _require(value.dtype == np.int32, name, f"dtype {value.dtype}", "int32")

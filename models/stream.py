@@ -113,14 +113,15 @@ def decode_packet(packet: Packet, stream_bytes: int) -> tuple[int, bytes]:
 
 
 def decode_output(packets: Iterable[Packet], plan: Plan) -> Bytes:
-    """The output tensor, uint8 or int8 (K, Ho, Wo), from one packet a line in order channel, line number.
+    """The output tensor, uint8 or int8 (K, Ho, Wo), from one packet an index entry from its first line to its last.
 
     Raises ValueError for malformed packets or a wrong number of them.
     """
     d = plan.descriptor
-    decoded = [decode_packet(packet, plan.config.StreamBytes) for packet in packets]
-    if len(decoded) != d.out_entries:
-        raise ValueError(f"result stream: {len(decoded)} lines, expected {d.out_entries}")
+    received = list(packets)
+    if len(received) != d.out_entries:
+        raise ValueError(f"result stream: {len(received)} lines, expected {d.out_entries}")
+    decoded = [decode_packet(received[entry - d.out_idx_base], plan.config.StreamBytes) for entry in d.out_index]
     bitmaps = np.array([bitmap for bitmap, _ in decoded], np.uint64).reshape(d.out_k, d.out_lines)
     data = np.frombuffer(b"".join(packed for _, packed in decoded), np.uint8)
     dtype = np.int8 if d.out_signed else np.uint8

@@ -96,7 +96,9 @@ def _operands(d: Descriptor, activations: Bytes) -> Mask:
 
 def pad_plane(d: Descriptor, tensor: npt.NDArray[_T]) -> npt.NDArray[_T]:
     """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off."""
-    return reference.pad(tensor, d.padding)[:, : d.y.reach, : d.x.reach]
+    top, bottom, left, right = d.padding
+    met = tensor[:, max(0, -top) :, max(0, -left) :]
+    return reference.pad(met, (max(0, top), bottom, max(0, left), right))[:, : d.y.reach, : d.x.reach]
 
 
 def count_macs(d: Descriptor, activations: Bytes, weights: npt.NDArray[np.int8]) -> int:

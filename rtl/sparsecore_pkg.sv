@@ -44,7 +44,10 @@ package sparsecore_pkg;
   typedef logic signed [17:0]        coord_t;  // input row or column; negative in the padding
   typedef logic [PosW-1:0]           pos_t;    // position in a tile or line: 0..63
   typedef logic [PosW:0]             npos_t;   // number of positions: 0..64
-  typedef logic [7:0]                nlines_t; // lines along one axis of a window: 0..133
+  typedef logic [8:0]                nlines_t; // lines along one axis of a window: 0..274
+  typedef logic [4:0]                kernel_t; // rows or columns of a kernel: 1..22
+  typedef logic [1:0]                stride_t; // a stride less 1: 0..3
+  typedef logic signed [7:0]         pad_t;    // padding before the plane: -64..7
   typedef logic [RegionW-1:0]        region_off_t;
   typedef logic [LinePos-1:0]        bitmap_t;
   typedef logic [RegionW-PosW-1:0]   region_word_t;   // 64 positions of a region
@@ -124,12 +127,12 @@ package sparsecore_pkg;
     dim_t              out_k;
     dim_t              out_h;
     dim_t              out_w;
-    logic [2:0]        kernel_r;
-    logic [2:0]        kernel_s;
-    logic              stride_y2;   // 1: stride 2
-    logic              stride_x2;
-    logic [1:0]        pad_top;
-    logic [1:0]        pad_left;
+    kernel_t           kernel_r;
+    kernel_t           kernel_s;
+    stride_t           stride_y;    // less 1
+    stride_t           stride_x;
+    pad_t              pad_top;     // negative: the first window begins so far inside the plane
+    pad_t              pad_left;
     npos_t             line_h;      // input line block
     npos_t             line_w;
     dim_t              lines_y;     // input line grid
@@ -148,6 +151,8 @@ package sparsecore_pkg;
     addr_t             par_base;
     addr_t             in_idx_base;
     addr_t             out_idx_base;
+    addr_t             in_pitch;    // index entries from a channel to the next
+    addr_t             out_pitch;
     addr_t             out_act_base;
     addr_t             out_act_limit;  // first word past the output section
     logic signed [8:0] clamp_lo;
@@ -161,14 +166,12 @@ package sparsecore_pkg;
   // What layer_setup derives from a descriptor, constant while the layer runs.
   typedef struct packed {
     ratio_e      ratio;
-    logic [5:0]  rs;           // R*S
+    logic [8:0]  rs;           // R*S
     region_off_t win_w;        // region pitch: (tile_w-1)*stride_x + S
     dim_t        chunk_k;      // output channels of a chunk: L*m/k
-    addr_t       in_lines;     // input lines per channel
-    addr_t       out_lines;    // output lines per channel
     addr_t       chunk_vectors;  // weight vectors of a chunk: C*R*S
     addr_t       split_vectors;  // and of a full split of it: split_c*R*S
-    addr_t       split_lines;    // index entries of a split: split_c*in_lines
+    addr_t       split_lines;    // index entries of a split: split_c*in_pitch
     bitmap_t     row_starts;     // bits of a line that begin a row of its block
     region_off_t [LineWords-1:0] line_off;   // bit 8*i of a line lies so many positions behind bit 0 in a region
     region_word_t [NumShapes-1:0] last_word;  // of 64 positions of a region: the last that a tile of the shape reaches

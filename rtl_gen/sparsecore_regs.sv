@@ -277,6 +277,9 @@ module sparsecore_regs (
         logic LAYER_OUT_ACT_BASE;
         logic LAYER_OUT_ACT_LIMIT;
         logic LAYER_CLAMP;
+        logic LAYER_PAD;
+        logic LAYER_IN_PITCH;
+        logic LAYER_OUT_PITCH;
         logic LAYER_GROUP;
         logic LAYER_GROUPS;
         logic LAYER_RES_IDX_BASE;
@@ -475,6 +478,15 @@ module sparsecore_regs (
         decoded_reg_strb.LAYER_CLAMP = cpuif_req_masked & (cpuif_addr == 12'hd0);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'hd0);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'hd0);
+        decoded_reg_strb.LAYER_PAD = cpuif_req_masked & (cpuif_addr == 12'hd4);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'hd4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'hd4);
+        decoded_reg_strb.LAYER_IN_PITCH = cpuif_req_masked & (cpuif_addr == 12'hd8);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'hd8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'hd8);
+        decoded_reg_strb.LAYER_OUT_PITCH = cpuif_req_masked & (cpuif_addr == 12'hdc);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'hdc);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'hdc);
         decoded_reg_strb.LAYER_GROUP = cpuif_req_masked & (cpuif_addr == 12'he0);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'he0);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'he0);
@@ -895,29 +907,21 @@ module sparsecore_regs (
         } LAYER_OUT_W;
         struct {
             struct {
-                logic [2:0] next;
+                logic [4:0] next;
                 logic load_next;
             } kernel_r;
             struct {
-                logic [2:0] next;
+                logic [4:0] next;
                 logic load_next;
             } kernel_s;
             struct {
-                logic next;
+                logic [1:0] next;
                 logic load_next;
-            } stride_y2;
-            struct {
-                logic next;
-                logic load_next;
-            } stride_x2;
+            } stride_y;
             struct {
                 logic [1:0] next;
                 logic load_next;
-            } pad_top;
-            struct {
-                logic [1:0] next;
-                logic load_next;
-            } pad_left;
+            } stride_x;
         } LAYER_KERNEL;
         struct {
             struct {
@@ -1021,6 +1025,28 @@ module sparsecore_regs (
                 logic load_next;
             } hi;
         } LAYER_CLAMP;
+        struct {
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } pad_top;
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } pad_left;
+        } LAYER_PAD;
+        struct {
+            struct {
+                logic [23:0] next;
+                logic load_next;
+            } value;
+        } LAYER_IN_PITCH;
+        struct {
+            struct {
+                logic [23:0] next;
+                logic load_next;
+            } value;
+        } LAYER_OUT_PITCH;
         struct {
             struct {
                 logic [15:0] next;
@@ -1311,23 +1337,17 @@ module sparsecore_regs (
         } LAYER_OUT_W;
         struct {
             struct {
-                logic [2:0] value;
+                logic [4:0] value;
             } kernel_r;
             struct {
-                logic [2:0] value;
+                logic [4:0] value;
             } kernel_s;
             struct {
-                logic value;
-            } stride_y2;
-            struct {
-                logic value;
-            } stride_x2;
+                logic [1:0] value;
+            } stride_y;
             struct {
                 logic [1:0] value;
-            } pad_top;
-            struct {
-                logic [1:0] value;
-            } pad_left;
+            } stride_x;
         } LAYER_KERNEL;
         struct {
             struct {
@@ -1412,6 +1432,24 @@ module sparsecore_regs (
                 logic [8:0] value;
             } hi;
         } LAYER_CLAMP;
+        struct {
+            struct {
+                logic [7:0] value;
+            } pad_top;
+            struct {
+                logic [7:0] value;
+            } pad_left;
+        } LAYER_PAD;
+        struct {
+            struct {
+                logic [23:0] value;
+            } value;
+        } LAYER_IN_PITCH;
+        struct {
+            struct {
+                logic [23:0] value;
+            } value;
+        } LAYER_OUT_PITCH;
         struct {
             struct {
                 logic [15:0] value;
@@ -3052,12 +3090,12 @@ module sparsecore_regs (
     assign hwif_out.LAYER_OUT_W.value.value = field_storage.LAYER_OUT_W.value.value;
     // Field: sparsecore.LAYER_KERNEL.kernel_r
     always_comb begin
-        automatic logic [2:0] next_c;
+        automatic logic [4:0] next_c;
         automatic logic load_next_c;
         next_c = field_storage.LAYER_KERNEL.kernel_r.value;
         load_next_c = '0;
         if(decoded_reg_strb.LAYER_KERNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.LAYER_KERNEL.kernel_r.value & ~decoded_wr_biten[2:0]) | (decoded_wr_data[2:0] & decoded_wr_biten[2:0]);
+            next_c = (field_storage.LAYER_KERNEL.kernel_r.value & ~decoded_wr_biten[4:0]) | (decoded_wr_data[4:0] & decoded_wr_biten[4:0]);
             load_next_c = '1;
         end
         field_combo.LAYER_KERNEL.kernel_r.next = next_c;
@@ -3065,7 +3103,7 @@ module sparsecore_regs (
     end
     always_ff @(posedge clk or negedge arst_n) begin
         if(~arst_n) begin
-            field_storage.LAYER_KERNEL.kernel_r.value <= 3'h0;
+            field_storage.LAYER_KERNEL.kernel_r.value <= 5'h0;
         end else begin
             if(field_combo.LAYER_KERNEL.kernel_r.load_next) begin
                 field_storage.LAYER_KERNEL.kernel_r.value <= field_combo.LAYER_KERNEL.kernel_r.next;
@@ -3075,12 +3113,12 @@ module sparsecore_regs (
     assign hwif_out.LAYER_KERNEL.kernel_r.value = field_storage.LAYER_KERNEL.kernel_r.value;
     // Field: sparsecore.LAYER_KERNEL.kernel_s
     always_comb begin
-        automatic logic [2:0] next_c;
+        automatic logic [4:0] next_c;
         automatic logic load_next_c;
         next_c = field_storage.LAYER_KERNEL.kernel_s.value;
         load_next_c = '0;
         if(decoded_reg_strb.LAYER_KERNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.LAYER_KERNEL.kernel_s.value & ~decoded_wr_biten[6:4]) | (decoded_wr_data[6:4] & decoded_wr_biten[6:4]);
+            next_c = (field_storage.LAYER_KERNEL.kernel_s.value & ~decoded_wr_biten[12:8]) | (decoded_wr_data[12:8] & decoded_wr_biten[12:8]);
             load_next_c = '1;
         end
         field_combo.LAYER_KERNEL.kernel_s.next = next_c;
@@ -3088,7 +3126,7 @@ module sparsecore_regs (
     end
     always_ff @(posedge clk or negedge arst_n) begin
         if(~arst_n) begin
-            field_storage.LAYER_KERNEL.kernel_s.value <= 3'h0;
+            field_storage.LAYER_KERNEL.kernel_s.value <= 5'h0;
         end else begin
             if(field_combo.LAYER_KERNEL.kernel_s.load_next) begin
                 field_storage.LAYER_KERNEL.kernel_s.value <= field_combo.LAYER_KERNEL.kernel_s.next;
@@ -3096,98 +3134,52 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.LAYER_KERNEL.kernel_s.value = field_storage.LAYER_KERNEL.kernel_s.value;
-    // Field: sparsecore.LAYER_KERNEL.stride_y2
-    always_comb begin
-        automatic logic [0:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.LAYER_KERNEL.stride_y2.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.LAYER_KERNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.LAYER_KERNEL.stride_y2.value & ~decoded_wr_biten[8:8]) | (decoded_wr_data[8:8] & decoded_wr_biten[8:8]);
-            load_next_c = '1;
-        end
-        field_combo.LAYER_KERNEL.stride_y2.next = next_c;
-        field_combo.LAYER_KERNEL.stride_y2.load_next = load_next_c;
-    end
-    always_ff @(posedge clk or negedge arst_n) begin
-        if(~arst_n) begin
-            field_storage.LAYER_KERNEL.stride_y2.value <= 1'h0;
-        end else begin
-            if(field_combo.LAYER_KERNEL.stride_y2.load_next) begin
-                field_storage.LAYER_KERNEL.stride_y2.value <= field_combo.LAYER_KERNEL.stride_y2.next;
-            end
-        end
-    end
-    assign hwif_out.LAYER_KERNEL.stride_y2.value = field_storage.LAYER_KERNEL.stride_y2.value;
-    // Field: sparsecore.LAYER_KERNEL.stride_x2
-    always_comb begin
-        automatic logic [0:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.LAYER_KERNEL.stride_x2.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.LAYER_KERNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.LAYER_KERNEL.stride_x2.value & ~decoded_wr_biten[9:9]) | (decoded_wr_data[9:9] & decoded_wr_biten[9:9]);
-            load_next_c = '1;
-        end
-        field_combo.LAYER_KERNEL.stride_x2.next = next_c;
-        field_combo.LAYER_KERNEL.stride_x2.load_next = load_next_c;
-    end
-    always_ff @(posedge clk or negedge arst_n) begin
-        if(~arst_n) begin
-            field_storage.LAYER_KERNEL.stride_x2.value <= 1'h0;
-        end else begin
-            if(field_combo.LAYER_KERNEL.stride_x2.load_next) begin
-                field_storage.LAYER_KERNEL.stride_x2.value <= field_combo.LAYER_KERNEL.stride_x2.next;
-            end
-        end
-    end
-    assign hwif_out.LAYER_KERNEL.stride_x2.value = field_storage.LAYER_KERNEL.stride_x2.value;
-    // Field: sparsecore.LAYER_KERNEL.pad_top
+    // Field: sparsecore.LAYER_KERNEL.stride_y
     always_comb begin
         automatic logic [1:0] next_c;
         automatic logic load_next_c;
-        next_c = field_storage.LAYER_KERNEL.pad_top.value;
+        next_c = field_storage.LAYER_KERNEL.stride_y.value;
         load_next_c = '0;
         if(decoded_reg_strb.LAYER_KERNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.LAYER_KERNEL.pad_top.value & ~decoded_wr_biten[13:12]) | (decoded_wr_data[13:12] & decoded_wr_biten[13:12]);
+            next_c = (field_storage.LAYER_KERNEL.stride_y.value & ~decoded_wr_biten[17:16]) | (decoded_wr_data[17:16] & decoded_wr_biten[17:16]);
             load_next_c = '1;
         end
-        field_combo.LAYER_KERNEL.pad_top.next = next_c;
-        field_combo.LAYER_KERNEL.pad_top.load_next = load_next_c;
+        field_combo.LAYER_KERNEL.stride_y.next = next_c;
+        field_combo.LAYER_KERNEL.stride_y.load_next = load_next_c;
     end
     always_ff @(posedge clk or negedge arst_n) begin
         if(~arst_n) begin
-            field_storage.LAYER_KERNEL.pad_top.value <= 2'h0;
+            field_storage.LAYER_KERNEL.stride_y.value <= 2'h0;
         end else begin
-            if(field_combo.LAYER_KERNEL.pad_top.load_next) begin
-                field_storage.LAYER_KERNEL.pad_top.value <= field_combo.LAYER_KERNEL.pad_top.next;
+            if(field_combo.LAYER_KERNEL.stride_y.load_next) begin
+                field_storage.LAYER_KERNEL.stride_y.value <= field_combo.LAYER_KERNEL.stride_y.next;
             end
         end
     end
-    assign hwif_out.LAYER_KERNEL.pad_top.value = field_storage.LAYER_KERNEL.pad_top.value;
-    // Field: sparsecore.LAYER_KERNEL.pad_left
+    assign hwif_out.LAYER_KERNEL.stride_y.value = field_storage.LAYER_KERNEL.stride_y.value;
+    // Field: sparsecore.LAYER_KERNEL.stride_x
     always_comb begin
         automatic logic [1:0] next_c;
         automatic logic load_next_c;
-        next_c = field_storage.LAYER_KERNEL.pad_left.value;
+        next_c = field_storage.LAYER_KERNEL.stride_x.value;
         load_next_c = '0;
         if(decoded_reg_strb.LAYER_KERNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.LAYER_KERNEL.pad_left.value & ~decoded_wr_biten[17:16]) | (decoded_wr_data[17:16] & decoded_wr_biten[17:16]);
+            next_c = (field_storage.LAYER_KERNEL.stride_x.value & ~decoded_wr_biten[19:18]) | (decoded_wr_data[19:18] & decoded_wr_biten[19:18]);
             load_next_c = '1;
         end
-        field_combo.LAYER_KERNEL.pad_left.next = next_c;
-        field_combo.LAYER_KERNEL.pad_left.load_next = load_next_c;
+        field_combo.LAYER_KERNEL.stride_x.next = next_c;
+        field_combo.LAYER_KERNEL.stride_x.load_next = load_next_c;
     end
     always_ff @(posedge clk or negedge arst_n) begin
         if(~arst_n) begin
-            field_storage.LAYER_KERNEL.pad_left.value <= 2'h0;
+            field_storage.LAYER_KERNEL.stride_x.value <= 2'h0;
         end else begin
-            if(field_combo.LAYER_KERNEL.pad_left.load_next) begin
-                field_storage.LAYER_KERNEL.pad_left.value <= field_combo.LAYER_KERNEL.pad_left.next;
+            if(field_combo.LAYER_KERNEL.stride_x.load_next) begin
+                field_storage.LAYER_KERNEL.stride_x.value <= field_combo.LAYER_KERNEL.stride_x.next;
             end
         end
     end
-    assign hwif_out.LAYER_KERNEL.pad_left.value = field_storage.LAYER_KERNEL.pad_left.value;
+    assign hwif_out.LAYER_KERNEL.stride_x.value = field_storage.LAYER_KERNEL.stride_x.value;
     // Field: sparsecore.LAYER_LINE.line_h
     always_comb begin
         automatic logic [6:0] next_c;
@@ -3625,6 +3617,98 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.LAYER_CLAMP.hi.value = field_storage.LAYER_CLAMP.hi.value;
+    // Field: sparsecore.LAYER_PAD.pad_top
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_PAD.pad_top.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_PAD && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_PAD.pad_top.value & ~decoded_wr_biten[7:0]) | (decoded_wr_data[7:0] & decoded_wr_biten[7:0]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_PAD.pad_top.next = next_c;
+        field_combo.LAYER_PAD.pad_top.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_PAD.pad_top.value <= 8'h0;
+        end else begin
+            if(field_combo.LAYER_PAD.pad_top.load_next) begin
+                field_storage.LAYER_PAD.pad_top.value <= field_combo.LAYER_PAD.pad_top.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_PAD.pad_top.value = field_storage.LAYER_PAD.pad_top.value;
+    // Field: sparsecore.LAYER_PAD.pad_left
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_PAD.pad_left.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_PAD && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_PAD.pad_left.value & ~decoded_wr_biten[15:8]) | (decoded_wr_data[15:8] & decoded_wr_biten[15:8]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_PAD.pad_left.next = next_c;
+        field_combo.LAYER_PAD.pad_left.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_PAD.pad_left.value <= 8'h0;
+        end else begin
+            if(field_combo.LAYER_PAD.pad_left.load_next) begin
+                field_storage.LAYER_PAD.pad_left.value <= field_combo.LAYER_PAD.pad_left.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_PAD.pad_left.value = field_storage.LAYER_PAD.pad_left.value;
+    // Field: sparsecore.LAYER_IN_PITCH.value
+    always_comb begin
+        automatic logic [23:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_IN_PITCH.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_IN_PITCH && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_IN_PITCH.value.value & ~decoded_wr_biten[23:0]) | (decoded_wr_data[23:0] & decoded_wr_biten[23:0]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_IN_PITCH.value.next = next_c;
+        field_combo.LAYER_IN_PITCH.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_IN_PITCH.value.value <= 24'h0;
+        end else begin
+            if(field_combo.LAYER_IN_PITCH.value.load_next) begin
+                field_storage.LAYER_IN_PITCH.value.value <= field_combo.LAYER_IN_PITCH.value.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_IN_PITCH.value.value = field_storage.LAYER_IN_PITCH.value.value;
+    // Field: sparsecore.LAYER_OUT_PITCH.value
+    always_comb begin
+        automatic logic [23:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_OUT_PITCH.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_OUT_PITCH && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_OUT_PITCH.value.value & ~decoded_wr_biten[23:0]) | (decoded_wr_data[23:0] & decoded_wr_biten[23:0]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_OUT_PITCH.value.next = next_c;
+        field_combo.LAYER_OUT_PITCH.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_OUT_PITCH.value.value <= 24'h0;
+        end else begin
+            if(field_combo.LAYER_OUT_PITCH.value.load_next) begin
+                field_storage.LAYER_OUT_PITCH.value.value <= field_combo.LAYER_OUT_PITCH.value.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_OUT_PITCH.value.value = field_storage.LAYER_OUT_PITCH.value.value;
     // Field: sparsecore.LAYER_GROUP.group_c
     always_comb begin
         automatic logic [15:0] next_c;
@@ -3988,12 +4072,10 @@ module sparsecore_regs (
             readback_data_var[15:0] = field_storage.LAYER_OUT_W.value.value;
         end
         if(rd_mux_addr == 12'h9c) begin
-            readback_data_var[2:0] = field_storage.LAYER_KERNEL.kernel_r.value;
-            readback_data_var[6:4] = field_storage.LAYER_KERNEL.kernel_s.value;
-            readback_data_var[8] = field_storage.LAYER_KERNEL.stride_y2.value;
-            readback_data_var[9] = field_storage.LAYER_KERNEL.stride_x2.value;
-            readback_data_var[13:12] = field_storage.LAYER_KERNEL.pad_top.value;
-            readback_data_var[17:16] = field_storage.LAYER_KERNEL.pad_left.value;
+            readback_data_var[4:0] = field_storage.LAYER_KERNEL.kernel_r.value;
+            readback_data_var[12:8] = field_storage.LAYER_KERNEL.kernel_s.value;
+            readback_data_var[17:16] = field_storage.LAYER_KERNEL.stride_y.value;
+            readback_data_var[19:18] = field_storage.LAYER_KERNEL.stride_x.value;
         end
         if(rd_mux_addr == 12'ha0) begin
             readback_data_var[6:0] = field_storage.LAYER_LINE.line_h.value;
@@ -4039,6 +4121,16 @@ module sparsecore_regs (
         if(rd_mux_addr == 12'hd0) begin
             readback_data_var[8:0] = field_storage.LAYER_CLAMP.lo.value;
             readback_data_var[24:16] = field_storage.LAYER_CLAMP.hi.value;
+        end
+        if(rd_mux_addr == 12'hd4) begin
+            readback_data_var[7:0] = field_storage.LAYER_PAD.pad_top.value;
+            readback_data_var[15:8] = field_storage.LAYER_PAD.pad_left.value;
+        end
+        if(rd_mux_addr == 12'hd8) begin
+            readback_data_var[23:0] = field_storage.LAYER_IN_PITCH.value.value;
+        end
+        if(rd_mux_addr == 12'hdc) begin
+            readback_data_var[23:0] = field_storage.LAYER_OUT_PITCH.value.value;
         end
         if(rd_mux_addr == 12'he0) begin
             readback_data_var[15:0] = field_storage.LAYER_GROUP.group_c.value;

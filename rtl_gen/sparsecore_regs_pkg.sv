@@ -826,36 +826,26 @@ package sparsecore_regs_pkg;
     } dim_r_desc_82191f7d_name_e8aaaf2b__out_t;
 
     typedef struct {
-        logic [2:0] value;
+        logic [4:0] value;
     } sparsecore__LAYER_KERNEL__kernel_r__out_t;
 
     typedef struct {
-        logic [2:0] value;
+        logic [4:0] value;
     } sparsecore__LAYER_KERNEL__kernel_s__out_t;
 
     typedef struct {
-        logic value;
-    } sparsecore__LAYER_KERNEL__stride_y2__out_t;
-
-    typedef struct {
-        logic value;
-    } sparsecore__LAYER_KERNEL__stride_x2__out_t;
+        logic [1:0] value;
+    } sparsecore__LAYER_KERNEL__stride_y__out_t;
 
     typedef struct {
         logic [1:0] value;
-    } sparsecore__LAYER_KERNEL__pad_top__out_t;
-
-    typedef struct {
-        logic [1:0] value;
-    } sparsecore__LAYER_KERNEL__pad_left__out_t;
+    } sparsecore__LAYER_KERNEL__stride_x__out_t;
 
     typedef struct {
         sparsecore__LAYER_KERNEL__kernel_r__out_t kernel_r;
         sparsecore__LAYER_KERNEL__kernel_s__out_t kernel_s;
-        sparsecore__LAYER_KERNEL__stride_y2__out_t stride_y2;
-        sparsecore__LAYER_KERNEL__stride_x2__out_t stride_x2;
-        sparsecore__LAYER_KERNEL__pad_top__out_t pad_top;
-        sparsecore__LAYER_KERNEL__pad_left__out_t pad_left;
+        sparsecore__LAYER_KERNEL__stride_y__out_t stride_y;
+        sparsecore__LAYER_KERNEL__stride_x__out_t stride_x;
     } sparsecore__LAYER_KERNEL__out_t;
 
     typedef struct {
@@ -993,6 +983,35 @@ package sparsecore_regs_pkg;
     } sparsecore__LAYER_CLAMP__out_t;
 
     typedef struct {
+        logic [7:0] value;
+    } sparsecore__LAYER_PAD__pad_top__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+    } sparsecore__LAYER_PAD__pad_left__out_t;
+
+    typedef struct {
+        sparsecore__LAYER_PAD__pad_top__out_t pad_top;
+        sparsecore__LAYER_PAD__pad_left__out_t pad_left;
+    } sparsecore__LAYER_PAD__out_t;
+
+    typedef struct {
+        logic [23:0] value;
+    } addr_r_desc_fba7c414_name_0acb6ada__value__out_t;
+
+    typedef struct {
+        addr_r_desc_fba7c414_name_0acb6ada__value__out_t value;
+    } addr_r_desc_fba7c414_name_0acb6ada__out_t;
+
+    typedef struct {
+        logic [23:0] value;
+    } addr_r_desc_3f9cc27f_name_cddbd2c5__value__out_t;
+
+    typedef struct {
+        addr_r_desc_3f9cc27f_name_cddbd2c5__value__out_t value;
+    } addr_r_desc_3f9cc27f_name_cddbd2c5__out_t;
+
+    typedef struct {
         logic [15:0] value;
     } sparsecore__LAYER_GROUP__group_c__out_t;
 
@@ -1089,6 +1108,9 @@ package sparsecore_regs_pkg;
         addr_r_desc_fecc1cf0_name_e3b55032__out_t LAYER_OUT_ACT_BASE;
         addr_r_desc_d973134c_name_d986eedb__out_t LAYER_OUT_ACT_LIMIT;
         sparsecore__LAYER_CLAMP__out_t LAYER_CLAMP;
+        sparsecore__LAYER_PAD__out_t LAYER_PAD;
+        addr_r_desc_fba7c414_name_0acb6ada__out_t LAYER_IN_PITCH;
+        addr_r_desc_3f9cc27f_name_cddbd2c5__out_t LAYER_OUT_PITCH;
         sparsecore__LAYER_GROUP__out_t LAYER_GROUP;
         sparsecore__LAYER_GROUPS__out_t LAYER_GROUPS;
         addr_r_desc_4b4ad60f_name_92c85d43__out_t LAYER_RES_IDX_BASE;

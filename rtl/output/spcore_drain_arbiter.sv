@@ -512,7 +512,7 @@ module spcore_drain_arbiter
   always_ff @(posedge clk_i) begin
     if (start_q) begin
       chunk_q    <= info_q.chunk;
-      lines_q    <= derived_i.out_lines << (LogL + 32'(derived_i.ratio));
+      lines_q    <= layer_i.out_pitch << (LogL + 32'(derived_i.ratio));
       idx_addr_q <= layer_i.out_idx_base + info_q.out_line;
     end else if (calc_q) begin
       chunk_q <= chunk_q >> 1;

@@ -138,7 +138,7 @@ module spcore_slot_reader
       beat_q <= line_end ? '0 : beat_q + 1'b1;
       if (line_end) begin
         offset_q   <= offset_q + 1'b1;
-        idx_addr_q <= idx_addr_q + derived_i.out_lines;
+        idx_addr_q <= idx_addr_q + layer_i.out_pitch;
       end
     end
   end

@@ -32,9 +32,9 @@ module spcore_line_walk
     $error("%m: IdxDepth = %0d, expected at least 2", IdxDepth);
   end
 
-  // Row or column relative to the window: a window has at most (64-1)*2 + 7 rows, its first line begins up to 63 before
+  // Row or column relative to the window: a window has at most (64-1)*4 + 22 rows, its first line begins up to 63 before
   // it, and the walk steps up to 64 past its end.
-  typedef logic signed [8:0] rel_t;
+  typedef logic signed [9:0] rel_t;
 
   // Where a line stands in the walk.
   typedef struct packed {
@@ -59,7 +59,7 @@ module spcore_line_walk
   dim_t    next_channels_left;
 
   assign no_lines          = unit_i.lines_y == '0 || unit_i.lines_x == '0;
-  assign next_channel_addr = channel_addr_q + derived_i.in_lines;
+  assign next_channel_addr = channel_addr_q + layer_i.in_pitch;
   assign next_row_addr     = row_addr_q + addr_t'(layer_i.lines_x);
   assign idx_req_o         = '{valid: walk_q && room_q, urgent: urgent_i, addr: idx_addr_q};
   assign take              = idx_req_o.valid && idx_rsp_i.gnt;
@@ -162,8 +162,8 @@ module spcore_line_walk
     if (!unit_open_i) begin
       win_y_q    <= unit_i.win_y;
       win_x_q    <= unit_i.win_x;
-      win_h_q    <= ((rel_t'(unit_i.tile_h) - rel_t'(1)) <<< layer_i.stride_y2) + rel_t'(layer_i.kernel_r);
-      win_w_q    <= ((rel_t'(unit_i.tile_w) - rel_t'(1)) <<< layer_i.stride_x2) + rel_t'(layer_i.kernel_s);
+      win_h_q    <= (rel_t'(unit_i.tile_h) - rel_t'(1)) * (rel_t'(layer_i.stride_y) + rel_t'(1)) + rel_t'(layer_i.kernel_r);
+      win_w_q    <= (rel_t'(unit_i.tile_w) - rel_t'(1)) * (rel_t'(layer_i.stride_x) + rel_t'(1)) + rel_t'(layer_i.kernel_s);
       dy_first_q <= unit_dy;
       dx_first_q <= unit_dx;
       dy_q       <= unit_dy;

@@ -73,7 +73,7 @@ module spcore_pass_generator
   logic         valid_q;
   region_t      region_q;
   region_buf_t  buf_q;
-  logic [2:0]   r_q, s_q;
+  kernel_t      r_q, s_q;
   region_word_t word_q;
   region_off_t  row_off_q;      // r*win_w
   region_off_t  off_q;          // r*win_w + s
@@ -83,8 +83,8 @@ module spcore_pass_generator
   logic         last_word, last_s, last_step, go, answer;
 
   assign last_word = word_q == derived_i.last_word[region_q.shape];
-  assign last_s    = s_q + 3'd1 == layer_i.kernel_s;
-  assign last_step = region_q.empty || (last_word && last_s && r_q + 3'd1 == layer_i.kernel_r);
+  assign last_s    = s_q + kernel_t'(1) == layer_i.kernel_s;
+  assign last_step = region_q.empty || (last_word && last_s && r_q + kernel_t'(1) == layer_i.kernel_r);
   assign answer    = bitmap_read_i.valid && !answer_q && !stall;
   assign go        = valid_q && !stall && !answer;
 
@@ -119,12 +119,12 @@ module spcore_pass_generator
       end else begin
         word_q <= '0;
         if (!last_s) begin
-          s_q     <= s_q + 3'd1;
+          s_q     <= s_q + kernel_t'(1);
           off_q   <= off_q + region_off_t'(1);
           start_q <= off_q + region_off_t'(1);
         end else begin
           s_q       <= '0;
-          r_q       <= r_q + 3'd1;
+          r_q       <= r_q + kernel_t'(1);
           row_off_q <= row_off_q + derived_i.win_w;
           off_q     <= row_off_q + derived_i.win_w;
           start_q   <= row_off_q + derived_i.win_w;
@@ -241,7 +241,7 @@ module spcore_pass_generator
   step_t      s2_q;
   bitmap_t    bits_q;
   logic       pass_open_q;       // an earlier word of this pass had bits
-  logic [5:0] rs_q;              // r*S + s
+  logic [8:0] rs_q;              // r*S + s
   logic       done_q;            // a region's last step was taken: the next address comes in the next cycle
   segment_t   newest_q;          // held back
   logic       newest_valid_q;
@@ -273,7 +273,7 @@ module spcore_pass_generator
       if (!stall) s2_valid_q <= s1_valid_q;
       if (step) begin
         pass_open_q <= !s2_q.last_word && (pass_open_q || hit_q);
-        if (s2_q.last_word) rs_q <= rs_q + 6'd1;
+        if (s2_q.last_word) rs_q <= rs_q + 9'd1;
         if (s2_q.last_step) begin
           pass_open_q <= 1'b0;
           rs_q        <= '0;
@@ -314,10 +314,10 @@ module spcore_pass_generator
   end
 
   // region_wgt_addr_i + rs_q, with a short way for the carry.
-  assign {carry, wgt_sum[5:0]} = {1'b0, region_wgt_addr_i[5:0]} + {1'b0, rs_q};
-  assign wgt_sum[11:6]         = region_wgt_addr_i[11:6] + 6'(carry);
-  assign wgt_sum[17:12]        = region_wgt_addr_i[17:12] + 6'(carry && (&region_wgt_addr_i[11:6]));
-  assign wgt_sum[23:18]        = region_wgt_addr_i[23:18] + 6'(carry && (&region_wgt_addr_i[17:6]));
+  assign {carry, wgt_sum[8:0]} = {1'b0, region_wgt_addr_i[8:0]} + {1'b0, rs_q};
+  assign wgt_sum[13:9]         = region_wgt_addr_i[13:9] + 5'(carry);
+  assign wgt_sum[18:14]        = region_wgt_addr_i[18:14] + 5'(carry && (&region_wgt_addr_i[13:9]));
+  assign wgt_sum[23:19]        = region_wgt_addr_i[23:19] + 5'(carry && (&region_wgt_addr_i[18:9]));
 
   assign region_done_o   = done_q;
   assign wgt_valid_o     = wgt_valid_q;

@@ -3,7 +3,8 @@
 //
 // A line's number is floor(coordinate / block). Only the first tile's is divided, a bit a cycle; from tile to tile quotient and
 // remainder move on by those of the step, so neither multiplier nor divider stands in the way of a tile a cycle.
-// Coordinates may be negative: dividends are made so by borrowing 1 once for every row or column of padding.
+// Coordinates may be negative: dividends are made so by borrowing 1 once for every row or column of padding. Where the
+// first window begins inside the plane they begin with what lies before it.
 module spcore_axis_walk
   import sparsecore_pkg::*;
   import spcore_sched_pkg::*;
@@ -37,15 +38,20 @@ module spcore_axis_walk
   quot_t  step_q, end_q, origin_line_q, first_end_q;
   npos_t  step_rem_q, origin_rem_q, first_end_rem_q;
 
-  quot_t dividend;
+  logic [8:0] tile_step;   // from a tile's window to the next one's
+  assign tile_step = 9'(axis_i.tile) * (9'(axis_i.stride) + 9'd1);
+
+  // Of what lies between the windows of a tile's, or all, outputs, and the last window: its end.
+  quot_t dividend, inset;
+  assign inset = axis_i.pad < 0 ? -quot_t'(axis_i.pad) : '0;
   always_comb begin
     unique case (div_i)
-      DivStep:   dividend = quot_t'(axis_i.tile) <<< axis_i.stride2;
-      DivEnd:    dividend = ((quot_t'({2'b00, axis_i.out_size}) - 18'sd1) <<< axis_i.stride2) +
-                            quot_t'({15'b0, axis_i.kernel}) - 18'sd1;
-      DivLast:   dividend = ((quot_t'({11'b0, axis_i.tile}) - 18'sd1) <<< axis_i.stride2) +
-                            quot_t'({15'b0, axis_i.kernel}) - 18'sd1;
-      default:   dividend = '0;
+      DivStep:   dividend = quot_t'({9'b0, tile_step});
+      DivEnd:    dividend = (quot_t'({2'b00, axis_i.out_size}) - 18'sd1) * (18'(axis_i.stride) + 18'sd1) +
+                            quot_t'({13'b0, axis_i.kernel}) - 18'sd1 + inset;
+      DivLast:   dividend = quot_t'({9'b0, tile_step}) - 18'(axis_i.stride) - 18'sd1 +
+                            quot_t'({13'b0, axis_i.kernel}) - 18'sd1 + inset;
+      default:   dividend = inset;
     endcase
   end
 
@@ -96,12 +102,12 @@ module spcore_axis_walk
       if (rewind_q) begin
         first_q     <= origin_line_q;
         first_rem_q <= origin_rem_q;
-        origin_q    <= -coord_t'({16'b0, axis_i.pad});
+        origin_q    <= -coord_t'(axis_i.pad);
         left_q      <= axis_i.out_size;
       end else begin
         first_q     <= first_q + step_q + quot_t'({17'b0, first_carry});
         first_rem_q <= npos_t'(first_carry ? first_sum - 8'(axis_i.line) : first_sum);
-        origin_q    <= origin_q + (coord_t'({11'b0, axis_i.tile}) <<< axis_i.stride2);
+        origin_q    <= origin_q + coord_t'({9'b0, tile_step});
         left_q      <= left_next;
       end
     end
@@ -138,10 +144,23 @@ module spcore_axis_walk
     endcase
   end
 
+  // ---- the window ----
+  coord_t origin;
+  dim_t   line_first;
+  quot_t  line_last;
+  npos_t  line_rem;
+  logic   at_start;   // the first line is line 0: the window begins in the padding
+
+  assign origin     = first_i ? -coord_t'(axis_i.pad) : origin_q;
+  assign line_first = first_i ? dim_t'(origin_line_q) : dim_t'(first_q);
+  assign line_rem   = first_i ? origin_rem_q : first_rem_q;
+  assign line_last  = first_i ? first_end_q : rewind_q ? end_q : last_q;
+  assign at_start   = origin < 0;
+
   // ---- index entries before the first line: its number times the pitch, kept along ----
   addr_t entry;
   if (WithEntry) begin : gen_entry
-    addr_t entry_q, step_entry_q, step_carry_q;
+    addr_t entry_q, step_entry_q, step_carry_q, origin_entry_q;
     always_ff @(posedge clk_i) begin
       unique case (op_i)
         AxisLoad:   entry_q <= '0;
@@ -152,32 +171,24 @@ module spcore_axis_walk
             step_entry_q <= entry_q;
             step_carry_q <= entry_q + pitch_i;
           end
+          origin_entry_q <= entry_q;   // the origin's is the last
         end
         AxisStep:   if (!rewind_q) entry_q <= first_carry ? entry_q + step_carry_q : entry_q + step_entry_q;
         default: ;
       endcase
     end
-    assign entry = entry_q;
+    assign entry = first_i ? origin_entry_q : entry_q;
   end else begin : gen_line
-    assign entry = addr_t'(first_q);
+    assign entry = addr_t'(line_first);
   end
-
-  // ---- the window ----
-  coord_t origin;
-  quot_t  line_last;
-  logic   at_start;   // the first line is line 0: the window begins in the padding, or at the plane's edge
-
-  assign origin    = first_i ? -coord_t'({16'b0, axis_i.pad}) : origin_q;
-  assign line_last = first_i ? first_end_q : rewind_q ? end_q : last_q;
-  assign at_start  = first_i || origin_q < 0;
 
   always_ff @(posedge clk_i) begin
     if (load_i) begin
       span_o.origin     <= origin;
       span_o.size       <= rewind_q && !first_i ? npos_t'(left_q) : axis_i.tile;
       span_o.none       <= line_last < 0 || origin >= coord_t'({2'b00, axis_i.in_size});
-      span_o.coord      <= at_start ? '0 : dim_t'(origin_q - coord_t'({11'b0, first_rem_q}));
-      span_o.line_first <= at_start ? '0 : dim_t'(first_q);
+      span_o.coord      <= at_start ? '0 : dim_t'(origin - coord_t'({11'b0, line_rem}));
+      span_o.line_first <= at_start ? '0 : line_first;
       span_o.line_last  <= line_last >= quot_t'({2'b00, axis_i.lines}) ? axis_i.lines - dim_t'(1) : dim_t'(line_last);
       span_o.entry      <= at_start ? '0 : entry;
     end

@@ -45,6 +45,11 @@ module spcore_layer_setup
   localparam int unsigned FlushCycles = 8;
   localparam int unsigned FlushW      = $clog2(FlushCycles);
 
+  // Kernels reach so far, windows begin so many rows or columns before the plane, or behind its first.
+  localparam int unsigned MaxKernel = 22;
+  localparam pad_t        MaxPad    = 8'sd7;
+  localparam pad_t        MaxInset  = 8'sd64;
+
   // Products are kept as far as they can be in bounds.
   localparam int unsigned ProdW = 26;
   typedef logic [ProdW-1:0]      prod_t;
@@ -100,8 +105,8 @@ module spcore_layer_setup
     endcase
   end
   assign max_tile = ratio_log2 == 3'd2 ? npos_t'(LinePos / 2) : npos_t'(LinePos);
-  assign win_h = ((16'(layer_q.tile_h) - 16'd1) << layer_q.stride_y2) + 16'(layer_q.kernel_r);
-  assign win_w = ((16'(layer_q.tile_w) - 16'd1) << layer_q.stride_x2) + 16'(layer_q.kernel_s);
+  assign win_h = (16'(layer_q.tile_h) - 16'd1) * (16'(layer_q.stride_y) + 16'd1) + 16'(layer_q.kernel_r);
+  assign win_w = (16'(layer_q.tile_w) - 16'd1) * (16'(layer_q.stride_x) + 16'd1) + 16'(layer_q.kernel_s);
 
   // ---- the multiplier: operands, a product by half of b in each of two cycles, their sum ----
   logic [23:0] mul_a, a_q;
@@ -128,9 +133,9 @@ module spcore_layer_setup
       MulChunkVec:   begin mul_a = 24'(layer_q.in_c);           mul_b = 16'(derived_q.rs);   end
       MulSplitVec:   begin mul_a = 24'(layer_q.split_c);        mul_b = 16'(derived_q.rs);   end
       MulAllVec:     begin mul_a = derived_q.chunk_vectors;     mul_b = layer_q.chunks;      end
-      MulSplitLines: begin mul_a = derived_q.in_lines;          mul_b = layer_q.split_c;     end
-      MulInEntries:  begin mul_a = derived_q.in_lines;          mul_b = layer_q.in_c;        end
-      MulOutEntries: begin mul_a = derived_q.out_lines;         mul_b = layer_q.out_k;       end
+      MulSplitLines: begin mul_a = layer_q.in_pitch;            mul_b = layer_q.split_c;     end
+      MulInEntries:  begin mul_a = layer_q.in_pitch;            mul_b = layer_q.in_c;        end
+      MulOutEntries: begin mul_a = layer_q.out_pitch;           mul_b = layer_q.out_k;       end
       MulResLines:   begin mul_a = 24'(layer_q.tiles_y);        mul_b = layer_q.tiles_x;     end
       MulResEntries: begin mul_a = layer_q.res_pitch;           mul_b = layer_q.out_k;       end
       default: ;
@@ -165,6 +170,7 @@ module spcore_layer_setup
   logic        sum_over_q, out_of_bounds;
   fail_t       fail_step, fail_step_q;
   step_e       judged;
+  addr_t       in_gap_q, out_gap_q, res_gap_q;   // entries of the pitch that are not lines of the last channel
 
   assign judged = step_e'(step_q - 5'd2);
 
@@ -186,22 +192,24 @@ module spcore_layer_setup
       // at most
       MulRegion:     begin bound = 25'(RegionPos + 1);  fail_step[7] = 1'b1; end
       MulChunkVec:   begin bound = 25'(WgtVectors + 1); fail_step[10] = 1'b1; end
-      MulInLines,
-      MulOutLines:   begin bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
+      MulInLines:    begin bound = {1'b0, layer_q.in_pitch} + 25'd1;  fail_step[12] = 1'b1; end
+      MulOutLines:   begin bound = {1'b0, layer_q.out_pitch} + 25'd1; fail_step[12] = 1'b1; end
       // base and length
       MulAllVec:     begin addend = diff_t'({1'b0, layer_q.wgt_base});     bound = 25'(WgtVectors + 1); fail_step[10] = 1'b1; end
-      MulInEntries:  begin addend = diff_t'({1'b0, layer_q.in_idx_base});  bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
-      MulOutEntries: begin addend = diff_t'({1'b0, layer_q.out_idx_base}); bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1; end
-      MulResEntries: begin
-        addend        = diff_t'({1'b0, layer_q.res_idx_base});
-        bound         = 25'(IdxEntries + 1);
-        fail_step[12] = layer_q.residual;
+      MulInEntries: begin
+        addend = diff_t'({1'b0, layer_q.in_idx_base}) - diff_t'({1'b0, in_gap_q});
+        bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1;
       end
-      // at most the pitch: all ones less the pitch is what may be added to it
+      MulOutEntries: begin
+        addend = diff_t'({1'b0, layer_q.out_idx_base}) - diff_t'({1'b0, out_gap_q});
+        bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1;
+      end
+      MulResEntries: begin
+        addend = diff_t'({1'b0, layer_q.res_idx_base}) - diff_t'({1'b0, res_gap_q});
+        bound = 25'(IdxEntries + 1); fail_step[12] = layer_q.residual;
+      end
       MulResLines: begin
-        addend        = diff_t'({1'b0, ~layer_q.res_pitch});
-        bound         = 25'(1 << AddrW);
-        fail_step[12] = layer_q.residual;
+        bound = {1'b0, layer_q.res_pitch} + 25'd1; fail_step[12] = layer_q.residual;
       end
       default: ;
     endcase
@@ -223,10 +231,14 @@ module spcore_layer_setup
   // ---- checks without a product ----
   fail_t fail_fixed;
 
-  logic [18:0] rows_needed_q, cols_needed_q;   // window end of the last output row and column
+  // Past the last row and column that an output meets, from the first one's; and what it may be.
+  logic        [18:0] rows_needed_q, cols_needed_q;
+  logic signed [18:0] rows_most_q, cols_most_q;
   always_ff @(posedge clk_i) begin
-    rows_needed_q <= ((19'(layer_q.out_h) - 19'd1) << layer_q.stride_y2) + 19'(layer_q.kernel_r);
-    cols_needed_q <= ((19'(layer_q.out_w) - 19'd1) << layer_q.stride_x2) + 19'(layer_q.kernel_s);
+    rows_needed_q <= (19'(layer_q.out_h) - 19'd1) * (19'(layer_q.stride_y) + 19'd1) + 19'(layer_q.kernel_r);
+    cols_needed_q <= (19'(layer_q.out_w) - 19'd1) * (19'(layer_q.stride_x) + 19'd1) + 19'(layer_q.kernel_s);
+    rows_most_q   <= 19'(layer_q.in_h) + 19'(layer_q.pad_top) + 19'(MaxPad);
+    cols_most_q   <= 19'(layer_q.in_w) + 19'(layer_q.pad_left) + 19'(MaxPad);
   end
 
   always_comb begin
@@ -234,6 +246,7 @@ module spcore_layer_setup
     fail_fixed[1]  = !mode_ok;
     fail_fixed[2]  = layer_q.in_c == '0 || layer_q.in_h == '0 || layer_q.in_w == '0 || layer_q.out_k == '0 ||
                      layer_q.out_h == '0 || layer_q.out_w == '0 || layer_q.kernel_r == '0 || layer_q.kernel_s == '0 ||
+                     layer_q.kernel_r > kernel_t'(MaxKernel) || layer_q.kernel_s > kernel_t'(MaxKernel) ||
                      layer_q.lines_y == '0 || layer_q.lines_x == '0 || layer_q.tiles_y == '0 ||
                      layer_q.tiles_x == '0 || layer_q.chunks == '0 || layer_q.splits == '0 || layer_q.split_c == '0;
     fail_fixed[11] = 25'(layer_q.par_base) + 25'(layer_q.out_k) > 25'(ParEntries);
@@ -241,9 +254,9 @@ module spcore_layer_setup
     fail_fixed[14] = layer_q.clamp_lo > layer_q.clamp_hi ||
                      (layer_q.out_signed ? (layer_q.clamp_lo < -9'sd128 || layer_q.clamp_hi > 9'sd127)
                                          : (layer_q.clamp_lo < 9'sd0));
+    fail_fixed[15] = layer_q.pad_top > MaxPad || layer_q.pad_top < -MaxInset || layer_q.pad_left > MaxPad || layer_q.pad_left < -MaxInset ||
+                     $signed({1'b0, rows_needed_q}) > 20'(rows_most_q) || $signed({1'b0, cols_needed_q}) > 20'(cols_most_q);
     fail_fixed[17] = layer_q.residual && (layer_q.res_shift < 6'd9 || layer_q.res_shift == 6'd63);
-    fail_fixed[15] = rows_needed_q > 19'(layer_q.in_h) + 19'(layer_q.pad_top) + 19'd3 ||
-                     cols_needed_q > 19'(layer_q.in_w) + 19'(layer_q.pad_left) + 19'd3;
   end
 
   logic [4:0] fail_code;
@@ -305,6 +318,9 @@ module spcore_layer_setup
       code_q    <= '0;
       last_h_q  <= '0;
       last_w_q  <= '0;
+      in_gap_q  <= '0;
+      out_gap_q <= '0;
+      res_gap_q <= '0;
     end else begin
       state_q    <= state_d;
       start_q    <= state_d == StStart;
@@ -322,11 +338,12 @@ module spcore_layer_setup
           if (half_q) begin
             step_q <= step_e'(step_q + 5'd1);
             unique case (judged)
-              MulKernel:     derived_q.rs            <= prod_q[5:0];
+              MulKernel:     derived_q.rs            <= prod_q[8:0];
               MulTilesY:     last_h_q <= layer_q.tile_h - npos_t'(prod_q) + npos_t'(layer_q.out_h);
               MulTilesX:     last_w_q <= layer_q.tile_w - npos_t'(prod_q) + npos_t'(layer_q.out_w);
-              MulInLines:    derived_q.in_lines      <= prod_q[AddrW-1:0];
-              MulOutLines:   derived_q.out_lines     <= prod_q[AddrW-1:0];
+              MulInLines:    in_gap_q                <= layer_q.in_pitch - prod_q[AddrW-1:0];
+              MulOutLines:   out_gap_q               <= layer_q.out_pitch - prod_q[AddrW-1:0];
+              MulResLines:   res_gap_q               <= layer_q.res_pitch - prod_q[AddrW-1:0];
               MulChunkVec:   derived_q.chunk_vectors <= prod_q[AddrW-1:0];
               MulSplitVec:   derived_q.split_vectors <= prod_q[AddrW-1:0];
               MulSplitLines: derived_q.split_lines   <= prod_q[AddrW-1:0];

@@ -11,9 +11,9 @@ package spcore_sched_pkg;
     npos_t      tile;
     npos_t      line;       // input positions of a line along this axis
     dim_t       lines;      // and the number of lines
-    logic       stride2;
-    logic [1:0] pad;
-    logic [2:0] kernel;
+    stride_t    stride;
+    pad_t       pad;
+    kernel_t    kernel;
   } axis_t;
 
   // One axis of a tile: where its window lies, and which lines meet it.

@@ -47,7 +47,7 @@ module spcore_tile_tables
   assign take       = state_q == StWalk && !end_q && q_q[RegionW-1:PosW] == word_q;
   assign write      = state_q == StWrite;
   assign last_shape = shape_q == shape_t'(NumShapes - 1);
-  assign next_row   = row_q + (win_w_i << layer_i.stride_y2);
+  assign next_row   = row_q + win_w_i * (region_off_t'(layer_i.stride_y) + region_off_t'(1));
   always_comb begin
     for (int unsigned i = 0; i < NumShapes; i++) fits[i] = (!i[0] || tx_q < last_w_i) && (!i[1] || ty_q < last_h_i);
   end
@@ -115,7 +115,7 @@ module spcore_tile_tables
         q_q   <= next_row;
       end else begin
         tx_q <= tx_q + npos_t'(1);
-        q_q  <= q_q + (region_off_t'(1) << layer_i.stride_x2);
+        q_q  <= q_q + region_off_t'(layer_i.stride_x) + region_off_t'(1);
       end
     end else if (write) begin
       shape_q <= shape_q + shape_t'(1);

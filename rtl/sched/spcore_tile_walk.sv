@@ -3,7 +3,7 @@
 //
 // Tile rows come in the order 1..n-2, 0, n-1: the top row (whose first kernel rows fall into the padding) and the
 // bottom row (often cut short) make shorter units, and short units at the end balance the PEs best.
-// Before the first tile the axes divide: 92 cycles, while layer_setup checks the descriptor. A bad one makes tiles that nobody takes.
+// Before the first tile the axes divide: 104 cycles, while layer_setup checks the descriptor. A bad one makes tiles that nobody takes.
 module spcore_tile_walk
   import sparsecore_pkg::*;
   import spcore_sched_pkg::*;
@@ -20,12 +20,13 @@ module spcore_tile_walk
 );
 
   localparam int unsigned DivBits = 17;
+  localparam int unsigned MaxPad  = 7;
 
   axis_t axis_y, axis_x;
   assign axis_y = '{in_size: layer_i.in_h, out_size: layer_i.out_h, tile: layer_i.tile_h, line: layer_i.line_h,
-                    lines: layer_i.lines_y, stride2: layer_i.stride_y2, pad: layer_i.pad_top, kernel: layer_i.kernel_r};
+                    lines: layer_i.lines_y, stride: layer_i.stride_y, pad: layer_i.pad_top, kernel: layer_i.kernel_r};
   assign axis_x = '{in_size: layer_i.in_w, out_size: layer_i.out_w, tile: layer_i.tile_w, line: layer_i.line_w,
-                    lines: layer_i.lines_x, stride2: layer_i.stride_x2, pad: layer_i.pad_left, kernel: layer_i.kernel_s};
+                    lines: layer_i.lines_x, stride: layer_i.stride_x, pad: layer_i.pad_left, kernel: layer_i.kernel_s};
 
   // ---- before the first tile: four divisions by the same schedule on both axes ----
   typedef enum logic [2:0] {StIdle, StLoad, StDivide, StBorrow, StStore, StRewind, StSkip, StWalk} state_e;
@@ -50,7 +51,7 @@ module spcore_tile_walk
           count_q <= 5'(DivBits - 1);
         end
         StDivide: begin
-          count_q <= count_q == '0 ? 5'd2 : count_q - 5'd1;
+          count_q <= count_q == '0 ? 5'(MaxPad - 1) : count_q - 5'd1;
           if (count_q == '0) state_q <= StBorrow;
         end
         StBorrow: begin
@@ -108,8 +109,8 @@ module spcore_tile_walk
       StStore:  begin op_y = AxisStore;  op_x = AxisStore;  end
       StRewind: begin op_y = AxisStep;   op_x = AxisStep;   end
       StBorrow: begin
-        if (div_q != DivStep && count_q < 5'(layer_i.pad_top)) op_y = AxisBorrow;
-        if (div_q != DivStep && count_q < 5'(layer_i.pad_left)) op_x = AxisBorrow;
+        if (div_q != DivStep && $signed(8'(count_q)) < layer_i.pad_top) op_y = AxisBorrow;
+        if (div_q != DivStep && $signed(8'(count_q)) < layer_i.pad_left) op_x = AxisBorrow;
       end
       StSkip, StWalk: begin
         if (next_row) op_y = AxisStep;

@@ -26,8 +26,8 @@ def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, 
         "out_w": out_w,
         "kernel_r": r,
         "kernel_s": s,
-        "stride_y2": sy - 1,
-        "stride_x2": sx - 1,
+        "stride_y": sy - 1,
+        "stride_x": sx - 1,
         "pad_top": pad[0],
         "pad_left": pad[2],
         "line_h": line[0],
@@ -38,6 +38,8 @@ def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, 
         "tile_w": tile[1],
         "tiles_y": -(-out_h // tile[0]),
         "tiles_x": -(-out_w // tile[1]),
+        "in_pitch": -(-h // line[0]) * -(-w // line[1]),
+        "out_pitch": -(-out_h // tile[0]) * -(-out_w // tile[1]),
         "chunks": 1,
         "splits": 1,
         "split_c": 1,
@@ -51,31 +53,37 @@ def random_block(gen, plane_w: int) -> tuple[int, int]:
 
 
 def random_fields(gen, largest: int = 79) -> dict[str, int]:
-    """`layer_fields` of any shape, line block and tile."""
+    """`layer_fields` of any shape, line block and tile, also of strips: the first window begins inside the plane, index
+    entries lie between the channels."""
     (h, w), (r, s), (sy, sx), pad = random_geometry(gen, largest)
-    return layer_fields(h, w, r, s, sy, sx, pad, random_block(gen, w), random_block(gen, w))
+    pad = list(pad)
+    for side, size, kernel in ((0, h, r), (2, w, s)):
+        most = min(64, size + pad[side + 1] - kernel)
+        if most > 0 and gen.random() < 0.25:
+            pad[side] = -int(gen.integers(1, most + 1))
+    layer = layer_fields(h, w, r, s, sy, sx, pad, random_block(gen, w), random_block(gen, w))
+    gap = int(gen.choice([0, gen.integers(1, 50)]))
+    return layer | {"in_pitch": layer["in_pitch"] + gap}
 
 
 def window_size(d: Mapping[str, int]) -> tuple[int, int]:
     """Rows and columns of the window of a whole tile."""
-    win_h = ((d["tile_h"] - 1) << d["stride_y2"]) + d["kernel_r"]
-    return win_h, ((d["tile_w"] - 1) << d["stride_x2"]) + d["kernel_s"]
+    win_h = (d["tile_h"] - 1) * (d["stride_y"] + 1) + d["kernel_r"]
+    return win_h, (d["tile_w"] - 1) * (d["stride_x"] + 1) + d["kernel_s"]
 
 
 def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
     """The fields of derived_t."""
-    rs, in_lines, ratio = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"], d["m_log2"] - d["k_log2"]
+    rs, ratio = d["kernel_r"] * d["kernel_s"], d["m_log2"] - d["k_log2"]
     _, win_w = window_size(d)
     return {
         "ratio": ratio,
         "rs": rs,
         "win_w": win_w,
         "chunk_k": lanes << ratio,
-        "in_lines": in_lines,
-        "out_lines": d["tiles_y"] * d["tiles_x"],
         "chunk_vectors": d["in_c"] * rs,
         "split_vectors": d["split_c"] * rs,
-        "split_lines": d["split_c"] * in_lines,
+        "split_lines": d["split_c"] * d["in_pitch"],
         "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
         "line_off": line_offsets(d["line_w"], win_w),
         "last_word": last_words(tile_masks(d)),
@@ -86,7 +94,7 @@ def _axis(d: Mapping[str, int], axis: str, tile: int) -> tuple[int, int, list[in
     """Of a tile's rows ("y") or columns ("x"): outputs, first position of the window, line blocks that it meets."""
     size, kernel = ("h", "r") if axis == "y" else ("w", "s")
     count = min(d[f"tile_{size}"], d[f"out_{size}"] - tile * d[f"tile_{size}"])
-    stride, pad = 1 + d[f"stride_{axis}2"], d["pad_top" if axis == "y" else "pad_left"]
+    stride, pad = 1 + d[f"stride_{axis}"], d["pad_top" if axis == "y" else "pad_left"]
     origin = tile * d[f"tile_{size}"] * stride - pad
     window = range(origin, origin + (count - 1) * stride + d[f"kernel_{kernel}"])
     inside = {x // d[f"line_{size}"] for x in window if 0 <= x < d[f"in_{size}"]}
@@ -125,7 +133,7 @@ def expected_tiles(d: Mapping[str, int]) -> list[dict[str, int]]:
 
 def expected_units(d: Mapping[str, int]) -> list[dict[str, int]]:
     """The fields of unit_t of every unit, in order."""
-    rs, in_lines = d["kernel_r"] * d["kernel_s"], d["lines_y"] * d["lines_x"]
+    rs = d["kernel_r"] * d["kernel_s"]
     units = []
     for job, (tile, chunk) in enumerate((t, c) for t in expected_tiles(d) for c in range(d["chunks"])):
         for first in range(0, d["in_c"], d["split_c"]):
@@ -137,7 +145,7 @@ def expected_units(d: Mapping[str, int]) -> list[dict[str, int]]:
                 "wgt_addr": d["wgt_base"] + (chunk * d["in_c"] + first) * rs,
             }
             if "idx_addr" in tile:
-                unit["idx_addr"] = tile["idx_addr"] + first * in_lines
+                unit["idx_addr"] = tile["idx_addr"] + first * d["in_pitch"]
             units.append(unit)
     return units
 
@@ -150,7 +158,7 @@ def line_offsets(line_w: int, win_w: int) -> int:
 def tile_positions(d: Mapping[str, int], height: int, width: int) -> list[int]:
     """The region offset of each position of a tile of so many rows and columns, row by row."""
     _, win_w = window_size(d)
-    pitch, step = win_w << d["stride_y2"], 1 << d["stride_x2"]
+    pitch, step = win_w * (d["stride_y"] + 1), d["stride_x"] + 1
     return [ty * pitch + tx * step for ty in range(height) for tx in range(width)]
 
 

@@ -93,12 +93,13 @@ class LayerOfJobs:
             "splits": splits,
             "par_base": int(gen.integers(1000)),
             "out_idx_base": int(gen.integers(1000)),
+            "out_pitch": tiles_y * tiles_x + int(gen.choice([0, 5])),
             "out_act_base": int(gen.integers(1000)),
             "clamp_lo": low,
             "clamp_hi": high,
         }
         self.layer["out_act_limit"] = self.layer["out_act_base"] + fixed.get("words", 1 << 20)
-        self.derived = {"ratio": ratio, "chunk_k": chunk_k, "out_lines": tiles_y * tiles_x}
+        self.derived = {"ratio": ratio, "chunk_k": chunk_k}
         self.bias = gen.integers(-(2**31), 2**31, out_k) >> gen.integers(0, 32, out_k)
         self.multiplier = gen.integers(0, 2**31, out_k)
         self.shift = gen.integers(1, 63, out_k)
@@ -131,7 +132,7 @@ class LayerOfJobs:
         for channel in range(first, last):
             line = np.zeros(64, np.uint8)
             line[:npos] = out[channel - first] * inside
-            lines[d["out_idx_base"] + channel * self.derived["out_lines"] + out_line] = line
+            lines[d["out_idx_base"] + channel * d["out_pitch"] + out_line] = line
         info = {
             "job": number,
             "split": d["splits"] > 1,

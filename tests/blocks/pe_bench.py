@@ -92,7 +92,7 @@ class Work:
         first = (unit["wgt_addr"] - d["wgt_base"]) // self.derived["rs"] - unit["chunk"] * d["in_c"]
         channels = slice(first, first + unit["channels"])
         y, x = unit["out_line"] // d["tiles_x"] * d["tile_h"], unit["out_line"] % d["tiles_x"] * d["tile_w"]
-        top, left = y << d["stride_y2"], x << d["stride_x2"]
+        top, left = y * (d["stride_y"] + 1), x * (d["stride_x"] + 1)
         height, width = window_size(d | {"tile_h": unit["tile_h"], "tile_w": unit["tile_w"]})
         window = (channels, slice(top, top + height), slice(left, left + width))
         chunk_k = self.derived["chunk_k"]

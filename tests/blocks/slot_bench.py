@@ -16,7 +16,7 @@ def slot_info(work: LayerOfJobs, job: Job) -> dict:
     h, w, pitch = job.info["tile_h"], job.info["tile_w"], work.layer["tile_w"]
     mask = sum(1 << y * pitch + x for y in range(h) for x in range(w))
     first = job.info["chunk"] * work.derived["chunk_k"]
-    address = work.layer["out_idx_base"] + first * work.derived["out_lines"] + job.info["out_line"]
+    address = work.layer["out_idx_base"] + first * work.layer["out_pitch"] + job.info["out_line"]
     carried = {"job": job.number, "chunk": job.info["chunk"], "idx_addr": address}
     return carried | {"npos": (h - 1) * pitch + w, "mask": mask}
 

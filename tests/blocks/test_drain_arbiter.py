@@ -56,8 +56,10 @@ class Bench:
         dut, gen = self.dut, self.gen
         await start(dut)
         self.base, self.lines, self.ratio = int(gen.integers(2**23)), int(gen.integers(1, 2**10)), int(gen.integers(3))
-        dut.layer_i.value = LAYER.pack({"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base})
-        dut.derived_i.value = DERIVED.pack({"ratio": self.ratio, "out_lines": self.lines})
+        dut.layer_i.value = LAYER.pack(
+            {"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base, "out_pitch": self.lines}
+        )
+        dut.derived_i.value = DERIVED.pack({"ratio": self.ratio})
         dut.start_i.value = 1
         await FallingEdge(dut.clk_i)
         dut.start_i.value = 0

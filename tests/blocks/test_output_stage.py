@@ -151,7 +151,7 @@ class Bench:
             assert idle < 3000, f"stuck: {len(done)} of {len(work.jobs)} jobs done, {len(waiting)} units not begun"
         assert overflowed == overflow
         if not overflow:
-            assert written == d["out_k"] * work.derived["out_lines"]
+            assert written == d["out_k"] * d["tiles_y"] * d["tiles_x"]
         for _ in range(5):
             await RisingEdge(dut.clk_i)
             assert not dut.lw_valid_o.value and not dut.job_done_o.value and not dut.drain_gnt_o.value

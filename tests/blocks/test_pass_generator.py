@@ -26,8 +26,8 @@ def random_geometry(gen, region_pos: int) -> dict:
             return {
                 "r": d["kernel_r"],
                 "s": d["kernel_s"],
-                "sy": d["stride_y2"] + 1,
-                "sx": d["stride_x2"] + 1,
+                "sy": d["stride_y"] + 1,
+                "sx": d["stride_x"] + 1,
                 "tile_h": d["tile_h"],
                 "tile_w": d["tile_w"],
                 "last_h": d["out_h"] - (d["tiles_y"] - 1) * d["tile_h"],

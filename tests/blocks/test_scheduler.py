@@ -37,7 +37,7 @@ def random_layer(gen, jobs_limit: int) -> dict[str, int]:
 def derived_of(layer: dict[str, int]) -> dict[str, int]:
     """The derived values that the scheduler uses."""
     derived = derived_fields(layer, 4)
-    return {name: derived[name] for name in ("rs", "in_lines", "chunk_vectors", "split_vectors", "split_lines")}
+    return {name: derived[name] for name in ("rs", "chunk_vectors", "split_vectors", "split_lines")}
 
 
 async def begin(dut, layer: dict, derived: dict, delay: int) -> None:

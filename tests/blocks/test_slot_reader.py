@@ -41,7 +41,7 @@ class Bench(SlotBench):
         for channel, acc in enumerate(job.acc, first):
             for pos in range(0, info["npos"], self.lanes):
                 line_end = pos + self.lanes >= info["npos"]
-                entry = info["idx_addr"] + (channel - first) * self.work.derived["out_lines"]
+                entry = info["idx_addr"] + (channel - first) * self.work.layer["out_pitch"]
                 tag = {"job": info["job"], "idx_addr": entry, "mask": info["mask"]}
                 tag |= {"line_end": line_end, "job_end": line_end and channel == first + len(job.acc) - 1}
                 address = layer["par_base"] + channel

@@ -77,7 +77,8 @@ def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
     stored, ptr = {}, int(gen.integers(1000))
     for number in gen.permutation(len(bitmaps)):
         data = packed[number].tobytes()
-        stored[layer["in_idx_base"] + int(number)] = StoredLine(int(bitmaps[number]), ptr, data)
+        channel, line = divmod(int(number), bitmaps.size // len(tensor))
+        stored[layer["in_idx_base"] + channel * layer["in_pitch"] + line] = StoredLine(int(bitmaps[number]), ptr, data)
         ptr += -(-len(data) // 8)
     derived = derived_fields(layer, lanes=4)
     return Case(layer, derived, tensor, stored)
@@ -98,7 +99,7 @@ def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, chan
         "chunk": tile_col + 1,
         "channels": channels,
         "wgt_addr": layer["wgt_base"] + first_channel * case.derived["rs"],
-        "idx_addr": tile["idx_addr"] + first_channel * case.derived["in_lines"],
+        "idx_addr": tile["idx_addr"] + first_channel * case.layer["in_pitch"],
     }
 
 
@@ -147,7 +148,7 @@ def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
         for line_y, line_x in sorted(need_of):
             address = (
                 layer["in_idx_base"]
-                + (first_channel + channel) * derived["in_lines"]
+                + (first_channel + channel) * layer["in_pitch"]
                 + line_y * layer["lines_x"]
                 + line_x
             )

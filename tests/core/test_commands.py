@@ -60,7 +60,7 @@ def test_a_layer(tmp_path):
         ({"bias": np.zeros(19, np.int32)}, "bias: shape (19,), expected"),
         ({"shift": np.zeros(20, np.int32)}, "shift: 0, expected 1 to 62"),
         ({"m": 5}, "k/m: 2/5 is not a mode"),
-        ({"stride": 3}, "stride: (3, 3), expected"),
+        ({"stride": 5}, "stride: (5, 5), expected"),
         ({"activations": np.ones((10, 300, 300), np.uint8)}, "does not fit"),
         ({"clamp": None}, "clamp: missing"),
     ],

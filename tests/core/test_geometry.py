@@ -3,7 +3,8 @@
 
 import os
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from models import km, masks
 from models.lines import LineShape, default_shape
 from models.stream import decode_output
 from models.tiling import Cut, make_plan
-from verif.shared.stimulus import make_layer
+from verif.shared.stimulus import make_layer, strips
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import RunLayer
 
@@ -45,6 +46,24 @@ CASES = {
         "stride 2, 7x7": ((3, 14, 14), 8, (7, 7), {"stride": (2, 2), "padding": (3, 2, 2, 3)}, ((4, 14), (3, 3), 1)),
         "padding alone in a window": ((3, 2, 2), 4, (1, 1), {"padding": (3, 3, 3, 3)}, ((2, 2), (2, 2), 1)),
     },
+    "large kernels and strides": {
+        "AlexNet's first": ((3, 31, 31), 8, (11, 11), {"stride": (4, 4)}, ((2, 31), (2, 2), 1)),
+        "AlexNet's first, padded": (
+            (2, 26, 23),
+            8,
+            (11, 11),
+            {"stride": (4, 4), "padding": (2,) * 4},
+            ((2, 23), (1, 4), 1),
+        ),
+        "5x5/3, padding 7": ((4, 9, 10), 8, (5, 5), {"stride": (3, 3), "padding": (7,) * 4}, ((3, 10), (3, 3), 2)),
+        "1x11": ((4, 5, 30), 8, (1, 11), {"padding": (0, 0, 5, 5)}, ((2, 30), (2, 11), 1)),
+        "11x1/4": ((4, 30, 5), 8, (11, 1), {"stride": (4, 1), "padding": (7, 6, 0, 0)}, None),
+        "1x1/4, gaps between the positions met": ((6, 13, 14), 8, (1, 1), {"stride": (4, 4)}, ((4, 14), (3, 4), 2)),
+        "2x3/4": ((4, 11, 17), 8, (2, 3), {"stride": (4, 3), "padding": (0, 3, 7, 1)}, ((1, 17), (3, 3), 1)),
+        "padding of 7 alone in a window": ((3, 2, 2), 4, (1, 1), {"padding": (7,) * 4}, ((2, 2), (3, 3), 1)),
+        "a line a position, a window of 251 lines": ((2, 251, 1), 4, (11, 1), {"stride": (4, 1)}, ((1, 1), (61, 1), 1)),
+        "most taps a region holds": ((2, 24, 12), 4, (22, 11), {"padding": (0, 7, 0, 2)}, ((4, 12), (1, 1), 2)),
+    },
     "cuts": {
         "one position a tile": ((4, 4, 5), 8, (3, 3), SAME, ((1, 1), (1, 1), 1)),
         "a split a channel": ((7, 5, 5), 8, (3, 3), SAME, ((5, 5), (5, 5), 7)),
@@ -66,6 +85,7 @@ CASES = {
             {"stride": (2, 1), "padding": (1, 2, 3, 0), "signed": True, "clamp": (-128, 127)},
             ((2, 4), (1, 5), 2),
         ),
+        "7x5/3, padding 7": ((1, 5, 6), 3, (7, 5), {"stride": (3, 4), "padding": (7, 4, 0, 5)}, ((2, 6), (2, 2), 1)),
         "wider than a line, 1/4": ((1, 1, 70), 3, (1, 1), {"mode": (1, 4), "density": 0.2}, ((1, 64), (1, 32), 1)),
     },
     "tiny": {  # for PEs of gates: every one of the four has a unit
@@ -90,11 +110,14 @@ def cut_of(layer, shapes):
 
 class LayerTest(CoreTest):
     async def run_layer(self, layer, cut):
-        plan = make_plan(self.config, layer, cut)
-        run = RunLayer(layer, plan, pes=self.config.NumPe)
+        await self.run_plan(layer, make_plan(self.config, layer, cut))
+
+    async def run_plan(self, layer, plan, parts=None, expected=None):
+        run = RunLayer(layer, plan, pes=self.config.NumPe, parts=parts)
         await run.start(self.sequencer)
         # Beside the scoreboard, which decodes what the core was given: what the stimulus meant.
-        assert np.array_equal(decode_output(self.env.results.take(), plan), layer.expected)
+        found = decode_output(self.env.results.take(), plan)
+        assert np.array_equal(found, layer.expected if expected is None else expected)
 
 
 @pyuvm.test()
@@ -104,22 +127,21 @@ class DirectedLayers(LayerTest):
     async def scenario(self):
         for name, (shape, out_channels, kernel, options, shapes) in CASES[os.environ["GROUP"]].items():
             self.logger.info("case %s", name)
-            layer = make_layer(self.rng, shape, out_channels, kernel, **options)
+            with patch("models.layer.MAX_KERNEL", 22):  # of pools
+                layer = make_layer(self.rng, shape, out_channels, kernel, **options)
             await self.run_layer(layer, cut_of(layer, shapes))
 
 
 @pyuvm.test()
 class EveryPadding(LayerTest):
-    """Each side from 0 to 3 with each stride, tiles that do not divide the plane."""
+    """Each side from 0 to 7 with each stride, tiles that do not divide the plane."""
 
-    bound_us = 1000
+    bound_us = 2000
 
     async def scenario(self):
-        for stride in ((1, 1), (2, 1), (1, 2), (2, 2)):
-            for pad in range(4):
-                padding = tuple(
-                    np.roll([pad, (pad + 1) % 4, (pad + 2) % 4, (pad + 3) % 4], self.rng.integers(4)).tolist()
-                )
+        for stride in product(range(1, 5), repeat=2):
+            for paddings in (4 * (0,), 4 * (int(self.rng.integers(1, 8)),), (0, 2, 4, 6), (1, 3, 5, 7)):
+                padding = tuple(self.rng.permutation(paddings).tolist())
                 layer = make_layer(self.rng, (3, 6, 7), 6, (4, 4), stride=stride, padding=padding)
                 _, ho, wo = layer.out_shape
                 await self.run_layer(layer, Cut(LineShape(2, 7), LineShape(min(3, ho), min(4, wo))))
@@ -127,18 +149,65 @@ class EveryPadding(LayerTest):
 
 @pyuvm.test()
 class EveryKernel(LayerTest):
-    """All 49 kernel sizes, with strides and modes taking turns."""
+    """All 121 kernel sizes, and 1x1 with each stride; strides and modes take turns."""
 
-    bound_us = 2000
+    bound_us = 4000
 
     async def scenario(self):
-        for number in range(49):
-            r, s = divmod(number, 7)
+        strides = list(product(range(1, 5), repeat=2))
+        for number, (r, s) in enumerate([*product(range(1, 12), repeat=2), *[(1, 1)] * 16]):
             mode = km.MODES[number % len(km.MODES)]
-            stride = ((1, 1), (2, 1), (1, 2), (2, 2))[number % 4]
-            layer = make_layer(self.rng, (2, 8, 9), 6, (r + 1, s + 1), mode=mode, stride=stride)
+            shape = (2, max(8, r + 2), max(9, s + 1))
+            layer = make_layer(self.rng, shape, 6, (r, s), mode=mode, stride=strides[number % 16])
             _, ho, wo = layer.out_shape
-            await self.run_layer(layer, Cut(LineShape(3, 9), LineShape(min(2, ho), min(4, wo))))
+            await self.run_layer(layer, Cut(LineShape(3, shape[2]), LineShape(min(2, ho), min(3 if s > 6 else 4, wo))))
+
+
+@pyuvm.test()
+class Strips(LayerTest):
+    """Layers in strips of tile rows, which read a part of each channel and write a part of each output channel."""
+
+    bound_us = 1000
+
+    async def scenario(self):
+        for number, (kernel, options, line, tile) in enumerate(
+            (
+                ((3, 3), SAME, (1, 11), (2, 5)),
+                ((3, 3), SAME | {"stride": (2, 2)}, (4, 11), (2, 5)),
+                ((5, 2), {"stride": (3, 1), "padding": (7, 7, 0, 3)}, (3, 4), (1, 7)),
+                ((1, 1), {"stride": (4, 4)}, (5, 11), (1, 3)),
+                ((11, 3), {"padding": (5, 5, 1, 1)}, (2, 11), (4, 8)),
+            )
+        ):
+            layer = make_layer(self.rng, (3, 23, 11), 9, kernel, **options)
+            plan = make_plan(self.config, layer, Cut(LineShape(*line), LineShape(*tile), 1 + number % 2))
+            for count in (2, 30):
+                await self.run_plan(layer, plan, strips(plan, count))
+
+
+@pyuvm.test()
+class InsideThePlane(LayerTest):
+    """Windows that begin up to 64 rows and columns inside the plane; what lies before is not met."""
+
+    bound_us = 1000
+
+    async def scenario(self):
+        for top, left, kernel, stride, line in (
+            (1, 0, (3, 3), (1, 1), (1, 10)),
+            (0, 3, (2, 3), (2, 1), (4, 5)),
+            (5, 2, (1, 1), (3, 4), (3, 20)),
+            (64, 0, (3, 2), (1, 2), (64, 1)),
+            (7, 64, (3, 3), (1, 1), (1, 64)),
+        ):
+            plane = (3, top + 9, left + 10)
+            whole = make_layer(self.rng, plane, 5, kernel, stride=stride, padding=(0, 2, 0, 1))
+            part = replace(whole, activations=whole.activations[:, top:, left:])
+            _, ho, wo = part.out_shape
+            cut = Cut(LineShape(*line), LineShape(min(3, ho), min(4, wo)))
+            plan, like = make_plan(self.config, whole, cut), make_plan(self.config, part, cut).descriptor
+            same = {name: getattr(like, name) for name in ("out_h", "out_w", "tiles_y", "tiles_x", "out_pitch")}
+            inside = replace(plan.descriptor, pad_top=-top, pad_left=-left, **same)
+            await self.run_plan(whole, replace(plan, descriptor=inside), expected=part.expected)
 
 
 @pyuvm.test()
@@ -219,6 +288,9 @@ def test_directed_on_gates_as_on_verilator(simulate, sim):
     assert simulate("DirectedLayers", sim=sim, GROUP="tiny") == simulate("DirectedLayers", GROUP="tiny")
 
 
-@pytest.mark.parametrize("testcase", ["EveryPadding", "EveryKernel", "EveryMask", "EveryPlane", "EveryIndexPattern"])
+@pytest.mark.parametrize(
+    "testcase",
+    ["EveryPadding", "EveryKernel", "Strips", "InsideThePlane", "EveryMask", "EveryPlane", "EveryIndexPattern"],
+)
 def test_sweep(simulate, testcase):
     simulate(testcase)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import grouping, km
-from models.layer import KINDS, MAX_KERNEL, MAX_PADDING, MAX_STRIDE, Layer
+from models.layer import KINDS, MAX_KERNEL, MAX_PADDING, MAX_POOL, MAX_STRIDE, Layer
 from models.reference import RESIDUAL_SHIFT
 from tests import judge
 
@@ -168,7 +168,7 @@ def test_a_max_pool_needs_little(rng, tmp_path):
         ("max_pool", [], {"bias": np.zeros(6, np.int32)}, "bias: unknown array, expected of kind max_pool only"),
         ("max_pool", ["kernel"], {}, "kernel: missing, expected of kind max_pool the arrays"),
         ("max_pool", [], {"kernel": (3, 0)}, r"kernel: \(3, 0\), expected \(R, S\), each 1 to"),
-        ("max_pool", [], {"kernel": (3, MAX_KERNEL + 1)}, r"kernel: \(3, .*\), expected \(R, S\), each 1 to"),
+        ("max_pool", [], {"kernel": (3, MAX_POOL + 1)}, r"kernel: \(3, .*\), expected \(R, S\), each 1 to"),
         ("max_pool", [], {"kernel": (3, 3, 3)}, r"kernel: shape \(3,\), expected \(2,\)"),
         ("max_pool", [], {"activations": np.zeros((6, 2, 9), np.int8)}, r"kernel: kernel \(3, 3\), expected one that"),
         ("max_pool", [], {"activations": np.array(0, np.int8)}, r"activations: shape \(\), expected \(C, H, W\)"),

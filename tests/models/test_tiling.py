@@ -35,7 +35,7 @@ def test_descriptor():
     assert layer.out_shape == (12, 4, 15)
     assert (d.k_log2, d.m_log2, d.act_signed, d.out_signed, d.skip) == (1, 2, 0, 0, 1)
     assert (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s) == (5, 9, 11, 12, 4, 15, 3, 2)
-    assert (d.stride_y2, d.stride_x2, d.pad_top, d.pad_left) == (1, 0, 1, 3)
+    assert (d.stride_y, d.stride_x, d.pad_top, d.pad_left) == (1, 0, 1, 3)
     assert (d.lines_y, d.lines_x, d.tiles_y, d.tiles_x) == (3, 1, 2, 3)
     assert (d.chunks, d.splits, d.split_c) == (2, 3, 2)  # chunks of 8 channels
     assert d.out_idx_base == 15 and d.out_lines == 6 and d.vectors == 2 * 5 * 6

@@ -11,7 +11,8 @@ import numpy as np
 
 from models import grouping, km, lines, masks, reference
 from models.config import Config
-from models.layer import MAX_KERNEL, MAX_PADDING, Layer
+from models.descriptor import Descriptor
+from models.layer import MAX_KERNEL, MAX_PADDING, MAX_STRIDE, Layer
 from models.lines import LINE_BITS, LineShape
 from models.masks import Shape
 from models.reference import RESIDUAL_SHIFT, Bytes, Int64
@@ -43,17 +44,17 @@ class Geometry(NamedTuple):
 def random_geometry(rng: np.random.Generator, largest: int = 79) -> Geometry:
     """Any geometry with an output, on planes of at most ``largest`` rows and columns; small ones are frequent."""
     while True:
-        kernel = (int(rng.integers(1, MAX_KERNEL + 1)), int(rng.integers(1, MAX_KERNEL + 1)))
+        most = int(rng.choice([5, MAX_KERNEL]))
+        kernel = (int(rng.integers(1, most + 1)), int(rng.integers(1, most + 1)))
         if rng.random() < 0.4:
             kernel = (3, 3) if rng.random() < 0.6 else (1, 1)
         height, width = (
             int(rng.choice([1, int(rng.integers(2, 17)), int(rng.integers(17, largest + 1))], p=p))
             for p in ((0.08, 0.77, 0.15), (0.08, 0.67, 0.25))
         )
-        sy, sx = (int(s) for s in rng.integers(1, 3, 2))
-        top, bottom, left, right = (
-            (int(p) for p in rng.integers(0, MAX_PADDING + 1, 4)) if rng.random() < 0.7 else (0, 0, 0, 0)
-        )
+        sy, sx = (int(s) for s in rng.choice(range(1, MAX_STRIDE + 1), 2, p=[0.45, 0.3, 0.12, 0.13]))
+        most = int(rng.choice([0, 3, MAX_PADDING], p=[0.3, 0.4, 0.3]))
+        top, bottom, left, right = (int(p) for p in rng.integers(0, most + 1, 4))
         found = Geometry((height, width), kernel, (sy, sx), (top, bottom, left, right))
         if min(found.out) > 0:
             return found
@@ -168,6 +169,34 @@ def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
     c = layer.activations.shape[0]
     splits = 1 if rng.random() < 0.5 else int(rng.integers(1, c + 1))
     return Cut(line, tile, splits)
+
+
+def strips(plan: Plan, count: int) -> list[Descriptor]:
+    """The layer in up to ``count`` layers of some rows of tiles each, which read the lines that they meet and append their
+    part of the same output to its section."""
+    d = plan.descriptor
+    # None begins behind the plane.
+    rows = range(0, d.tiles_y, ceil(d.tiles_y / count))
+    firsts = [row for row in rows if row == 0 or d.y.windows[row][0] < d.in_h]
+    found = []
+    for first, end in zip(firsts, [*firsts[1:], d.tiles_y], strict=True):
+        begin, behind = d.y.windows[first][0], d.y.windows[end - 1][1]
+        top = max(0, begin) // d.line_h
+        lines_y = max(1, min(ceil(behind / d.line_h), d.lines_y) - top)
+        found.append(
+            replace(
+                d,
+                in_h=min(d.in_h - top * d.line_h, lines_y * d.line_h),
+                lines_y=lines_y,
+                pad_top=top * d.line_h - begin,
+                in_idx_base=d.in_idx_base + top * d.lines_x,
+                out_h=sum(d.y.counts[first:end]),
+                tiles_y=end - first,
+                out_idx_base=d.out_idx_base + first * d.tiles_x,
+                out_append=int(first > 0),
+            )
+        )
+    return found
 
 
 def random_plan(rng: np.random.Generator, config: Config, layer: Layer) -> Plan:

@@ -9,8 +9,9 @@ from verif.sim.coverage.bins import Ranges, cross, point
 from verif.sim.coverage.sparsity import MODES
 from verif.sim.env.layer_reference import LayerDone
 
-KERNELS = [f"{r}x{s}" for r in range(1, 8) for s in range(1, 8)]
-STRIDES = [f"{y}x{x}" for y in (1, 2) for x in (1, 2)]
+LARGER = "larger"  # than 11 in some direction: pools
+KERNELS = [*(f"{r}x{s}" for r in range(1, 12) for s in range(1, 12)), LARGER]
+STRIDES = [f"{y}x{x}" for y in range(1, 5) for x in range(1, 5)]
 PLANES = ("1x1", "one row", "one column", "narrower than a line", "64 wide", "wider than a line")
 LINES = ("one row", "several rows", "part of a row")
 TILES = Ranges(1, 2, 16, 32, 33, 64, last=64)
@@ -19,7 +20,9 @@ SPLITS = Ranges(1, 2, 3, 5)
 CHUNKS = Ranges(1, 2, 3)
 CHANNELS = Ranges(1, 2, 8, 33)
 SIDES = ("top", "bottom", "left", "right")
-PADS = [str(n) for n in range(4)]
+PADS = [str(n) for n in range(8)]
+INSIDE = "inside"  # the first window begins in the plane
+PITCHES = ("the lines", "more")  # index entries from a channel to the next
 FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
 SECTIONS = ("reset", "appended", "first append")
 OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
@@ -38,7 +41,8 @@ class GeometryCoverage:
     def __init__(self):
         self.kernel = point("geometry.kernel", KERNELS)
         self.stride = point("geometry.stride", STRIDES)
-        self.pads = {side: point(f"geometry.pad_{side}", PADS) for side in SIDES}
+        self.pads = {side: point(f"geometry.pad_{side}", PADS + [INSIDE] * (side in ("top", "left"))) for side in SIDES}
+        self.pitches = {end: point(f"geometry.{end}_pitch", PITCHES) for end in ("in", "out")}
         self.plane = point("geometry.plane", PLANES)
         self.line = point("geometry.input_line", LINES)
         self.tile = point("geometry.tile_positions", TILES.labels)
@@ -65,10 +69,12 @@ class GeometryCoverage:
         stride = f"{d.y.stride}x{d.x.stride}"
         pads = dict(zip(SIDES, d.padding, strict=True))
         plane = plane_label(d.in_h, d.in_w)
-        self.kernel.hit(f"{d.kernel_r}x{d.kernel_s}")
+        self.kernel.hit(LARGER if max(d.kernel_r, d.kernel_s) > 11 else f"{d.kernel_r}x{d.kernel_s}")
         self.stride.hit(stride)
         for side, pad in pads.items():
-            self.pads[side].hit(str(pad))
+            self.pads[side].hit(str(pad) if pad >= 0 else INSIDE)
+        self.pitches["in"].hit(PITCHES[d.in_pitch > d.in_lines])
+        self.pitches["out"].hit(PITCHES[d.out_pitch > d.out_lines])
         self.plane.hit(plane)
         self.line.hit("part of a row" if d.line_w < d.in_w else "one row" if d.line_h == 1 else "several rows")
         self.tile.hit(TILES(d.tile_h * d.tile_w))

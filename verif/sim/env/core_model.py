@@ -109,7 +109,8 @@ class CoreModel:
 
     def reset(self, kind: str) -> None:
         """A reset ("rst_ni" or "soft_reset"): what was under way is lost, and memory that it was writing is unknown."""
-        under_way = [("lines", d.out_idx_base, d.out_entries) for d in self.layers_open if d]
+        layers = [d for d in self.layers_open if d]
+        under_way = []
         for memory, load in (
             ("weights", self.weights_load),
             ("parameters", self.parameters_load),
@@ -121,6 +122,8 @@ class CoreModel:
         if kind == "rst_ni":
             self.registers.clear()
         self.publish(Reset(kind))
+        for d in layers:
+            self._forget_output(d)
         for contents in under_way:
             self._forget(*contents)
 
@@ -317,12 +320,19 @@ class CoreModel:
             self.bitmaps[here] = [None] * count
         self.publish(Forgotten(memory, base, count))
 
-    def _lines(self, base: int, count: int) -> tuple[list[int], list[bytes]]:
-        found = self.bitmaps[base : base + count]
+    def _forget_output(self, d: Descriptor) -> None:
+        if d.out_pitch == d.out_lines:
+            self._forget("lines", d.out_idx_base, d.out_entries)
+        else:
+            for channel in range(d.out_k):
+                self._forget("lines", d.out_idx_base + channel * d.out_pitch, d.out_lines)
+
+    def _lines(self, entries: Sequence[int]) -> tuple[list[int], list[bytes]]:
+        found = [self.bitmaps[entry] for entry in entries]
         known = [bitmap for bitmap in found if bitmap is not None]
         if len(known) < len(found):
-            raise UnknownContents(f"index entry {base + found.index(None)} is read but its contents are unknown")
-        return known, self.packed[base : base + count]
+            raise UnknownContents(f"index entry {entries[found.index(None)]} is read but its contents are unknown")
+        return known, [self.packed[entry] for entry in entries]
 
     def _push_layer(self) -> None:
         if len(self.layers_open) > self.config.QueueDepth:
@@ -344,18 +354,17 @@ class CoreModel:
         self.section_ends[d.out_section] = layer.section_end
         if layer.overflow:
             self._report("out_overflow")
-            self._forget("lines", d.out_idx_base, d.out_entries)
+            self._forget_output(d)
         else:
-            here = slice(d.out_idx_base, d.out_idx_base + d.out_entries)
-            self.bitmaps[here] = packed.bitmaps.ravel().tolist()
-            self.packed[here] = [part.tobytes() for part in packed.packed()]
+            for entry, bitmap, part in zip(d.out_index, packed.bitmaps.ravel(), packed.packed(), strict=True):
+                self.bitmaps[entry], self.packed[entry] = int(bitmap), part.tobytes()
 
     def _compute(self, d: Descriptor) -> LayerDone:
         """Read a layer's tensors from the memories and compute what it has to produce."""
         vectors = slice(d.wgt_base, d.wgt_base + d.vectors)
         if not self.vectors_known[vectors].all():
             raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + d.vectors - 1} are not all loaded")
-        bitmaps, packed = self._lines(d.in_idx_base, d.in_entries)
+        bitmaps, packed = self._lines(d.in_index)
         found = self.parameters[d.par_base : d.par_base + d.out_k]
         parameters = [beat for beat in found if beat is not None]
         if len(parameters) < len(found):
@@ -372,7 +381,7 @@ class CoreModel:
         )
 
     def _send(self, base: int, count: int) -> None:
-        bitmaps, packed = self._lines(base, count)
+        bitmaps, packed = self._lines(range(base, base + count))
         pairs = zip(bitmaps, packed, strict=True)
         self.results_due += count
         self.publish(ResultsDue(tuple(line_packet(*pair, self.config.StreamBytes) for pair in pairs)))

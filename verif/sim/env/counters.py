@@ -46,7 +46,10 @@ def counter_problems(counters: dict[str, int], config: Config, layer: LayerDone)
         if reads + hits != expected:
             found.append(f"{memory}_READS and {memory}_HITS are {reads} + {hits}, expected {expected} together")
     if not layer.overflow:
-        for name, expected in (("LINES_WRITTEN", layer.descriptor.out_entries), ("BYTES_WRITTEN", layer.bytes_written)):
+        for name, expected in (
+            ("LINES_WRITTEN", len(layer.descriptor.out_index)),
+            ("BYTES_WRITTEN", layer.bytes_written),
+        ):
             if counters[name] != expected:
                 found.append(f"{name} is {counters[name]}, expected {expected}")
     return found

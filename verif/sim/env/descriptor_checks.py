@@ -6,7 +6,9 @@ from models.config import Config
 from models.descriptor import Descriptor
 from models.lines import LINE_BITS
 
-MAX_PADDING_AFTER = 3
+MAX_KERNEL = 22
+MAX_PADDING = 7
+MAX_INSET = 64  # of the first window in the plane
 MAX_SHIFT = 62
 
 
@@ -22,10 +24,13 @@ def first_violation(config: Config, d: Descriptor) -> int:
     planes = (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s)
     counts = (*planes, d.lines_y, d.lines_x, d.tiles_y, d.tiles_x, d.chunks, d.splits, d.split_c)
     entries = config.IdxBanks * config.IdxDepth
-    residual = d.res_pitch >= d.out_lines and d.res_idx_base + d.out_k * d.res_pitch <= entries
+
+    def fits(base: int, channels: int, pitch: int, lines: int) -> bool:
+        return pitch >= lines and base + (channels - 1) * pitch + lines <= entries
+
     low, high = (-128, 127) if d.out_signed else (0, 255)
     checks = {
-        2: min(counts) > 0,
+        2: min(counts) > 0 and max(d.kernel_r, d.kernel_s) <= MAX_KERNEL,
         3: 0 < d.line_h * d.line_w <= LINE_BITS,
         4: _covers(d.lines_y, d.line_h, d.in_h) and _covers(d.lines_x, d.line_w, d.in_w),
         5: 0 < d.tile_h * d.tile_w <= LINE_BITS // max(1, d.ratio // 2),
@@ -35,12 +40,12 @@ def first_violation(config: Config, d: Descriptor) -> int:
         9: _covers(d.splits, d.split_c, d.in_c),
         10: d.wgt_base + d.vectors <= config.WgtBanks * config.WgtDepth,
         11: d.par_base + d.out_k <= config.ParDepth,
-        12: d.in_idx_base + d.in_entries <= entries
-        and d.out_idx_base + d.out_entries <= entries
-        and (not d.residual or residual),
+        12: fits(d.in_idx_base, d.in_c, d.in_pitch, d.in_lines)
+        and fits(d.out_idx_base, d.out_k, d.out_pitch, d.out_lines)
+        and (not d.residual or fits(d.res_idx_base, d.out_k, d.res_pitch, d.out_lines)),
         13: d.out_act_base <= d.out_act_limit <= config.ActBanks * config.ActDepth,
         14: low <= d.clamp_lo <= d.clamp_hi <= high,
-        15: max(y.after, x.after) <= MAX_PADDING_AFTER,
+        15: all(-MAX_INSET <= axis.before <= MAX_PADDING and axis.after <= MAX_PADDING for axis in (y, x)),
         17: not d.residual or reference.RESIDUAL_SHIFT <= d.res_shift <= MAX_SHIFT,
     }
     return next((number for number, holds in checks.items() if not holds), 0)

@@ -15,6 +15,7 @@ from models.lines import Lines
 SECTION_FULL = 1 << 24  # past any memory: a section that has overflowed has no room
 
 _DESCRIPTOR_FIELDS = [field.name for field in fields(Descriptor)]
+_SIGNED = {"clamp_lo": 9, "clamp_hi": 9, "pad_top": 8, "pad_left": 8}  # bits
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def descriptor_of(registers: dict[str, dict[str, int]]) -> Descriptor:
         if register.startswith("LAYER_")
         for field, value in values.items()
     }
-    for name in ("clamp_lo", "clamp_hi"):
-        found[name] -= (found[name] & 0x100) << 1  # 9 bits, two's complement
+    for name, bits in _SIGNED.items():
+        found[name] -= found[name] >> bits - 1 << bits  # two's complement
     return Descriptor(**found)
 
 

@@ -263,16 +263,23 @@ class ReadCounters(CoreSequence):
 
 
 class RunLayer(CoreSequence):
-    """A layer from the first register to the last result line.
+    """A layer from the first register to the last result line, whole or in the parts that are given.
 
     `counters` has what the core counted, `seconds` the wall time from the push to the end of the layer.
     """
 
     def __init__(
-        self, layer: Layer, plan: Plan, load_stalls: Stalls = NO_STALLS, result_stalls: Stalls = NO_STALLS, pes: int = 0
+        self,
+        layer: Layer,
+        plan: Plan,
+        load_stalls: Stalls = NO_STALLS,
+        result_stalls: Stalls = NO_STALLS,
+        pes: int = 0,
+        parts: list[Descriptor] | None = None,
     ):
         super().__init__("run_layer")
         self.layer, self.plan, self.pes = layer, plan, pes
+        self.parts = parts or [plan.descriptor]
         self.load_stalls, self.result_stalls = load_stalls, result_stalls
 
     async def body(self):
@@ -287,8 +294,9 @@ class RunLayer(CoreSequence):
         await FetchLines(d.out_idx_base, d.out_entries, self.result_stalls).start(sequencer)
 
     async def compute(self):
-        """Push the layer and wait for its end."""
-        await PushLayer(self.plan.descriptor).start(self.sequencer)
+        """Push the layer, or its parts, and wait for the end."""
+        for descriptor in self.parts:
+            await PushLayer(descriptor).start(self.sequencer)
         await WaitLayers(layer_cycles(self.plan.descriptor)).start(self.sequencer)
 
 
