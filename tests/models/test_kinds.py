@@ -19,7 +19,8 @@ def integers(rng, dtype, shape):
 
 def random_layer(rng, kind, dtype, residual=None):
     """Any geometry, ragged numbers of channels; outputs fill about the range of 8 bits. residual: its dtype."""
-    kernel = tuple(int(n) for n in rng.integers(1, MAX_KERNEL + 1, 2))
+    most = MAX_KERNEL if kind == "conv" else MAX_POOL
+    kernel = tuple(int(n) for n in rng.integers(1, most + 1, 2))
     # ONNX has no windows in the padding alone.
     pads = [min(MAX_PADDING, size - 1) for size in kernel for _ in range(2)]
     padding = tuple(int(n) for n in rng.integers(0, np.array(pads) + 1))

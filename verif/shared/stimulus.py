@@ -12,7 +12,7 @@ import numpy as np
 from models import grouping, km, lines, masks, reference
 from models.config import Config
 from models.descriptor import Descriptor
-from models.layer import MAX_KERNEL, MAX_PADDING, MAX_STRIDE, Layer
+from models.layer import MAX_KERNEL, MAX_PADDING, MAX_POOL, MAX_STRIDE, Layer
 from models.lines import LINE_BITS, LineShape
 from models.masks import Shape
 from models.reference import RESIDUAL_SHIFT, Bytes, Int64
@@ -41,10 +41,10 @@ class Geometry(NamedTuple):
         return ho, wo
 
 
-def random_geometry(rng: np.random.Generator, largest: int = 79) -> Geometry:
+def random_geometry(rng: np.random.Generator, largest: int = 79, largest_kernel: int = MAX_KERNEL) -> Geometry:
     """Any geometry with an output, on planes of at most ``largest`` rows and columns; small ones are frequent."""
     while True:
-        most = int(rng.choice([5, MAX_KERNEL]))
+        most = int(rng.choice([5, largest_kernel]))
         kernel = (int(rng.integers(1, most + 1)), int(rng.integers(1, most + 1)))
         if rng.random() < 0.4:
             kernel = (3, 3) if rng.random() < 0.6 else (1, 1)
@@ -172,8 +172,8 @@ def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
 
 
 def strips(plan: Plan, count: int) -> list[Descriptor]:
-    """The layer in up to ``count`` layers of some rows of tiles each, which read the lines that they meet and append their
-    part of the same output to its section."""
+    """The layer in up to ``count`` layers of some rows of tiles each, which read the lines that they meet and append
+    their part of the same output to its section."""
     d = plan.descriptor
     # None begins behind the plane.
     rows = range(0, d.tiles_y, ceil(d.tiles_y / count))
@@ -209,6 +209,14 @@ def random_plan(rng: np.random.Generator, config: Config, layer: Layer) -> Plan:
     raise problem
 
 
+def _random_pool(rng: np.random.Generator) -> Geometry:
+    """A pool's geometry; some pools are global."""
+    if rng.random() < 0.75:
+        return random_geometry(rng, largest_kernel=MAX_POOL)
+    height, width = (int(n) for n in rng.integers(1, MAX_POOL + 1, 2))
+    return Geometry((height, width), (height, width), (1, 1), (0, 0, 0, 0))
+
+
 def _random_channels(
     rng: np.random.Generator, config: Config, mode: tuple[int, int], kind: str
 ) -> tuple[int, int, int]:
@@ -239,11 +247,11 @@ def random_layer(
     """
     given = kind
     while True:
-        shape = random_geometry(rng)
         kind = given or str(rng.choice(RANDOM_KINDS, p=_SHARES if mode == (1, 1) else _SHARES_OF_MODES))
+        shape = random_geometry(rng) if kind in ("conv", "groups") else _random_pool(rng)
         channels, out_channels, groups = _random_channels(rng, config, mode, kind)
         vectors = channels * prod(shape.kernel) * ceil(out_channels / groups / chunk_channels(config, *mode))
-        if prod(shape.out) * vectors * config.NumLanes > work:
+        if prod(shape.out) * vectors * config.NumLanes > work or prod(shape.kernel) > config.RegionPos:
             continue
         options: dict[str, Any] = {
             "mask": str(rng.choice(_MASKS, p=[0.4, 0.3] + [0.3 / (len(_MASKS) - 2)] * (len(_MASKS) - 2))),
