@@ -239,6 +239,11 @@ class _Simulation:
             return
         time = max(time, self.schedule_time)
         self.schedule_time = time + 1
+        if not unit.channels:
+            pe.fetched.append((time + BIND, unit, None, True))
+            self._at(time + BIND, self._bind, pe)
+            self._load(pe)
+            return
         pe.unit, pe.channel = unit, unit.channels.start
         pe.fetch_time = pe.index_time = time + BIND
         self._next_fetch(pe)
@@ -326,10 +331,12 @@ class _Simulation:
             pe.generate_time = pe.region_time + 2
             return
         d = self.plan.descriptor
-        base = d.wgt_base + (unit.chunk * d.in_c + channel) * d.taps
+        base = d.vector(unit.chunk, channel)
         segments = self.work.segments
         row = self.emissions[unit.tile][channel]
         passes: list[_Pass] = [(i * segments, base + i, n, False, None) for i, n in enumerate(row) if n]
+        if d.tap_shared:  # one vector for all of them
+            passes = [(i, None if number else base, n, False, None) for number, (i, _, n, _, _) in enumerate(passes)]
         if passes:
             offset, address, n, _, _ = passes[-1]
             passes[-1] = (offset, address, n, True, end)
@@ -425,7 +432,7 @@ class _Simulation:
         while self.events:
             time, _, handler, argument = heapq.heappop(self.events)
             handler(time, argument)
-        busy = int(self.work.emissions.sum()) * self.plan.descriptor.chunks
+        busy = int(self.work.emissions.sum((0, 2)) @ self.plan.descriptor.readers)
         total = self.end * self.plan.config.NumPe
         return Cycles(
             cycles=self.end,

@@ -60,7 +60,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Unit:
-    """A work unit: one share of the input channels of a job, which is a tile (row-major number) of a chunk."""
+    """A work unit: one share of the input channels of a job, which is a tile (row-major number) of a chunk. A last
+    group of few channels may leave none for it."""
 
     job: int
     tile: int
@@ -236,19 +237,46 @@ class Descriptor:
         return _entries(self.out_idx_base, self.out_k, self.out_pitch, self.out_lines)
 
     @property
+    def channel_vectors(self) -> int:
+        """Weight vectors of a channel in a chunk."""
+        return 1 if self.tap_shared else self.taps
+
+    @property
     def vectors(self) -> int:
         """Weight vectors."""
-        return self.chunks * self.in_c * self.taps
+        return (1 if self.tap_shared else self.chunks) * self.group_c * self.channel_vectors
+
+    def vector(self, chunk: int, channel: int) -> int:
+        """Address of the first weight vector of an input channel that the chunk reads."""
+        own = 0 if self.tap_shared else chunk * self.group_c
+        return self.wgt_base + (own + channel - self.channels(chunk).start) * self.channel_vectors
+
+    def channels(self, chunk: int) -> range:
+        """Input channels that a chunk reads: those of its group."""
+        first = chunk // self.group_chunks * self.group_c
+        return range(first, min(first + self.group_c, self.in_c))
+
+    @property
+    def readers(self) -> list[int]:
+        """Chunks that read each input channel."""
+        first_chunks = (channel // self.group_c * self.group_chunks for channel in range(self.in_c))
+        return [min(self.group_chunks, self.chunks - first) for first in first_chunks]
+
+    @property
+    def passes(self) -> int:
+        """Passes of all units, were no activation zero."""
+        return self.out_lines * sum(self.readers) * self.taps
 
     @property
     def jobs(self) -> int:
         """Tiles of chunks, each computed in `splits` units."""
         return self.out_lines * self.chunks
 
-    @property
-    def shares(self) -> list[range]:
-        """Input channels of each unit of a job."""
-        return [range(first, min(first + self.split_c, self.in_c)) for first in range(0, self.in_c, self.split_c)]
+    def shares(self, chunk: int) -> list[range]:
+        """Input channels of each unit of a job of the chunk."""
+        channels = self.channels(chunk)
+        firsts = (channels.start + split * self.split_c for split in range(self.splits))
+        return [range(min(first, channels.stop), min(first + self.split_c, channels.stop)) for first in firsts]
 
     def units(self) -> Iterator[Unit]:
         """The units in the scheduler's order: rows of tiles at the border last, for there are the light ones."""
@@ -257,5 +285,5 @@ class Descriptor:
             rows = [*rows[1:-1], 0, self.tiles_y - 1]
         tiles = (row * self.tiles_x + column for row in rows for column in range(self.tiles_x))
         for job, (tile, chunk) in enumerate((tile, chunk) for tile in tiles for chunk in range(self.chunks)):
-            for share in self.shares:
+            for share in self.shares(chunk):
                 yield Unit(job, tile, chunk, share)

@@ -54,7 +54,7 @@ def estimate(plan: Plan, work: Work, counts: Mapping[str, int]) -> Energy:
     acc_bytes = c.AccDepth * ACC_BITS / 8
     rows = int(work.rows.sum()) * d.chunks * d.splits
     values = rows * 4 * c.NumLanes  # accumulators handed over
-    pieces = int(work.pieces.sum()) * d.group_chunks  # of a channel, for each chunk that reads it
+    pieces = int(work.pieces.sum(0) @ d.readers)
     slot_bytes = 4 * c.NumLanes * acc_bytes
     return Energy(
         arithmetic=lane_cycles * (MULTIPLY_PJ + ADD_PJ),

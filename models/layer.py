@@ -214,6 +214,14 @@ class Layer:
         )
 
     @property
+    def weight_counts(self) -> Int64:
+        """Non-zero weights of each input channel and tap over all outputs, int64 (C, R*S)."""
+        k, group_c, r, s = self.weights.shape
+        by_group = self.weights.reshape(self.groups, k // self.groups, group_c, r * s)
+        counts: Int64 = (by_group != 0).sum(axis=1, dtype=np.int64).reshape(-1, r * s)
+        return counts
+
+    @property
     def signed(self) -> bool:
         """Whether the activations are int8."""
         return self.activations.dtype == np.int8

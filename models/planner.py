@@ -9,7 +9,7 @@ from models import cycle_model, lines, work
 from models.config import Config
 from models.layer import Layer
 from models.tiling import Cut, Plan, make_plan, split_candidates, tile_candidates, with_splits
-from models.work import Fetch, Work
+from models.work import Counts, Fetch, Work
 
 _FINALISTS = 2
 _STAND_INS = 3  # channels of a unit in the coarse model
@@ -23,9 +23,15 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     generated = (passes > 0) * d.taps * measured.segments
     words = np.stack([fetch.words.sum(1) for fetch in measured.fetches])
     entries = np.stack([np.full(d.in_c, len(fetch.lines)) for fetch in measured.fetches])
-    starts = [share.start for share in d.shares]
+    units_of = [share for group in range(d.groups) for share in d.shares(group * d.group_chunks)]
+    starts, stops = np.array([(share.start, share.stop) for share in units_of]).T
+
+    def by_unit(cycles: Counts) -> Counts:
+        total = np.cumsum(np.pad(cycles, [(0, 0), (1, 0)]), axis=1)
+        return total[:, stops] - total[:, starts]
+
     compute, *shares = (
-        np.add.reduceat(cycles, starts, axis=1)
+        by_unit(cycles)
         for cycles in (
             np.maximum.reduce([measured.emissions.sum(2), generated, measured.load]),
             # If each PE had its share of the memories' bandwidth; few reads serve a second PE.
@@ -38,7 +44,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     scarce = max(1.0, *(share.sum() / max(1, compute.sum()) for share in shares))
     units = np.maximum.reduce([(compute * scarce).astype(np.int64), *(share // 2 for share in shares)])
     # Two short channels follow, and a PE has one region, so that its next unit is bound late, as in the core.
-    channels = np.ones((len(units), d.splits, _STAND_INS), np.int64)
+    channels = np.ones((*units.shape, _STAND_INS), np.int64)
     channels[:, :, 0] = units
     emissions = channels.reshape(len(units), -1, 1)
     nothing = np.zeros((emissions.shape[1], cycle_model.LINES), np.int64)
@@ -49,7 +55,9 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
         segments=1,
         fetches=[Fetch([0] * cycle_model.LINES, nothing, nothing)] * len(units),
     )
-    descriptor = replace(d, in_c=emissions.shape[1], split_c=_STAND_INS, kernel_r=1, kernel_s=1)
+    descriptor = replace(
+        d, in_c=emissions.shape[1], group_c=d.splits * _STAND_INS, split_c=_STAND_INS, kernel_r=1, kernel_s=1
+    )
     return replace(plan, config=replace(config, NumRegions=1), descriptor=descriptor), coarse
 
 
@@ -61,9 +69,11 @@ def choose_plan(config: Config, layer: Layer) -> Plan:
     line = lines.default_shape(*layer.activations.shape[1:])
     tiles = tile_candidates(config, layer)
     most = max(tile.line_h * tile.line_w for tile in tiles)
-    # Short passes ask for too many weight vectors, tall windows for too many lines: these tiles are the second choice.
+    # Small tiles write too many lines, and their short passes ask for too many weight vectors, tall windows for too
+    # many lines: these tiles are the second choice.
+    few = 4 if layer.kind == "conv" else 5
     good = {
-        t for t in tiles if 4 * t.line_h * t.line_w >= most and t.line_h * layer.stride[0] <= _MAX_LINES * line.line_h
+        t for t in tiles if few * t.line_h * t.line_w >= most and t.line_h * layer.stride[0] <= _MAX_LINES * line.line_h
     }
     problem = None
     for choice in (good, set(tiles) - good):

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from models import km, lines
+from models import grouping, km, lines
 from models.config import Config
 from models.layer import Layer
 from models.lines import Lines, LineShape
 from models.reference import Bytes
-from models.tiling import Plan, chunk_channels
+from models.tiling import Plan, channel_groups, chunk_channels
 
 BITMAP_BYTES = 8
 LANE_BITS = 12
@@ -39,15 +39,26 @@ def _from_bits(bits: npt.NDArray[np.uint8]) -> list[int]:
 
 
 def lane_arrays(config: Config, layer: Layer) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
-    """Values (int8) and indices (uint8) of the weight vectors, (chunks, C, R, S, L).
+    """Values (int8) and indices (uint8) of the weight vectors, (chunks, group_c, R, S, L).
 
     Lane l belongs to group l // k of the chunk and stands for output channel
-    ``chunk * L * m / k + (l // k) * m + index``. K is padded with zero channels to whole chunks.
+    ``chunk * L * m / k + (l // k) * m + index``. K is padded with zero channels to whole chunks. Of a pool one
+    vector for each lane's channel, (1, group_c, 1, 1, L).
     """
+    channels = channel_groups(config, layer).channels
+    if layer.kind != "conv":
+        values = np.eye(channels, config.NumLanes, dtype=np.int8).reshape(1, channels, 1, 1, -1)
+        return values, np.zeros(values.shape, np.uint8)
+    k, group_c, r, s = layer.weights.shape
     chunk_k = chunk_channels(config, layer.k, layer.m)
-    padded = np.pad(layer.weights, [(0, -layer.weights.shape[0] % chunk_k)] + [(0, 0)] * 3)
+    joined = channels // group_c
+    filled = np.pad(layer.weights, [(0, -layer.groups % joined * (k // layer.groups))] + [(0, 0)] * 3)
+    groups = filled.reshape(-1, joined * (k // layer.groups), group_c, r, s)
+    dense = np.concatenate([grouping.spread(group, joined) for group in groups])
+    chunks = -(-k // chunk_k)
+    padded = np.pad(dense[: chunks * chunk_k], [(0, max(0, chunks * chunk_k - len(dense)))] + [(0, 0)] * 3)
     values, indices = km.compress(padded, layer.k, layer.m, 0, "weights")
-    lanes = (-1, config.NumLanes, *layer.weights.shape[1:])
+    lanes = (-1, config.NumLanes, channels, r, s)
     return np.moveaxis(values.reshape(lanes), 1, -1), np.moveaxis(indices.reshape(lanes), 1, -1)
 
 
@@ -60,8 +71,10 @@ def weight_beats(config: Config, layer: Layer) -> list[int]:
 
 
 def parameter_beats(layer: Layer) -> list[int]:
-    """One output channel a beat: shift in bits 69:64, multiplier in 63:32, bias in 31:0."""
-    columns = zip(layer.shift.tolist(), layer.multiplier.tolist(), layer.bias.tolist(), strict=True)
+    """One output channel a beat: shift in bits 69:64, multiplier in 63:32, bias in 31:0. The bias takes back the 128
+    that are added to the activations of an int8 maximum."""
+    bias = layer.bias - 128 if layer.kind == "max_pool" and layer.signed else layer.bias
+    columns = zip(layer.shift.tolist(), layer.multiplier.tolist(), bias.tolist(), strict=True)
     return [shift << 64 | multiplier << 32 | bias & 0xFFFFFFFF for shift, multiplier, bias in columns]
 
 

@@ -5,7 +5,8 @@ The result is the layer descriptor, and the place of the input.
 """
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, lcm
+from typing import NamedTuple
 
 from models import lines, reference
 from models.config import Config
@@ -49,6 +50,24 @@ def chunk_channels(config: Config, k: int, m: int) -> int:
     return config.NumLanes * m // k
 
 
+class Groups(NamedTuple):
+    """Groups as the core has them: their number, and of each the input channels and the chunks (the last: fewer)."""
+
+    groups: int
+    channels: int
+    chunks: int
+
+
+def channel_groups(config: Config, layer: Layer) -> Groups:
+    """A layer's groups, joined so that each fills whole chunks; a pool's channels are groups of their own."""
+    k, c = layer.weights.shape[0], layer.activations.shape[0]
+    group_k, chunk_k = k // layer.groups, chunk_channels(config, layer.k, layer.m)
+    joined = lcm(group_k, chunk_k) // group_k
+    if joined >= layer.groups:
+        return Groups(1, c, ceil(k / chunk_k))
+    return Groups(ceil(layer.groups / joined), joined * c // layer.groups, joined * group_k // chunk_k)
+
+
 def max_tile(config: Config, k: int, m: int) -> int:
     """Most positions of a tile: 4 L banks of AccDepth accumulators hold its L * m / k channels; a line at most 64."""
     return min(lines.LINE_BITS, 4 * config.AccDepth * k // m)
@@ -76,13 +95,8 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     Weights and parameters lie at address 0, then input and output follow each other in Activation and Index Memory.
     Raises ValueError ("layer does not fit: ...") that names what is too large and the limit, or what the core lacks.
     """
-    for name, found, most in (
-        ("kind", layer.kind, "conv"),
-        ("groups", layer.groups, 1),
-        ("residual", "an array" if layer.residual is not None else "none", "none"),
-    ):
-        if found != most:
-            raise ValueError(f"{name}: {found}, expected {most}: the core runs no other yet")
+    if layer.residual is not None:
+        raise ValueError("residual: an array, expected none: the core runs no other yet")
     c, h, w = layer.activations.shape
     k, ho, wo = layer.out_shape
     r, s = layer.kernel
@@ -100,7 +114,9 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         region_size(layer, cut.tile), config.RegionPos, "positions in the input window of a tile", "a region holds"
     )
     chunks = ceil(k / chunk_channels(config, layer.k, layer.m))
-    _require(chunks * c * r * s, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
+    groups, pool, maximum = channel_groups(config, layer), layer.kind != "conv", layer.kind == "max_pool"
+    vectors = groups.channels if pool else chunks * groups.channels * r * s
+    _require(vectors, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
     _require(k, config.ParDepth, "output channels", "the Parameter Memory holds")
     (lines_y, lines_x), (tiles_y, tiles_x) = cut.line.grid(h, w), cut.tile.grid(ho, wo)
     in_entries, out_entries = c * lines_y * lines_x, k * tiles_y * tiles_x
@@ -118,9 +134,9 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         m_log2=layer.m.bit_length() - 1,
         act_signed=int(layer.signed),
         out_signed=int(layer.clamp[0] < 0),
-        skip=int(layer.skip),
-        maximum=0,
-        tap_shared=0,
+        skip=int(layer.skip and not (maximum and layer.signed)),  # every int8 inside the plane counts
+        maximum=int(maximum),
+        tap_shared=int(pool),
         in_c=c,
         in_h=h,
         in_w=w,
@@ -143,10 +159,10 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         tiles_x=tiles_x,
         chunks=chunks,
         splits=1,
-        split_c=c,
-        groups=1,
-        group_c=c,
-        group_chunks=chunks,
+        split_c=groups.channels,
+        groups=groups.groups,
+        group_c=groups.channels,
+        group_chunks=groups.chunks,
         wgt_base=0,
         par_base=0,
         in_idx_base=0,
@@ -162,16 +178,19 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
 
 
 def with_splits(plan: Plan, splits: int) -> Plan:
-    """The same plan with another number of splits, 1 to C; rounded to equal shares of whole channels."""
+    """The same plan with another number of splits, 1 to the channels of a group; rounded to equal shares of whole
+    channels."""
     d = plan.descriptor
-    if not 1 <= splits <= d.in_c:
-        raise ValueError(f"splits: {splits}, expected 1 to C = {d.in_c}")
-    split_c = ceil(d.in_c / splits)
-    return replace(plan, descriptor=replace(d, splits=ceil(d.in_c / split_c), split_c=split_c))
+    if not 1 <= splits <= d.group_c:
+        of = "C" if d.groups == 1 else "channels of a group"
+        raise ValueError(f"splits: {splits}, expected 1 to {of} = {d.group_c}")
+    split_c = ceil(d.group_c / splits)
+    return replace(plan, descriptor=replace(d, splits=ceil(d.group_c / split_c), split_c=split_c))
 
 
 def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
-    """Tiles that fit: of each height the widest that fits, with the plane's rows and columns shared out evenly.
+    """Tiles that fit: of each height the widest that fits, with the plane's rows and columns shared out evenly. Pools
+    have few units, and read a weight vector once for a window: of them also narrower ones.
 
     Raises ValueError when not even a tile of one position fits.
     """
@@ -183,8 +202,8 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
         if width is None:
             break
         # As many tiles as needed, but none of them a sliver where the rest is wide.
-        tile = LineShape(ceil(ho / ceil(ho / height)), ceil(wo / ceil(wo / width)))
-        found[tile] = None
+        for times in (1,) if layer.kind == "conv" else (1, 2, 4):
+            found[LineShape(ceil(ho / ceil(ho / height)), ceil(wo / min(wo, times * ceil(wo / width))))] = None
     if not found:
         _require(
             region_size(layer, LineShape(1, 1)),
@@ -197,7 +216,7 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
 
 def split_candidates(config: Config, layer: Layer, tile: LineShape) -> list[int]:
     """Splits worth trying: few units profit from more, down to units of a few channels."""
-    c = layer.activations.shape[0]
+    c = channel_groups(config, layer).channels
     k, ho, wo = layer.out_shape
     tiles_y, tiles_x = tile.grid(ho, wo)
     jobs = tiles_y * tiles_x * ceil(k / chunk_channels(config, layer.k, layer.m))

@@ -25,13 +25,14 @@ _T = TypeVar("_T", bound=np.generic)
 
 
 class Tensors(Protocol):
-    """A layer, or what the core has taken for one: activations (C, H, W) and weights (K, C / groups, R, S)."""
+    """A layer, or what the core has taken for one: activations (C, H, W), and the non-zero weights of each input
+    channel and tap over all outputs, int64 (C, R*S)."""
 
     @property
     def activations(self) -> Bytes: ...
 
     @property
-    def weights(self) -> npt.NDArray[np.int8]: ...
+    def weight_counts(self) -> Counts: ...
 
 
 @dataclass(frozen=True)
@@ -80,20 +81,6 @@ def _emissions(d: Descriptor, mask: Mask) -> Counts:
     return counts
 
 
-def _products(emissions: Counts, weights: npt.NDArray[np.int8]) -> int:
-    """Non-zero weights (K, C / groups, R, S) that the emissions meet, all together."""
-    channels, taps = emissions.shape[1:]
-    groups = channels // weights.shape[1]
-    per_tap = np.count_nonzero(weights.reshape(groups, -1, *weights.shape[1:]), axis=1).reshape(channels, taps)
-    return int((emissions.sum(0) * per_tap).sum())
-
-
-def _operands(d: Descriptor, activations: Bytes) -> Mask:
-    """Where the lanes multiply by something: to signed values of which the largest counts they add 128."""
-    found: Mask = activations != (-128 if d.maximum and d.act_signed else 0)
-    return found
-
-
 def pad_plane(d: Descriptor, tensor: npt.NDArray[_T]) -> npt.NDArray[_T]:
     """(C, H, W) with the layer's padding; rows and columns that no window reaches are cut off."""
     top, bottom, left, right = d.padding
@@ -101,9 +88,15 @@ def pad_plane(d: Descriptor, tensor: npt.NDArray[_T]) -> npt.NDArray[_T]:
     return reference.pad(met, (max(0, top), bottom, max(0, left), right))[:, : d.y.reach, : d.x.reach]
 
 
-def count_macs(d: Descriptor, activations: Bytes, weights: npt.NDArray[np.int8]) -> int:
-    """Products of two non-zero operands: activations (C, H, W) and weights (K, C / groups, R, S)."""
-    return _products(_emissions(d, _operands(d, activations)), weights)
+def count_macs(d: Descriptor, activations: Bytes, weight_counts: Counts) -> int:
+    """Products of two operands that are not 0; that of an int8 maximum is the activation plus 128. Activations:
+    (C, H, W); weight_counts: as in `Tensors`."""
+    zero = -128 if d.maximum and d.act_signed else 0
+    return _products(_emissions(d, activations != zero), weight_counts)
+
+
+def _products(emissions: Counts, weight_counts: Counts) -> int:
+    return int((emissions.sum(0) * weight_counts).sum())
 
 
 def _load(d: Descriptor, mask: Mask) -> tuple[Counts, Counts]:
@@ -177,5 +170,7 @@ def measure(d: Descriptor, layer: Tensors) -> Work:
         positions=positions,
         rows=-(-positions * d.ratio // 4),
         segments=last // 64 + 1,
-        macs=_products(emissions, layer.weights) if d.skip else count_macs(d, layer.activations, layer.weights),
+        macs=_products(emissions, layer.weight_counts)
+        if d.skip
+        else count_macs(d, layer.activations, layer.weight_counts),
     )

@@ -169,9 +169,10 @@ package sparsecore_pkg;
     logic [8:0]  rs;           // R*S
     region_off_t win_w;        // region pitch: (tile_w-1)*stride_x + S
     dim_t        chunk_k;      // output channels of a chunk: L*m/k
-    addr_t       chunk_vectors;  // weight vectors of a chunk: C*R*S
-    addr_t       split_vectors;  // and of a full split of it: split_c*R*S
+    addr_t       chunk_vectors;  // weight vectors from a chunk to the next: group_c*R*S, 0 if tap_shared
+    addr_t       split_vectors;  // and from a split to the next: split_c*R*S, split_c if tap_shared
     addr_t       split_lines;    // index entries of a split: split_c*in_pitch
+    addr_t       group_lines;    // and of a group: group_c*in_pitch
     bitmap_t     row_starts;     // bits of a line that begin a row of its block
     region_off_t [LineWords-1:0] line_off;   // bit 8*i of a line lies so many positions behind bit 0 in a region
     region_word_t [NumShapes-1:0] last_word;  // of 64 positions of a region: the last that a tile of the shape reaches

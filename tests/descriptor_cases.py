@@ -8,6 +8,8 @@ from models.lines import LineShape
 from models.tiling import Cut, Plan, make_plan
 from verif.shared.stimulus import make_layer
 
+MODE_1_1 = {"k_log2": 0, "m_log2": 0, "chunks": 3, "group_chunks": 3}
+
 CASES = [
     (1, {"m_log2": 5}),
     (1, {"k_log2": 3, "m_log2": 4}),
@@ -39,6 +41,14 @@ CASES = [
     ),
     (8, {"chunks": 3}),
     (9, {"split_c": 1}),
+    (2, {"group_c": 0}),
+    (2, {"groups": 0}),
+    (16, {"groups": 2}),
+    (16, {"in_c": 5}),
+    (16, {"group_chunks": 1}),
+    (18, {"maximum": 1}),
+    (18, {"tap_shared": 1}),
+    (18, MODE_1_1 | {"maximum": 1, "act_signed": 1}),
     (10, {"wgt_base": 4090}),
     (11, {"par_base": 250}),
     (12, {"out_idx_base": 8190}),

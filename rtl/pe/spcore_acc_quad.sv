@@ -2,6 +2,9 @@
 // The accumulators of four lanes, a quad: 16 banks, each a memory with one read and one write a cycle, and an adder for each
 // bank, which takes the product of the lane that addresses it. At most one does in a cycle.
 //
+// For a maximum the larger of accumulator and product is kept instead of their sum, both below 2^MaxW: the adder subtracts the
+// product, and what it carries out of those bits says that nothing is written.
+//
 // Read, then add and write: the row that is read in one cycle is written in the next. So no accumulator may be read
 // in two cycles running, which whoever sends products has to see to. A row that is handed over is read in all banks and
 // then cleared.
@@ -11,11 +14,13 @@ module spcore_acc_quad #(
   parameter int unsigned NumRows  = 32,
   parameter int unsigned Width    = 32,
   parameter int unsigned ProductW = 16,
+  parameter int unsigned MaxW     = 8,    // below ProductW
   localparam int unsigned NumLanes = 4,
   localparam int unsigned BankW    = $clog2(NumBanks),
   localparam int unsigned RowW     = $clog2(NumRows)
 ) (
   input  logic                                     clk_i,
+  input  logic                                     maximum_i, // static
 
   input  logic [RowW-1:0]                          row_i,
   input  logic                                     add_i,     // these products
@@ -39,10 +44,20 @@ module spcore_acc_quad #(
     product_q <= product_i;
   end
 
+  logic        [ProductW-1:0]               max_bits;
+  logic        [NumLanes-1:0][ProductW-1:0] operand;   // for a maximum the product inverted
+
+  assign max_bits = ProductW'({MaxW{maximum_i}});
+
+  always_comb begin
+    for (int unsigned l = 0; l < NumLanes; l++) operand[l] = product_q[l] ^ max_bits;
+  end
+
   for (genvar b = 0; b < NumBanks; b++) begin : gen_bank
     logic [NumLanes-1:0] sel, sel_q;
     logic [ProductW-1:0] product;
     logic [Width-1:0]    old, sum;
+    logic [ProductW:0]   carries;   // into each bit
 
     // The channels of a lane's group ascend, so the first and last banks do not hear all lanes.
     always_comb begin
@@ -50,7 +65,7 @@ module spcore_acc_quad #(
         sel[l] = add_i & en_i[l] & (bank_i[l] == BankW'(b)) & (32'(b) - l <= NumBanks - NumLanes);
       end
       product = '0;
-      for (int unsigned l = 0; l < NumLanes; l++) product |= product_q[l] & {ProductW{sel_q[l]}};
+      for (int unsigned l = 0; l < NumLanes; l++) product |= operand[l] & {ProductW{sel_q[l]}};
     end
 
     always_ff @(posedge clk_i) sel_q <= sel;
@@ -59,13 +74,12 @@ module spcore_acc_quad #(
       .NumWords(NumRows), .DataWidth(Width)
     ) u_bank (
       .clk_i,
-      .we_i(clear_q | (|sel_q)), .waddr_i(row_q), .wdata_i(sum),
+      .we_i(clear_q | ((|sel_q) & ~(maximum_i & carries[MaxW]))), .waddr_i(row_q), .wdata_i(sum),
       .re_i(clear_i | (|sel)), .raddr_i(row_i), .rdata_o(old)
     );
 
     // The lower part is added; the upper one is incremented, decremented or kept: each bit changes if all those
     // below it do. The carries stand one by one: mapping shortens the chain as far as it has to.
-    logic [ProductW-1:0]       carries;
     logic [Width-ProductW-1:0] upper, changes, below;
     logic                      step;
 
@@ -73,13 +87,12 @@ module spcore_acc_quad #(
     assign changes = upper ^ {$bits(upper){product[ProductW-1]}};
 
     always_comb begin
-      logic carry, lower, here;
-      carry = 1'b0;
+      logic lower, here;
+      carries[0] = 1'b0;
       for (int unsigned i = 0; i < ProductW; i++) begin
-        carries[i] = carry;
-        carry      = (old[i] & product[i]) | (carry & (old[i] | product[i]));
+        carries[i+1] = (old[i] & product[i]) | (carries[i] & (old[i] | product[i]));
       end
-      step  = carry ^ product[ProductW-1];
+      step  = carries[ProductW] ^ product[ProductW-1];
       lower = 1'b1;
       here  = 1'b1;
       for (int unsigned i = 0; i < Width - ProductW; i++) begin
@@ -92,7 +105,7 @@ module spcore_acc_quad #(
       end
     end
 
-    assign sum = {upper ^ (below & {$bits(upper){step}}), old[ProductW-1:0] ^ product ^ carries}
+    assign sum = {upper ^ (below & {$bits(upper){step}}), ((old[ProductW-1:0] ^ carries[ProductW-1:0]) | max_bits) ^ product}
                  & {Width{~clear_q}};
 
     assign data_o[b] = old;

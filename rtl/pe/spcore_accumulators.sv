@@ -11,6 +11,7 @@ module spcore_accumulators #(
   parameter int unsigned NumRows  = 32,
   parameter int unsigned Width    = 32,
   parameter int unsigned ProductW = 16,
+  parameter int unsigned MaxW     = 8,    // bits of what a maximum is taken of
 `ifdef SPCORE_FAST_SIM
   parameter bit          Lanewise = 1'b1,
 `else
@@ -21,6 +22,7 @@ module spcore_accumulators #(
   localparam int unsigned RowW     = $clog2(NumRows)
 ) (
   input  logic                                                   clk_i,
+  input  logic                                                   maximum_i, // static: keep the larger of accumulator and product
 
   input  logic [RowW-1:0]                                        row_i,
   input  logic                                                   add_i,     // these products
@@ -68,9 +70,9 @@ module spcore_accumulators #(
       end else if (add_q) begin
         for (int unsigned q = 0; q < NumQuads; q++) begin
           for (int unsigned l = 0; l < NumLanes; l++) begin
-            if (en_q[q][l]) begin
+            if (en_q[q][l] && !(maximum_i && old_q[q][l][MaxW-1:0] > product_q[q][l][MaxW-1:0])) begin
               mem_q[(q * NumBanks + 32'(bank_q[q][l])) * NumRows + 32'(row_q)]
-                = old_q[q][l] + Width'($signed(product_q[q][l]));
+                = (old_q[q][l] & ~Width'({MaxW{maximum_i}})) + Width'($signed(product_q[q][l]));
             end
           end
         end
@@ -81,9 +83,9 @@ module spcore_accumulators #(
   end else begin : gen_quads
     for (genvar q = 0; q < NumQuads; q++) begin : gen_quad
       spcore_acc_quad #(
-        .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW)
+        .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .MaxW(MaxW)
       ) u_quad (
-        .clk_i,
+        .clk_i, .maximum_i,
         .row_i, .add_i, .en_i(en_i[q]), .bank_i(bank_i[q]), .product_i(product_i[q]), .clear_i,
         .data_o(data_o[q])
       );

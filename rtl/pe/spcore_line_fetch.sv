@@ -104,8 +104,11 @@ module spcore_line_fetch
   end
 
   always_ff @(posedge clk_i) begin
-    if (!unit_open_q)                                             wgt_addr_q <= unit_i.wgt_addr;
-    else if (entry_valid && entry_ready && entry.last_of_channel) wgt_addr_q <= wgt_addr_q + addr_t'(derived_i.rs);
+    if (!unit_open_q) begin
+      wgt_addr_q <= unit_i.wgt_addr;
+    end else if (entry_valid && entry_ready && entry.last_of_channel) begin
+      wgt_addr_q <= wgt_addr_q + (layer_i.tap_shared ? addr_t'(1) : addr_t'(derived_i.rs));
+    end
   end
 
   // ---- Which of their words: the ranks of the first and last needed byte among the packed bytes ----

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The multipliers and accumulators of a PE: one activation times the L weights of a vector, each product added to the
-// accumulator that it belongs to.
+// accumulator that it belongs to. A maximum layer keeps the larger of product and accumulator; its weights are 0 or 1, and to
+// an int8 activation 128 is added, so that products are 0 to 255.
 //
 // Four lanes, a quad, share 16 accumulator banks. The channel within the quad is (lane%4 / k)*m + index; how many
 // positions lie side by side in a row of the banks depends on the ratio m/k: 4, 2 or 1 for a ratio of 1, 2 or 4, and
@@ -53,7 +54,7 @@ module spcore_mac_array
   logic signed [8:0]        act, act_q;
   booth_t                   digits, digits_q;
 
-  assign act = {layer_i.act_signed & act_i[7], act_i};
+  assign act = {layer_i.act_signed & ~layer_i.maximum & act_i[7], act_i[7] ^ (layer_i.act_signed & layer_i.maximum), act_i[6:0]};
 
   spcore_booth_recode u_recode (
     .act_i(act), .digits_o(digits)
@@ -64,7 +65,7 @@ module spcore_mac_array
       fire_q  <= 1'b0;
       clear_q <= 1'b0;
     end else begin
-      fire_q  <= valid_i & (act_i != '0);
+      fire_q  <= valid_i & (act != '0);
       clear_q <= clear_i;
     end
   end
@@ -118,7 +119,7 @@ module spcore_mac_array
   spcore_accumulators #(
     .NumQuads(NumLanes / 4), .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW)
   ) u_accumulators (
-    .clk_i,
+    .clk_i, .maximum_i(layer_i.maximum),
     .row_i(row_q), .add_i(fire_q), .en_i(nonzero), .bank_i(bank), .product_i(product), .clear_i(clear_q), .data_o
   );
 

@@ -11,6 +11,8 @@
 //
 // The newest segment is held back, so that the last of a region can still be told to release the region's buffer and
 // to end the unit. A region (or unit) without any non-empty segment is ended by a segment without bits.
+//
+// Where all (r, s) share a vector, those of a region are one pass.
 module spcore_pass_generator
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -241,7 +243,7 @@ module spcore_pass_generator
   step_t      s2_q;
   bitmap_t    bits_q;
   logic       pass_open_q;       // an earlier word of this pass had bits
-  logic [8:0] rs_q;              // r*S + s
+  logic [8:0] rs_q;              // r*S + s; 0 where all share a vector
   logic       done_q;            // a region's last step was taken: the next address comes in the next cycle
   segment_t   newest_q;          // held back
   logic       newest_valid_q;
@@ -272,8 +274,8 @@ module spcore_pass_generator
     end else begin
       if (!stall) s2_valid_q <= s1_valid_q;
       if (step) begin
-        pass_open_q <= !s2_q.last_word && (pass_open_q || hit_q);
-        if (s2_q.last_word) rs_q <= rs_q + 9'd1;
+        pass_open_q <= (!s2_q.last_word || layer_i.tap_shared) && (pass_open_q || hit_q);
+        if (s2_q.last_word && !layer_i.tap_shared) rs_q <= rs_q + 9'd1;
         if (s2_q.last_step) begin
           pass_open_q <= 1'b0;
           rs_q        <= '0;

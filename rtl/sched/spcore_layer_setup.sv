@@ -37,7 +37,8 @@ module spcore_layer_setup
   // One product a step, two cycles each. A product that needs an earlier one comes at least three steps after it.
   typedef enum logic [4:0] {
     MulKernel, MulLinePos, MulLinesY, MulLinesX, MulTilePos, MulTilesY, MulTilesX, MulRegion, MulChunks, MulSplits,
-    MulInLines, MulOutLines, MulChunkVec, MulSplitVec, MulSplitLines, MulAllVec, MulInEntries, MulOutEntries,
+    MulInLines, MulOutLines, MulChunkVec, MulSplitVec, MulSplitLines, MulGroupLines, MulGroups, MulGroupChunks, MulAllVec,
+    MulInEntries, MulOutEntries,
     MulResLines, MulResEntries, MulFlush, MulDrain, MulEnd
   } step_e;
 
@@ -54,7 +55,7 @@ module spcore_layer_setup
   localparam int unsigned ProdW = 26;
   typedef logic [ProdW-1:0]      prod_t;
   typedef logic signed [ProdW:0] diff_t;
-  typedef logic [17:1] fail_t;   // one bit a check of docs/architecture.md section 6
+  typedef logic [18:1] fail_t;   // one bit a check of docs/architecture.md section 6
 
   state_e   state_q, state_d;
   step_e    step_q;
@@ -92,6 +93,8 @@ module spcore_layer_setup
   logic [2:0]  ratio_log2;
   logic        mode_ok;
   logic [15:0] win_h, win_w;
+  logic [15:0] channel_vectors;    // weight vectors from a channel to the next
+  addr_t       group_vectors_q;    // and of a group
   npos_t       max_tile;
 
   // The legal modes have m/k of 1, 2 or 4 with k <= 4 and dense only as 1/1.
@@ -104,6 +107,7 @@ module spcore_layer_setup
       default: mode_ok = 1'b0;
     endcase
   end
+  assign channel_vectors = layer_q.tap_shared ? 16'd1 : 16'(derived_q.rs);
   assign max_tile = ratio_log2 == 3'd2 ? npos_t'(LinePos / 2) : npos_t'(LinePos);
   assign win_h = (16'(layer_q.tile_h) - 16'd1) * (16'(layer_q.stride_y) + 16'd1) + 16'(layer_q.kernel_r);
   assign win_w = (16'(layer_q.tile_w) - 16'd1) * (16'(layer_q.stride_x) + 16'd1) + 16'(layer_q.kernel_s);
@@ -130,10 +134,13 @@ module spcore_layer_setup
       MulSplits:     begin mul_a = 24'(layer_q.split_c);        mul_b = layer_q.splits;      end
       MulInLines:    begin mul_a = 24'(layer_q.lines_y);        mul_b = layer_q.lines_x;     end
       MulOutLines:   begin mul_a = 24'(layer_q.tiles_y);        mul_b = layer_q.tiles_x;     end
-      MulChunkVec:   begin mul_a = 24'(layer_q.in_c);           mul_b = 16'(derived_q.rs);   end
-      MulSplitVec:   begin mul_a = 24'(layer_q.split_c);        mul_b = 16'(derived_q.rs);   end
-      MulAllVec:     begin mul_a = derived_q.chunk_vectors;     mul_b = layer_q.chunks;      end
+      MulChunkVec:   begin mul_a = 24'(layer_q.group_c);        mul_b = channel_vectors;     end
+      MulSplitVec:   begin mul_a = 24'(layer_q.split_c);        mul_b = channel_vectors;     end
+      MulAllVec:     begin mul_a = group_vectors_q;             mul_b = layer_q.tap_shared ? 16'd1 : layer_q.chunks; end
       MulSplitLines: begin mul_a = layer_q.in_pitch;            mul_b = layer_q.split_c;     end
+      MulGroupLines: begin mul_a = layer_q.in_pitch;            mul_b = layer_q.group_c;     end
+      MulGroups:     begin mul_a = 24'(layer_q.group_c);        mul_b = layer_q.groups;      end
+      MulGroupChunks: begin mul_a = 24'(layer_q.group_chunks);  mul_b = layer_q.groups;      end
       MulInEntries:  begin mul_a = layer_q.in_pitch;            mul_b = layer_q.in_c;        end
       MulOutEntries: begin mul_a = layer_q.out_pitch;           mul_b = layer_q.out_k;       end
       MulResLines:   begin mul_a = 24'(layer_q.tiles_y);        mul_b = layer_q.tiles_x;     end
@@ -185,7 +192,9 @@ module spcore_layer_setup
       MulTilesY:  begin addend = -diff_t'({1'b0, layer_q.out_h}); bound = 25'(layer_q.tile_h); fail_step[6] = 1'b1; end
       MulTilesX:  begin addend = -diff_t'({1'b0, layer_q.out_w}); bound = 25'(layer_q.tile_w); fail_step[6] = 1'b1; end
       MulChunks:  begin addend = -diff_t'({1'b0, layer_q.out_k}); bound = 25'(derived_q.chunk_k); fail_step[8] = 1'b1; end
-      MulSplits:  begin addend = -diff_t'({1'b0, layer_q.in_c});  bound = 25'(layer_q.split_c); fail_step[9] = 1'b1; end
+      MulSplits:  begin addend = -diff_t'({1'b0, layer_q.group_c}); bound = 25'(layer_q.split_c); fail_step[9] = 1'b1; end
+      MulGroups:  begin addend = -diff_t'({1'b0, layer_q.in_c});   bound = 25'(layer_q.group_c); fail_step[16] = 1'b1; end
+      MulGroupChunks: begin addend = -diff_t'({1'b0, layer_q.chunks}); bound = 25'(layer_q.group_chunks); fail_step[16] = 1'b1; end
       // 1 to the most
       MulLinePos: begin addend = -diff_t'(1); bound = 25'(LinePos);  fail_step[3] = 1'b1; end
       MulTilePos: begin addend = -diff_t'(1); bound = 25'(max_tile); fail_step[5] = 1'b1; end
@@ -248,7 +257,8 @@ module spcore_layer_setup
                      layer_q.out_h == '0 || layer_q.out_w == '0 || layer_q.kernel_r == '0 || layer_q.kernel_s == '0 ||
                      layer_q.kernel_r > kernel_t'(MaxKernel) || layer_q.kernel_s > kernel_t'(MaxKernel) ||
                      layer_q.lines_y == '0 || layer_q.lines_x == '0 || layer_q.tiles_y == '0 ||
-                     layer_q.tiles_x == '0 || layer_q.chunks == '0 || layer_q.splits == '0 || layer_q.split_c == '0;
+                     layer_q.tiles_x == '0 || layer_q.chunks == '0 || layer_q.splits == '0 || layer_q.split_c == '0 ||
+                     layer_q.groups == '0 || layer_q.group_c == '0 || layer_q.group_chunks == '0;
     fail_fixed[11] = 25'(layer_q.par_base) + 25'(layer_q.out_k) > 25'(ParEntries);
     fail_fixed[13] = layer_q.out_act_base > layer_q.out_act_limit || 25'(layer_q.out_act_limit) > 25'(ActWords);
     fail_fixed[14] = layer_q.clamp_lo > layer_q.clamp_hi ||
@@ -257,12 +267,14 @@ module spcore_layer_setup
     fail_fixed[15] = layer_q.pad_top > MaxPad || layer_q.pad_top < -MaxInset || layer_q.pad_left > MaxPad || layer_q.pad_left < -MaxInset ||
                      $signed({1'b0, rows_needed_q}) > 20'(rows_most_q) || $signed({1'b0, cols_needed_q}) > 20'(cols_most_q);
     fail_fixed[17] = layer_q.residual && (layer_q.res_shift < 6'd9 || layer_q.res_shift == 6'd63);
+    fail_fixed[18] = ((layer_q.maximum || layer_q.tap_shared) && (layer_q.k_log2 != '0 || layer_q.m_log2 != '0)) ||
+                     (layer_q.maximum && layer_q.act_signed && layer_q.skip);
   end
 
   logic [4:0] fail_code;
   always_comb begin
     fail_code = '0;
-    for (int unsigned i = 17; i >= 1; i--) begin
+    for (int unsigned i = 18; i >= 1; i--) begin
       if (fail_q[i]) fail_code = 5'(i);
     end
   end
@@ -344,9 +356,13 @@ module spcore_layer_setup
               MulInLines:    in_gap_q                <= layer_q.in_pitch - prod_q[AddrW-1:0];
               MulOutLines:   out_gap_q               <= layer_q.out_pitch - prod_q[AddrW-1:0];
               MulResLines:   res_gap_q               <= layer_q.res_pitch - prod_q[AddrW-1:0];
-              MulChunkVec:   derived_q.chunk_vectors <= prod_q[AddrW-1:0];
+              MulChunkVec: begin
+                group_vectors_q         <= prod_q[AddrW-1:0];
+                derived_q.chunk_vectors <= layer_q.tap_shared ? '0 : prod_q[AddrW-1:0];
+              end
               MulSplitVec:   derived_q.split_vectors <= prod_q[AddrW-1:0];
               MulSplitLines: derived_q.split_lines   <= prod_q[AddrW-1:0];
+              MulGroupLines: derived_q.group_lines   <= prod_q[AddrW-1:0];
               default: ;
             endcase
             fail_q <= fail_q | fail_fixed;

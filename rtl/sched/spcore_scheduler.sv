@@ -63,8 +63,13 @@ module spcore_scheduler
 
   // ---- units of the present tile ----
   logic  issuing_q;         // units are left
-  dim_t  chunk_q, chunks_left_q, splits_left_q, channels_left_q;
-  logic  split_end_q, chunk_end_q;
+  dim_t  chunk_q, chunks_left_q, splits_left_q;
+  dim_t  channels_left_q;   // of the group, from the split on
+  dim_t  group_chunks_left_q;
+  dim_t  group_left_q;      // input channels from the group on
+  dim_t  group_left;        // and from that of the next job on
+  addr_t group_lines_q, group_lines;   // index entries before that channel
+  logic  split_end_q, chunk_end_q, group_end_q;
   addr_t chunk_wgt_q;       // first vector of the chunk
   addr_t unit_wgt_q;        // and of the split
   addr_t unit_lines_q;      // index entries before the split's first channel
@@ -95,9 +100,22 @@ module spcore_scheduler
     if (prepare_i) begin
       split_end_q <= 1'b1;
       chunk_end_q <= 1'b1;
+      group_end_q <= 1'b1;
     end else begin
       if (start_q || load) split_end_q <= split_end_q ? layer_i.splits == dim_t'(1) : splits_left_q == dim_t'(2);
-      if (start_q || (load && split_end_q)) chunk_end_q <= chunk_end_q ? layer_i.chunks == dim_t'(1) : chunks_left_q == dim_t'(2);
+      if (start_q || (load && split_end_q)) begin
+        chunk_end_q <= chunk_end_q ? layer_i.chunks == dim_t'(1) : chunks_left_q == dim_t'(2);
+        group_end_q <= chunk_end_q || group_end_q ? layer_i.group_chunks == dim_t'(1) : group_chunks_left_q == dim_t'(2);
+      end
+    end
+  end
+
+  always_comb begin
+    group_left  = layer_i.in_c;
+    group_lines = '0;
+    if (!chunk_end_q) begin
+      group_left  = group_end_q ? group_left_q - layer_i.group_c : group_left_q;
+      group_lines = group_end_q ? group_lines_q + derived_i.group_lines : group_lines_q;
     end
   end
 
@@ -105,18 +123,21 @@ module spcore_scheduler
     if (start_q || load) begin
       if (split_end_q) begin
         splits_left_q   <= layer_i.splits;
-        channels_left_q <= layer_i.in_c;
-        unit_lines_q    <= '0;
+        channels_left_q <= group_left < layer_i.group_c ? group_left : layer_i.group_c;
+        unit_lines_q    <= group_lines;
         unit_wgt_q      <= chunk_end_q ? layer_i.wgt_base : chunk_wgt_q + derived_i.chunk_vectors;
       end else begin
         splits_left_q   <= splits_left_q - dim_t'(1);
-        channels_left_q <= channels_left_q - layer_i.split_c;
+        channels_left_q <= channels_left_q > layer_i.split_c ? channels_left_q - layer_i.split_c : '0;
         unit_lines_q    <= unit_lines_q + derived_i.split_lines;
         unit_wgt_q      <= unit_wgt_q + derived_i.split_vectors;
       end
     end
     if (start_q || (load && split_end_q)) begin
-      job_q <= start_q ? '0 : job_q + job_t'(1);
+      job_q         <= start_q ? '0 : job_q + job_t'(1);
+      group_left_q  <= group_left;
+      group_lines_q <= group_lines;
+      group_chunks_left_q <= chunk_end_q || group_end_q ? layer_i.group_chunks : group_chunks_left_q - dim_t'(1);
       if (chunk_end_q) begin
         chunk_q       <= '0;
         chunks_left_q <= layer_i.chunks;
@@ -135,7 +156,9 @@ module spcore_scheduler
       unit_q.job      <= job_q;
       unit_q.split    <= layer_i.splits != dim_t'(1);
       unit_q.chunk    <= chunk_q;
-      unit_q.channels <= split_end_q ? channels_left_q : layer_i.split_c;
+      // A split behind the last channel only ends the unit, as a window in the padding does.
+      unit_q.channels <= channels_left_q < layer_i.split_c ? channels_left_q : layer_i.split_c;
+      unit_q.lines_y  <= channels_left_q == '0 ? '0 : tile.lines_y;
       unit_q.wgt_addr <= unit_wgt_q;
       unit_q.idx_addr <= tile.idx_addr + unit_lines_q;
     end

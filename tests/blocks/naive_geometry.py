@@ -19,6 +19,8 @@ def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, 
         "k_log2": 0,
         "m_log2": 0,
         "skip": 1,
+        "maximum": 0,
+        "tap_shared": 0,
         "in_c": 1,
         "in_h": h,
         "in_w": w,
@@ -43,6 +45,9 @@ def layer_fields(h, w, r, s, sy, sx, pad, line, tile, **more: int) -> dict[str, 
         "chunks": 1,
         "splits": 1,
         "split_c": 1,
+        "groups": 1,
+        "group_c": 1,
+        "group_chunks": 1,
     } | more
 
 
@@ -81,9 +86,10 @@ def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
         "rs": rs,
         "win_w": win_w,
         "chunk_k": lanes << ratio,
-        "chunk_vectors": d["in_c"] * rs,
-        "split_vectors": d["split_c"] * rs,
+        "chunk_vectors": 0 if d["tap_shared"] else d["group_c"] * rs,
+        "split_vectors": d["split_c"] * (1 if d["tap_shared"] else rs),
         "split_lines": d["split_c"] * d["in_pitch"],
+        "group_lines": d["group_c"] * d["in_pitch"],
         "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
         "line_off": line_offsets(d["line_w"], win_w),
         "last_word": last_words(tile_masks(d)),
@@ -136,16 +142,22 @@ def expected_units(d: Mapping[str, int]) -> list[dict[str, int]]:
     rs = d["kernel_r"] * d["kernel_s"]
     units = []
     for job, (tile, chunk) in enumerate((t, c) for t in expected_tiles(d) for c in range(d["chunks"])):
-        for first in range(0, d["in_c"], d["split_c"]):
+        group_first = chunk // d["group_chunks"] * d["group_c"]
+        group_c = min(d["group_c"], d["in_c"] - group_first)
+        for split in range(d["splits"]):
+            first = split * d["split_c"]
+            vectors = first if d["tap_shared"] else (chunk * d["group_c"] + first) * rs
             unit = tile | {
                 "job": job,
                 "split": int(d["splits"] > 1),
                 "chunk": chunk,
-                "channels": min(d["split_c"], d["in_c"] - first),
-                "wgt_addr": d["wgt_base"] + (chunk * d["in_c"] + first) * rs,
+                "channels": max(0, min(d["split_c"], group_c - first)),
+                "wgt_addr": d["wgt_base"] + vectors,
             }
             if "idx_addr" in tile:
-                unit["idx_addr"] = tile["idx_addr"] + first * d["in_pitch"]
+                unit["idx_addr"] = tile["idx_addr"] + (group_first + first) * d["in_pitch"]
+            if not unit["channels"]:
+                unit["lines_y"] = 0
             units.append(unit)
     return units
 

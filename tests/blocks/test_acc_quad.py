@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""acc_quad: sums at full rate, rows handed over and cleared, wrapping; the banks and the form for simulation alike."""
+"""acc_quad: sums and maxima at full rate, rows handed over and cleared, wrapping; both of its forms alike."""
 
 import os
 from pathlib import Path
@@ -21,15 +21,20 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.gen = dut, rng()
         self.sums = np.zeros((ROWS, BANKS), np.int64)
+        self.maximum = False
         self.read: tuple[int, set[int]] = (0, set())  # row and banks read in the cycle before
 
     async def begin(self) -> None:
         dut = self.dut
+        self.set_maximum(False)
         await start(dut)
         for row in range(ROWS):
             dut.row_i.value, dut.clear_i.value = row, 1
             await FallingEdge(dut.clk_i)
         await self.idle()
+
+    def set_maximum(self, maximum: bool) -> None:
+        self.maximum = self.dut.maximum_i.value = maximum
 
     async def idle(self) -> None:
         self.dut.add_i.value, self.dut.clear_i.value = 0, 0
@@ -50,7 +55,8 @@ class Bench:
         dut.en_i.value = sum(int(e) << n for n, e in enumerate(enabled))
         dut.bank_i.value = sum(int(b) << 4 * n for n, b in enumerate(banks))
         dut.product_i.value = sum((int(p) & 0xFFFF) << 16 * n for n, p in enumerate(products))
-        self.sums[row, banks[enabled]] += products[enabled]
+        old, new = self.sums[row, banks[enabled]], products[enabled]
+        self.sums[row, banks[enabled]] = np.maximum(old, new) if self.maximum else old + new
         await FallingEdge(dut.clk_i)
         self.read = (row, used)
 
@@ -76,16 +82,19 @@ class Bench:
         while True:
             banks = np.arange(4) + self.gen.integers(0, BANKS - 3, 4)
             if len(set(banks.tolist())) == 4:
+                if self.maximum:
+                    return banks, self.gen.random(4) < fill, self.gen.choice([0, 1, 127, 128, 254, 255, 200], 4)
                 products = self.gen.choice([-(2**15), 2**15 - 1, -1, 0, 1, int(self.gen.integers(-(2**15), 2**15))], 4)
                 return banks, self.gen.random(4) < fill, products
 
 
 @block_test(us=200)
 async def random_sums(dut):
-    """Few rows and many, with gaps and without; the rows that were used are handed over in any order."""
+    """Sums and maxima, few rows and many, with gaps and without; rows that were used are handed over in any order."""
     bench = Bench(dut)
     await bench.begin()
-    for _ in range(60):
+    for number in range(80):
+        bench.set_maximum(number % 4 == 3)
         used = bench.gen.permutation(ROWS)[: int(bench.gen.choice([1, 2, 3, ROWS]))]
         for _ in range(int(bench.gen.integers(0, 120))):
             if bench.gen.random() < 0.1:
@@ -111,6 +120,21 @@ async def every_crossing(dut):
     assert not bench.sums.any()
 
 
+@block_test(us=500)
+async def every_maximum(dut):
+    """Each value of an accumulator and products of all sizes behind it, in a bank of each lane."""
+    bench = Bench(dut)
+    await bench.begin()
+    bench.set_maximum(True)
+    banks, enabled = np.arange(4) * 4, np.ones(4, bool)
+    for first in range(256):
+        row = first % ROWS
+        for second in range(first % 17, 256, 17):
+            await bench.add(row, banks, enabled, (first + np.arange(4)) % 256)
+            await bench.add(row, banks, enabled, (second + np.arange(4)) % 256)
+            await bench.hand_over([row])
+
+
 @block_test(us=20000)
 async def wrapping(dut):
     """A sum that leaves 32 bits wraps, on either side."""
@@ -132,7 +156,7 @@ async def wrapping(dut):
     await bench.hand_over(range(2))
 
 
-SHORT = ["random_sums", "every_crossing"]
+SHORT = ["random_sums", "every_crossing", "every_maximum"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
     shape = {"h": 9, "w": 13, "r": 3, "s": 2, "sy": 1, "sx": 2, "pad": (1, 1, 1, 0), "line": (4, 13), "tile": (3, 5)}
     layer = layer_fields(**(shape | geometry_args))
     chunk = size("NumLanes") << (mode[1] - mode[0])
-    split_c = -(-c // splits)
+    split_c, chunks = -(-c // splits), -(-k // chunk)
     return layer | {
         "k_log2": mode[0],
         "m_log2": mode[1],
@@ -53,9 +53,11 @@ def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
         "skip": 1,
         "in_c": c,
         "out_k": k,
-        "chunks": -(-k // chunk),
+        "chunks": chunks,
         "splits": -(-c // split_c),
         "split_c": split_c,
+        "group_c": c,
+        "group_chunks": chunks,
         "wgt_base": 16,
         "par_base": 8,
         "in_idx_base": 0,
@@ -152,16 +154,29 @@ async def good_layers(dut):
             tile=(int(gen.integers(1, 4)), int(gen.integers(1, 9))),
             line=(1, 30),
         )
-        layer["splits"] = -(-layer["in_c"] // layer["split_c"])
+        if gen.random() < 0.5:  # groups, the last with fewer chunks and channels
+            layer["group_chunks"] = int(gen.integers(1, layer["chunks"] + 1))
+            layer["groups"] = -(-layer["chunks"] // layer["group_chunks"])
+            layer["in_c"] = (layer["groups"] - 1) * layer["group_c"] + int(gen.integers(1, layer["group_c"] + 1))
+        layer["tap_shared"] = int(layer["m_log2"] == 0 and gen.integers(2))
         code, derived, table = await run_layer(dut, layer, delay=int(gen.integers(1, 20)))
-        region = prod(window_size(layer))
-        assert code == (0 if region <= size("RegionPos") else 7)
+        each = 1 if layer["tap_shared"] else layer["chunks"] * layer["kernel_r"] * layer["kernel_s"]
+        output = layer["out_idx_base"] + layer["out_k"] * layer["out_pitch"]
+        expected = {
+            7: prod(window_size(layer)) <= size("RegionPos"),
+            10: layer["wgt_base"] + layer["group_c"] * each <= size("WgtVectors"),
+            12: max(output, layer["in_c"] * layer["in_pitch"]) <= size("IdxEntries"),
+        }
+        assert code == next((number for number, holds in expected.items() if not holds), 0)
         if code == 0:
             check_good(layer, derived, table)
 
 
 # The layer has 20 channels of 6 lines.
 RESIDUAL = {"residual": 1, "res_pitch": 7, "res_shift": 20}
+
+# A vector for each of 8 channels, for all taps and chunks.
+SHARED = {"k_log2": 0, "m_log2": 0, "chunks": 5, "group_chunks": 5, "tap_shared": 1}
 
 # (check of docs/architecture.md section 6, changes to a good descriptor)
 BAD = [
@@ -189,6 +204,9 @@ BAD = [
             "chunks",
             "splits",
             "split_c",
+            "groups",
+            "group_c",
+            "group_chunks",
         )
     ),
     (2, {"kernel_r": 23}),
@@ -212,12 +230,21 @@ BAD = [
     (8, {"chunks": 4}),
     (8, {"chunks": 2}),
     (8, {"out_k": 25}),
+    (16, {"groups": 2}),
+    (16, {"groups": 3, "group_c": 4, "split_c": 2, "group_chunks": 1}),
+    (16, {"in_c": 9}),
+    (16, {"group_chunks": 2}),
+    (16, {"chunks": 4, "out_k": 32}),
+    (18, {"maximum": 1}),
+    (18, {"tap_shared": 1}),
+    (18, SHARED | {"maximum": 1, "act_signed": 1}),
     (9, {"splits": 3}),
     (9, {"split_c": 8}),
     (9, {"split_c": 3}),
     (10, {"wgt_base": 4096 - 3 * 8 * 6 + 1}),
     (10, {"wgt_base": 2**24 - 1}),
-    (10, {"in_c": 65535, "split_c": 65535, "splits": 1}),
+    (10, {"in_c": 65535, "group_c": 65535, "split_c": 65535, "splits": 1}),
+    (10, SHARED | {"wgt_base": 4096 - 8 + 1}),
     (11, {"par_base": 237}),
     (11, {"par_base": 2**24 - 1}),
     (12, {"in_idx_base": 8192 - 8 * 3 + 1}),
@@ -266,8 +293,13 @@ GOOD = [
     {"kernel_r": 22, "in_h": 22, "lines_y": 6, "in_pitch": 6},
     {"in_idx_base": 6, "in_pitch": 1169},
     {"out_pitch": 215},
-    {"in_c": 1, "split_c": 1, "splits": 1, "in_pitch": 2**24 - 1},
+    {"in_c": 1, "group_c": 1, "split_c": 1, "splits": 1, "in_pitch": 2**24 - 1},
     {"out_k": 24},
+    {"in_c": 9, "groups": 2, "group_chunks": 2},
+    {"in_c": 12, "groups": 3, "group_c": 4, "split_c": 2, "group_chunks": 1},
+    SHARED | {"wgt_base": 4096 - 8},
+    SHARED | {"maximum": 1},
+    SHARED | {"maximum": 1, "act_signed": 1, "skip": 0},
     {"res_pitch": 0, "res_shift": 0, "res_idx_base": 2**24 - 1},
     RESIDUAL | {"res_pitch": 6, "res_shift": 9},
     RESIDUAL | {"res_idx_base": 8192 - 19 * 7 - 6, "res_shift": 62},

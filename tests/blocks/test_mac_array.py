@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mac_array: sums of all modes at full rate, both kinds of activations, rows handed over and cleared, the MAC count."""
+"""mac_array: sums of all modes and maxima at full rate, both kinds of activations, rows handed over, the MAC count."""
 
 import os
 
@@ -22,7 +22,7 @@ class Bench:
     def __init__(self, dut):
         self.dut, self.gen, self.lanes = dut, rng(), int(os.environ["NumLanes"])
         self.sums = np.zeros((ROWS, 4 * self.lanes), np.int64)
-        self.mode, self.signed = (1, 1), False
+        self.mode, self.signed, self.maximum = (1, 1), False, False
         self.vector: tuple[np.ndarray, np.ndarray] | None = None
         self.macs = [0, 0]  # of one and two cycles ago
         self.rows: list[np.ndarray | None] = [None, None]  # handed over likewise
@@ -32,11 +32,10 @@ class Bench:
         await start(self.dut)
         await self.hand_over(range(ROWS), compare=False)
 
-    def set_mode(self, k: int, m: int) -> None:
-        self.mode, self.signed, self.vector = (k, m), bool(self.gen.integers(2)), None
-        self.dut.layer_i.value = LAYER.pack(
-            {"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1, "act_signed": self.signed}
-        )
+    def set_mode(self, k: int, m: int, maximum: bool = False) -> None:
+        self.mode, self.signed, self.maximum, self.vector = (k, m), bool(self.gen.integers(2)), maximum, None
+        layer = {"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1}
+        self.dut.layer_i.value = LAYER.pack(layer | {"act_signed": self.signed, "maximum": maximum})
         self.dut.derived_i.value = DERIVED.pack({"ratio": (m // k).bit_length() - 1})
 
     async def cycle(self, macs: int = 0, row: np.ndarray | None = None) -> None:
@@ -75,9 +74,15 @@ class Bench:
         lane = np.arange(self.lanes)
         bank = lane // 4 * 16 + position % share * (4 * m // k) + lane % 4 // k * m + indices
         used = values != 0
-        self.sums[position // share, bank[used]] += (values * (act - 256 if self.signed and act > 127 else act))[used]
+        operand = act - 256 if self.signed and act > 127 else act
+        if self.maximum:
+            operand += 128 * self.signed
+            row = self.sums[position // share]
+            row[bank[used]] = np.maximum(row[bank[used]], operand)
+        else:
+            self.sums[position // share, bank[used]] += operand * values[used]
         self.position = position
-        await self.cycle(int(used.sum()) if act else 0)
+        await self.cycle(int(used.sum()) if operand else 0)
 
     async def hand_over(self, rows, compare: bool = True) -> None:
         """Read and clear rows, one a cycle."""
@@ -90,6 +95,8 @@ class Bench:
     def random_vector(self) -> tuple[np.ndarray, np.ndarray]:
         """Values and indices, ascending within a group of k lanes; some values are zero, some extreme."""
         (k, m), gen = self.mode, self.gen
+        if self.maximum:
+            return gen.integers(0, 2, self.lanes), np.zeros(self.lanes, int)
         values = gen.choice([-128, -127, -1, 0, 1, 127, int(gen.integers(-128, 128))], self.lanes)
         return values, np.concatenate([np.sort(gen.choice(m, k, replace=False)) for _ in range(self.lanes // k)])
 
@@ -97,8 +104,9 @@ class Bench:
 async def units(dut, act_values, fill: float) -> None:
     bench = Bench(dut)
     await bench.begin()
-    for k, m in MODES * int(os.environ.get("ROUNDS", "2")):
-        bench.set_mode(k, m)
+    modes = [*((k, m, False) for k, m in MODES), (1, 1, True), (1, 1, True)]
+    for k, m, maximum in modes * int(os.environ.get("ROUNDS", "2")):
+        bench.set_mode(k, m, maximum)
         most = min(64, 128 * k // m)
         positions = bench.gen.permutation(most)[: int(bench.gen.choice([1, 2, 4, most]))]
         for _ in range(int(os.environ.get("SLOTS", "200"))):

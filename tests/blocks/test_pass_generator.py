@@ -33,6 +33,7 @@ def random_geometry(gen, region_pos: int) -> dict:
                 "last_h": d["out_h"] - (d["tiles_y"] - 1) * d["tile_h"],
                 "last_w": d["out_w"] - (d["tiles_x"] - 1) * d["tile_w"],
                 "win_w": win_w,
+                "tap_shared": int(gen.integers(2)),
             }
 
 
@@ -52,17 +53,18 @@ def expected(g: dict, region: dict, bitmap: int) -> tuple[list[dict], list[int],
     qs = [] if region["empty"] else positions(g, region["shape"])
     words = range(max(qs, default=0) // 64 + 1)
     segments, addresses = [], []
+    first = True
     for r in range(g["r"]):
         for s in range(g["s"]):
             offset = r * g["win_w"] + s
-            first = True
+            first = first or not g["tap_shared"]  # one pass has all (r, s) of a region then
             for word in words:
                 bits = sum(1 << q % 64 for q in qs if q // 64 == word and bitmap >> (q + offset) & 1)
                 if bits:
                     start = 64 * word + offset
                     segments.append({"bits": bits, "word": word, "start": start, "first_of_pass": int(first)})
                     if first:
-                        addresses.append(region["wgt_addr"] + r * g["s"] + s)
+                        addresses.append(region["wgt_addr"] + (0 if g["tap_shared"] else r * g["s"] + s))
                     first = False
     segments = segments or [{"bits": 0, "first_of_pass": 0}]
     for number, segment in enumerate(segments):
@@ -148,7 +150,7 @@ class Loader:
 
 async def set_geometry(dut, g: dict) -> None:
     """The layer's constants, and its mask table."""
-    dut.layer_i.value = LAYER.pack({"kernel_r": g["r"], "kernel_s": g["s"]})
+    dut.layer_i.value = LAYER.pack({"kernel_r": g["r"], "kernel_s": g["s"], "tap_shared": g["tap_shared"]})
     last_word = sum(max(positions(g, shape)) // 64 << 3 * shape for shape in range(4))
     dut.derived_i.value = DERIVED.pack({"win_w": g["win_w"], "last_word": last_word})
     for shape in range(4):

@@ -149,7 +149,7 @@ async def random_units(dut, grant_rates, layers_per_mode: int) -> None:
     gen = rng()
     await start(dut)
     bench = Bench(dut, gen)
-    for mode in MODES:
+    for mode in [*MODES, (1, 1), (1, 1)]:  # pools have no other mode
         for _ in range(layers_per_mode):
             bench.grant_rate = float(gen.choice(grant_rates))
             bench.drain_rate = float(gen.choice([0.05, 1.0]))

@@ -20,13 +20,23 @@ def random_layer(gen, jobs_limit: int) -> dict[str, int]:
     """Descriptor of a random layer."""
     while True:
         layer = random_fields(gen, largest=199)
-        channels = int(gen.integers(1, 40))
-        split_c = -(-channels // int(gen.choice([1, 1, 2, 5, channels])))
+        channels, chunks = int(gen.integers(1, 40)), int(gen.integers(1, 6))
+        # The last group may have fewer chunks and fewer channels.
+        group_chunks = int(gen.choice([chunks, gen.integers(1, chunks + 1)]))
+        groups = -(-chunks // group_chunks)
+        group_c = channels if groups == 1 else int(gen.integers(1, 12))
+        if groups > 1:
+            channels = (groups - 1) * group_c + int(gen.integers(1, group_c + 1))
+        split_c = -(-group_c // int(gen.choice([1, 1, 2, 5, group_c])))
         layer |= {
             "in_c": channels,
             "split_c": split_c,
-            "splits": -(-channels // split_c),
-            "chunks": int(gen.integers(1, 6)),
+            "splits": -(-group_c // split_c),
+            "chunks": chunks,
+            "groups": groups,
+            "group_c": group_c,
+            "group_chunks": group_chunks,
+            "tap_shared": int(gen.integers(2)),
             "in_idx_base": int(gen.integers(0, 1000)),
             "wgt_base": int(gen.integers(0, 1000)),
         }
@@ -37,7 +47,7 @@ def random_layer(gen, jobs_limit: int) -> dict[str, int]:
 def derived_of(layer: dict[str, int]) -> dict[str, int]:
     """The derived values that the scheduler uses."""
     derived = derived_fields(layer, 4)
-    return {name: derived[name] for name in ("rs", "chunk_vectors", "split_vectors", "split_lines")}
+    return {name: derived[name] for name in ("chunk_vectors", "split_vectors", "split_lines", "group_lines")}
 
 
 async def begin(dut, layer: dict, derived: dict, delay: int) -> None:
@@ -167,7 +177,8 @@ async def slow_job_closes_the_window(dut):
     await start(dut)
     gen = rng()
     pes = int(os.environ["NumPe"])
-    layer = random_layer(gen, 10**6) | {"in_c": 1, "split_c": 1, "splits": 1, "chunks": 1000}
+    one = dict.fromkeys(("in_c", "split_c", "splits", "groups", "group_c"), 1)
+    layer = random_layer(gen, 10**6) | one | {"chunks": 1000, "group_chunks": 1000}
     await begin(dut, layer, derived_of(layer), 120)
     dut.unit_ready_i.value = 2**pes - 1
     issued = []

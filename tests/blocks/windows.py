@@ -43,10 +43,16 @@ class Case:
         raise KeyError(address)
 
 
+def vectors(layer: dict[str, int]) -> int:
+    """Weight vectors from a channel to the next."""
+    return 1 if layer["tap_shared"] else layer["kernel_r"] * layer["kernel_s"]
+
+
 def random_layer(gen, region_pos: int) -> dict[str, int]:
     """Any layer whose plane has at most 5000 positions and whose windows a region buffer holds."""
     while True:
-        layer = random_fields(gen, largest=149) | {"skip": int(gen.random() < 0.7)}
+        modes = {"skip": int(gen.random() < 0.7), "tap_shared": int(gen.random() < 0.3)}
+        layer = random_fields(gen, largest=149) | modes
         if layer["in_h"] * layer["in_w"] <= 5000 and prod(window_size(layer)) <= region_pos:
             return layer
 
@@ -69,6 +75,7 @@ def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
     layer = layer | {
         "in_c": len(tensor),
         "split_c": len(tensor),
+        "group_c": len(tensor),
         "in_idx_base": int(gen.integers(5000)),
         "wgt_base": int(gen.integers(5000)),
     }
@@ -98,7 +105,7 @@ def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, chan
         "split": channels & 1,
         "chunk": tile_col + 1,
         "channels": channels,
-        "wgt_addr": layer["wgt_base"] + first_channel * case.derived["rs"],
+        "wgt_addr": layer["wgt_base"] + first_channel * vectors(case.layer),
         "idx_addr": tile["idx_addr"] + first_channel * case.layer["in_pitch"],
     }
 
@@ -142,7 +149,7 @@ def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
         mark = dict.fromkeys(("bitmap", "need", "ptr", "origin", "any", "words"), 0)
         return [], [mark | {"last_of_channel": 1, "last_of_unit": 1}]
 
-    first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // derived["rs"]
+    first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // vectors(layer)
     addresses, entries = [], []
     for channel in range(unit["channels"]):
         for line_y, line_x in sorted(need_of):
@@ -203,7 +210,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
                 }
             )
         if entry["last_of_channel"]:
-            wgt_addr, open_channel = wgt_addr + case.derived["rs"], False
+            wgt_addr, open_channel = wgt_addr + vectors(case.layer), False
     return handed_on, addresses, words
 
 
@@ -211,7 +218,7 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
     """The regions that region_loader delivers for a unit: fields of region_t without the buffer, "bytes" by offset."""
     layer, derived = case.layer, case.derived
     positions = window(case, unit)
-    first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // derived["rs"]
+    first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // vectors(layer)
     regions = []
     for channel in range(unit["channels"]):
         plane = case.tensor[first_channel + channel]
@@ -227,7 +234,7 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
                     "empty": int(not marked),
                     "last_of_unit": int(last),
                     "bytes": marked,
-                    "wgt_addr": unit["wgt_addr"] + channel * derived["rs"],
+                    "wgt_addr": unit["wgt_addr"] + channel * vectors(layer),
                     "shape": tile_shape(layer, unit),
                 }
             )

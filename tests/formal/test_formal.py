@@ -14,7 +14,7 @@ PROOFS = (
     Proof("fifo_proof", {"Width": 1, "Depth": 4}, depth=14),
     Proof("round_robin_proof", {"NumReq": 3}, depth=8),
     Proof("round_robin_proof", {"NumReq": 5}, depth=8),
-    Proof("acc_quad_proof", {"NumBanks": 5, "NumRows": 2, "Width": 2, "ProductW": 1}, depth=7),
+    Proof("acc_quad_proof", {"NumBanks": 5, "NumRows": 2, "Width": 3, "ProductW": 2, "MaxW": 1}, depth=7),
 )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models import km, tiling
+from models import grouping, km, stream, tiling
 from models.config import load_config
 from models.layer import Layer
 from models.lines import LineShape
@@ -96,17 +96,73 @@ def test_no_candidate():
         tiling.tile_candidates(config, make_layer((1, 9, 9), (4, 7, 7)))
 
 
-@pytest.mark.parametrize(
-    "changes", [{"groups": 3}, {"residual": np.zeros((12, 9, 12), np.uint8)}, {"kind": "max_pool"}]
-)
-def test_kinds_that_the_core_lacks(changes):
+def test_residuals_are_not_there_yet():
     layer = make_layer((3, 9, 11))
-    ((name, _),) = changes.items()
-    if name == "kind":
-        layer = Layer.pool("max_pool", layer.activations, (3, 2), padding=(1, 1, 1, 1))
-    elif name == "groups":
-        layer = dataclasses.replace(layer, weights=layer.weights[:, :1], **changes)
-    else:
-        layer = dataclasses.replace(layer, shift=np.full(12, 9, np.int32), residual_shift=9, **changes)
-    with pytest.raises(ValueError, match=f"{name}: .*the core runs no other yet"):
+    residual = np.zeros((12, 9, 12), np.uint8)
+    layer = dataclasses.replace(layer, shift=np.full(12, 9, np.int32), residual=residual, residual_shift=9)
+    with pytest.raises(ValueError, match="residual: .*the core runs no other yet"):
         tiling.make_plan(load_config("small"), layer, Cut(LineShape(1, 1), LineShape(1, 1)))
+
+
+def groups_layer(c, k, groups, mode=(1, 1)):
+    """A layer of 1x1 planes with weights that are all there, as far as k/m allows."""
+    weights = grouping.spread(np.arange(1, k * c // groups + 1).reshape(k, c // groups, 1, 1), groups) % 127 + 1
+    weights = grouping.gather(km.project(weights.astype(np.int8), *mode, 0), groups)
+    ones = np.ones(k, np.int32)
+    return Layer(np.ones((c, 1, 1), np.uint8), weights, ones, ones, ones, k=mode[0], m=mode[1], groups=groups)
+
+
+@pytest.mark.parametrize(
+    "c, k, groups, mode, expected",
+    [
+        (6, 10, 1, (1, 1), (1, 6, 3)),
+        (6, 16, 2, (1, 1), (2, 3, 2)),  # whole chunks of 4 lanes: groups as they are
+        (10, 10, 10, (1, 1), (3, 4, 1)),  # depthwise: four channels a chunk, two in the last
+        (3, 3, 3, (1, 1), (1, 3, 1)),
+        (6, 12, 3, (1, 2), (2, 4, 1)),  # 8 channels a chunk: two groups of 4 share it
+        (9, 18, 3, (1, 1), (2, 6, 3)),  # two groups of 6 fill three chunks; the last has two, for one group
+        (8, 12, 2, (1, 1), (1, 8, 3)),
+    ],
+)
+def test_groups_fill_whole_chunks(c, k, groups, mode, expected):
+    """Groups of the descriptor, and their vectors: they hold each weight once, where the convolution has it."""
+    config = load_config("small")  # 4 lanes
+    layer = groups_layer(c, k, groups, mode)
+    plan = tiling.make_plan(config, layer, Cut(LineShape(1, 1), LineShape(1, 1)))
+    d = plan.descriptor
+    assert (d.groups, d.group_c, d.group_chunks) == expected == tuple(tiling.channel_groups(config, layer))
+    values, indices = stream.lane_arrays(config, layer)
+    assert len(values) == d.chunks and values.size == d.vectors * config.NumLanes
+    dense, rebuilt = grouping.spread(layer.weights, groups)[:, :, 0, 0], np.zeros((d.chunks * 4 * d.ratio, c), np.int8)
+    for chunk, c_local, lane in np.ndindex(d.chunks, d.group_c, config.NumLanes):
+        value, index = values[chunk, c_local, 0, 0, lane], indices[chunk, c_local, 0, 0, lane]
+        channel = d.channels(chunk).start + c_local
+        if channel < c:
+            rebuilt[chunk * 4 * d.ratio + lane // mode[0] * mode[1] + index, channel] += value
+        else:
+            assert value == 0
+    assert np.array_equal(rebuilt[:k], dense) and not rebuilt[k:].any()
+    assert d.readers == [sum(channel in d.channels(chunk) for chunk in range(d.chunks)) for channel in range(c)]
+
+
+@pytest.mark.parametrize("channels, groups", [(3, 1), (4, 1), (5, 2), (13, 4)])
+@pytest.mark.parametrize("kind", ["max_pool", "average_pool"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_pools_share_vectors(kind, dtype, channels, groups):
+    """A vector for each lane's channel, whatever the window; the bias of an int8 maximum takes its 128 back."""
+    config = load_config("small")
+    numbers = {name: np.ones(channels, np.int32) for name in ("bias", "multiplier", "shift")}
+    layer = Layer.pool(kind, np.ones((channels, 3, 4), dtype), (3, 2), **numbers if kind == "average_pool" else {})
+    plan = tiling.make_plan(config, layer, Cut(LineShape(3, 4), LineShape(1, 3), min(2, channels)))
+    d = plan.descriptor
+    assert (d.groups, d.group_c, d.group_chunks) == (groups, min(channels, 4), 1)
+    assert (d.maximum, d.tap_shared, d.vectors) == (kind == "max_pool", 1, min(channels, 4))
+    assert d.skip == (kind == "average_pool" or dtype == np.uint8)
+    assert stream.weight_beats(config, layer) == [1 << 12 * lane for lane in range(min(channels, 4))]
+    biases = {beat & 0xFFFFFFFF for beat in stream.parameter_beats(layer)}
+    assert biases == {1 if kind == "average_pool" else 0 if dtype == np.uint8 else 2**32 - 128}
+    assert all(d.vector(chunk, channel) == channel % 4 for chunk in range(d.chunks) for channel in d.channels(chunk))
+    # Splits divide the channels of a group; the last group may leave some of them without any.
+    shares = [d.shares(chunk) for chunk in range(d.chunks)]
+    assert [c for of_chunk in shares for share in of_chunk for c in share] == list(range(channels))
+    assert all(len(of_chunk) == d.splits for of_chunk in shares)

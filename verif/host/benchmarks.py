@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from models.layer import Layer
-from verif.shared.stimulus import make_layer
+from verif.shared.stimulus import make_layer, make_pool
 
 FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channels over 64x16 multipliers
 
@@ -18,8 +18,8 @@ FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channe
 class Benchmark:
     """A layer, and what is asked of it; None where nothing is.
 
-    padding: on all sides; utilization: at least this; speedup: at least this over the dense mode of the same layer;
-    cycles: at most this.
+    kind: as of a `Layer`; groups: of a convolution; padding: on all sides; utilization: at least this; speedup: at
+    least this over the dense mode of the same layer; cycles: at most this.
     """
 
     name: str
@@ -32,6 +32,8 @@ class Benchmark:
     mask: str = "bernoulli"
     density: float = 0.5
     skip: bool = True
+    kind: str = "conv"
+    groups: int = 1
     utilization: float | None = None
     speedup: float | None = None
     cycles: int | None = None
@@ -39,18 +41,18 @@ class Benchmark:
 
     def layer(self, seed: int) -> Layer:
         """The layer, from a seed; no group of weights is short of k."""
+        rng, kernel = np.random.default_rng(seed), (self.kernel, self.kernel)
+        options: dict[str, Any] = {
+            "mask": self.mask,
+            "density": self.density,
+            "stride": (self.stride, self.stride),
+            "padding": (self.padding,) * 4,
+            "skip": self.skip,
+        }
+        if self.kind != "conv":
+            return make_pool(rng, self.kind, self.shape, kernel, **options)
         return make_layer(
-            np.random.default_rng(seed),
-            self.shape,
-            self.out_channels,
-            (self.kernel, self.kernel),
-            mode=self.mode,
-            mask=self.mask,
-            density=self.density,
-            stride=(self.stride, self.stride),
-            padding=(self.padding,) * 4,
-            skip=self.skip,
-            zero_weights=0,
+            rng, self.shape, self.out_channels, kernel, mode=self.mode, groups=self.groups, zero_weights=0, **options
         )
 
     def smaller(self, factor: int) -> Benchmark:
@@ -92,6 +94,18 @@ BENCHMARKS = (
     Benchmark("64x56x56, 1x1x256, 2/4 at 0.5", (64, 56, 56), 256, **_1X1),
     Benchmark("64x56x56, 1x1/2x128, 2/4 at 0.5", (64, 56, 56), 128, stride=2, **_1X1),
     Benchmark("3x224x224, 7x7/2x64, dense weights, density 1.0", (3, 224, 224), 64, 7, 2, 3, (1, 1), mask="full"),
+    Benchmark(
+        "64x112x112, 3x3/2 max pool at 0.6",
+        (64, 112, 112),
+        64,
+        stride=2,
+        mode=(1, 1),
+        mask="clustered",
+        density=0.6,
+        kind="max_pool",
+        cycles=18_000,
+    ),
+    Benchmark("512x14x14, 3x3 depthwise at 0.5", (512, 14, 14), 512, mode=(1, 1), mask="clustered", groups=512),
     Benchmark(
         "512x7x7, 3x3x512, 2/4 at 0.3",
         (512, 7, 7),

@@ -53,7 +53,7 @@ def time_limit(sim: str, plans: list[Plan]) -> int:
     cycles = 0
     for plan in plans:
         d = plan.descriptor
-        passes = d.out_lines * d.vectors // min(d.jobs * d.splits, plan.config.NumPe)
+        passes = d.passes // min(d.jobs * d.splits, plan.config.NumPe)
         cycles += passes * d.tile_h * d.tile_w + beats(plan)
     # Icarus' speed is that of small (4 PEs), some 80 cycles a second, divided by the size.
     speed = 1000 if sim == "verilator" else 80 / plans[0].config.NumPe

@@ -16,7 +16,7 @@ from models.layer import MAX_KERNEL, MAX_PADDING, MAX_POOL, MAX_STRIDE, Layer
 from models.lines import LINE_BITS, LineShape
 from models.masks import Shape
 from models.reference import RESIDUAL_SHIFT, Bytes, Int64
-from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, region_size
+from models.tiling import Cut, Plan, channel_groups, chunk_channels, make_plan, max_tile, region_size
 from verif.shared.stalls import NO_STALLS, Stalls
 
 _MASKS = ("bernoulli", "clustered", *masks.ADVERSARIAL)
@@ -166,7 +166,7 @@ def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
         tile = LineShape(int(rng.integers(1, min(ho, limit // tile_w) + 1)), tile_w)
         if region_size(layer, tile) <= config.RegionPos:
             break
-    c = layer.activations.shape[0]
+    c = channel_groups(config, layer).channels
     splits = 1 if rng.random() < 0.5 else int(rng.integers(1, c + 1))
     return Cut(line, tile, splits)
 

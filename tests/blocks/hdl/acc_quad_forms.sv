@@ -10,6 +10,7 @@ module acc_quad_forms #(
   localparam int unsigned RowW    = $clog2(NumRows)
 ) (
   input  logic                                  clk_i,
+  input  logic                                  maximum_i,
   input  logic [RowW-1:0]                       row_i,
   input  logic                                  add_i,
   input  logic        [3:0]                     en_i,
@@ -23,7 +24,7 @@ module acc_quad_forms #(
     spcore_accumulators #(
       .NumQuads(1), .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .Lanewise(form)
     ) u_accumulators (
-      .clk_i, .row_i, .add_i, .en_i, .bank_i, .product_i, .clear_i, .data_o(data_o[form])
+      .clk_i, .maximum_i, .row_i, .add_i, .en_i, .bank_i, .product_i, .clear_i, .data_o(data_o[form])
     );
   end
 

@@ -4,10 +4,12 @@ module acc_quad_proof #(
   parameter int unsigned NumRows  = 2,
   parameter int unsigned Width    = 3,
   parameter int unsigned ProductW = 2,
+  parameter int unsigned MaxW     = 1,
   localparam int unsigned BankW   = $clog2(NumBanks),
   localparam int unsigned RowW    = $clog2(NumRows)
 ) (
   input logic                            clk_i,
+  input logic                            maximum_i,
   input logic [RowW-1:0]                 row_i,
   input logic                            add_i,
   input logic        [3:0]               en_i,
@@ -31,9 +33,9 @@ module acc_quad_proof #(
 
   for (genvar form = 0; form < 2; form++) begin : gen_form
     spcore_accumulators #(
-      .NumQuads(1), .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .Lanewise(form)
+      .NumQuads(1), .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .MaxW(MaxW), .Lanewise(form)
     ) u_accumulators (
-      .clk_i, .row_i(row), .add_i(add), .en_i, .bank_i, .product_i, .clear_i(clear), .data_o(data[form])
+      .clk_i, .maximum_i, .row_i(row), .add_i(add), .en_i, .bank_i, .product_i, .clear_i(clear), .data_o(data[form])
     );
   end
 

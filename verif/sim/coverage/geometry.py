@@ -25,6 +25,8 @@ INSIDE = "inside"  # the first window begins in the plane
 PITCHES = ("the lines", "more")  # index entries from a channel to the next
 FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
 SECTIONS = ("reset", "appended", "first append")
+OPERATIONS = ("convolution", "sum pool", "max pool")
+GROUPS = ("one group", "several", "fewer channels in the last")
 OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
 
 
@@ -48,12 +50,13 @@ class GeometryCoverage:
         self.tile = point("geometry.tile_positions", TILES.labels)
         self.edge = point("geometry.smaller_border_tiles", EDGES)
         self.splits = point("geometry.splits", SPLITS.labels)
-        self.uneven = point("geometry.last_split", ["as large", "smaller"])
+        self.uneven = point("geometry.last_split", ["as large", "smaller", "no channel"])
         self.chunks = point("geometry.chunks", CHUNKS.labels)
         self.padded_k = point("geometry.last_chunk", ["full", "padded"])
         self.channels = point("geometry.input_channels", CHANNELS.labels)
         self.formats = point("geometry.number_formats", FORMATS)
         self.section = point("geometry.output_section", SECTIONS)
+        self.operations = point("geometry.operation_x_format_x_groups", cross(OPERATIONS, ["uint8", "int8"], GROUPS))
         self.skip = point("geometry.skip", ["on", "off"])
         self.outputs = point("geometry.outputs", OUTPUTS)
         self.kernel_stride = point("geometry.kernel_class_x_stride", cross(["1x1", "square", "unequal"], STRIDES))
@@ -82,13 +85,17 @@ class GeometryCoverage:
         self.edge.hit(EDGES[rows + 2 * columns])
         self.splits.hit(SPLITS(d.splits))
         if d.splits > 1:
-            self.uneven.hit("as large" if len(d.shares[-1]) == d.split_c else "smaller")
+            last = len(d.shares(d.chunks - 1)[-1])
+            self.uneven.hit("as large" if last == d.split_c else "smaller" if last else "no channel")
         self.chunks.hit(CHUNKS(d.chunks))
         self.padded_k.hit("padded" if d.out_k < layer.padded_k else "full")
         self.channels.hit(CHANNELS(d.in_c))
         formats = "/".join("int8" if signed else "uint8" for signed in (d.act_signed, d.out_signed))
         self.formats.hit(formats)
         self.section.hit(SECTIONS[1 if layer.appended else 2 * d.out_append])
+        operation = OPERATIONS[2 if d.maximum else d.tap_shared]
+        groups = GROUPS[0 if d.groups == 1 else 1 if len(d.channels(d.chunks - 1)) == d.group_c else 2]
+        self.operations.hit(f"{operation}/{'int8' if d.act_signed else 'uint8'}/{groups}")
         self.skip.hit("on" if d.skip else "off")
         self._outputs(layer.output, d.clamp_lo, d.clamp_hi)
         kernel = "1x1" if d.kernel_r == d.kernel_s == 1 else "square" if d.kernel_r == d.kernel_s else "unequal"

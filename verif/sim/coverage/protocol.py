@@ -54,7 +54,7 @@ class ProtocolCoverage:
         self.commands = point("protocol.command_x_outcome", cross(COMMANDS, OUTCOMES))
         self.interrupts = point("protocol.interrupt", CAUSES)
         self.errors = point("protocol.error", ERRORS)
-        self.descriptor = point("protocol.descriptor_check", [str(n) for n in (*range(1, 16), 17)])
+        self.descriptor = point("protocol.descriptor_check", [str(n) for n in range(1, 19)])
         pairs = [f"{a} + {b}" for i, a in enumerate(ENGINES) for b in ENGINES[i + 1 :]]
         # Both loads use the weight stream.
         self.overlap = point("protocol.engines_overlap", [pair for pair in pairs if pair != "wgt_busy + par_busy"])

@@ -129,7 +129,9 @@ class SparsityCoverage:
             if n:
                 self.window.hit(WINDOWS[kind], n)
                 self.mode_window.hit(f"{mode}/{WINDOWS[kind]}", n)
-        for share in layer.descriptor.shares:
+        d = layer.descriptor
+        shares = [share for first in range(0, d.chunks, d.group_chunks) for share in d.shares(first) if share]
+        for share in shares:
             unit = counts[:, share.start : share.stop] == 0
             _, between = runs(~unit)
             for label, n in EMPTY_RUNS.count(between if between.size else np.zeros(1, int)).items():

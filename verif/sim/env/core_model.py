@@ -364,6 +364,8 @@ class CoreModel:
         vectors = slice(d.wgt_base, d.wgt_base + d.vectors)
         if not self.vectors_known[vectors].all():
             raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + d.vectors - 1} are not all loaded")
+        if d.maximum and (self.vectors[vectors] & 0xFF > 1).any():
+            raise UnknownContents(f"a maximum of weights from {d.wgt_base} on that are neither 0 nor 1")
         bitmaps, packed = self._lines(d.in_index)
         found = self.parameters[d.par_base : d.par_base + d.out_k]
         parameters = [beat for beat in found if beat is not None]

@@ -22,7 +22,8 @@ def first_violation(config: Config, d: Descriptor) -> int:
         return 1
     y, x = d.y, d.x
     planes = (d.in_c, d.in_h, d.in_w, d.out_k, d.out_h, d.out_w, d.kernel_r, d.kernel_s)
-    counts = (*planes, d.lines_y, d.lines_x, d.tiles_y, d.tiles_x, d.chunks, d.splits, d.split_c)
+    grids = (d.lines_y, d.lines_x, d.tiles_y, d.tiles_x)
+    counts = (*planes, *grids, d.chunks, d.splits, d.split_c, d.groups, d.group_c, d.group_chunks)
     entries = config.IdxBanks * config.IdxDepth
 
     def fits(base: int, channels: int, pitch: int, lines: int) -> bool:
@@ -37,7 +38,7 @@ def first_violation(config: Config, d: Descriptor) -> int:
         6: _covers(d.tiles_y, d.tile_h, d.out_h) and _covers(d.tiles_x, d.tile_w, d.out_w),
         7: y.window * x.window <= config.RegionPos,
         8: _covers(d.chunks, config.NumLanes * d.ratio, d.out_k),
-        9: _covers(d.splits, d.split_c, d.in_c),
+        9: _covers(d.splits, d.split_c, d.group_c),
         10: d.wgt_base + d.vectors <= config.WgtBanks * config.WgtDepth,
         11: d.par_base + d.out_k <= config.ParDepth,
         12: fits(d.in_idx_base, d.in_c, d.in_pitch, d.in_lines)
@@ -46,6 +47,8 @@ def first_violation(config: Config, d: Descriptor) -> int:
         13: d.out_act_base <= d.out_act_limit <= config.ActBanks * config.ActDepth,
         14: low <= d.clamp_lo <= d.clamp_hi <= high,
         15: all(-MAX_INSET <= axis.before <= MAX_PADDING and axis.after <= MAX_PADDING for axis in (y, x)),
+        16: _covers(d.groups, d.group_c, d.in_c) and _covers(d.groups, d.group_chunks, d.chunks),
         17: not d.residual or reference.RESIDUAL_SHIFT <= d.res_shift <= MAX_SHIFT,
+        18: (not (d.maximum or d.tap_shared) or (d.k, d.m) == (1, 1)) and not (d.maximum and d.act_signed and d.skip),
     }
     return next((number for number, holds in checks.items() if not holds), 0)

@@ -24,9 +24,10 @@ class LayerDone:
 
     descriptor: Descriptor
     activations: np.ndarray  # int8 or uint8 (C, H, W)
-    weights: np.ndarray  # int8 (K, C, R, S)
+    weights: np.ndarray  # int8 (K, group_c, R, S)
     output: np.ndarray  # int8 or uint8 (K, Ho, Wo)
-    lanes: tuple[np.ndarray, np.ndarray]  # values and indices, (chunks, C, R, S, L)
+    lanes: tuple[np.ndarray, np.ndarray]  # values and indices, (chunks, group_c, R, S, L)
+    weight_counts: np.ndarray  # int64 (C, R*S), non-zero weights over all outputs
     macs: int
     bytes_written: int
     overflow: bool
@@ -62,12 +63,41 @@ def memory_accesses(done: LayerDone) -> dict[str, int]:
     """What the PEs read of each memory: vectors, words and index entries, however many an access serves."""
     d = done.descriptor
     measured = work.measure(d, done)
-    once: dict[str, int] = {
-        "WGT": int(np.count_nonzero(measured.emissions)),
-        "ACT": sum(int(fetch.words.sum()) for fetch in measured.fetches),
-        "IDX": d.in_c * sum(len(fetch.lines) for fetch in measured.fetches),
+    passes = measured.emissions.sum(2, keepdims=True) if d.tap_shared else measured.emissions
+    of_channels = {
+        "WGT": np.count_nonzero(passes, axis=(0, 2)),
+        "ACT": np.sum([fetch.words.sum(1) for fetch in measured.fetches], axis=0),
+        "IDX": np.full(d.in_c, sum(len(fetch.lines) for fetch in measured.fetches)),
     }
-    return {memory: d.chunks * count for memory, count in once.items()}
+    return {memory: int(counts @ d.readers) for memory, counts in of_channels.items()}
+
+
+def _largest(operands: np.ndarray, weights: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
+    """The largest of 0 and the products of each window of uint8 (C, H, W) with weights (K, C, R, S) of 0 and 1."""
+    r, s = weights.shape[2:]
+    rows, columns = (
+        (size - kernel) // step + 1 for size, kernel, step in zip(operands.shape[1:], (r, s), stride, strict=True)
+    )
+    found = np.zeros((len(weights), rows, columns), np.int64)
+    for i, j in np.ndindex(r, s):
+        met = operands[:, i : i + rows * stride[0] : stride[0], j : j + columns * stride[1] : stride[1]]
+        for channel, seen in enumerate(met[:, :rows, :columns]):
+            reads = weights[:, channel, i, j] == 1
+            found[reads] = np.maximum(found[reads], seen)
+    return found
+
+
+def _accumulate(d: Descriptor, activations: np.ndarray, weights: np.ndarray, chunk_k: int) -> np.ndarray:
+    """Sums or maxima, int64 (K, Ho, Wo): each group's chunks of its channels; weights: (K, group_c, R, S)."""
+    if d.maximum and d.act_signed:
+        activations = (activations.astype(np.int16) + 128).astype(np.uint8)
+    padded = work.pad_plane(d, activations)
+    found = []
+    for first in range(0, d.chunks, d.group_chunks):
+        channels, outputs = d.channels(first), slice(first * chunk_k, (first + d.group_chunks) * chunk_k)
+        part = padded[channels.start : channels.stop], weights[outputs, : len(channels)], d.stride
+        found.append(_largest(*part) if d.maximum else reference.convolve(*part))
+    return np.concatenate(found)
 
 
 def compute_layer(
@@ -81,15 +111,24 @@ def compute_layer(
 ) -> LayerDone:
     """What a layer has to produce from the contents of the memories.
 
-    vectors: uint16 (chunks * C * R * S, L), each lane {index[3:0], value[7:0]}; bitmaps, packed: the input's lines in
+    vectors: uint16 (vectors, L), each lane {index[3:0], value[7:0]}; bitmaps, packed: the input's lines in
     order channel, line; parameters: beats of the parameter stream, one an output channel; section_start: word that its
     output goes to.
     """
-    lanes = vectors.reshape(d.chunks, d.in_c, d.kernel_r, d.kernel_s, -1)
+    if d.tap_shared:
+        shape = (d.chunks, d.group_c, d.kernel_r, d.kernel_s, vectors.shape[1])
+        lanes = np.broadcast_to(vectors.reshape(1, d.group_c, 1, 1, -1), shape)
+    else:
+        lanes = vectors.reshape(d.chunks, d.group_c, d.kernel_r, d.kernel_s, -1)
     values, indices = lanes.astype(np.uint8).view(np.int8), (lanes >> 8).astype(np.uint8)
     along_k = (-1, *lanes.shape[1:4])
     kept, places = np.moveaxis(values, -1, 1).reshape(along_k), np.moveaxis(indices, -1, 1).reshape(along_k)
-    weights = km.decompress(kept, places, d.k, d.m, 0, d.chunks * lanes.shape[-1] * d.ratio)[: d.out_k]
+    chunk_k = lanes.shape[-1] * d.ratio
+    weights = km.decompress(kept, places, d.k, d.m, 0, d.chunks * chunk_k)[: d.out_k]
+    weight_counts = np.zeros((d.in_c, d.taps), np.int64)
+    for chunk, counts in enumerate(np.count_nonzero(values, axis=-1).reshape(d.chunks, d.group_c, -1)):
+        channels = d.channels(chunk)
+        weight_counts[channels.start : channels.stop] += counts[: len(channels)]
 
     dtype = np.int8 if d.act_signed else np.uint8
     compressed = Lines(np.array(bitmaps, np.uint64).reshape(d.in_c, -1), np.frombuffer(b"".join(packed), np.uint8))
@@ -98,7 +137,7 @@ def compute_layer(
     bias = np.array([p & 0xFFFFFFFF for p in parameters], np.uint32).view(np.int32)
     multiplier = np.array([p >> 32 & 0x7FFFFFFF for p in parameters], np.int32)
     shift = np.array([p >> 64 & 0x3F for p in parameters], np.int32)
-    acc = reference.convolve(work.pad_plane(d, activations), weights, d.stride)
+    acc = _accumulate(d, activations, weights, chunk_k)
     output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
     output = output.astype(np.int8 if d.out_signed else np.uint8)
     written = lines.compress(output, d.tile)
@@ -110,7 +149,8 @@ def compute_layer(
         weights=weights,
         output=output,
         lanes=(values, indices),
-        macs=work.count_macs(d, activations, weights),
+        weight_counts=weight_counts,
+        macs=work.count_macs(d, activations, weight_counts),
         bytes_written=int(written.counts.sum()),
         overflow=overflow,
         section_end=SECTION_FULL if overflow else section_start + words,

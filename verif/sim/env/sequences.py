@@ -312,4 +312,4 @@ def layer_registers(registers, descriptor: Descriptor) -> dict[str, dict[str, in
 
 def layer_cycles(d: Descriptor) -> int:
     """A generous bound on a layer's cycles: one PE alone, dense, and as much again for loading and draining."""
-    return 20_000 + 4 * d.out_lines * d.vectors * (d.tile_h * d.tile_w + 16) + 100 * d.out_entries
+    return 20_000 + 4 * d.passes * (d.tile_h * d.tile_w + 16) + 100 * d.out_entries
