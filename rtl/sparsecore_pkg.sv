@@ -44,7 +44,7 @@ package sparsecore_pkg;
   typedef logic signed [17:0]        coord_t;  // input row or column; negative in the padding
   typedef logic [PosW-1:0]           pos_t;    // position in a tile or line: 0..63
   typedef logic [PosW:0]             npos_t;   // number of positions: 0..64
-  typedef logic [8:0]                nlines_t; // lines along one axis of a window: 0..274
+  typedef logic [8:0]                nlines_t; // rows, or lines along one axis, of a window: 0..274
   typedef logic [4:0]                kernel_t; // rows or columns of a kernel: 1..22
   typedef logic [1:0]                stride_t; // a stride less 1: 0..3
   typedef logic signed [7:0]         pad_t;    // padding before the plane: -64..7
@@ -167,7 +167,10 @@ package sparsecore_pkg;
   typedef struct packed {
     ratio_e      ratio;
     logic [8:0]  rs;           // R*S
+    nlines_t     win_h;        // rows of a window: (tile_h-1)*stride_y + R
     region_off_t win_w;        // region pitch: (tile_w-1)*stride_x + S
+    nlines_t     last_win_h;   // of tiles that the plane cuts short
+    region_off_t last_win_w;
     dim_t        chunk_k;      // output channels of a chunk: L*m/k
     addr_t       chunk_vectors;  // weight vectors from a chunk to the next: group_c*R*S, 0 if tap_shared
     addr_t       split_vectors;  // and from a split to the next: split_c*R*S, split_c if tap_shared

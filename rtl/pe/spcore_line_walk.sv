@@ -162,8 +162,8 @@ module spcore_line_walk
     if (!unit_open_i) begin
       win_y_q    <= unit_i.win_y;
       win_x_q    <= unit_i.win_x;
-      win_h_q    <= (rel_t'(unit_i.tile_h) - rel_t'(1)) * (rel_t'(layer_i.stride_y) + rel_t'(1)) + rel_t'(layer_i.kernel_r);
-      win_w_q    <= (rel_t'(unit_i.tile_w) - rel_t'(1)) * (rel_t'(layer_i.stride_x) + rel_t'(1)) + rel_t'(layer_i.kernel_s);
+      win_h_q    <= $signed({1'b0, unit_i.tile_h == layer_i.tile_h ? derived_i.win_h : derived_i.last_win_h});
+      win_w_q    <= $signed({1'b0, unit_i.tile_w == layer_i.tile_w ? derived_i.win_w : derived_i.last_win_w});
       dy_first_q <= unit_dy;
       dx_first_q <= unit_dx;
       dy_q       <= unit_dy;

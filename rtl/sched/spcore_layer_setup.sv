@@ -37,8 +37,8 @@ module spcore_layer_setup
   // One product a step, two cycles each. A product that needs an earlier one comes at least three steps after it.
   typedef enum logic [4:0] {
     MulKernel, MulLinePos, MulLinesY, MulLinesX, MulTilePos, MulTilesY, MulTilesX, MulRegion, MulChunks, MulSplits,
-    MulInLines, MulOutLines, MulChunkVec, MulSplitVec, MulSplitLines, MulGroupLines, MulGroups, MulGroupChunks, MulAllVec,
-    MulInEntries, MulOutEntries,
+    MulInLines, MulInEntries, MulOutLines, MulOutEntries, MulChunkVec, MulSplitVec, MulSplitLines, MulGroupLines, MulGroups,
+    MulGroupChunks, MulAllVec,
     MulResLines, MulResEntries, MulFlush, MulDrain, MulEnd
   } step_e;
 
@@ -68,6 +68,8 @@ module spcore_layer_setup
   logic [FlushW-1:0] flush_q;
   logic overflow_q;
 
+  npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
+
   // ---- layers that wait ----
   layer_t layer_next;
   logic   layer_valid, queue_ready;
@@ -91,7 +93,7 @@ module spcore_layer_setup
 
   // ---- small derived values ----
   logic [2:0]  ratio_log2;
-  logic        mode_ok;
+  logic        mode_ok, cut_short;
   logic [15:0] win_h, win_w;
   logic [15:0] channel_vectors;    // weight vectors from a channel to the next
   addr_t       group_vectors_q;    // and of a group
@@ -109,8 +111,10 @@ module spcore_layer_setup
   end
   assign channel_vectors = layer_q.tap_shared ? 16'd1 : 16'(derived_q.rs);
   assign max_tile = ratio_log2 == 3'd2 ? npos_t'(LinePos / 2) : npos_t'(LinePos);
-  assign win_h = (16'(layer_q.tile_h) - 16'd1) * (16'(layer_q.stride_y) + 16'd1) + 16'(layer_q.kernel_r);
-  assign win_w = (16'(layer_q.tile_w) - 16'd1) * (16'(layer_q.stride_x) + 16'd1) + 16'(layer_q.kernel_s);
+  // Of whole tiles first, of those that the plane cuts short when their size is known.
+  assign cut_short = step_q > MulChunks;
+  assign win_h = (16'(cut_short ? last_h_q : layer_q.tile_h) - 16'd1) * (16'(layer_q.stride_y) + 16'd1) + 16'(layer_q.kernel_r);
+  assign win_w = (16'(cut_short ? last_w_q : layer_q.tile_w) - 16'd1) * (16'(layer_q.stride_x) + 16'd1) + 16'(layer_q.kernel_s);
 
   // ---- the multiplier: operands, a product by half of b in each of two cycles, their sum ----
   logic [23:0] mul_a, a_q;
@@ -177,7 +181,7 @@ module spcore_layer_setup
   logic        sum_over_q, out_of_bounds;
   fail_t       fail_step, fail_step_q;
   step_e       judged;
-  addr_t       in_gap_q, out_gap_q, res_gap_q;   // entries of the pitch that are not lines of the last channel
+  addr_t       gap_q;    // entries of a pitch that are not lines of the last channel: the Lines step comes just before
 
   assign judged = step_e'(step_q - 5'd2);
 
@@ -206,15 +210,15 @@ module spcore_layer_setup
       // base and length
       MulAllVec:     begin addend = diff_t'({1'b0, layer_q.wgt_base});     bound = 25'(WgtVectors + 1); fail_step[10] = 1'b1; end
       MulInEntries: begin
-        addend = diff_t'({1'b0, layer_q.in_idx_base}) - diff_t'({1'b0, in_gap_q});
+        addend = diff_t'({1'b0, layer_q.in_idx_base}) - diff_t'({1'b0, gap_q});
         bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1;
       end
       MulOutEntries: begin
-        addend = diff_t'({1'b0, layer_q.out_idx_base}) - diff_t'({1'b0, out_gap_q});
+        addend = diff_t'({1'b0, layer_q.out_idx_base}) - diff_t'({1'b0, gap_q});
         bound = 25'(IdxEntries + 1); fail_step[12] = 1'b1;
       end
       MulResEntries: begin
-        addend = diff_t'({1'b0, layer_q.res_idx_base}) - diff_t'({1'b0, res_gap_q});
+        addend = diff_t'({1'b0, layer_q.res_idx_base}) - diff_t'({1'b0, gap_q});
         bound = 25'(IdxEntries + 1); fail_step[12] = layer_q.residual;
       end
       MulResLines: begin
@@ -280,7 +284,6 @@ module spcore_layer_setup
   end
 
   // ---- tables of the PEs ----
-  npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
   logic  tables_done;
   region_off_t  [LineWords-1:0] line_off;
   region_word_t [NumShapes-1:0] last_word;
@@ -330,9 +333,7 @@ module spcore_layer_setup
       code_q    <= '0;
       last_h_q  <= '0;
       last_w_q  <= '0;
-      in_gap_q  <= '0;
-      out_gap_q <= '0;
-      res_gap_q <= '0;
+      gap_q     <= '0;
     end else begin
       state_q    <= state_d;
       start_q    <= state_d == StStart;
@@ -353,9 +354,9 @@ module spcore_layer_setup
               MulKernel:     derived_q.rs            <= prod_q[8:0];
               MulTilesY:     last_h_q <= layer_q.tile_h - npos_t'(prod_q) + npos_t'(layer_q.out_h);
               MulTilesX:     last_w_q <= layer_q.tile_w - npos_t'(prod_q) + npos_t'(layer_q.out_w);
-              MulInLines:    in_gap_q                <= layer_q.in_pitch - prod_q[AddrW-1:0];
-              MulOutLines:   out_gap_q               <= layer_q.out_pitch - prod_q[AddrW-1:0];
-              MulResLines:   res_gap_q               <= layer_q.res_pitch - prod_q[AddrW-1:0];
+              MulInLines:    gap_q                   <= layer_q.in_pitch - prod_q[AddrW-1:0];
+              MulOutLines:   gap_q                   <= layer_q.out_pitch - prod_q[AddrW-1:0];
+              MulResLines:   gap_q                   <= layer_q.res_pitch - prod_q[AddrW-1:0];
               MulChunkVec: begin
                 group_vectors_q         <= prod_q[AddrW-1:0];
                 derived_q.chunk_vectors <= layer_q.tap_shared ? '0 : prod_q[AddrW-1:0];
@@ -371,7 +372,13 @@ module spcore_layer_setup
           end
           derived_q.ratio      <= ratio_e'(ratio_log2[1:0]);
           derived_q.chunk_k    <= dim_t'(NumLanes) << ratio_log2[1:0];
-          derived_q.win_w      <= region_off_t'(win_w);
+          if (cut_short) begin
+            derived_q.last_win_h <= nlines_t'(win_h);
+            derived_q.last_win_w <= region_off_t'(win_w);
+          end else begin
+            derived_q.win_h      <= nlines_t'(win_h);
+            derived_q.win_w      <= region_off_t'(win_w);
+          end
           derived_q.row_starts <= row_starts(layer_q.line_w);
         end
         StJudge: code_q <= fail_code;

@@ -80,11 +80,18 @@ def window_size(d: Mapping[str, int]) -> tuple[int, int]:
 def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
     """The fields of derived_t."""
     rs, ratio = d["kernel_r"] * d["kernel_s"], d["m_log2"] - d["k_log2"]
-    _, win_w = window_size(d)
+    win_h, win_w = window_size(d)
+    last = {
+        f"tile_{n}": d[f"out_{n}"] - (d[f"tiles_{axis}"] - 1) * d[f"tile_{n}"] for n, axis in (("h", "y"), ("w", "x"))
+    }
+    last_win_h, last_win_w = window_size(d | last)
     return {
         "ratio": ratio,
         "rs": rs,
+        "win_h": win_h,
         "win_w": win_w,
+        "last_win_h": last_win_h,
+        "last_win_w": last_win_w,
         "chunk_k": lanes << ratio,
         "chunk_vectors": 0 if d["tap_shared"] else d["group_c"] * rs,
         "split_vectors": d["split_c"] * (1 if d["tap_shared"] else rs),

@@ -9,7 +9,7 @@ import pyuvm
 
 from models import km
 from models.stream import decode_output
-from verif.shared.stimulus import random_layer, random_stalls
+from verif.shared.stimulus import random_layer, random_stalls, strips
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import RunLayer
 
@@ -25,7 +25,9 @@ class RandomLayers(CoreTest):
             skip = (k, m) != (1, 1) or number % 2 == 0
             layer, plan = random_layer(self.rng, self.config, (k, m), int(os.environ["WORK"]), skip)
             self.logger.info("layer %d: %s", number, plan.descriptor)
-            run = RunLayer(layer, plan, random_stalls(self.rng), random_stalls(self.rng), pes=self.config.NumPe)
+            parts = strips(plan, int(self.rng.integers(2, 6))) if self.rng.random() < 0.3 else [plan.descriptor]
+            stalls = random_stalls(self.rng), random_stalls(self.rng)
+            run = RunLayer(layer, plan, *stalls, pes=self.config.NumPe, parts=parts)
             await run.start(self.sequencer)
             # Beside the scoreboard, which decodes what the core was given: what the stimulus meant.
             assert np.array_equal(decode_output(self.env.results.take(), plan), layer.expected)
