@@ -20,7 +20,7 @@ module spcore_acc_quad #(
   localparam int unsigned RowW     = $clog2(NumRows)
 ) (
   input  logic                                     clk_i,
-  input  logic                                     maximum_i, // static
+  input  logic                                     maximum_i, // with the products
 
   input  logic [RowW-1:0]                          row_i,
   input  logic                                     add_i,     // these products
@@ -34,12 +34,13 @@ module spcore_acc_quad #(
 
   // ---- second stage ----
 
-  logic                                     clear_q;
+  logic                                     clear_q, maximum_q;
   logic [RowW-1:0]                          row_q;
   logic signed [NumLanes-1:0][ProductW-1:0] product_q;
 
   always_ff @(posedge clk_i) begin
     clear_q   <= clear_i;
+    maximum_q <= maximum_i;
     row_q     <= row_i;
     product_q <= product_i;
   end
@@ -47,7 +48,7 @@ module spcore_acc_quad #(
   logic        [ProductW-1:0]               max_bits;
   logic        [NumLanes-1:0][ProductW-1:0] operand;   // for a maximum the product inverted
 
-  assign max_bits = ProductW'({MaxW{maximum_i}});
+  assign max_bits = ProductW'({MaxW{maximum_q}});
 
   always_comb begin
     for (int unsigned l = 0; l < NumLanes; l++) operand[l] = product_q[l] ^ max_bits;
@@ -74,7 +75,7 @@ module spcore_acc_quad #(
       .NumWords(NumRows), .DataWidth(Width)
     ) u_bank (
       .clk_i,
-      .we_i(clear_q | ((|sel_q) & ~(maximum_i & carries[MaxW]))), .waddr_i(row_q), .wdata_i(sum),
+      .we_i(clear_q | ((|sel_q) & ~(maximum_q & carries[MaxW]))), .waddr_i(row_q), .wdata_i(sum),
       .re_i(clear_i | (|sel)), .raddr_i(row_i), .rdata_o(old)
     );
 

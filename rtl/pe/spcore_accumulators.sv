@@ -22,7 +22,7 @@ module spcore_accumulators #(
   localparam int unsigned RowW     = $clog2(NumRows)
 ) (
   input  logic                                                   clk_i,
-  input  logic                                                   maximum_i, // static: keep the larger of accumulator and product
+  input  logic                                                   maximum_i, // keep the larger of accumulator and product
 
   input  logic [RowW-1:0]                                        row_i,
   input  logic                                                   add_i,     // these products
@@ -35,7 +35,7 @@ module spcore_accumulators #(
 );
 
   if (Lanewise) begin : gen_lanes
-    logic                                            add_q, clear_q;
+    logic                                            add_q, clear_q, maximum_q;
     logic [RowW-1:0]                                 row_q;
     logic [NumQuads-1:0][NumLanes-1:0]               en_q;
     logic [NumQuads-1:0][NumLanes-1:0][BankW-1:0]    bank_q;
@@ -49,6 +49,7 @@ module spcore_accumulators #(
     always_ff @(posedge clk_i) begin
       add_q     <= add_i;
       clear_q   <= clear_i;
+      maximum_q <= maximum_i;
       row_q     <= row_i;
       product_q <= product_i;
       if (add_i) begin
@@ -70,9 +71,9 @@ module spcore_accumulators #(
       end else if (add_q) begin
         for (int unsigned q = 0; q < NumQuads; q++) begin
           for (int unsigned l = 0; l < NumLanes; l++) begin
-            if (en_q[q][l] && !(maximum_i && old_q[q][l][MaxW-1:0] > product_q[q][l][MaxW-1:0])) begin
+            if (en_q[q][l] && !(maximum_q && old_q[q][l][MaxW-1:0] > product_q[q][l][MaxW-1:0])) begin
               mem_q[(q * NumBanks + 32'(bank_q[q][l])) * NumRows + 32'(row_q)]
-                = (old_q[q][l] & ~Width'({MaxW{maximum_i}})) + Width'($signed(product_q[q][l]));
+                = (old_q[q][l] & ~Width'({MaxW{maximum_q}})) + Width'($signed(product_q[q][l]));
             end
           end
         end

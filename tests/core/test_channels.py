@@ -62,6 +62,7 @@ POOLS = {
         "2x2/2": ("average_pool", (8, 8, 10), (2, 2), {"stride": (2, 2)}, None),
         "3x3 with padding": ("average_pool", (9, 7, 8), (3, 3), SAME | SIGNED | {"clamp": (-128, 127)}, None),
         "global, 7x7": ("average_pool", (21, 7, 7), (7, 7), {}, ((7, 7), (1, 1), 2)),
+        "global, 13x13": ("average_pool", (10, 13, 13), (13, 13), {}, ((4, 13), (1, 1), 3)),
         "one position, of a signed tensor": ("average_pool", (6, 5, 6), (1, 1), SIGNED | {"clamp": (-9, 90)}, None),
     },
 }

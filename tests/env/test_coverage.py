@@ -10,7 +10,7 @@ from models import work
 from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG, Feeder
-from verif.shared.stimulus import make_layer
+from verif.shared.stimulus import make_layer, make_pool
 from verif.sim.coverage.bins import Ranges, cross, point
 from verif.sim.coverage.geometry import GeometryCoverage, plane_label
 from verif.sim.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
@@ -137,6 +137,7 @@ def test_geometry_of_a_layer():
         "channels": "2-7",
         "formats": "int8/int8",
         "skip": "on",
+        "operations": "convolution/int8/one group",
         "kernel_stride": "unequal/2x1",
         "stride_pad": "2x1/uneven",
         "mode_splits": "2/4/split",
@@ -152,6 +153,23 @@ def test_geometry_of_a_layer():
         "left": "2",
         "right": "3",
     }
+
+
+@pytest.mark.parametrize(
+    "kind, channels, signed, label",
+    [
+        ("max_pool", 8, False, "max pool/uint8/several"),
+        ("max_pool", 9, True, "max pool/int8/fewer channels in the last"),
+        ("average_pool", 3, True, "sum pool/int8/one group"),
+    ],
+)
+def test_operations(kind, channels, signed, label):
+    """Four lanes: a group of a pool has four channels."""
+    layer = make_pool(np.random.default_rng(1), kind, (channels, 4, 5), (2, 2), signed=signed)
+    cover = GeometryCoverage()
+    cover.sample(taken(layer, Cut(LineShape(4, 5), LineShape(3, 4), 3)))
+    assert hits(cover.operations) == {label: 1}
+    assert hits(cover.uneven) == {"no channel" if channels == 9 else "as large": 1}
 
 
 def test_plane_labels():
