@@ -11,6 +11,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from models.descriptor import Unit
@@ -33,7 +34,8 @@ CHOICE = 5  # drain request to its grant, by a streaming processor that waits fo
 LOOKUP = 2  # more of it when the layer is split
 GRANT = 5  # drain granted to its first row, also behind the last row of the one before
 AHEAD = 1  # emissions resume so long before the last row is handed over
-LINE = 15  # last values of a slot read to its last line written
+LINE = 16  # last values of a slot read to its last line written
+RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12, and 8 are under way
 
 # What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
 LONG, LONG_ERROR = 20_000, 0.03
@@ -143,7 +145,7 @@ class _Output:
         self.rows = work.rows.tolist()  # of a tile
         chunk_k = chunk_channels(config, d.k, d.m)
         self.channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
-        self.beats = [-(-n // config.SpLanes) for n in work.positions.tolist()]  # of a tile's line
+        self.beats: list[float] = [-(-n // config.SpLanes) for n in work.positions.tolist()]  # of a tile's line
         self.splits = d.splits
         self.pes = config.NumPe
         self.last_pe = 0  # round robin
@@ -153,6 +155,10 @@ class _Output:
         self.units_left: dict[int, int] = {}
         self.port_free = [0] * config.NumSp  # when it can take a drain
         self.port_group = [-1] * config.NumSp  # where the present one comes from
+        # A residual line takes a cycle in which no line can be written.
+        self.accesses = 1 + d.residual
+        if d.residual:
+            self.beats = [max(n, RESIDUAL) for n in self.beats]
         self.writer_free = 0
         self.sp_free = [0] * config.NumSp
         self.done: set[int] = set()
@@ -192,8 +198,8 @@ class _Output:
             return end, None
         lines = self.channels[unit.chunk]
         start = max(self.sp_free[sp], end)
-        self.writer_free = max(self.writer_free, start) + lines
-        self.sp_free[sp] = max(start + lines * self.beats[unit.tile], self.writer_free)
+        self.writer_free = max(self.writer_free, start) + self.accesses * lines
+        self.sp_free[sp] = max(start + ceil(lines * self.beats[unit.tile]), self.writer_free)
         return end, self.sp_free[sp]
 
     def free(self, job: int) -> None:
@@ -445,9 +451,9 @@ class _Simulation:
             no_unit=total - busy - self.no_weight - self.no_activation - self.drained,
             wgt_reads=self.weights.reads,
             wgt_hits=self.weights.hits,
-            act_reads=self.activations.reads,
+            act_reads=self.activations.reads + self.work.residual_words,
             act_hits=self.activations.hits,
-            idx_reads=self.index.reads,
+            idx_reads=self.index.reads + len(self.plan.descriptor.res_index),
             idx_hits=self.index.hits,
         )
 

@@ -237,6 +237,16 @@ class Descriptor:
         return _entries(self.out_idx_base, self.out_k, self.out_pitch, self.out_lines)
 
     @property
+    def res_entries(self) -> int:
+        """Index entries from the residual's first line to its last; 0 without a residual."""
+        return self.residual * ((self.out_k - 1) * self.res_pitch + self.out_lines)
+
+    @property
+    def res_index(self) -> list[int]:
+        """Index entries of the residual's lines, in order channel, line; none without a residual."""
+        return _entries(self.res_idx_base, self.residual * self.out_k, self.res_pitch, self.out_lines)
+
+    @property
     def channel_vectors(self) -> int:
         """Weight vectors of a channel in a chunk."""
         return 1 if self.tap_shared else self.taps

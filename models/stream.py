@@ -99,6 +99,13 @@ def activation_packets(plan: Plan, layer: Layer) -> list[Packet]:
     return _line_packets(layer.activations, plan.descriptor.line, plan.config.StreamBytes)
 
 
+def residual_packets(plan: Plan, layer: Layer) -> list[Packet]:
+    """The residual, one packet a line, in order channel, line number; none where the layer has none."""
+    if layer.residual is None:
+        return []
+    return _line_packets(layer.residual, plan.descriptor.tile, plan.config.StreamBytes)
+
+
 def expected_packets(plan: Plan, layer: Layer) -> list[Packet]:
     """The result stream's packets, in order channel, line number, from the reference output."""
     return _line_packets(layer.expected, plan.descriptor.tile, plan.config.StreamBytes)

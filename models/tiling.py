@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from math import ceil, lcm
 from typing import NamedTuple
 
+import numpy as np
+
 from models import lines, reference
 from models.config import Config
 from models.descriptor import Descriptor
@@ -30,6 +32,8 @@ class Cut:
 class Plan:
     """A layer on a configuration: its descriptor, and the input's section [in_act_base, in_act_limit) in words.
 
+    The residual, if there is one, has the section [in_act_limit, res_act_limit).
+
     predicted: cycles by the cycle model for this or similar data, where the planner asked it.
     """
 
@@ -37,6 +41,7 @@ class Plan:
     descriptor: Descriptor
     in_act_base: int
     in_act_limit: int
+    res_act_limit: int
     predicted: int | None = None
 
     @property
@@ -89,14 +94,26 @@ def _require(found: int, available: int, what: str, where: str) -> None:
         raise ValueError(f"layer does not fit: {found} {what}, {where} at most {available}")
 
 
+def _residual_fields(layer: Layer, idx_base: int, pitch: int) -> dict[str, int]:
+    """The descriptor's fields of a layer with a residual, whose lines follow each other from an index entry on."""
+    assert layer.residual is not None
+    return {
+        "residual": 1,
+        "res_signed": int(layer.residual.dtype == np.int8),
+        "res_idx_base": idx_base,
+        "res_pitch": pitch,
+        "res_multiplier": layer.residual_multiplier,
+        "res_shift": layer.residual_shift,
+    }
+
+
 def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     """The plan of a layer with a given cut.
 
-    Weights and parameters lie at address 0, then input and output follow each other in Activation and Index Memory.
+    Weights and parameters lie at address 0; input, residual and output follow each other in Activation and Index
+    Memory.
     Raises ValueError ("layer does not fit: ...") that names what is too large and the limit, or what the core lacks.
     """
-    if layer.residual is not None:
-        raise ValueError("residual: an array, expected none: the core runs no other yet")
     c, h, w = layer.activations.shape
     k, ho, wo = layer.out_shape
     r, s = layer.kernel
@@ -120,15 +137,21 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     _require(k, config.ParDepth, "output channels", "the Parameter Memory holds")
     (lines_y, lines_x), (tiles_y, tiles_x) = cut.line.grid(h, w), cut.tile.grid(ho, wo)
     in_entries, out_entries = c * lines_y * lines_x, k * tiles_y * tiles_x
+    res_entries = out_entries if layer.residual is not None else 0
+    who = "input, residual and output" if res_entries else "input and output"
     _require(
-        in_entries + out_entries, config.IdxBanks * config.IdxDepth, "input and output lines", "the Index Memory holds"
+        in_entries + res_entries + out_entries,
+        config.IdxBanks * config.IdxDepth,
+        f"{who} lines",
+        "the Index Memory holds",
     )
     act_words = config.ActBanks * config.ActDepth
-    in_words, out_words = (
-        int(lines.compress(tensor, shape).words.sum())
-        for tensor, shape in ((layer.activations, cut.line), (layer.expected, cut.tile))
+    in_words, res_words, out_words = (
+        0 if tensor is None else int(lines.compress(tensor, shape).words.sum())
+        for tensor, shape in ((layer.activations, cut.line), (layer.residual, cut.tile), (layer.expected, cut.tile))
     )
-    _require(in_words + out_words, act_words, "words of input and output", "the Activation Memory holds")
+    _require(in_words + res_words + out_words, act_words, f"words of {who}", "the Activation Memory holds")
+    residual = {} if layer.residual is None else _residual_fields(layer, in_entries, tiles_y * tiles_x)
     descriptor = Descriptor(
         k_log2=layer.k.bit_length() - 1,
         m_log2=layer.m.bit_length() - 1,
@@ -166,15 +189,17 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         wgt_base=0,
         par_base=0,
         in_idx_base=0,
-        out_idx_base=in_entries,
+        out_idx_base=in_entries + res_entries,
         in_pitch=lines_y * lines_x,
         out_pitch=tiles_y * tiles_x,
-        out_act_base=in_words,
+        out_act_base=in_words + res_words,
         out_act_limit=act_words,
         clamp_lo=layer.clamp[0],
         clamp_hi=layer.clamp[1],
+        **residual,
     )
-    return with_splits(Plan(config, descriptor, in_act_base=0, in_act_limit=in_words), cut.splits)
+    plan = Plan(config, descriptor, in_act_base=0, in_act_limit=in_words, res_act_limit=in_words + res_words)
+    return with_splits(plan, cut.splits)
 
 
 def with_splits(plan: Plan, splits: int) -> Plan:

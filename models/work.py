@@ -25,14 +25,17 @@ _T = TypeVar("_T", bound=np.generic)
 
 
 class Tensors(Protocol):
-    """A layer, or what the core has taken for one: activations (C, H, W), and the non-zero weights of each input
-    channel and tap over all outputs, int64 (C, R*S)."""
+    """A layer, or what the core has taken for one: activations (C, H, W), the non-zero weights of each input channel
+    and tap over all outputs, int64 (C, R*S), and the residual (K, Ho, Wo)."""
 
     @property
     def activations(self) -> Bytes: ...
 
     @property
     def weight_counts(self) -> Counts: ...
+
+    @property
+    def residual(self) -> Bytes | None: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Work:
     emissions: int64 (tiles, C, R*S), activations that meet each weight vector; pieces, load: int64 (tiles, C), pieces
     that the region loader writes and cycles it takes; fetches: what each tile reads; positions: int64 (tiles,), from a
     tile's first to its last, gaps at the right of partial tiles included; rows: int64 (tiles,), of its accumulators in
-    each quad of banks; segments: 64-bit segments of a pass; macs: products of two non-zero operands.
+    each quad of banks; segments: 64-bit segments of a pass; macs: products of two non-zero operands; residual_words:
+    Activation Memory words of the residual's lines.
     """
 
     emissions: Counts
@@ -63,6 +67,7 @@ class Work:
     rows: Counts
     segments: int
     macs: int
+    residual_words: int
 
 
 def _emissions(d: Descriptor, mask: Mask) -> Counts:
@@ -173,4 +178,5 @@ def measure(d: Descriptor, layer: Tensors) -> Work:
         macs=_products(emissions, layer.weight_counts)
         if d.skip
         else count_macs(d, layer.activations, layer.weight_counts),
+        residual_words=0 if layer.residual is None else int(lines.compress(layer.residual, d.tile).words.sum()),
     )

@@ -142,11 +142,13 @@ module sparsecore
   // Lines are written by the output stage (0) and the activation loader (1).
   logic        [1:0] lw_valid, lw_ready;
   line_write_t [1:0] lw_line;
-  line_read_req_t    lr_req;
-  line_read_rsp_t    lr_rsp;
+  // They are read by the streaming processors and, last, the result streamer.
+  line_read_req_t [NumSp:0] lr_req;
+  line_read_rsp_t [NumSp:0] lr_rsp;
 
   spcore_activation_store #(
-    .NumReq(NumPe), .ActBanks(ActBanks), .ActDepth(ActDepth), .IdxBanks(IdxBanks), .IdxDepth(IdxDepth)
+    .NumReq(NumPe), .ActBanks(ActBanks), .ActDepth(ActDepth), .IdxBanks(IdxBanks), .IdxDepth(IdxDepth),
+    .NumRead(NumSp + 1)
   ) u_activation_store (
     .clk_i, .rst_ni(core_rst_n), .start_i(start),
     .act_req_i(act_req), .act_rsp_o(act_rsp), .act_rdata_o(act_rdata),
@@ -209,6 +211,7 @@ module sparsecore
     .oldest_job_i(oldest_job),
     .drain_req_i(drain_req), .drain_gnt_o(drain_gnt), .drain_row_i(drain_row), .drain_data_i(drain_data),
     .par_re_o(par_re), .par_addr_o(par_raddr), .par_i(par_rdata),
+    .lr_req_o(lr_req[NumSp-1:0]), .lr_rsp_i(lr_rsp[NumSp-1:0]),
     .lw_valid_o(lw_valid[0]), .lw_ready_i(lw_ready[0]), .lw_line_o(lw_line[0]),
     .job_done_o(job_done), .job_done_id_o(job_done_id), .overflow_o(overflow),
     .line_written_o(line_written), .line_bytes_o(line_bytes)
@@ -271,7 +274,7 @@ module sparsecore
 
   spcore_result_streamer #(.StreamBytes(StreamBytes)) u_result_streamer (
     .clk_i, .rst_ni(core_rst_n), .cmd_i(res_cmd), .status_o(res_status),
-    .lr_req_o(lr_req), .lr_rsp_i(lr_rsp),
+    .lr_req_o(lr_req[NumSp]), .lr_rsp_i(lr_rsp[NumSp]),
     .m_axis_tdata(m_axis_res_tdata), .m_axis_tkeep(m_axis_res_tkeep), .m_axis_tvalid(m_axis_res_tvalid),
     .m_axis_tready(m_axis_res_tready), .m_axis_tlast(m_axis_res_tlast)
   );

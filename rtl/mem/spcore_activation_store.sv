@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Activation Memory and the Index Memory: PEs read words and index entries, whole lines are written by the output
-// stage (0) and the activation loader (1) and read by the result streamer.
+// stage (0) and the activation loader (1) and read by the streaming processors and, last, the result streamer.
 //
 // A line's words lie in consecutive banks, at most 8 of them, so a line is written in one cycle and read in two accesses
 // (index entry, then all its words), one line a cycle either way. Line writes go before line reads, both before the PEs.
+// Reads of lines wait for nothing but writes, and are answered in their order: whoever asks has room for the answer.
 // The bits of a line's first bank rotate its words, each for itself and straight from its flip-flop: their nets have
 // hundreds of loads.
 module spcore_activation_store
@@ -14,6 +15,7 @@ module spcore_activation_store
   parameter int unsigned ActDepth = 24576,  // words of a bank
   parameter int unsigned IdxBanks = 8,
   parameter int unsigned IdxDepth = 6144,   // entries of a bank
+  parameter int unsigned NumRead  = 3,      // who reads lines, at least 2
   localparam int unsigned WordW    = 8 * WordBytes,
   localparam int unsigned ActReadW = $clog2(ActBanks + 1),
   localparam int unsigned IdxReadW = $clog2(IdxBanks + 1),
@@ -37,9 +39,10 @@ module spcore_activation_store
   input  line_write_t [1:0]             lw_line_i,
 
   // line reads
-  input  line_read_req_t                lr_req_i,
-  output line_read_rsp_t                lr_rsp_o,
+  input  line_read_req_t [NumRead-1:0]  lr_req_i,
+  output line_read_rsp_t [NumRead-1:0]  lr_rsp_o,
 
+  // a few cycles late; with the residual lines that streaming processors read
   output logic [ActReadW-1:0]           act_reads_o,
   output logic [HitW-1:0]               act_hits_o,
   output logic [IdxReadW-1:0]           idx_reads_o,
@@ -78,48 +81,94 @@ module spcore_activation_store
   end
 
   // ---- Line reads: request, index entry, number of words, words ----
+  typedef logic [NumRead-1:0] readers_t;   // one of them
+
+  typedef struct packed {
+    readers_t reader;
+    addr_t    idx_addr;
+  } request_t;
+
+  typedef struct packed {
+    readers_t     reader;
+    index_entry_t entry;
+  } owned_entry_t;
+
   logic                read_valid, entry_read, words_read;
   // verilator lint_off UNUSEDSIGNAL
   addr_t               read_addr;
   // verilator lint_on UNUSEDSIGNAL
   logic                coming_q;             // an index entry is at its bank's output
   logic [IdxBankW-1:0] coming_bank_q;
+  readers_t            coming_reader_q;
   logic                entry_valid, entry_take;
+  owned_entry_t        next;
   index_entry_t        entry;
   logic [1:0]          entries_q;            // read and not taken
   logic                counted_valid_q;
   index_entry_t        counted_q;
+  readers_t            counted_reader_q;
   logic [3:0]          counted_words_q;
   npos_t               count;
-  logic                sent_q;               // the words are at the banks' outputs
+  readers_t            sent_q;               // the words are at the banks' outputs, for one of them
   bitmap_t             sent_bitmap_q;
   logic [ActBankW-1:0] sent_bank_q;          // of the first
   logic [LineWords-1:0] sent_words_q;        // those that the line has
-  logic                lr_gnt;
+  logic                requests_ready;
   logic [IdxBanks-1:0][EntryW-1:0] idx_dir_rdata;
   logic [ActBanks-1:0][WordW-1:0]  act_dir_rdata;
+
+  // Whose turn it is to ask; it passes to the next one that waits.
+  readers_t asking, below, above, others, read_turn_q;
+  request_t request, read_request;
+
+  function automatic readers_t lowest(input readers_t from);
+    return from & (~from + readers_t'(1));
+  endfunction
+
+  always_comb begin
+    request = '0;
+    for (int unsigned i = 0; i < NumRead; i++) begin
+      asking[i] = lr_req_i[i].valid;
+      request.idx_addr |= {AddrW{read_turn_q[i]}} & lr_req_i[i].idx_addr;
+    end
+    request.reader = read_turn_q;
+  end
+
+  // Those above the one whose turn it is, else those below.
+  assign below  = read_turn_q - readers_t'(1);
+  assign above  = asking & ~(read_turn_q | below);
+  assign others = above != '0 ? above : asking & below;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni)          read_turn_q <= readers_t'(1);
+    else if (start_i)     read_turn_q <= readers_t'(1);
+    else if (others != '0 && (requests_ready || (asking & read_turn_q) == '0)) read_turn_q <= lowest(others);
+  end
 
   assign words_read = counted_valid_q && !write_q;
   assign entry_take = entry_valid && (!counted_valid_q || words_read);
   assign entry_read = read_valid && !write_q && (entries_q != 2'd2 || entry_take);
 
   spcore_fifo #(
-    .Width(AddrW), .Depth(2)
+    .Width($bits(request_t)), .Depth(2)
   ) u_requests (
     .clk_i, .rst_ni, .clear_i(1'b0),
-    .valid_i(lr_req_i.valid), .ready_o(lr_gnt), .data_i(lr_req_i.idx_addr),
-    .valid_o(read_valid), .ready_i(entry_read), .data_o(read_addr),
+    .valid_i((asking & read_turn_q) != '0), .ready_o(requests_ready), .data_i(request),
+    .valid_o(read_valid), .ready_i(entry_read), .data_o(read_request),
     .level_o()
   );
 
   spcore_fifo #(
-    .Width(EntryW), .Depth(2)
+    .Width($bits(owned_entry_t)), .Depth(2)
   ) u_entries (
     .clk_i, .rst_ni, .clear_i(1'b0),
-    .valid_i(coming_q), .ready_o(), .data_i(idx_dir_rdata[coming_bank_q]),   // read only with room for it
-    .valid_o(entry_valid), .ready_i(entry_take), .data_o(entry),
+    .valid_i(coming_q), .ready_o(), .data_i({coming_reader_q, idx_dir_rdata[coming_bank_q]}),   // read only with room
+    .valid_o(entry_valid), .ready_i(entry_take), .data_o(next),
     .level_o()
   );
+
+  assign read_addr = read_request.idx_addr;
+  assign entry     = next.entry;
 
   assign count = npos_t'($countones(entry.bitmap));
 
@@ -128,19 +177,23 @@ module spcore_activation_store
       coming_q        <= 1'b0;
       entries_q       <= '0;
       counted_valid_q <= 1'b0;
-      sent_q          <= 1'b0;
+      sent_q          <= '0;
     end else begin
       coming_q  <= entry_read;
       entries_q <= entries_q + 2'(entry_read) - 2'(entry_take);
-      sent_q    <= words_read;
+      sent_q    <= words_read ? counted_reader_q : '0;
       if (entry_take)      counted_valid_q <= 1'b1;
       else if (words_read) counted_valid_q <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (entry_read) coming_bank_q <= read_addr[IdxBankW-1:0];
+    if (entry_read) begin
+      coming_bank_q   <= read_addr[IdxBankW-1:0];
+      coming_reader_q <= read_request.reader;
+    end
     if (entry_take) begin
+      counted_reader_q <= next.reader;
       counted_q       <= entry;
       counted_words_q <= 4'((count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes));
     end
@@ -162,7 +215,31 @@ module spcore_activation_store
     for (int unsigned j = 0; j < LineWords; j++) sent_words[j] = sent_words_q[j] ? sent_banks[j] : '0;
   end
 
-  assign lr_rsp_o = '{gnt: lr_gnt, rvalid: sent_q, bitmap: sent_bitmap_q, bytes: sent_words};
+  for (genvar i = 0; i < NumRead; i++) begin : gen_lr_rsp
+    assign lr_rsp_o[i] = '{
+        gnt: read_turn_q[i] & requests_ready, rvalid: sent_q[i], bitmap: sent_bitmap_q, bytes: sent_words
+    };
+  end
+
+  // ---- Accesses for layers: the PEs' and those for residual lines, as late as banked_mem's ----
+  logic [2:1][3:0]     line_words_q;
+  logic [2:1]          line_entry_q;
+  logic [ActReadW-1:0] act_reads;
+  logic [IdxReadW-1:0] idx_reads;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      line_words_q <= '0;
+      line_entry_q <= '0;
+    end else begin
+      line_words_q <= {line_words_q[1], words_read && !counted_reader_q[NumRead-1] ? counted_words_q : 4'd0};
+      line_entry_q <= {line_entry_q[1], entry_read && !read_request.reader[NumRead-1]};
+    end
+  end
+
+  // A bank has one access a cycle: the sums fit.
+  assign act_reads_o = act_reads + ActReadW'(line_words_q[2]);
+  assign idx_reads_o = idx_reads + IdxReadW'(line_entry_q[2]);
 
   // ---- Direct ports ----
   logic [ActBanks-1:0]                act_dir_en;
@@ -202,7 +279,7 @@ module spcore_activation_store
     .req_i(act_req_i), .rsp_o(act_rsp_o), .rdata_o(act_rdata_o),
     .dir_en_i(act_dir_en), .dir_we_i({ActBanks{write_q}}), .dir_addr_i(act_dir_addr), .dir_wdata_i(act_dir_wdata),
     .dir_rdata_o(act_dir_rdata),
-    .reads_o(act_reads_o), .hits_o(act_hits_o)
+    .reads_o(act_reads), .hits_o(act_hits_o)
   );
 
   spcore_banked_mem #(
@@ -213,9 +290,12 @@ module spcore_activation_store
     .dir_en_i(idx_dir_en), .dir_we_i({IdxBanks{write_q}}), .dir_addr_i({IdxBanks{idx_addr[IdxBankW+:IdxEntryW]}}),
     .dir_wdata_i({IdxBanks{line_q.bitmap, line_q.ptr}}),
     .dir_rdata_o(idx_dir_rdata),
-    .reads_o(idx_reads_o), .hits_o(idx_hits_o)
+    .reads_o(idx_reads), .hits_o(idx_hits_o)
   );
 
+  if (NumRead < 2) begin : gen_check_num_read
+    $error("%m: NumRead = %0d, expected at least 2", NumRead);
+  end
   if (ActBanks < LineWords) begin : gen_check_act_banks
     $error("%m: ActBanks = %0d, expected at least %0d, the words of a line", ActBanks, LineWords);
   end

@@ -480,7 +480,8 @@ module spcore_drain_arbiter
   bitmap_t                        mask;
   dim_t                           chunk_q;      // what is left of it
   addr_t                          lines_q;      // index entries of so many chunks as its lowest bit stands for
-  addr_t                          idx_addr_q;
+  addr_t                          res_lines_q;  // and of the residual's
+  addr_t                          idx_addr_q, res_addr_q;
 
   spcore_tile_mask u_tile_mask (
     .clk_i, .rst_ni, .start_i(start_q), .tile_h_i(info_q.tile_h), .tile_w_i(info_q.tile_w), .pitch_i(layer_i.tile_w),
@@ -514,15 +515,25 @@ module spcore_drain_arbiter
       chunk_q    <= info_q.chunk;
       lines_q    <= layer_i.out_pitch << (LogL + 32'(derived_i.ratio));
       idx_addr_q <= layer_i.out_idx_base + info_q.out_line;
+      if (layer_i.residual) begin
+        res_lines_q <= layer_i.res_pitch << (LogL + 32'(derived_i.ratio));
+        res_addr_q  <= layer_i.res_idx_base + info_q.out_line;
+      end
     end else if (calc_q) begin
       chunk_q <= chunk_q >> 1;
       lines_q <= lines_q << 1;
       if (chunk_q[0]) idx_addr_q <= idx_addr_q + lines_q;
+      if (layer_i.residual) begin
+        res_lines_q <= res_lines_q << 1;
+        if (chunk_q[0]) res_addr_q <= res_addr_q + res_lines_q;
+      end
     end
   end
 
   assign info_busy = start_q | calc_q | (|info_we_o);
-  assign info_o    = '{job: info_q.job, chunk: info_q.chunk, idx_addr: idx_addr_q, npos: npos, mask: mask};
+  assign info_o    = '{
+      job: info_q.job, chunk: info_q.chunk, idx_addr: idx_addr_q, res_addr: res_addr_q, npos: npos, mask: mask
+  };
 
   if (NumPe < 2 || NumPe > 64) begin : gen_check_num_pe
     $error("%m: NumPe = %0d, expected 2 to 64", NumPe);

@@ -17,6 +17,7 @@ package spcore_output_pkg;
     job_t    job;
     dim_t    chunk;
     addr_t   idx_addr;  // index entry of its first channel
+    addr_t   res_addr;  // and the residual's
     npos_t   npos;   // positions up to the tile's last one
     bitmap_t mask;   // positions inside the output plane
   } slot_info_t;

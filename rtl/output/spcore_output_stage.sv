@@ -34,6 +34,10 @@ module spcore_output_stage
   output addr_t       [NumSp-1:0]                     par_addr_o,
   input  param_t      [NumSp-1:0]                     par_i,
 
+  // residual lines
+  output line_read_req_t [NumSp-1:0]                  lr_req_o,
+  input  line_read_rsp_t [NumSp-1:0]                  lr_rsp_i,
+
   output logic                                        lw_valid_o,
   input  logic                                        lw_ready_i,
   output line_write_t                                 lw_line_o,
@@ -110,6 +114,7 @@ module spcore_output_stage
       .full_i(slot_full[p]), .info_we_i(info_we[p]), .info_i(info), .take_o(slot_take[p]), .free_o(slot_free[p]),
       .read_o(slot_read[p]), .read_row_o(read_row), .words_i(words),
       .par_re_o(par_re[p]), .par_addr_o(par_addr_o[p]), .par_i(par_i[p]),
+      .lr_req_o(lr_req_o[p]), .lr_rsp_i(lr_rsp_i[p]),
       .line_valid_o(line_valid[p]), .line_o(line[p])
     );
   end

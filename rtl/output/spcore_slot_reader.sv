@@ -3,6 +3,9 @@
 // cycle, and sends the accumulators on with the channel's parameters. Channels from K on are left out. A slot follows
 // the one before without a gap; it is free again when its last values have been read.
 //
+// In a layer with a residual the next slot is chosen early, so that its residual lines can be asked for while the present
+// one is read, and a line begins when its residual line is there.
+//
 //   walk over slots, channels and positions > memories > choice among banks
 //
 // All moves on together with run_i; the memories are to be read only while it is set.
@@ -38,6 +41,13 @@ module spcore_slot_reader
   output addr_t                          par_addr_o,
   input  param_t                         par_i,
 
+  // residual lines: those of the next slot are to be read, if they may be; one is there
+  input  logic                           res_idle_i,
+  output logic                           res_start_o,
+  output dim_t                           res_channel_o,
+  output addr_t                          res_addr_o,
+  input  logic                           res_line_i,
+
   output logic                           valid_o,
   output logic [SpLanes-1:0][AccW-1:0]   acc_o,
   output param_t                         par_o,
@@ -58,8 +68,11 @@ module spcore_slot_reader
   logic       [NumStage-1:0] known_q;   // it is written, and the slot is not taken yet
   logic       [NumStage-1:0] ready;
   logic                      load;
-  stage_t                    stage_q, next_stage, info_stage;
+  logic                      choose, chosen_q;   // the next one early
+  logic                      told_q;             // it was chosen a cycle ago
+  stage_t                    stage_q, next_stage, info_stage, choice_q;
   slot_info_t                next_info;
+  dim_t                      next_first;         // channel of the layer that it begins with
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -75,7 +88,7 @@ module spcore_slot_reader
 
   assign ready = full_q & known_q;
 
-  // The next full slot, behind the present one.
+  // The next full slot, behind the present one, unless it has been chosen.
   always_comb begin
     info_stage = '0;
     for (int unsigned n = 0; n < NumStage; n++) if (info_we_i[n]) info_stage |= stage_t'(n);
@@ -83,7 +96,32 @@ module spcore_slot_reader
     for (int unsigned n = NumStage; n > 0; n--) begin
       if (ready[(32'(stage_q) + n) % NumStage]) next_stage = stage_t'((32'(stage_q) + n) % NumStage);
     end
+    if (chosen_q) next_stage = choice_q;
   end
+
+  assign choose = layer_i.residual & ~chosen_q & |ready & res_idle_i & ~told_q & ~res_start_o;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      chosen_q    <= 1'b0;
+      told_q      <= 1'b0;
+      res_start_o <= 1'b0;
+    end else begin
+      chosen_q    <= choose | (chosen_q & ~load);
+      told_q      <= choose;
+      res_start_o <= told_q;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (choose) choice_q <= next_stage;
+    if (told_q) begin
+      res_channel_o <= next_first;
+      res_addr_o    <= next_info.res_addr;
+    end
+  end
+
+  assign next_first = next_info.chunk << (LogL + 32'(derived_i.ratio));
 
   spcore_regfile #(
     .NumWords(NumStage > 1 ? NumStage : 2), .DataWidth($bits(slot_info_t))
@@ -93,7 +131,10 @@ module spcore_slot_reader
 
   // ---- walk over slots, channels and positions: one read a cycle ----
 
-  logic    active_q, line_end, job_end;
+  logic    active_q, step, line_end, job_end;
+  logic    begun_q;      // the line has begun
+  npos_t   lines_q, lines_d;
+  logic    line_ready_q, line_begin;
   job_t    job_q;
   npos_t   npos_q;
   bitmap_t mask_q;
@@ -109,19 +150,32 @@ module spcore_slot_reader
   assign pos      = pos_t'(32'(beat_q) * SpLanes);
   assign channel  = first_q + dim_t'(offset_q);
   assign line_end = 32'(pos) + SpLanes >= 32'(npos_q);
+  assign step     = active_q & (begun_q | ~layer_i.residual | line_ready_q);
   assign job_end  = line_end & (dim_t'(offset_q) == derived_i.chunk_k - 1'b1 || channel == layer_i.out_k - 1'b1);
-  assign load     = run_i & (~active_q | job_end) & |ready;
+  assign load     = run_i & (~active_q | (step & job_end)) & (layer_i.residual ? chosen_q : |ready);
+
+  // Residual lines that are there, less those that an output line was begun for.
+  assign line_begin = run_i & step & ~begun_q & layer_i.residual;
+  assign lines_d    = lines_q + npos_t'(res_line_i) - npos_t'(line_begin);
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       active_q <= 1'b0;
+      begun_q  <= 1'b0;
       stage_q  <= '0;
-    end else if (load) begin
-      active_q <= 1'b1;
-      stage_q  <= next_stage;
-    end else if (run_i) begin
-      if (job_end)   active_q <= 1'b0;
-      if (!active_q) stage_q  <= '0;  // a layer's cycles do not depend on those before it
+      lines_q  <= '0;
+      line_ready_q <= 1'b0;
+    end else begin
+      lines_q      <= lines_d;
+      line_ready_q <= lines_d != '0;
+      if (run_i && step) begun_q <= ~line_end;
+      if (load) begin
+        active_q <= 1'b1;
+        stage_q  <= next_stage;
+      end else if (run_i) begin
+        if (step && job_end) active_q <= 1'b0;
+        if (!active_q)       stage_q  <= '0;  // a layer's cycles do not depend on those before it
+      end
     end
   end
 
@@ -130,11 +184,11 @@ module spcore_slot_reader
       job_q      <= next_info.job;
       npos_q     <= next_info.npos;
       mask_q     <= next_info.mask;
-      first_q    <= next_info.chunk << (LogL + 32'(derived_i.ratio));
+      first_q    <= next_first;
       idx_addr_q <= next_info.idx_addr;
       offset_q   <= '0;
       beat_q     <= '0;
-    end else if (run_i && active_q) begin
+    end else if (run_i && step) begin
       beat_q <= line_end ? '0 : beat_q + 1'b1;
       if (line_end) begin
         offset_q   <= offset_q + 1'b1;
@@ -226,15 +280,15 @@ module spcore_slot_reader
     end else begin
       free_o <= (run_i && valid_q[2] && tag_q[2].job_end) ? last_stage_q : '0;
       if (run_i) begin
-        valid_q <= {valid_q[1], active_q};
+        valid_q <= {valid_q[1], step};
         valid_o <= valid_q[2];
-        read_o  <= active_q ? NumStage'(1) << stage_q : '0;
+        read_o  <= step ? NumStage'(1) << stage_q : '0;
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (run_i && active_q) begin
+    if (run_i && step) begin
       read_row_o <= {row | (~unskew(select, BankW) & low), row | (unskew(select, BankW) & low)};
       par_addr_o <= layer_i.par_base + addr_t'(channel);
       hits_q[1]  <= hits;

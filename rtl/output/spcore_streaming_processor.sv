@@ -2,9 +2,10 @@
 // A streaming processor: takes full staging slots and makes compressed output lines of them.
 //
 //   slot_reader > requantize > line_compressor
+//   residual_fetch > line_expander > requantize, in layers with a residual
 //
-// SpLanes positions a cycle. All stages move on together, while line_writer has room for a line (run_i). A residual add
-// belongs into requantize, a pooling stage between it and line_compressor.
+// SpLanes positions a cycle. All stages move on together, while line_writer has room for a line (run_i); residual lines
+// are read ahead of them.
 
 module spcore_streaming_processor
   import sparsecore_pkg::*;
@@ -13,6 +14,7 @@ module spcore_streaming_processor
   parameter int unsigned NumLanes = 16,
   parameter int unsigned SpLanes  = 32,
   parameter int unsigned NumStage = 4,
+  parameter int unsigned ResDepth = 8,   // residual lines asked for or held
   localparam int unsigned NumBanks = 4 * NumLanes
 ) (
   input  logic                                        clk_i,
@@ -35,6 +37,9 @@ module spcore_streaming_processor
   output addr_t                                       par_addr_o,
   input  param_t                                      par_i,
 
+  output line_read_req_t                              lr_req_o,
+  input  line_read_rsp_t                              lr_rsp_i,
+
   output logic                                        line_valid_o,
   output packed_line_t                                line_o
 );
@@ -44,6 +49,12 @@ module spcore_streaming_processor
   logic [SpLanes-1:0][7:0]      data;
   param_t                       par;
   line_tag_t                    acc_tag, data_tag;
+  logic                         res_idle, res_start, bitmap_take, bytes_take;
+  dim_t                         res_channel;
+  addr_t                        res_addr;
+  bitmap_t                      res_bitmap;
+  line_bytes_t                  res_bytes;
+  logic [SpLanes-1:0][7:0]      residual;
 
   spcore_slot_reader #(
     .NumLanes(NumLanes), .SpLanes(SpLanes), .NumStage(NumStage)
@@ -51,14 +62,35 @@ module spcore_streaming_processor
     .clk_i, .rst_ni, .layer_i, .derived_i, .run_i,
     .full_i, .info_we_i, .info_i, .take_o, .free_o, .read_o, .read_row_o, .words_i,
     .par_re_o, .par_addr_o, .par_i,
+    .res_idle_i(res_idle), .res_start_o(res_start), .res_channel_o(res_channel), .res_addr_o(res_addr),
+    .res_line_i(lr_rsp_i.rvalid),
     .valid_o(acc_valid), .acc_o(acc), .par_o(par), .tag_o(acc_tag)
+  );
+
+  spcore_residual_fetch #(
+    .Depth(ResDepth)
+  ) u_residual_fetch (
+    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .start_i(res_start), .channel_i(res_channel), .idx_addr_i(res_addr), .idle_o(res_idle),
+    .lr_req_o, .lr_rsp_i,
+    .bitmap_o(res_bitmap), .bitmap_pop_i(run_i & bitmap_take),
+    .bytes_o(res_bytes), .bytes_pop_i(run_i & bytes_take)
+  );
+
+  spcore_line_expander #(
+    .SpLanes(SpLanes)
+  ) u_line_expander (
+    .clk_i, .rst_ni, .run_i,
+    .valid_i(acc_valid & layer_i.residual), .line_end_i(acc_tag.line_end),
+    .bitmap_i(res_bitmap), .bitmap_take_o(bitmap_take), .bytes_i(res_bytes), .bytes_take_o(bytes_take),
+    .data_o(residual)
   );
 
   spcore_requantize #(
     .SpLanes(SpLanes)
   ) u_requantize (
-    .clk_i, .rst_ni, .clamp_lo_i(layer_i.clamp_lo), .clamp_hi_i(layer_i.clamp_hi), .run_i,
-    .valid_i(acc_valid), .acc_i(acc), .par_i(par), .tag_i(acc_tag),
+    .clk_i, .rst_ni, .layer_i, .run_i,
+    .valid_i(acc_valid), .acc_i(acc), .par_i(par), .tag_i(acc_tag), .residual_i(residual),
     .valid_o(data_valid), .data_o(data), .tag_o(data_tag)
   );
 

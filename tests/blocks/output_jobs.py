@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.reference import requantize
+from models.lines import LineShape, compress
+from models.reference import requantize, requantize_residual
 from verif.shared.structs import struct
 
 PARAM = struct("param_t")
@@ -56,6 +57,7 @@ class Job:
     rows: list[np.ndarray]  # of each unit, uint32 (rows, banks)
     lines: dict[int, np.ndarray]  # index address: uint8 (64,), zeros outside the plane; in order of channels
     open_lines: set[int] = field(default_factory=set)
+    res_lines: dict[int, np.ndarray] = field(default_factory=dict)  # residual by index address, as `lines`
 
 
 class LayerOfJobs:
@@ -105,10 +107,36 @@ class LayerOfJobs:
         self.shift = gen.integers(1, 63, out_k)
         sensible = gen.random(out_k) < 0.9  # results that are not all 0 or clamped
         self.shift[sensible] = gen.integers(50, 60, sensible.sum())
+        if fixed.get("residual", gen.random() < 0.5):
+            self._draw_residual(gen)
         self.jobs = [
             self._job(gen, ty, tx, chunk, number)
             for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks))
         ]
+
+    def _draw_residual(self, gen) -> None:
+        """A residual of the size of an output."""
+        multiplier = int(gen.integers(2**31)) >> int(gen.integers(20))
+        self.layer |= {
+            "residual": 1,
+            "res_signed": bool(gen.integers(2)),
+            "res_idx_base": int(gen.integers(1000)),
+            "res_pitch": self.layer["tiles_y"] * self.layer["tiles_x"] + int(gen.integers(3)),
+            "res_multiplier": multiplier,
+            "res_shift": max(9, multiplier.bit_length() + int(gen.integers(-3, 3))),
+        }
+        self.shift = np.maximum(self.shift, 9)
+
+    def _residual(self, gen, shape: tuple[int, int]) -> np.ndarray:
+        """Bytes of some channels and positions, of any density."""
+        values = gen.integers(-128, 128, shape) * (gen.random(shape) < gen.choice([0, 0.3, 0.8, 1]))
+        return values.astype(np.uint8).view(np.int8 if self.layer["res_signed"] else np.uint8)
+
+    def residual_line(self, address: int) -> dict:
+        """The residual line of an index entry, fields of line_read_rsp_t."""
+        line = next(job.res_lines[address] for job in self.jobs if address in job.res_lines)
+        packed = compress(line[None, None], LineShape(1, 64))
+        return {"bitmap": int(packed.bitmaps[0, 0]), "bytes": int.from_bytes(packed.data.tobytes(), "little")}
 
     def _job(self, gen, ty: int, tx: int, chunk: int, number: int) -> Job:
         d, ratio, chunk_k = self.layer, self.derived["ratio"], self.derived["chunk_k"]
@@ -125,10 +153,19 @@ class LayerOfJobs:
         total = acc.sum(0).astype(np.int32)[: last - first]  # wraps as the adders do
         channels = slice(first, last)
         numbers = self.bias[channels], self.multiplier[channels], self.shift[channels]
-        out = requantize(total[..., None], *numbers, d["clamp_lo"], d["clamp_hi"])[..., 0].view(np.uint8)
+        bounds = d["clamp_lo"], d["clamp_hi"]
         inside = np.arange(npos) % d["tile_w"] < w
         out_line = ty * d["tiles_x"] + tx
-        lines = {}
+        lines, res_lines = {}, {}
+        if d.get("residual"):
+            residual = self._residual(gen, (last - first, 64))  # of positions that nobody asks for as well
+            for channel in range(first, last):
+                res_lines[d["res_idx_base"] + channel * d["res_pitch"] + out_line] = residual[channel - first]
+            other = residual[:, :npos, None], d["res_multiplier"], d["res_shift"]
+            out = requantize_residual(total[..., None], *numbers, *other, *bounds)
+        else:
+            out = requantize(total[..., None], *numbers, *bounds)
+        out = out[..., 0].view(np.uint8)
         for channel in range(first, last):
             line = np.zeros(64, np.uint8)
             line[:npos] = out[channel - first] * inside
@@ -141,7 +178,7 @@ class LayerOfJobs:
             "tile_h": h,
             "tile_w": w,
         }
-        return Job(number, info, total, images, lines, set(lines))
+        return Job(number, info, total, images, lines, set(lines), res_lines)
 
     def parameter(self, address: int) -> int:
         channel = address - self.layer["par_base"]

@@ -18,6 +18,8 @@ def slot_info(work: LayerOfJobs, job: Job) -> dict:
     first = job.info["chunk"] * work.derived["chunk_k"]
     address = work.layer["out_idx_base"] + first * work.layer["out_pitch"] + job.info["out_line"]
     carried = {"job": job.number, "chunk": job.info["chunk"], "idx_addr": address}
+    if work.layer.get("residual"):
+        carried["res_addr"] = min(job.res_lines)
     return carried | {"npos": (h - 1) * pitch + w, "mask": mask}
 
 

@@ -45,24 +45,30 @@ class Bench:
         self.index: dict[int, dict] = {}
         # Addresses under way of each requester, in order, with what the memory may hold when it is read.
         self.under_way = {name: [deque() for _ in range(self.requesters)] for name in ("act", "idx")}
-        self.lines_due: deque[list[int]] = deque()  # bitmap, bytes, cycles since it was accepted
+        self.readers = int(os.environ["NumRead"])
+        self.lines_due: deque[list[int]] = deque()  # reader, bitmap, bytes, cycles since it was accepted
         self.lines_read = self.oldest_line = 0
+        self.counted = {"act": 0, "idx": 0}  # accesses so far, and what they have to be
+        self.accesses = {"act": 0, "idx": 0}
 
     async def cycle(
         self,
         writes: dict[int, dict] | None = None,
-        read: int | None = None,
+        reads: dict[int, int] | None = None,
         act: dict[int, int] | None = None,
         idx: dict[int, int] | None = None,
     ):
-        """One cycle. `writes`: writer -> line; `read`: index entry; `act`, `idx`: requester -> address.
+        """One cycle. `writes`: writer -> line; `reads`: reader -> index entry; `act`, `idx`: requester -> address.
 
-        Returns (writers that were ready, whether the line read was accepted, requesters accepted by act and by idx).
+        Returns (writers that were ready, readers whose read was accepted, requesters accepted by act and by idx).
         """
         dut, writes, requests = self.dut, writes or {}, {"act": act or {}, "idx": idx or {}}
+        reads = reads or {}
         dut.lw_valid_i.value = sum(1 << w for w in writes)
         dut.lw_line_i.value = sum(LINE.pack(line) << (LINE.width * w) for w, line in writes.items())
-        dut.lr_req_i.value = READ_REQ.pack({"valid": read is not None, "idx_addr": read or 0})
+        dut.lr_req_i.value = sum(
+            READ_REQ.pack({"valid": 1, "idx_addr": entry}) << READ_REQ.width * i for i, entry in reads.items()
+        )
         for name, asked in requests.items():
             getattr(dut, f"{name}_req_i").value = sum(
                 REQ.pack({"valid": 1, "addr": address}) << (REQ.width * i) for i, address in asked.items()
@@ -71,16 +77,22 @@ class Bench:
         ready = {w for w in writes if int(dut.lw_ready_o.value) >> w & 1}
         assert int(dut.lw_ready_o.value) in (1, 2), "one writer is ready, whoever waits"
         self.check_words()
-        response = dut.lr_rsp_o.value
-        granted, valid = (bool(response[READ_RSP.width - i]) for i in (1, 2))
         # The line is unknown before the first read.
-        self.check_line(READ_RSP.unpack(response) if valid else {"gnt": granted, "rvalid": 0})
-        taken = read is not None and granted
+        flat = str(dut.lr_rsp_o.value)[::-1]
+        responses = [flat[READ_RSP.width * i :][: READ_RSP.width][::-1] for i in range(self.readers)]
+        granted, valid = ([i for i, bits in enumerate(responses) if bits[n] == "1"] for n in (0, 1))
+        assert len(granted) <= 1 and len(valid) <= 1
+        self.check_line(*((i, READ_RSP.unpack(int(responses[i], 2))) for i in valid))
+        taken = set(granted) & set(reads)
+        self.count()
         accepted = {name: self.accept(name, asked) for name, asked in requests.items()}
         await FallingEdge(dut.clk_i)
-        if taken:
-            line = self.index[read]
-            self.lines_due.append([line["bitmap"], line["bytes"], 1])
+        for i in taken:
+            line = self.index[reads[i]]
+            self.lines_due.append([i, line["bitmap"], line["bytes"], 1])
+            if i < self.readers - 1:  # the last is no part of a layer
+                self.accesses["idx"] += 1
+                self.accesses["act"] += line["words"]
         for w in ready:
             self.write(writes[w])
         return ready, taken, accepted["act"], accepted["idx"]
@@ -96,6 +108,7 @@ class Bench:
         """Requesters whose request is taken in this cycle."""
         flat = int(getattr(self.dut, f"{name}_rsp_o").value)
         taken = {i for i in asked if flat >> (RSP.width * i + 1) & 1}
+        self.accesses[name] += len(taken)
         for i in taken:
             self.under_way[name][i].append((asked[i], {self.stored(name, asked[i])}))
         return taken
@@ -112,14 +125,20 @@ class Bench:
                     if None not in words:
                         assert value[width * (i + 1) - 1 : width * i].to_unsigned() in words, f"{name}, requester {i}"
 
-    def check_line(self, response: dict) -> None:
-        if response["rvalid"]:
-            bitmap, data, age = self.lines_due.popleft()
-            assert (response["bitmap"], response["bytes"]) == (bitmap, data)
+    def count(self) -> None:
+        """Add up what the counters are told."""
+        for name in self.counted:
+            reads, hits = (int(getattr(self.dut, f"{name}_{what}_o").value) for what in ("reads", "hits"))
+            self.counted[name] += reads + hits
+
+    def check_line(self, *responses: tuple[int, dict]) -> None:
+        for reader, response in responses:
+            due, bitmap, data, age = self.lines_due.popleft()
+            assert (reader, response["bitmap"], response["bytes"]) == (due, bitmap, data)
             self.oldest_line = max(self.oldest_line, age)
             self.lines_read += 1
         for line in self.lines_due:
-            line[2] += 1
+            line[3] += 1
 
     async def drain(self) -> None:
         """Until nothing is under way."""
@@ -127,6 +146,7 @@ class Bench:
             await self.cycle()
         assert not self.lines_due, "line reads without an answer"
         assert not any(queue for queues in self.under_way.values() for queue in queues), "requests without an answer"
+        assert self.counted == self.accesses, "accesses of PEs and residual lines are counted"
 
     def write(self, line: dict) -> None:
         self.index[line["idx_addr"]] = line
@@ -153,14 +173,32 @@ async def write_then_read(dut):
     bench, gen = Bench(dut), rng()
     await bench.load(gen)
     await bench.drain()
-    for entry in bench.index:
-        _, taken, *_ = await bench.cycle(read=entry)
-        assert taken, "a line read a cycle"
+    for reader in range(bench.readers):
+        await bench.cycle(reads={reader: 0})  # its turn comes
+        for entry in bench.index:
+            _, taken, *_ = await bench.cycle(reads={reader: entry})
+            assert taken, "a line read a cycle"
     await bench.drain()
-    assert bench.lines_read == len(bench.index) and bench.oldest_line == LINE_LATENCY
+    assert bench.lines_read == bench.readers * len(bench.index) + 1 and bench.oldest_line == LINE_LATENCY
     for address in bench.words:
         *_, accepted, _ = await bench.cycle(act={address % bench.requesters: address})
         assert accepted
+    await bench.drain()
+
+
+@block_test(us=10)
+async def readers_take_turns(dut):
+    """Readers that always ask each get every n-th cycle; while lines are written they wait, and none is lost."""
+    await start(dut)
+    bench, gen = Bench(dut), rng()
+    await bench.load(gen)
+    turns = []
+    for _ in range(30):
+        _, taken, *_ = await bench.cycle(
+            reads={i: int(gen.integers(bench.num_entries // 2)) for i in range(bench.readers)}
+        )
+        turns += taken
+    assert turns == [i % bench.readers for i in range(30)]
     await bench.drain()
 
 
@@ -173,7 +211,7 @@ async def writers_take_turns(dut):
     turns = []
     for _ in range(20):
         writes = {w: random_line(gen, bench.num_entries // 2 + w, bench.num_words) for w in (0, 1)}
-        ready, *_ = await bench.cycle(writes, 0)
+        ready, *_ = await bench.cycle(writes, {0: 0})
         turns += ready
     assert bench.lines_read == 0, "a line was read between writes"
     assert turns[1:] == [1 - turn for turn in turns[:-1]]
@@ -194,22 +232,23 @@ async def everything_at_once(dut):
     low = list(range(bench.num_entries // 2))
     for write_rate, read_rate, request_rate in ((0.2, 0.2, 0.2), (0.1, 1, 0.5), (0.7, 0.9, 1), (1, 0.5, 0.1)):
         writes: dict[int, dict] = {}
-        read, act, idx = None, {}, {}
+        reads, act, idx = {}, {}, {}
         for _ in range(150):
             for w in (0, 1):
                 if w not in writes and gen.random() < write_rate:
                     line = random_line(gen, int(gen.integers(len(low), bench.num_entries)), half)
                     writes[w] = line | {"ptr": line["ptr"] + half}
-            if read is None and gen.random() < read_rate:
-                read = int(gen.choice(low))
+            for i in range(bench.readers):
+                if i not in reads and gen.random() < read_rate:
+                    reads[i] = int(gen.choice(low))
             for i in range(bench.requesters):
                 if i not in act and gen.random() < request_rate:
                     act[i] = int(gen.integers(bench.num_words))
                 if i not in idx and gen.random() < request_rate:
                     idx[i] = int(gen.integers(bench.num_entries))
-            ready, taken, got_act, got_idx = await bench.cycle(writes, read, act, idx)
+            ready, taken, got_act, got_idx = await bench.cycle(writes, reads, act, idx)
             writes = {w: line for w, line in writes.items() if w not in ready}
-            read = None if taken else read
+            reads = {i: entry for i, entry in reads.items() if i not in taken}
             act = {i: a for i, a in act.items() if i not in got_act}
             idx = {i: a for i, a in idx.items() if i not in got_idx}
         await bench.drain()
@@ -217,10 +256,10 @@ async def everything_at_once(dut):
 
 
 @pytest.mark.parametrize(
-    "sim, requesters, act_banks, act_depth, idx_banks, idx_depth",
-    [("verilator", 4, 8, 30, 8, 16), ("verilator", 16, 16, 16, 16, 8), ("icarus", 4, 8, 32, 8, 12)],
+    "sim, requesters, act_banks, act_depth, idx_banks, idx_depth, readers",
+    [("verilator", 4, 8, 30, 8, 16, 3), ("verilator", 16, 16, 16, 16, 8, 2), ("icarus", 4, 8, 32, 8, 12, 3)],
 )
-def test_activation_store(run_block, sim, requesters, act_banks, act_depth, idx_banks, idx_depth):
+def test_activation_store(run_block, sim, requesters, act_banks, act_depth, idx_banks, idx_depth, readers):
     run_block(
         "spcore_activation_store",
         {
@@ -229,6 +268,7 @@ def test_activation_store(run_block, sim, requesters, act_banks, act_depth, idx_
             "ActDepth": act_depth,
             "IdxBanks": idx_banks,
             "IdxDepth": idx_depth,
+            "NumRead": readers,
         },
         sim=sim,
     )

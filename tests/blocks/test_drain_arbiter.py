@@ -56,9 +56,10 @@ class Bench:
         dut, gen = self.dut, self.gen
         await start(dut)
         self.base, self.lines, self.ratio = int(gen.integers(2**23)), int(gen.integers(1, 2**10)), int(gen.integers(3))
-        dut.layer_i.value = LAYER.pack(
-            {"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base, "out_pitch": self.lines}
-        )
+        self.res_base, self.res_pitch = int(gen.integers(2**23)), int(gen.integers(1, 2**10))
+        residual = {"residual": 1, "res_idx_base": self.res_base, "res_pitch": self.res_pitch}
+        layer = {"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base, "out_pitch": self.lines}
+        dut.layer_i.value = LAYER.pack(layer | residual)
         dut.derived_i.value = DERIVED.pack({"ratio": self.ratio})
         dut.start_i.value = 1
         await FallingEdge(dut.clk_i)
@@ -167,6 +168,7 @@ class Bench:
         assert (found["job"], found["chunk"]) == (info["job"], info["chunk"])
         channel = info["chunk"] * LANES << self.ratio
         assert found["idx_addr"] == (self.base + channel * self.lines + info["out_line"]) % 2**24
+        assert found["res_addr"] == (self.res_base + channel * self.res_pitch + info["out_line"]) % 2**24
         assert found["npos"] == PITCH * (info["tile_h"] - 1) + info["tile_w"]
         want = sum(1 << y * PITCH + x for y in range(info["tile_h"]) for x in range(info["tile_w"]))
         assert found["mask"] == want

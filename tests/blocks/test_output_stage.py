@@ -15,6 +15,7 @@ from verif.sim.seed import rng
 
 LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("line_write_t")
 REQ, ROW = struct("drain_req_t"), struct("drain_row_t")
+READ_REQ, READ_RSP = struct("line_read_req_t"), struct("line_read_rsp_t")
 
 
 def parameters() -> dict[str, int]:
@@ -85,6 +86,9 @@ class Bench:
         oldest, oldest_seen = 0, 0
         next_word, overflowed, written = d["out_act_base"], False, 0
         par = [0] * p["NumSp"]
+        # Residual lines: one is answered a cycle, some time after its request, in the order of requests.
+        coming: deque[tuple[int, dict]] = deque()  # streaming processor, line
+        res_read = 0
         bank_bits = 4 * p["NumLanes"] * 32
         last_line: int | None = None  # bytes of the line written in the last cycle
         cycle = idle = 0
@@ -101,7 +105,16 @@ class Bench:
             dut.lw_ready_i.value = self.gen.random() < ready_rate
             dut.par_i.value = sum(value << (PARAM.width * i) for i, value in enumerate(par))
             dut.oldest_job_i.value = oldest_seen
+            answer = coming.popleft() if coming and self.gen.random() < ready_rate else None
+            reader = int(self.gen.integers(p["NumSp"]))  # may ask
+            dut.lr_rsp_i.value = READ_RSP.pack({"gnt": 1}) << READ_RSP.width * reader | (
+                READ_RSP.pack({"rvalid": 1} | answer[1]) << READ_RSP.width * answer[0] if answer else 0
+            )
             await RisingEdge(dut.clk_i)
+            request = str(dut.lr_req_o.value)[::-1][READ_REQ.width * reader :][: READ_REQ.width][::-1]  # X before any
+            if request[0] == "1":
+                coming.append((reader, work.residual_line(READ_REQ.unpack(int(request, 2))["idx_addr"])))
+                res_read += 1
             granted = int(dut.drain_gnt_o.value)
             reads, job_done = int(dut.par_re_o.value), int(dut.job_done_o.value)
             addresses = str(dut.par_addr_o.value)[::-1]  # bits; X for one that never read
@@ -149,6 +162,7 @@ class Bench:
                     data |= out[2] << (bank_bits * i)
             dut.drain_row_i.value, dut.drain_data_i.value = rows, data
             assert idle < 3000, f"stuck: {len(done)} of {len(work.jobs)} jobs done, {len(waiting)} units not begun"
+        assert res_read == sum(len(job.res_lines) for job in work.jobs)
         assert overflowed == overflow
         if not overflow:
             assert written == d["out_k"] * d["tiles_y"] * d["tiles_x"]
@@ -253,6 +267,7 @@ async def throughput(dut):
             out_k=p["NumLanes"] << ratio,
             splits=1,
             full_tiles=True,
+            residual=False,
         )
         ends = await bench.run(work, lambda job, unit: 0, latency=1)
         measured = (ends[-1] - ends[7]) * p["NumSp"] / (len(ends) - 8)  # cycles a job takes a streaming processor

@@ -4,6 +4,7 @@
 import itertools
 import os
 from collections import deque
+from typing import NamedTuple
 
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
@@ -12,9 +13,17 @@ from verif.shared.structs import struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-PARAM, TAG = struct("param_t"), struct("line_tag_t")
-INT32 = 2**31
-LATENCY = 7
+LAYER, PARAM, TAG = struct("layer_t"), struct("param_t"), struct("line_tag_t")
+INT32, INT24 = 2**31, 2**23
+LATENCY, RESIDUAL_LATENCY = 8, 3
+
+
+class Residual(NamedTuple):
+    """Its numbers, the same for a layer."""
+
+    signed: bool
+    multiplier: int
+    shift: int
 
 
 def expected(acc: int, bias: int, multiplier: int, shift: int, low: int, high: int) -> int:
@@ -23,10 +32,31 @@ def expected(acc: int, bias: int, multiplier: int, shift: int, low: int, high: i
     return max(low, min(high, value)) & 0xFF
 
 
-async def run(dut, beats, low: int, high: int, valid_rate: float, run_rate: float, gen) -> int:
+def expected_sum(
+    acc: int, bias: int, multiplier: int, shift: int, byte: int, res: Residual, low: int, high: int
+) -> int:
+    """The same with a residual: docs/numbers.md section 3."""
+    r = byte - 256 if res.signed and byte >= 128 else byte
+    parts = (
+        (((product >> (by - 9)) + 1) >> 1)
+        for product, by in (((acc + bias) * multiplier, shift), (r * res.multiplier, res.shift))
+    )
+    total = sum(max(-INT24, min(INT24 - 1, part)) for part in parts)
+    return max(low, min(high, (total + 128) >> 8)) & 0xFF
+
+
+async def run(
+    dut, beats, low: int, high: int, valid_rate: float, run_rate: float, gen, residual: Residual | None = None
+) -> int:
     """Send beats (accumulators, bias, multiplier, shift), check what comes back; returns the cycles it took."""
-    dut.clamp_lo_i.value, dut.clamp_hi_i.value = low & 0x1FF, high & 0x1FF
+    layer = {"clamp_lo": low, "clamp_hi": high}
+    if residual:
+        layer |= {"residual": 1, "res_signed": residual.signed}
+        layer |= {"res_multiplier": residual.multiplier, "res_shift": residual.shift}
+    dut.layer_i.value = LAYER.pack(layer)
+    await FallingEdge(dut.clk_i)
     waiting, pipe = deque(enumerate(beats)), [None] * LATENCY
+    others: list = [None] * RESIDUAL_LATENCY  # residuals of the beats whose turn has not come
     cycles = 0
     while waiting or any(pipe):
         valid = bool(waiting) and gen.random() < valid_rate
@@ -35,6 +65,7 @@ async def run(dut, beats, low: int, high: int, valid_rate: float, run_rate: floa
         dut.par_i.value = PARAM.pack({"bias": bias, "multiplier": multiplier, "shift": shift})
         dut.tag_i.value = TAG.pack({"job": number & 0xFFFF, "line_end": number & 1})
         dut.valid_i.value = valid
+        dut.residual_i.value = int.from_bytes(others[-1] or gen.bytes(len(acc)), "little")
         move = gen.random() < run_rate
         dut.run_i.value = move
         await RisingEdge(dut.clk_i)
@@ -45,13 +76,20 @@ async def run(dut, beats, low: int, high: int, valid_rate: float, run_rate: floa
             tag = TAG.unpack(dut.tag_o.value)
             assert (tag["job"], tag["line_end"]) == (number & 0xFFFF, number & 1)
             found = list(int(dut.data_o.value).to_bytes(len(bytes_), "little"))
-            assert found == bytes_, f"{beats[number]} clamped to {low}..{high}"
+            assert found == bytes_, f"{beats[number]} clamped to {low}..{high}, {residual}"
         if move:
-            sent = None
+            sent = other = None
             if valid:
                 number = waiting.popleft()[0]
-                sent = number, [expected(a, bias, multiplier, shift, low, high) for a in acc]
+                numbers = bias, multiplier, shift
+                if residual:
+                    other = bytes(gen.choice([0, 1, 127, 128, 255, int(gen.integers(256))], len(acc)).tolist())
+                    pairs = zip(acc, other, strict=True)
+                    sent = number, [expected_sum(a, *numbers, r, residual, low, high) for a, r in pairs]
+                else:
+                    sent = number, [expected(a, *numbers, low, high) for a in acc]
             pipe = [sent, *pipe[:-1]]
+            others = [other, *others[:-1]]
         await FallingEdge(dut.clk_i)
         cycles += 1
     return cycles
@@ -92,6 +130,52 @@ async def random_beats(dut):
             beats.append((acc, bias, multiplier, min(62, max(1, shift))))
         low, high = sorted(int(x) for x in gen.integers(-128, 128, 2))
         await run(dut, beats, *((low, high) if gen.random() < 0.5 else (0, 255)), valid_rate, run_rate, gen)
+
+
+@block_test(us=100)
+async def extremes_with_residual(dut):
+    """Extremes of the operands beside extremes of the residual's: both saturate, cancel or vanish."""
+    await start(dut)
+    lanes = int(os.environ["SpLanes"])
+    gen = rng()
+    values = [-INT32, -INT32 + 1, -1, 0, 1, INT32 - 1]
+    for signed, multiplier, shift in itertools.product(
+        (False, True), (0, 1, 2**30, 2**31 - 1), (9, 10, 17, 24, 31, 32, 40, 41, 48, 62)
+    ):
+        beats = [
+            (gen.permuted((values * lanes)[:lanes]).tolist(), bias, int(m), int(s))
+            for bias, m, s in zip(
+                gen.choice(values, 20).tolist(),
+                gen.choice([0, 1, 2, 2**30, 2**31 - 1], 20),
+                gen.choice([9, 10, 30, 31, 39, 40, 41, 55, 61, 62], 20),
+                strict=True,
+            )
+        ]
+        low, high = ((-128, 127), (0, 255), (-20, 5))[gen.integers(3)]
+        await run(dut, beats, low, high, 1, 1, gen, Residual(signed, multiplier, shift))
+
+
+@block_test(us=500)
+async def random_beats_with_residual(dut):
+    """Operands of every magnitude, both of the size of an output, with pauses."""
+    await start(dut)
+    lanes = int(os.environ["SpLanes"])
+    gen = rng()
+    for valid_rate, run_rate in itertools.product((0.3, 1), (0.3, 1)):
+        for signed in (False, True):
+            other = int(gen.integers(2**31)) >> int(gen.integers(23))
+            residual = Residual(signed, other, max(9, other.bit_length() - int(gen.integers(-2, 2))))
+            beats = []
+            for _ in range(100):
+                bits = int(gen.integers(10, 32))
+                multiplier = int(gen.integers(2**31)) >> int(gen.integers(20))
+                acc = [int(a) >> (32 - bits) for a in gen.integers(-INT32, INT32, lanes)]
+                bias = int(gen.integers(-INT32, INT32)) >> int(gen.integers(32))
+                shift = bits + multiplier.bit_length() - int(gen.integers(4, 12))
+                beats.append((acc, bias, multiplier, min(62, max(9, shift))))
+            low, high = sorted(int(x) for x in gen.integers(-128, 128, 2))
+            bounds = (low, high) if gen.random() < 0.3 else (-128, 127) if signed else (0, 255)
+            await run(dut, beats, *bounds, valid_rate, run_rate, gen, residual)
 
 
 @block_test(us=5)

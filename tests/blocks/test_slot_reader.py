@@ -112,8 +112,70 @@ async def random_layers(dut):
     bench = Bench(dut, rng())
     lanes = int(os.environ["NumLanes"])
     for number in range(int(os.environ["Layers"])):
-        work = LayerOfJobs(bench.gen, lanes, ratio=number % 3, tiles=(2, 2))
+        work = LayerOfJobs(bench.gen, lanes, ratio=number % 3, tiles=(2, 2), residual=False)
         await bench.run_layer(work, *bench.gen.choice([0.1, 0.5, 1], 2).tolist())
+
+
+async def run_residual(bench: Bench, work: LayerOfJobs, fill_rate: float, run_rate: float, line_rate: float) -> None:
+    """A layer with a residual: what is asked for, lines that begin only when theirs is there, all beats in order."""
+    dut, gen = bench.dut, bench.gen
+    bench.set_layer(work)
+    bench.tell_rate = fill_rate
+    waiting = deque(work.jobs)
+    beats: deque[dict] = deque()  # of the slots that were told to be next, in order
+    due = came = begun = quiet = 0  # residual lines that are asked for, that came, lines that began
+    line_end = True
+    next_slot = None  # told to be next, not taken yet
+    while waiting or len(bench.vacant) < bench.stages or beats:
+        for stage in gen.permutation(bench.vacant):
+            if waiting and gen.random() < fill_rate:
+                bench.fill(stage, waiting.popleft())
+        bench.run = gen.random() < run_rate
+        idle = next_slot is None and gen.random() < 0.7
+        come = gen.random() < line_rate and came < min(due, begun + 8)
+        dut.res_idle_i.value, dut.res_line_i.value = idle, come
+        bench.drive()
+        await RisingEdge(dut.clk_i)
+        if dut.res_start_o.value:
+            told = [s for s in bench.known if s != next_slot]
+            first = int(dut.res_channel_o.value), int(dut.res_addr_o.value)
+            infos = {s: slot_info(work, bench.jobs[s]) for s in told}
+            found = [s for s in told if (infos[s]["chunk"] * work.derived["chunk_k"], infos[s]["res_addr"]) == first]
+            assert len(found) == 1, f"{first} is the begin of no slot's residual"
+            assert next_slot is None
+            next_slot = found[0]
+            beats += bench.beats_of(next_slot)
+            due += len(bench.jobs[next_slot].acc)
+        if dut.valid_o.value:
+            assert beats and TAG.unpack(dut.tag_o.value) == beats[0]["tag"]
+            assert dut.par_o.value == beats[0]["par"]
+            acc = from_flat(dut.acc_o.value, bench.lanes)[: len(beats[0]["acc"])].view(np.int32)
+            assert (acc == beats[0]["acc"]).all()
+            if bench.run:
+                begun += line_end
+                assert begun <= came, "a line without its residual line"
+                line_end = beats.popleft()["tag"]["line_end"]
+                quiet = 0
+        came += come
+        took, _, _ = bench.observe()
+        if took is not None:
+            assert took == next_slot
+            next_slot = None
+        quiet += 1
+        assert quiet < 1000, f"stuck: {len(waiting)} jobs wait, {len(beats)} beats are due"
+        await FallingEdge(dut.clk_i)
+    assert begun == came == due
+
+
+@block_test(us=400)
+async def with_residual(dut):
+    """Residual lines come at any time, slots become full in any order, the sink stalls."""
+    await start(dut)
+    bench = Bench(dut, rng())
+    lanes = int(os.environ["NumLanes"])
+    for number in range(int(os.environ["Layers"])):
+        work = LayerOfJobs(bench.gen, lanes, ratio=number % 3, tiles=(2, 2), residual=True)
+        await run_residual(bench, work, *bench.gen.choice([0.1, 0.5, 1], 3).tolist())
 
 
 @block_test(us=75)
@@ -134,6 +196,7 @@ async def every_length(dut):
                 chunks=1,
                 out_k=1 + n % 2,
                 full_tiles=True,
+                residual=False,
             )
             await bench.run_layer(work)
 
@@ -156,6 +219,7 @@ async def cut_chunks(dut):
                 chunks=2,
                 out_k=chunk_k + left,
                 splits=1,
+                residual=False,
             )
             await bench.run_layer(work, run_rate=0.8)
 
@@ -167,7 +231,17 @@ async def without_a_gap(dut):
     bench = Bench(dut, rng())
     lanes, width = int(os.environ["NumLanes"]), int(os.environ["SpLanes"])
     work = LayerOfJobs(
-        bench.gen, lanes, ratio=1, tile_h=2, tile_w=32, tiles=(3, 3), chunks=1, out_k=lanes, splits=1, full_tiles=True
+        bench.gen,
+        lanes,
+        ratio=1,
+        tile_h=2,
+        tile_w=32,
+        tiles=(3, 3),
+        chunks=1,
+        out_k=lanes,
+        splits=1,
+        full_tiles=True,
+        residual=False,
     )
     cycles = await bench.run_layer(work)
     gaps = 0 if bench.stages > 1 else 5 * (len(work.jobs) - 1)  # a single slot is freed, and full again, first

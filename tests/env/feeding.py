@@ -81,6 +81,12 @@ class Feeder:
         self.start_activations(len(packets), d.line_h * d.line_w, d.in_idx_base, plan.in_act_base, plan.in_act_limit)
         for packet in packets:
             self.model.activation_packet(packet)
+        if d.residual:
+            packets = stream.residual_packets(plan, layer)
+            section = plan.in_act_limit, plan.res_act_limit
+            self.start_activations(len(packets), d.tile_h * d.tile_w, d.res_idx_base, *section)
+            for packet in packets:
+                self.model.activation_packet(packet)
 
     def push(self, descriptor, **changes) -> None:
         for register, fields in layer_registers(REGISTERS, replace(descriptor, **changes)).items():

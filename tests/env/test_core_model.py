@@ -12,7 +12,7 @@ from models.stream import Packet
 from models.tiling import Cut, make_plan
 from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
-from verif.shared.stimulus import make_layer, random_layer
+from verif.shared.stimulus import make_layer, random_layer, with_residual
 from verif.sim.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, Reset, ResultsDue
 from verif.sim.env.core_model import UnknownContents
 from verif.sim.env.counters import STATES, counter_problems
@@ -242,6 +242,49 @@ def test_overflow(layer_plan):
     assert feeder.model.errors == {"out_overflow"}
     with pytest.raises(UnknownContents):
         feeder.fetch(d.out_idx_base, 1)
+
+
+def test_sections(layer_plan):
+    """A layer that appends needs its words behind those of the one before; what overflows stays full until a reset."""
+    layer, plan = layer_plan
+    d = plan.descriptor
+    words = sum(-(-packet.beats[0].bit_count() // 8) for packet in stream.expected_packets(plan, layer))
+    feeder = Feeder()
+    feeder.load(layer, plan)
+    for section, append, room, appended, overflow in (
+        (4, 1, 1, False, False),  # never started
+        (4, 1, 2, True, False),
+        (5, 0, 1, False, False),
+        (4, 1, 2, True, True),
+        (4, 1, 9, True, True),
+        (5, 1, 2, True, False),
+        (4, 0, 1, False, False),
+        (4, 1, 2, True, False),
+    ):
+        feeder.model.errors.clear()
+        feeder.push(d, out_section=section, out_append=append, out_act_limit=d.out_act_base + room * words)
+        feeder.read("STATUS", layer_busy=0)
+        assert (feeder.layers[-1].appended, feeder.layers[-1].overflow) == (appended, overflow)
+        assert feeder.model.errors == ({"out_overflow"} if overflow else set())
+    feeder.model.reset("soft_reset")
+    feeder.push(d, out_append=1, out_section=4)
+    assert not feeder.layers[-1].appended
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_residual(rng, layer_plan, signed):
+    layer = with_residual(rng, layer_plan[0], signed=signed)
+    plan = make_plan(CONFIG, layer, layer_plan[1].cut)
+    feeder = Feeder()
+    assert feeder.run(layer, plan) == list(feeder.of(ResultsDue)[-1].packets)
+    plain = make_plan(CONFIG, layer_plan[0], layer_plan[1].cut)
+    feeder.run(layer_plan[0], plain)
+    counts = [memory_accesses(done) for done in feeder.layers]
+    more = {memory: counts[0][memory] - counts[1][memory] for memory in counts[0]}
+    words = sum(-(-packet.beats[0].bit_count() // 8) for packet in stream.residual_packets(plan, layer))
+    assert more == {"WGT": 0, "ACT": words, "IDX": plan.descriptor.out_entries}
+    with pytest.raises(UnknownContents):
+        feeder.push(plan.descriptor, res_idx_base=4000)
 
 
 def test_a_chained_layer_reads_the_first_ones_output(rng, layer_plan):

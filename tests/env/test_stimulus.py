@@ -69,7 +69,9 @@ def test_memories_keep_layers_apart():
                 "words": (plan.in_act_base, d.out_act_limit),
             }
         )
-        assert plan.in_act_limit == d.out_act_base and d.in_idx_base + d.in_entries == d.out_idx_base
+        assert plan.in_act_limit <= plan.res_act_limit == d.out_act_base
+        assert d.in_idx_base + d.in_entries + d.res_entries == d.out_idx_base
+        assert not d.residual or d.in_idx_base + d.in_entries == d.res_idx_base
     for memory in taken[0]:
         ends = [place[memory] for place in taken]
         assert all(b[0] >= a[1] for a, b in zip(ends, ends[1:], strict=False)), memory

@@ -96,14 +96,6 @@ def test_no_candidate():
         tiling.tile_candidates(config, make_layer((1, 9, 9), (4, 7, 7)))
 
 
-def test_residuals_are_not_there_yet():
-    layer = make_layer((3, 9, 11))
-    residual = np.zeros((12, 9, 12), np.uint8)
-    layer = dataclasses.replace(layer, shift=np.full(12, 9, np.int32), residual=residual, residual_shift=9)
-    with pytest.raises(ValueError, match="residual: .*the core runs no other yet"):
-        tiling.make_plan(load_config("small"), layer, Cut(LineShape(1, 1), LineShape(1, 1)))
-
-
 def groups_layer(c, k, groups, mode=(1, 1)):
     """A layer of 1x1 planes with weights that are all there, as far as k/m allows."""
     weights = grouping.spread(np.arange(1, k * c // groups + 1).reshape(k, c // groups, 1, 1), groups) % 127 + 1
@@ -166,3 +158,19 @@ def test_pools_share_vectors(kind, dtype, channels, groups):
     shares = [d.shares(chunk) for chunk in range(d.chunks)]
     assert [c for of_chunk in shares for share in of_chunk for c in share] == list(range(channels))
     assert all(len(of_chunk) == d.splits for of_chunk in shares)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+def test_residual_lies_between_input_and_output(dtype):
+    layer, cut = make_layer((3, 9, 11)), Cut(LineShape(1, 11), LineShape(3, 12))
+    plain = tiling.make_plan(load_config("small"), layer, cut)
+    residual = np.zeros(layer.out_shape, dtype)
+    residual[2, 4] = 1  # 12 positions of a line: two words
+    factors = {"shift": np.full(12, 9, np.int32), "residual_multiplier": 5, "residual_shift": 20}
+    plan = tiling.make_plan(load_config("small"), dataclasses.replace(layer, residual=residual, **factors), cut)
+    d, p = plan.descriptor, plain.descriptor
+    assert plain.res_act_limit == plain.in_act_limit == p.out_act_base and p.residual == p.res_entries == 0
+    assert (plan.in_act_limit, plan.res_act_limit) == (plain.in_act_limit, plain.in_act_limit + 2)
+    assert (d.res_idx_base, d.res_pitch, d.res_entries) == (d.in_entries, d.out_lines, d.out_entries)
+    assert (d.out_idx_base, d.out_act_base) == (d.in_entries + d.res_entries, plan.res_act_limit)
+    assert (d.residual, d.res_signed, d.res_multiplier, d.res_shift) == (1, int(dtype == np.int8), 5, 20)

@@ -193,6 +193,7 @@ def strips(plan: Plan, count: int) -> list[Descriptor]:
                 out_h=sum(d.y.counts[first:end]),
                 tiles_y=end - first,
                 out_idx_base=d.out_idx_base + first * d.tiles_x,
+                res_idx_base=d.res_idx_base + first * d.tiles_x,
                 out_append=int(first > 0),
             )
         )
@@ -306,21 +307,27 @@ class Memories:
                 problem = error
         raise problem
 
-    def place(self, layer: Layer, plan: Plan, input_from: Plan | None = None) -> Plan:
+    def place(
+        self, layer: Layer, plan: Plan, input_from: Plan | None = None, residual_from: Plan | None = None
+    ) -> Plan:
         """The plan moved to free memory, its output section just large enough.
 
         ``input_from``: the (placed) plan whose output is this layer's input; its tile has to be this plan's line.
+        ``residual_from``: the same for the residual; its tile has to be this plan's.
         Raises ValueError when a memory has not enough left.
         """
         d = plan.descriptor
         in_entries = 0 if input_from else d.in_entries
         in_words = 0 if input_from else plan.in_act_limit - plan.in_act_base
+        res_entries = 0 if residual_from else d.res_entries
+        res_words = 0 if residual_from else plan.res_act_limit - plan.in_act_limit
         out_words = int(lines.compress(layer.expected, d.tile).words.sum())
-        out_base = self.words + in_words
+        res_base = self.words + in_words
+        out_base, out_entry = res_base + res_words, self.entries + in_entries + res_entries
         needs = {
             "WgtBanks*WgtDepth": self.weights + d.vectors,
             "ParDepth": self.parameters + d.out_k,
-            "IdxBanks*IdxDepth": self.entries + in_entries + d.out_entries,
+            "IdxBanks*IdxDepth": out_entry + d.out_entries,
             "ActBanks*ActDepth": out_base + out_words,
         }
         for size, need in needs.items():
@@ -330,19 +337,21 @@ class Memories:
         moved = replace(
             plan,
             in_act_base=self.words,
-            in_act_limit=self.words + in_words,
+            in_act_limit=res_base,
+            res_act_limit=out_base,
             descriptor=replace(
                 d,
                 wgt_base=self.weights,
                 par_base=self.parameters,
                 in_idx_base=input_from.descriptor.out_idx_base if input_from else self.entries,
-                out_idx_base=self.entries + in_entries,
+                res_idx_base=residual_from.descriptor.out_idx_base if residual_from else self.entries + in_entries,
+                out_idx_base=out_entry,
                 out_act_base=out_base,
                 out_act_limit=out_base + out_words,
             ),
         )
         self.weights += d.vectors
         self.parameters += d.out_k
-        self.entries += in_entries + d.out_entries
+        self.entries = out_entry + d.out_entries
         self.words = out_base + out_words
         return moved

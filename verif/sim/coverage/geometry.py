@@ -24,6 +24,7 @@ PADS = [str(n) for n in range(8)]
 INSIDE = "inside"  # the first window begins in the plane
 PITCHES = ("the lines", "more")  # index entries from a channel to the next
 FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
+RESIDUALS = cross(["none", "uint8", "int8"], ["uint8", "int8"], ["reset", "appended"])
 SECTIONS = ("reset", "appended", "first append")
 OPERATIONS = ("convolution", "sum pool", "max pool")
 GROUPS = ("one group", "several", "fewer channels in the last")
@@ -55,6 +56,7 @@ class GeometryCoverage:
         self.padded_k = point("geometry.last_chunk", ["full", "padded"])
         self.channels = point("geometry.input_channels", CHANNELS.labels)
         self.formats = point("geometry.number_formats", FORMATS)
+        self.residual = point("geometry.residual_x_output_x_section", RESIDUALS)
         self.section = point("geometry.output_section", SECTIONS)
         self.operations = point("geometry.operation_x_format_x_groups", cross(OPERATIONS, ["uint8", "int8"], GROUPS))
         self.skip = point("geometry.skip", ["on", "off"])
@@ -92,6 +94,9 @@ class GeometryCoverage:
         self.channels.hit(CHANNELS(d.in_c))
         formats = "/".join("int8" if signed else "uint8" for signed in (d.act_signed, d.out_signed))
         self.formats.hit(formats)
+        residual = "none" if not d.residual else "int8" if d.res_signed else "uint8"
+        output = "int8" if d.out_signed else "uint8"
+        self.residual.hit(f"{residual}/{output}/{'appended' if layer.appended else 'reset'}")
         self.section.hit(SECTIONS[1 if layer.appended else 2 * d.out_append])
         operation = OPERATIONS[2 if d.maximum else d.tap_shared]
         groups = GROUPS[0 if d.groups == 1 else 1 if len(d.channels(d.chunks - 1)) == d.group_c else 2]

@@ -378,6 +378,7 @@ class CoreModel:
             bitmaps,
             packed,
             parameters,
+            self._lines(d.res_index),
             section_start=self.section_ends[d.out_section] if appended else d.out_act_base,
             appended=appended,
         )

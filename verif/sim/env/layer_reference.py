@@ -10,7 +10,7 @@ import numpy as np
 
 from models import km, lines, reference, work
 from models.descriptor import Descriptor
-from models.lines import Lines
+from models.lines import Lines, LineShape
 
 SECTION_FULL = 1 << 24  # past any memory: a section that has overflowed has no room
 
@@ -25,6 +25,7 @@ class LayerDone:
     descriptor: Descriptor
     activations: np.ndarray  # int8 or uint8 (C, H, W)
     weights: np.ndarray  # int8 (K, group_c, R, S)
+    residual: np.ndarray | None  # int8 or uint8 (K, Ho, Wo)
     output: np.ndarray  # int8 or uint8 (K, Ho, Wo)
     lanes: tuple[np.ndarray, np.ndarray]  # values and indices, (chunks, group_c, R, S, L)
     weight_counts: np.ndarray  # int64 (C, R*S), non-zero weights over all outputs
@@ -60,7 +61,10 @@ def descriptor_of(registers: dict[str, dict[str, int]]) -> Descriptor:
 
 
 def memory_accesses(done: LayerDone) -> dict[str, int]:
-    """What the PEs read of each memory: vectors, words and index entries, however many an access serves."""
+    """What is read of each memory for a layer: vectors, words and index entries.
+
+    Those of the PEs, however many an access serves, and those of residual lines.
+    """
     d = done.descriptor
     measured = work.measure(d, done)
     passes = measured.emissions.sum(2, keepdims=True) if d.tap_shared else measured.emissions
@@ -69,7 +73,10 @@ def memory_accesses(done: LayerDone) -> dict[str, int]:
         "ACT": np.sum([fetch.words.sum(1) for fetch in measured.fetches], axis=0),
         "IDX": np.full(d.in_c, sum(len(fetch.lines) for fetch in measured.fetches)),
     }
-    return {memory: int(counts @ d.readers) for memory, counts in of_channels.items()}
+    accesses = {memory: int(counts @ d.readers) for memory, counts in of_channels.items()}
+    accesses["ACT"] += measured.residual_words
+    accesses["IDX"] += len(d.res_index)
+    return accesses
 
 
 def _largest(operands: np.ndarray, weights: np.ndarray, stride: tuple[int, int]) -> np.ndarray:
@@ -100,20 +107,29 @@ def _accumulate(d: Descriptor, activations: np.ndarray, weights: np.ndarray, chu
     return np.concatenate(found)
 
 
+def _decompress(
+    bitmaps: Sequence[int], packed: Sequence[bytes], shape: LineShape, chw: tuple[int, int, int], signed: int
+) -> np.ndarray:
+    """The tensor of which lines were read, in order channel, line."""
+    compressed = Lines(np.array(bitmaps, np.uint64).reshape(chw[0], -1), np.frombuffer(b"".join(packed), np.uint8))
+    return lines.decompress(compressed, shape, chw, np.int8 if signed else np.uint8)
+
+
 def compute_layer(
     d: Descriptor,
     vectors: np.ndarray,
     bitmaps: Sequence[int],
     packed: Sequence[bytes],
     parameters: Sequence[int],
+    residual: tuple[Sequence[int], Sequence[bytes]],
     section_start: int,
     appended: bool,
 ) -> LayerDone:
     """What a layer has to produce from the contents of the memories.
 
     vectors: uint16 (vectors, L), each lane {index[3:0], value[7:0]}; bitmaps, packed: the input's lines in
-    order channel, line; parameters: beats of the parameter stream, one an output channel; section_start: word that its
-    output goes to.
+    order channel, line; parameters: beats of the parameter stream, one an output channel; residual: bitmaps and packed
+    bytes of its lines, if the layer has one; section_start: word that its output goes to.
     """
     if d.tap_shared:
         shape = (d.chunks, d.group_c, d.kernel_r, d.kernel_s, vectors.shape[1])
@@ -130,15 +146,20 @@ def compute_layer(
         channels = d.channels(chunk)
         weight_counts[channels.start : channels.stop] += counts[: len(channels)]
 
-    dtype = np.int8 if d.act_signed else np.uint8
-    compressed = Lines(np.array(bitmaps, np.uint64).reshape(d.in_c, -1), np.frombuffer(b"".join(packed), np.uint8))
-    activations = lines.decompress(compressed, d.line, (d.in_c, d.in_h, d.in_w), dtype)
+    activations = _decompress(bitmaps, packed, d.line, (d.in_c, d.in_h, d.in_w), d.act_signed)
+    out_shape = (d.out_k, d.out_h, d.out_w)
 
     bias = np.array([p & 0xFFFFFFFF for p in parameters], np.uint32).view(np.int32)
     multiplier = np.array([p >> 32 & 0x7FFFFFFF for p in parameters], np.int32)
     shift = np.array([p >> 64 & 0x3F for p in parameters], np.int32)
     acc = _accumulate(d, activations, weights, chunk_k)
-    output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
+    if d.residual:
+        added = _decompress(*residual, d.tile, out_shape, d.res_signed)
+        factors = d.res_multiplier, d.res_shift
+        output = reference.requantize_residual(acc, bias, multiplier, shift, added, *factors, d.clamp_lo, d.clamp_hi)
+    else:
+        added = None
+        output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
     output = output.astype(np.int8 if d.out_signed else np.uint8)
     written = lines.compress(output, d.tile)
     words = int(written.words.sum())
@@ -147,6 +168,7 @@ def compute_layer(
         descriptor=d,
         activations=activations,
         weights=weights,
+        residual=added,
         output=output,
         lanes=(values, indices),
         weight_counts=weight_counts,

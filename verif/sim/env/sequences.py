@@ -172,26 +172,42 @@ class LoadActivations(_Load):
 
 
 class LoadLayer(CoreSequence):
-    """Everything that a layer reads: weights, then parameters, and meanwhile its activations."""
+    """Everything that a layer reads: weights, then parameters, and meanwhile its activations and its residual."""
 
-    def __init__(self, layer: Layer, plan: Plan, stalls: Stalls = NO_STALLS, with_activations: bool = True):
-        """``with_activations`` False: the input is there already, for example as an earlier layer's output."""
+    def __init__(
+        self,
+        layer: Layer,
+        plan: Plan,
+        stalls: Stalls = NO_STALLS,
+        with_activations: bool = True,
+        with_residual: bool = True,
+    ):
+        """``with_activations``, ``with_residual`` False: that is there already, for example as a layer's output."""
         super().__init__("load_layer")
-        self.layer, self.plan, self.stalls, self.with_activations = layer, plan, stalls, with_activations
+        self.layer, self.plan, self.stalls = layer, plan, stalls
+        self.with_activations, self.with_residual = with_activations, with_residual
+
+    async def load_lines(self):
+        """The input, then the residual."""
+        plan, d = self.plan, self.plan.descriptor
+        if self.with_activations:
+            packets, section = stream.activation_packets(plan, self.layer), (plan.in_act_base, plan.in_act_limit)
+            await LoadActivations(packets, d.in_idx_base, *section, d.line_h * d.line_w, self.stalls).start(
+                self.sequencer
+            )
+        if self.with_residual and d.residual:
+            packets, section = stream.residual_packets(plan, self.layer), (plan.in_act_limit, plan.res_act_limit)
+            await LoadActivations(packets, d.res_idx_base, *section, d.tile_h * d.tile_w, self.stalls).start(
+                self.sequencer
+            )
 
     async def body(self):
         d, sequencer = self.plan.descriptor, self.sequencer
-        if self.with_activations:
-            packets = stream.activation_packets(self.plan, self.layer)
-            lines = LoadActivations(
-                packets, d.in_idx_base, self.plan.in_act_base, self.plan.in_act_limit, d.line_h * d.line_w, self.stalls
-            )
-            loading = start_soon(lines.start(sequencer))
+        loading = start_soon(self.load_lines())
         beats = stream.weight_beats(self.plan.config, self.layer)
         await LoadWeights(beats, d.wgt_base, d.k_log2, d.m_log2, self.stalls).start(sequencer)
         await LoadParameters(stream.parameter_beats(self.layer), d.par_base, self.stalls).start(sequencer)
-        if self.with_activations:
-            await loading
+        await loading
 
 
 class PushLayer(CoreSequence):
