@@ -35,6 +35,7 @@ LOOKUP = 2  # more of it when the layer is split
 GRANT = 5  # drain granted to its first row, also behind the last row of the one before
 AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 16  # last values of a slot read to its last line written
+FIRST_RESIDUAL = 13  # last row of a slot to its first residual line
 RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12, and 8 are under way
 
 # What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
@@ -155,8 +156,7 @@ class _Output:
         self.units_left: dict[int, int] = {}
         self.port_free = [0] * config.NumSp  # when it can take a drain
         self.port_group = [-1] * config.NumSp  # where the present one comes from
-        # A residual line takes a cycle in which no line can be written.
-        self.accesses = 1 + d.residual
+        self.residual = d.residual
         if d.residual:
             self.beats = [max(n, RESIDUAL) for n in self.beats]
         self.writer_free = 0
@@ -197,8 +197,9 @@ class _Output:
         if self.units_left[unit.job]:
             return end, None
         lines = self.channels[unit.chunk]
-        start = max(self.sp_free[sp], end)
-        self.writer_free = max(self.writer_free, start) + self.accesses * lines
+        start = max(self.sp_free[sp], end + self.residual * FIRST_RESIDUAL)
+        # A residual line takes a cycle in which no line can be written.
+        self.writer_free = max(self.writer_free, start) + (1 + self.residual) * lines
         self.sp_free[sp] = max(start + ceil(lines * self.beats[unit.tile]), self.writer_free)
         return end, self.sp_free[sp]
 

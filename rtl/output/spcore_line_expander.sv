@@ -62,7 +62,7 @@ module spcore_line_expander
   lanes_t  bits_q;
   counts_t counts;
   planes_t zeros, zeros_q;
-  npos_t   ones_q;
+  count_t  none_q;   // zeros of the beat
 
   function automatic counts_t count_zeros(input lanes_t ones);
     for (int unsigned b = 0; b < SpLanes; b++) count_zeros[b] = count_t'({~ones[b]});
@@ -89,7 +89,7 @@ module spcore_line_expander
     if (run_i && valid_q[1]) begin
       bits_q  <= bitmap_q[SpLanes-1:0];
       zeros_q <= zeros;
-      ones_q  <= npos_t'(SpLanes) - npos_t'(counts[SpLanes-1]);
+      none_q  <= counts[SpLanes-1];
     end
   end
 
@@ -127,7 +127,7 @@ module spcore_line_expander
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni)                  first_byte_q <= '0;
-    else if (run_i && valid_q[2]) first_byte_q <= line_end_q[2] ? '0 : first_byte_q + ones_q;
+    else if (run_i && valid_q[2]) first_byte_q <= line_end_q[2] ? '0 : first_byte_q + npos_t'(SpLanes) - npos_t'(none_q);
   end
 
   always_ff @(posedge clk_i) begin
