@@ -112,23 +112,29 @@ module spcore_line_writer
   entry_t line;
   // verilator lint_on UNUSEDSIGNAL
   logic   fits, overflow_q;
+  logic             carry;
+  logic [3:0]       low;
+  logic [AddrW-5:0] high_inc;
+  logic [NumSp-1:0] head_fits;   // each queue's line, if there is no more room than for one
   addr_t  next_q, room_q;   // next free word, and how many there are
 
   // Where the sections go on. That of the present layer is put away when the next layer starts.
   section_t               section_q;
   logic [NumSections-1:0] started_q;
-  addr_t                  put_away, first;
+  addr_t                  here, put_away, first;
   logic [AddrW:0]         room;
 
   spcore_regfile #(
     .NumWords(NumSections), .DataWidth(AddrW)
   ) u_sections (
-    .clk_i, .we_i(start_i), .waddr_i(section_q), .wdata_i(next_q), .raddr_i(layer_i.out_section), .rdata_o(put_away)
+    .clk_i, .we_i(start_i), .waddr_i(section_q), .wdata_i(here), .raddr_i(layer_i.out_section), .rdata_o(put_away)
   );
+
+  assign here = next_q | {AddrW{overflow_q}};   // behind all memory, once it has overflowed
 
   always_comb begin
     if (!(layer_i.out_append && started_q[layer_i.out_section])) first = layer_i.out_act_base;
-    else if (layer_i.out_section == section_q)                   first = next_q;
+    else if (layer_i.out_section == section_q)                   first = here;
     else                                                         first = put_away;
   end
 
@@ -139,7 +145,15 @@ module spcore_line_writer
     for (int unsigned p = 0; p < NumSp; p++) line |= {$bits(entry_t){choice_q[p]}} & head[p];
   end
 
-  assign fits       = ~overflow_q & (room_q[AddrW-1:4] != '0 || line.words <= room_q[3:0]);
+  always_comb begin
+    for (int unsigned p = 0; p < NumSp; p++) head_fits[p] = head[p].words <= room_q[3:0];
+  end
+
+  // The number of words is there late: it is added to four bits alone.
+  assign {carry, low} = 5'(next_q[3:0]) + 5'(line.words);
+  assign high_inc     = next_q[AddrW-1:4] + 1'b1;
+
+  assign fits       = ~overflow_q & (room_q[AddrW-1:4] != '0 || (choice_q & head_fits) != '0);
   assign lw_valid_o = valid_q & fits;
   assign finish     = valid_q & (~fits | lw_ready_i);
   assign lw_line_o  = '{
@@ -168,11 +182,10 @@ module spcore_line_writer
         room_q     <= room[AddrW] ? '0 : room[AddrW-1:0];
       end else if (finish) begin
         if (fits) begin
-          next_q <= next_q + addr_t'(line.words);
+          next_q <= {carry ? high_inc : next_q[AddrW-1:4], low};
           room_q <= room_q - addr_t'(line.words);
         end else begin
           overflow_q <= 1'b1;
-          next_q     <= '1;
         end
       end
     end
