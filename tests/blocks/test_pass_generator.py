@@ -141,8 +141,8 @@ class Loader:
 
     def sample(self) -> None:
         """At the rising edge: an answer."""
-        valid = bool(int(self.dut.bitmap_rsp_o.value) & 1 << RESPONSE.fields["valid"].offset) if self.reading else False
-        if valid:
+        # Without an answer its bits may be undefined.
+        if self.reading and str(self.dut.bitmap_rsp_o.value)[-1 - RESPONSE.fields["valid"].offset] == "1":
             assert RESPONSE.unpack(self.dut.bitmap_rsp_o.value)["bits"] == self.memory[self.reading]
             self.reading = None
             self.answers += 1
