@@ -8,11 +8,11 @@ from pathlib import Path
 
 from verif.host.core import TOP
 from verif.host.runner.sources import sources_of
-from verif.shared.paths import ROOT
+from verif.shared.paths import ROOT, RTL
 from verif.shared.registers import REGISTERS, generated_sources
 
 MANIFESTS = (ROOT / "sparsecore.core", ROOT / "Bender.yml")
-GENERATED = ROOT / "rtl_gen"
+GENERATED = RTL / "csr" / "generated"
 
 _LIST = re.compile(r"(?:^ *- rtl\w*/\S+\.sv\n)+", re.MULTILINE)
 _HEADER = f"""\

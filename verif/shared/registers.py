@@ -14,7 +14,7 @@ from verif.shared.paths import BUILD, ROOT, RTL
 
 REGISTERS = RTL / "csr" / "sparsecore.rdl"
 GENERATED_UNITS = ("sparsecore_regs_pkg", "sparsecore_regs")
-OUT = BUILD / "rtl_gen"
+OUT = BUILD / "generated"
 
 _REGBLOCK = (
     "--cpuif",

@@ -76,7 +76,7 @@ def _slang(top: str, sources: Sequence[Path], parameters: Mapping[str, int]) -> 
         "1ns/1ps",
         *_SLANG_WARNINGS,
         "--suppress-warnings",
-        str(BUILD / "rtl_gen"),
+        str(BUILD / "generated"),
         *(f"-G{name}={value}" for name, value in parameters.items()),
         *map(str, sources),
     ]
