@@ -88,12 +88,14 @@ module spcore_acc_quad #(
     assign changes = upper ^ {$bits(upper){product[ProductW-1]}};
 
     always_comb begin
-      logic lower, here;
-      carries[0] = 1'b0;
+      logic lower, here, carry;
+      carry = 1'b0;
       for (int unsigned i = 0; i < ProductW; i++) begin
-        carries[i+1] = (old[i] & product[i]) | (carries[i] & (old[i] | product[i]));
+        carries[i] = carry;
+        carry      = (old[i] & product[i]) | (carry & (old[i] | product[i]));
       end
-      step  = carries[ProductW] ^ product[ProductW-1];
+      carries[ProductW] = carry;
+      step  = carry ^ product[ProductW-1];
       lower = 1'b1;
       here  = 1'b1;
       for (int unsigned i = 0; i < Width - ProductW; i++) begin
