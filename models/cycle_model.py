@@ -16,7 +16,7 @@ from typing import Any
 
 from models.descriptor import Unit
 from models.tiling import Plan, chunk_channels
-from models.work import Work
+from models.work import LINE_BEGIN, Work
 
 # Pipeline latencies in cycles.
 ACCESS = 2  # request to the access of a bank
@@ -24,7 +24,7 @@ BIND = 6 + ACCESS  # PE seen to be ready to the first index read of the unit tha
 ENTRY = 6 + ACCESS  # index entry read to its line's first word
 WORD = 4  # last word read to the line's last piece in the region loader
 SLOT = 5 + ACCESS  # last word of a line read to the first of the line that takes its slot
-REGION = 4  # last piece to the pass generator
+REGION = 6  # last piece to the pass generator
 SEGMENT = 6  # pass generated to its first emission
 ADDRESS = 5 + ACCESS  # pass generated to the access for its vector
 VECTOR = 2  # weight vector read to its pass's first emission
@@ -42,9 +42,11 @@ RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12,
 LONG, LONG_ERROR = 20_000, 0.03
 
 GROUPS = 16  # of PEs at a memory, at most
+OFFERS = 2  # requests of a PE that wait in its group, and offers of a group
 
 # Depths of the PE's queues: constants of the RTL, which a test compares.
 LINES = 5
+WORDS = 4
 ENTRIES = 12
 SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
 
@@ -70,64 +72,194 @@ class Cycles:
     idx_hits: int
 
 
-# A channel fetched: when, of which unit, the channel or None where no live one is left, whether the unit ends.
-_Fetched = tuple[int, Unit, int | None, bool]
 # A pass: a time, address of its vector, emissions, whether it ends its region, the unit that it ends.
 _Pass = tuple[int, int | None, int, bool, Unit | None]
 
 
+@dataclass
+class _Line:
+    """A line on its way: first word and words, cycles in the region loader, of which channel of which unit, whether it
+    is the channel's or the unit's last; when its last word was read."""
+
+    first: int
+    words: int
+    load: int
+    channel: int
+    unit: Unit
+    last: bool
+    ends: bool
+    complete: int | None = None
+
+
+class _Requests:
+    """What a PE asks a memory for, in order: from when on, which address, and what it is for."""
+
+    __slots__ = ("pe", "queue", "returns", "room", "wanted")
+
+    def __init__(self, pe: "_Pe", room: int):
+        self.pe = pe
+        self.wanted: deque[tuple[int, int, Any]] = deque()
+        self.queue: deque[tuple[int, Any]] = deque()  # in the group
+        self.room = room  # for so many requests more
+        self.returns: deque[int] = deque()  # when there is room for another one
+
+
 class _Memory:
-    """Banks that serve one address a cycle to everyone who asks for it, and groups of PEs that take one a cycle."""
+    """Banks that serve one address a cycle to everyone who offers it, and groups of PEs that offer one at a time.
 
-    def __init__(self, banks: int, pes: int):
-        self.banks = banks
+    asked, served: what to call when a request is taken and when it is served.
+    """
+
+    def __init__(
+        self,
+        banks: int,
+        pes: int,
+        at: Callable[[int, Callable[[int, Any], None], object], None],
+        skewed: bool = False,
+    ):
+        self.banks, self.skewed = banks, skewed
         self.group_size = -(-pes // GROUPS)
-        self.taken: set[int] = set()  # cycle * banks + bank
-        self.busy: set[int] = set()  # cycle * GROUPS + group
-        self.granted: dict[int, int] = {}  # address: cycle of its latest access
-        self.reads = self.hits = 0
+        self.at = at
+        self.asked: Callable[[int, _Pe, Any], None] | None = None
+        self.served: Callable[[int, _Pe, Any], None] = lambda time, pe, what: None
+        self.asking: dict[int, list[_Requests]] = {}  # who may have a request, by cycle
+        self.members: list[list[_Requests]] = [[] for _ in range(GROUPS)]  # with something in their queue
+        self.offers: list[list[tuple[int, list[tuple[_Requests, Any]]]]] = [[] for _ in range(GROUPS)]
+        self.active: set[int] = set()  # groups with either
+        self.turn = [-1] * GROUPS  # PE whose address a group offered last
+        self.last = [-1] * banks  # group that a bank served last
+        self.written: dict[int, int] = {}  # banks with a write, as bits, by cycle
+        self.reads = self.requests = 0
 
-    def read(self, time: int, address: int, pe: int) -> int:
-        """The cycle in which a request that could be served at ``time`` is served."""
-        bank, group = address % self.banks, pe // self.group_size
-        grant = time
-        while grant * self.banks + bank in self.taken or grant * GROUPS + group in self.busy:
-            grant += 1
-        known = self.granted.get(address, -1)
-        if time <= known <= grant:
-            self.hits += 1
-            return known
-        self.taken.add(grant * self.banks + bank)
-        self.busy.add(grant * GROUPS + group)
-        self.granted[address] = grant
-        self.reads += 1
-        return grant
+    def ask(self, requests: _Requests, time: int) -> None:
+        """There may be something to ask for from ``time`` on."""
+        if requests.wanted and len(requests.queue) < OFFERS:
+            self._wake(max(time, requests.wanted[0][0])).append(requests)
+
+    def give_back(self, requests: _Requests, time: int) -> None:
+        """There is room for another request from ``time`` on."""
+        requests.returns.append(time)
+        self.ask(requests, time)
+
+    def write(self, time: int, first: int, count: int) -> None:
+        """A write of ``count`` consecutive addresses."""
+        self.written[time] = self.written.get(time, 0) | sum(1 << self._bank(first + i) for i in range(count))
+
+    def _bank(self, address: int) -> int:
+        return (address ^ (address // self.banks if self.skewed else 0)) % self.banks
+
+    def _wake(self, time: int) -> list[_Requests]:
+        found = self.asking.get(time)
+        if found is None:
+            found = self.asking[time] = []
+            self.at(time, self._cycle, None)
+        return found
+
+    def _serve(self, time: int) -> list[int]:
+        """Groups whose first offer the banks take in this cycle."""
+        written = self.written.pop(time, 0)
+        wanted: dict[int, list[int]] = {}
+        for group in self.active:
+            if self.offers[group]:
+                wanted.setdefault(self._bank(self.offers[group][0][0]), []).append(group)
+        taken: list[int] = []
+        for bank, groups in wanted.items():
+            if written >> bank & 1:
+                continue
+            winner = groups[0]
+            if len(groups) > 1:
+                urgent = [g for g in groups if any(r.pe.starves(time) for r, _ in self.offers[g][0][1])]
+                winner = _next_of(urgent or groups, self.last[bank])
+            self.last[bank] = winner
+            address = self.offers[winner][0][0]
+            self.reads += 1
+            taken += [g for g in groups if self.offers[g][0][0] == address]
+        return taken
+
+    def _offer(self, time: int, group: int) -> None:
+        """A group's next offer: an address, and whoever asks for it."""
+        members = self.members[group]
+        chosen = members[0]
+        if len(members) > 1:
+            candidates = [m for m in members if m.pe.starves(time)] or members
+            number = _next_of([m.pe.number for m in candidates], self.turn[group])
+            chosen = next(m for m in candidates if m.pe.number == number)
+        self.turn[group] = chosen.pe.number
+        address = chosen.queue[0][0]
+        sharing = [m for m in members if m.queue[0][0] == address]
+        self.offers[group].append((address, [(m, m.queue.popleft()[1]) for m in sharing]))
+        self.members[group] = [m for m in members if m.queue]
+        for member in sharing:
+            self.ask(member, time + 1)
+
+    def _cycle(self, time: int, _: None) -> None:
+        taken = self._serve(time)
+        new: list[_Requests] = []
+        for requests in self.asking.pop(time):
+            while requests.returns and requests.returns[0] <= time:
+                requests.returns.popleft()
+                requests.room += 1
+            asks = requests.room and requests.wanted and requests.wanted[0][0] <= time
+            if asks and len(requests.queue) < OFFERS and requests not in new:
+                new.append(requests)
+        for group in self.active:
+            if self.members[group] and len(self.offers[group]) < OFFERS:
+                self._offer(time, group)
+        done = [entry for group in taken for entry in self.offers[group].pop(0)[1]]
+        self.requests += len(done)
+        asked = []
+        for requests in new:
+            address, what = requests.wanted.popleft()[1:]
+            requests.room -= 1
+            group = requests.pe.number // self.group_size
+            if not requests.queue:
+                self.members[group].append(requests)
+            requests.queue.append((address, what))
+            self.active.add(group)
+            self.ask(requests, time + 1)
+            asked.append((requests.pe, what))
+        self.active = {group for group in self.active if self.offers[group] or self.members[group]}
+        if self.active:
+            self._wake(time + 1)
+        if self.asked:
+            for pe, what in asked:
+                self.asked(time, pe, what)
+        for requests, what in done:
+            self.served(time, requests.pe, what)
+
+
+def _next_of(numbers: list[int], last: int) -> int:
+    """Round robin: the lowest above ``last``, else the lowest."""
+    return min([n for n in numbers if n > last] or numbers)
 
 
 class _Pe:
     """State of one PE; times are cycles."""
 
-    def __init__(self, number: int, regions: int, ahead: int, vectors: int):
+    def __init__(self, number: int, regions: int, vectors: int):
         self.number = number
-        self.unit: Unit | None = None  # the unit whose channels are fetched
-        self.channel = 0  # the next one
-        self.fetch_time = self.index_time = 0
-        self.lines_end = deque([-SLOT] * LINES)  # last words of the lines that may still be held
-        self.bind_after = 0  # lines the loader must take before the last are fetched and a unit can be bound
-        self.tokens = deque([0] * ahead)  # when a further live channel may be fetched
-        self.stalled = False
-        self.fetched: deque[_Fetched] = deque()
+        # Line fetch: index entries, the words of one line after another, lines.
+        self.index = _Requests(self, ENTRIES + 2)  # two more beyond their memory
+        self.words = _Requests(self, WORDS)
+        self.entries: deque[tuple[int, _Line]] = deque()  # from when on they can be taken
+        self.take_time = 0
+        self.channel_open = False
+        self.fetching = False
+        self.next_line: tuple[int, _Line] | None = None  # its words are asked for next
+        self.held = 0
+        self.lines: deque[_Line] = deque()  # that the loader has not seen
+        # Region loader: regions with their unit, channel, whether they end it.
         self.free = deque([0] * regions)  # when region buffers became free
         self.load_time = 0
-        self.regions: deque[_Fetched] = deque()  # loaded
+        self.region_open = False
+        self.regions: deque[tuple[int, Unit, int | None, bool]] = deque()  # loaded
+        # Pass generator, weight vectors, scanner.
         self.passes: deque[_Pass] = deque()  # of the generator's region, by offset
         self.region_time = 0  # of the generator's region
         self.generate_time = 0
-        self.request: _Pass | None = None  # the pass whose weight vector is asked for
-        self.request_time = 0
+        self.vectors = _Requests(self, 2 * vectors)  # the passes have the limit
+        self.order: deque[tuple[_Pass, list[int]]] = deque()  # passes, when ready; when their vector is there
         self.starts = deque([0] * vectors)
-        # Passes, when ready and with their vector's time, that wait for the unit before them to drain.
-        self.prefetched: deque[tuple[int, int, int, bool, Unit | None]] = deque()
         self.draining: Unit | None = None
         self.scan_end = 0
 
@@ -137,11 +269,17 @@ class _Pe:
         assert self.draining is not None
         return self.draining
 
+    def starves(self, time: int) -> bool:
+        """Whether it has nothing to compute."""
+        return self.scan_end <= time and not self.draining and (not self.order or self.order[0][0][0] > time)
+
 
 class _Output:
     """Drain arbiter, staging slots, streaming processors and line writer."""
 
-    def __init__(self, plan: Plan, work: Work):
+    def __init__(self, plan: Plan, work: Work, activations: _Memory, index: _Memory):
+        self.plan, self.activations, self.index = plan, activations, index
+        self.written = 0  # lines
         d, config = plan.descriptor, plan.config
         self.rows = work.rows.tolist()  # of a tile
         chunk_k = chunk_channels(config, d.k, d.m)
@@ -201,7 +339,22 @@ class _Output:
         # A residual line takes a cycle in which no line can be written.
         self.writer_free = max(self.writer_free, start) + (1 + self.residual) * lines
         self.sp_free[sp] = max(start + ceil(lines * self.beats[unit.tile]), self.writer_free)
+        self._write(unit, start, self.sp_free[sp])
         return end, self.sp_free[sp]
+
+    def _write(self, unit: Unit, start: int, end: int) -> None:
+        """A job's lines, all of the same length, while its slot is read and LINE cycles later."""
+        d, lines = self.plan.descriptor, self.channels[unit.chunk]
+        entry = d.out_idx_base + unit.chunk * self.channels[0] * d.out_pitch + unit.tile
+        for line in range(lines):
+            time = start + LINE + (end - start) * (line + 1) // lines
+            while time in self.index.written:
+                time += 1
+            first = self.plan.out_words * self.written // (d.out_k * d.out_lines)
+            self.written += 1
+            after = self.plan.out_words * self.written // (d.out_k * d.out_lines)
+            self.activations.write(time, d.out_act_base + first, after - first)
+            self.index.write(time, entry + line * d.out_pitch, 1)
 
     def free(self, job: int) -> None:
         self.slots[self.sp_of_job.pop(job)] += 1
@@ -216,29 +369,37 @@ class _Simulation:
     def __init__(self, plan: Plan, work: Work):
         self.plan, self.work = plan, work
         d, config = plan.descriptor, plan.config
-        self.lines = max(1, *(len(fetch.lines) for fetch in work.fetches))
-        self.pes = [
-            _Pe(i, config.NumRegions, -(-LINES // self.lines), config.WgtQueueDepth + 1) for i in range(config.NumPe)
-        ]
-        self.weights = _Memory(config.WgtBanks, config.NumPe)
-        self.activations = _Memory(config.ActBanks, config.NumPe)
-        self.index = _Memory(config.IdxBanks, config.NumPe)
-        self.output = _Output(plan, work)
+        self.pes = [_Pe(i, config.NumRegions, config.WgtQueueDepth + 1) for i in range(config.NumPe)]
+        self.weights = _Memory(config.WgtBanks, config.NumPe, self._at)
+        self.activations = _Memory(config.ActBanks, config.NumPe, self._at)
+        self.index = _Memory(config.IdxBanks, config.NumPe, self._at, skewed=True)
+        self.index.served = self._entry
+        self.activations.asked, self.activations.served = self._asked, self._word
+        self.weights.served = self._vector
+        self.output = _Output(plan, work, self.activations, self.index)
         self.waiting: list[_Pe] = []  # PEs that ask to be drained
         self.events: list[tuple[int, int, Callable[[int, Any], None], Any]] = []
         self.sequence = 0
         self.units, self.schedule_time = d.units(), 0
-        self.live = (work.load > 0).tolist()
-        self.load = work.load.tolist()
         self.emissions = work.emissions.tolist()
-        self.reads = [(fetch.lines, fetch.first_word.tolist(), fetch.words.tolist()) for fetch in work.fetches]
+        self.lines: dict[int, list[list[tuple[int, int, int, int]]]] = {}
         self.end = self.no_weight = self.no_activation = self.drained = 0
 
     def _at(self, time: int, handler: Callable[[int, Any], None], argument: object) -> None:
         self.sequence += 1
         heapq.heappush(self.events, (time, self.sequence, handler, argument))
 
-    # Scheduler, line fetch, region loader
+    # Scheduler, line fetch
+
+    def _lines_of(self, tile: int) -> list[list[tuple[int, int, int, int]]]:
+        """By channel the lines of a tile's window: number, first word, words, cycles in the region loader."""
+        if tile not in self.lines:
+            fetch = self.work.fetches[tile]
+            self.lines[tile] = [
+                list(zip(fetch.lines, *lists, strict=True))
+                for lists in zip(fetch.first_word.tolist(), fetch.words.tolist(), fetch.load.tolist(), strict=True)
+            ]
+        return self.lines[tile]
 
     def _bind(self, time: int, pe: _Pe) -> None:
         unit = next(self.units, None)
@@ -246,85 +407,95 @@ class _Simulation:
             return
         time = max(time, self.schedule_time)
         self.schedule_time = time + 1
-        if not unit.channels:
-            pe.fetched.append((time + BIND, unit, None, True))
-            self._at(time + BIND, self._bind, pe)
-            self._load(pe)
-            return
-        pe.unit, pe.channel = unit, unit.channels.start
-        pe.fetch_time = pe.index_time = time + BIND
-        self._next_fetch(pe)
+        d, start = self.plan.descriptor, time + BIND - ACCESS
+        lines = self._lines_of(unit.tile)
+        for channel in unit.channels:
+            entry, end = d.in_idx_base + channel * d.in_pitch, channel == unit.channels[-1]
+            for number, first, words, load in lines[channel]:
+                last = number == lines[channel][-1][0]
+                line = _Line(first, words, load, channel, unit, last, last and end)
+                pe.index.wanted.append((start, entry + number, line))
+        if unit.channels and lines[0]:
+            self.index.ask(pe.index, start)
+        else:
+            pe.entries.append((start + 2, _Line(0, 0, 0, 0, unit, True, True)))
+            self._take(start + 2, pe)
 
-    def _next_fetch(self, pe: _Pe) -> None:
-        assert pe.unit is not None
-        time = pe.fetch_time
-        pe.stalled = False
-        if self.live[pe.unit.tile][pe.channel]:
-            if not pe.tokens:
-                pe.stalled = True
+    def _entry(self, time: int, pe: _Pe, line: _Line) -> None:
+        pe.entries.append((time + ENTRY - ACCESS - 2, line))
+        self._take(time, pe)
+
+    def _take(self, time: int, pe: _Pe) -> None:
+        """Take index entries in order while there is room for their lines."""
+        while pe.entries:
+            ready, line = pe.entries[0]
+            kept = line.load or (line.last and (pe.channel_open or line.ends))
+            if kept and (pe.held == LINES or (pe.next_line and pe.fetching)):
                 return
-            time = max(time, pe.tokens.popleft())
-        elif self.lines > LINES:
-            # The live channel before must have left the line slots to where this one's entries are read.
-            if not pe.tokens:
-                pe.stalled = True
-                return
-            time = max(time, pe.tokens[0])
-        self._at(time, self._fetch, pe)
+            pe.entries.popleft()
+            taken = max(ready, time, pe.take_time)
+            pe.take_time = taken + 1
+            pe.channel_open = not line.last and (pe.channel_open or line.load > 0)
+            self.index.give_back(pe.index, taken + 1)
+            if kept:
+                pe.held += 1
+                pe.lines.append(line)
+                if line.words:
+                    pe.next_line = (taken + 2, line)
+                    if not pe.fetching:
+                        self._fetch(taken, pe)
+                else:
+                    line.complete = taken
+                    self._load(pe)
+            if line.ends:
+                self._at(taken + 1, self._bind, pe)
 
     def _fetch(self, time: int, pe: _Pe) -> None:
-        """Read a channel's index entries and words."""
-        assert pe.unit is not None
-        unit, channel = pe.unit, pe.channel
-        numbers, firsts, counts = self.reads[unit.tile]
-        d = self.plan.descriptor
-        entry = d.in_idx_base + channel * d.in_pitch
-        index_time, word_time = max(pe.index_time, time - ENTRIES), time
-        for number, first, count in zip(numbers, firsts[channel], counts[channel], strict=True):
-            index_time = self.index.read(index_time, entry + number, pe.number) + 1
-            word_time = max(word_time, index_time - 1 + ENTRY)
-            if count:
-                word_time = max(word_time, pe.lines_end.popleft() + SLOT)
-                for word in range(first, first + count):
-                    word_time = self.activations.read(word_time, word, pe.number) + 1
-                pe.lines_end.append(word_time - 1)
-        pe.index_time, pe.fetch_time = index_time, word_time
-        last = channel == unit.channels[-1]
-        waits = 0  # lines of the channel that do not fit into the line slots
-        if self.live[unit.tile][channel]:
-            waits = max(0, len(counts[channel]) - counts[channel].count(0) - LINES)
-            pe.fetched.append((word_time - 1 + WORD, unit, channel, last))
-        elif last:
-            pe.fetched.append((word_time, unit, None, last))
-        if last:
-            pe.unit = None
-            pe.bind_after = waits
-            if not waits:
-                self._at(word_time, self._bind, pe)
-        else:
-            pe.channel += 1
-            self._next_fetch(pe)
-        self._load(pe)
+        """Ask for the words of the next line."""
+        pe.fetching = pe.next_line is not None
+        if pe.next_line:
+            ready, line = pe.next_line
+            pe.next_line = None
+            start, last = max(ready, time + 1), line.first + line.words - 1
+            pe.words.wanted.extend(
+                (start, word, line if word == last else None) for word in range(line.first, last + 1)
+            )
+            self.activations.ask(pe.words, start)
+
+    def _asked(self, time: int, pe: _Pe, line: _Line | None) -> None:
+        if line:
+            self._fetch(time, pe)
+            self._take(time + 1, pe)
+
+    def _word(self, time: int, pe: _Pe, line: _Line | None) -> None:
+        self.activations.give_back(pe.words, time + 2)
+        if line:
+            line.complete = time
+            self._load(pe)
+
+    # Region loader
 
     def _load(self, pe: _Pe) -> None:
-        """Spread fetched channels into free regions."""
-        while pe.fetched and (pe.free or pe.fetched[0][2] is None):
-            ready, unit, channel, last = pe.fetched.popleft()
-            if channel is None:
-                pe.load_time = max(pe.load_time, ready)
-            else:
-                groups = self.load[unit.tile][channel]
-                start = max(pe.load_time, pe.free.popleft())
-                pe.load_time = max(start + groups, ready + groups // self.lines)
-                done = start + groups * (self.lines - LINES + 1) // self.lines if self.lines >= LINES else pe.load_time
-                pe.tokens.append(done)
-                if last and pe.bind_after:
-                    self._at(max(ready, start + groups * pe.bind_after // self.lines), self._bind, pe)
-                    pe.bind_after = 0
-                if pe.stalled:
-                    self._next_fetch(pe)
-            pe.regions.append((pe.load_time + REGION, unit, channel, last))
-            self._next_pass(pe)
+        """Spread fetched lines into free regions."""
+        while pe.lines:
+            line = pe.lines[0]
+            opens = line.load and not pe.region_open
+            if line.complete is None or (opens and not pe.free):
+                return
+            pe.lines.popleft()
+            start = max(line.complete + WORD, pe.load_time, pe.free.popleft() if opens else 0)
+            pe.load_time = start + (line.load or LINE_BEGIN)
+            left = pe.load_time - LINE_BEGIN  # its last octet is taken
+            self._at(left, self._left, pe)
+            pe.region_open = pe.region_open or line.load > 0
+            if line.last:
+                pe.regions.append((left + REGION, line.unit, line.channel if pe.region_open else None, line.ends))
+                pe.region_open = False
+                self._next_pass(pe)
+
+    def _left(self, time: int, pe: _Pe) -> None:
+        pe.held -= 1
+        self._take(time + 1, pe)
 
     # Pass generator, weight queue, scanner
 
@@ -353,50 +524,50 @@ class _Simulation:
         pe.generate_time = pe.region_time + d.taps * segments + 1
 
     def _next_pass(self, pe: _Pe) -> None:
-        """Ask for the weight vector of the next pass, if there is one and room for it."""
-        if pe.request is not None or len(pe.prefetched) >= len(pe.starts):
-            return
-        if not pe.passes:
-            if not pe.regions:
-                return
-            self._generate(pe)
-        offset, address, n, release, end = pe.passes.popleft()
+        """Ask for the weight vectors of the next passes, while there is room for them."""
         room = min(len(pe.starts), max(1, SEGMENTS // self.work.segments))
-        generated = max(pe.region_time + offset, pe.starts[-room])
-        stall = generated - pe.region_time - offset
-        pe.region_time += stall
-        pe.generate_time += stall
-        pe.request = (generated + SEGMENT, address, n, release, end)
-        self._at(max(generated + ADDRESS, pe.request_time + 1), self._vector, pe)
+        while len(pe.order) < room:
+            if not pe.passes:
+                if not pe.regions:
+                    return
+                self._generate(pe)
+            offset, address, n, release, end = pe.passes.popleft()
+            generated = max(pe.region_time + offset, pe.starts[len(pe.order) - room])
+            stall = generated - pe.region_time - offset
+            pe.region_time += stall
+            pe.generate_time += stall
+            vector: list[int] = [] if address is not None else [0]
+            pe.order.append(((generated + SEGMENT, address, n, release, end), vector))
+            if address is not None:
+                pe.vectors.wanted.append((generated + ADDRESS - ACCESS, address, vector))
+                self.weights.ask(pe.vectors, generated + ADDRESS - ACCESS)
+            else:
+                self._scan(pe)
 
-    def _vector(self, time: int, pe: _Pe) -> None:
-        assert pe.request is not None
-        ready, address, n, release, end = pe.request
-        pe.request = None
-        vector = 0
-        if address is not None:
-            pe.request_time = self.weights.read(time, address, pe.number)
-            vector = pe.request_time + VECTOR
-        if pe.draining:
-            pe.prefetched.append((ready, vector, n, release, end))
-        else:
-            self._scan(pe, ready, vector, n, release, end)
-        self._next_pass(pe)
+    def _vector(self, time: int, pe: _Pe, vector: list[int]) -> None:
+        pe.vectors.room += 1
+        vector.append(time + VECTOR)
+        self._scan(pe)
 
-    def _scan(self, pe: _Pe, ready: int, vector: int, n: int, release: bool, end: Unit | None) -> None:
-        start = max(pe.scan_end, ready, vector)
-        no_weight = min(start - pe.scan_end, max(0, vector - max(ready, pe.scan_end)))
-        self.no_weight += no_weight
-        self.no_activation += start - pe.scan_end - no_weight
-        pe.starts.append(start)
-        pe.starts.popleft()
-        pe.scan_end = start + n
-        if release:
-            pe.free.append(pe.scan_end + RELEASE)
-            self._load(pe)
-        if end is not None:
-            pe.draining = end
-            self._at(pe.scan_end + FLUSH + CHOICE + (LOOKUP if self.output.splits > 1 else 0), self._request_drain, pe)
+    def _scan(self, pe: _Pe) -> None:
+        """Compute the passes that have their vectors, up to the end of a unit."""
+        while pe.order and pe.order[0][1] and not pe.draining:
+            (ready, _, n, release, end), (vector,) = pe.order.popleft()
+            start = max(pe.scan_end, ready, vector)
+            no_weight = min(start - pe.scan_end, max(0, vector - max(ready, pe.scan_end)))
+            self.no_weight += no_weight
+            self.no_activation += start - pe.scan_end - no_weight
+            pe.starts.append(start)
+            pe.starts.popleft()
+            pe.scan_end = start + n
+            if end is not None:
+                pe.draining = end
+                delay = FLUSH + CHOICE + (LOOKUP if self.output.splits > 1 else 0)
+                self._at(pe.scan_end + delay, self._request_drain, pe)
+            if release:
+                pe.free.append(pe.scan_end + RELEASE)
+                self._load(pe)
+            self._next_pass(pe)
 
     # Output stage
 
@@ -428,9 +599,7 @@ class _Simulation:
         self.drained += end - AHEAD - pe.scan_end
         pe.scan_end = end - AHEAD
         pe.draining = None
-        while pe.prefetched and not pe.draining:
-            self._scan(pe, *pe.prefetched.popleft())
-        self._next_pass(pe)
+        self._scan(pe)
         self._grant(time, None)
 
     def run(self) -> Cycles:
@@ -451,11 +620,11 @@ class _Simulation:
             drain=self.drained,
             no_unit=total - busy - self.no_weight - self.no_activation - self.drained,
             wgt_reads=self.weights.reads,
-            wgt_hits=self.weights.hits,
+            wgt_hits=self.weights.requests - self.weights.reads,
             act_reads=self.activations.reads + self.work.residual_words,
-            act_hits=self.activations.hits,
+            act_hits=self.activations.requests - self.activations.reads,
             idx_reads=self.index.reads + len(self.plan.descriptor.res_index),
-            idx_hits=self.index.hits,
+            idx_hits=self.index.requests - self.index.reads,
         )
 
 

@@ -4,6 +4,9 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from models import reference
 from models.lines import LineShape
 
@@ -205,6 +208,18 @@ class Descriptor:
     def tile(self) -> LineShape:
         """The output's tile, its line block."""
         return LineShape(self.tile_h, self.tile_w)
+
+    def meets_row(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.bool]:
+        """Whether taps meet rows, counted from the window's first. With stride 3 all count as met."""
+        met: npt.NDArray[np.bool] = (row % self.y.stride < self.kernel_r) | (self.y.stride == 3)
+        return met
+
+    @property
+    def line_step(self) -> int:
+        """Lines from one that is looked up to the one below: kernels of one row leave out lines of one row."""
+        y = self.y
+        steps = y.kernel == 1 and y.line == 1 and y.stride != 3 and (y.before < 0 or y.before % y.stride == 0)
+        return y.stride if steps else 1
 
     @property
     def in_lines(self) -> int:

@@ -48,12 +48,13 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     channels[:, :, 0] = units
     emissions = channels.reshape(len(units), -1, 1)
     nothing = np.zeros((emissions.shape[1], cycle_model.LINES), np.int64)
+    load = nothing + 1
     coarse = replace(
         measured,
         emissions=emissions,
         load=np.ones_like(emissions[:, :, 0]),
         segments=1,
-        fetches=[Fetch([0] * cycle_model.LINES, nothing, nothing)] * len(units),
+        fetches=[Fetch([0] * cycle_model.LINES, nothing, nothing, nothing, load)] * len(units),
     )
     descriptor = replace(
         d, in_c=emissions.shape[1], group_c=d.splits * _STAND_INS, split_c=_STAND_INS, kernel_r=1, kernel_s=1

@@ -30,7 +30,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """A layer on a configuration: its descriptor, and the input's section [in_act_base, in_act_limit) in words.
+    """A layer on a configuration: its descriptor, and the input's section [in_act_base, in_act_limit) in words, and
+    the words that its output takes.
 
     The residual, if there is one, has the section [in_act_limit, res_act_limit).
 
@@ -42,6 +43,7 @@ class Plan:
     in_act_base: int
     in_act_limit: int
     res_act_limit: int
+    out_words: int
     predicted: int | None = None
 
     @property
@@ -198,7 +200,7 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         clamp_hi=layer.clamp[1],
         **residual,
     )
-    plan = Plan(config, descriptor, in_act_base=0, in_act_limit=in_words, res_act_limit=in_words + res_words)
+    plan = Plan(config, descriptor, 0, in_words, in_words + res_words, out_words)
     return with_splits(plan, cut.splits)
 
 

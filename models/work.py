@@ -40,12 +40,15 @@ class Tensors(Protocol):
 
 @dataclass(frozen=True)
 class Fetch:
-    """What a tile's window reads: line numbers; of each line in each channel the first Activation Memory word, counted
-    from the input's section, and the number of words, both int64 (C, lines)."""
+    """What a tile's window reads: line numbers; of each line in each channel, int64 (C, lines), the first Activation
+    Memory word, counted from the input's section, the number of words, the pieces that the region loader writes and
+    the cycles that it takes."""
 
     lines: list[int]
     first_word: Counts
     words: Counts
+    pieces: Counts
+    load: Counts
 
 
 @dataclass(frozen=True)
@@ -104,57 +107,43 @@ def _products(emissions: Counts, weight_counts: Counts) -> int:
     return int((emissions.sum(0) * weight_counts).sum())
 
 
-def _load(d: Descriptor, mask: Mask) -> tuple[Counts, Counts]:
-    """(pieces, load): a piece is what is marked in one octet and one row of a line; each line takes time to begin."""
-    row = np.arange(mask.shape[1]) % d.line_h
-    octet_rows = -(-OCTET // d.line_w)
-    counts = np.zeros((d.tiles_y, d.tiles_x, d.in_c), np.int64)
-    begins = np.zeros_like(counts)
-    for tx, (x0, x1) in enumerate(d.x.inside):
-        pieces = np.zeros(mask.shape[:2], np.int64)
-        counted = np.zeros(mask.shape[:2], bool)  # the present piece holds something
-        for x in range(x0, x1):
-            column = x % d.line_w
-            counted[:, (row * d.line_w + column) % OCTET == 0 if column else slice(None)] = False
-            opens = mask[:, :, x] & ~counted
-            pieces += opens
-            counted |= opens
-        total = np.concatenate([np.zeros((d.in_c, 1), np.int64), np.cumsum(pieces, axis=1)], axis=1)
-        for ty, (y0, y1) in enumerate(d.y.inside):
-            counts[ty, tx] = total[:, y1] - total[:, y0]
-            for y in range(y0 - y0 % d.line_h, y1, d.line_h):
-                for x in range(x0 - x0 % d.line_w, x1, d.line_w):
-                    block = mask[:, max(y, y0) : min(y + d.line_h, y1), max(x, x0) : min(x + d.line_w, x1)]
-                    # Taking the last octet's pieces as many as it may have.
-                    begins[ty, tx] += max(0, LINE_BEGIN - min(block.shape[1], octet_rows)) * block.any((1, 2))
-    return counts.reshape(-1, d.in_c), (counts + begins).reshape(-1, d.in_c)
+def _pieces(d: Descriptor, marked: Mask) -> tuple[Counts, Counts]:
+    """(pieces, load), int64 (C,), of a line with ``marked`` positions, bool (C, positions)."""
+    bit = np.arange(marked.shape[1])
+    begins = np.flatnonzero((bit % OCTET == 0) | (bit % d.line_w == 0))
+    pieces = np.logical_or.reduceat(marked, begins, axis=1)
+    in_octets = np.add.reduceat(pieces, np.flatnonzero(begins % OCTET == 0), axis=1, dtype=np.int64)
+    in_last = np.take_along_axis(in_octets, in_octets.shape[1] - 1 - (in_octets[:, ::-1] > 0).argmax(1)[:, None], 1)
+    count = in_octets.sum(1)
+    return count, count + np.maximum(0, LINE_BEGIN - in_last[:, 0]) * (count > 0)
 
 
 def _fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
-    """What each tile's window reads of each channel."""
+    """What each tile's window reads of each channel, and what becomes of it."""
     bits = lines.to_blocks(nonzero, d.line)
     rank = np.cumsum(bits, axis=2, dtype=np.int64)  # of a non-zero: its place among the packed bytes, from 1
     sizes = -(-rank[:, :, -1] // WORD_BYTES)
     pointers = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
     i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)
     found = []
-    for y0, y1 in d.y.inside:
+    for (y0, y1), (begin, _) in zip(d.y.inside, d.y.windows, strict=True):
         for x0, x1 in d.x.inside:
-            met, first_words, word_counts = [], [], []
+            met, counts = [], []
             empty = y0 == y1 or x0 == x1
-            for ly in () if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1):
+            for ly in () if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1, d.line_step):
                 for lx in range(x0 // d.line_w, (x1 - 1) // d.line_w + 1):
                     y, x = ly * d.line_h + i, lx * d.line_w + j
                     line = ly * d.lines_x + lx
-                    needed = bits[:, line] & (y0 <= y) & (y < y1) & (x0 <= x) & (x < x1)
+                    inside = (y0 <= y) & (y < y1) & (x0 <= x) & (x < x1) & d.meets_row(y - begin)
+                    needed = bits[:, line] & inside
                     last = (rank[:, line] * needed).max(1)
                     first = np.where(needed, rank[:, line], lines.LINE_BITS).min(1)
                     met.append(line)
-                    first_words.append(pointers[:, line] + (first - 1) // WORD_BYTES)
-                    word_counts.append(np.where(last > 0, (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1, 0))
-            shape = (d.in_c, len(met))
-            words = np.array(first_words, np.int64).T.reshape(shape), np.array(word_counts, np.int64).T.reshape(shape)
-            found.append(Fetch(met, *words))
+                    words = np.where(last > 0, (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1, 0)
+                    marked = needed if d.skip else np.broadcast_to(inside, needed.shape)
+                    counts.append((pointers[:, line] + (first - 1) // WORD_BYTES, words, *_pieces(d, marked)))
+            fields = np.array(counts, np.int64).reshape(len(met), 4, d.in_c).transpose(1, 2, 0)
+            found.append(Fetch(met, *fields))
     return found
 
 
@@ -165,13 +154,13 @@ def measure(d: Descriptor, layer: Tensors) -> Work:
     heights, widths = np.array(d.y.counts), np.array(d.x.counts)
     positions = ((heights[:, None] - 1) * d.tile_w + widths).ravel()
     emissions = _emissions(d, mask)
-    pieces, load = _load(d, mask)
+    fetches = _fetches(d, nonzero)
     last = (d.tile_h - 1) * d.y.stride * d.x.window + (d.tile_w - 1) * d.x.stride  # position of a tile in its window
     return Work(
         emissions=emissions,
-        pieces=pieces,
-        load=load,
-        fetches=_fetches(d, nonzero),
+        pieces=np.array([fetch.pieces.sum(1) for fetch in fetches]),
+        load=np.array([fetch.load.sum(1) for fetch in fetches]),
+        fetches=fetches,
         positions=positions,
         rows=-(-positions * d.ratio // 4),
         segments=last // 64 + 1,

@@ -54,6 +54,9 @@ package sparsecore_pkg;
   typedef logic [LinePos-1:0][7:0]   line_bytes_t;
   typedef logic [15:0]               job_t;    // (tile, chunk) number in issue order, modulo 2^16
 
+  // Rows after which taps meet rows as before, for strides of 1, 2 and 4; with 3 all count as met.
+  parameter int unsigned TapPhases = 4;
+
   // Tiles that the output plane cuts short: {at the bottom, at the right}.
   parameter int unsigned NumShapes = 4;
   typedef logic [1:0] shape_t;
@@ -177,6 +180,8 @@ package sparsecore_pkg;
     addr_t       split_lines;    // index entries of a split: split_c*in_pitch
     addr_t       group_lines;    // and of a group: group_c*in_pitch
     bitmap_t     row_starts;     // bits of a line that begin a row of its block
+    bitmap_t [TapPhases-1:0] tap_rows;   // those of rows that a tap meets, by the line's first row behind the window's
+    logic [1:0]  line_shift;     // of so many lines, a power of two, one holds such a row
     region_off_t [LineWords-1:0] line_off;   // bit 8*i of a line lies so many positions behind bit 0 in a region
     region_word_t [NumShapes-1:0] last_word;  // of 64 positions of a region: the last that a tile of the shape reaches
   } derived_t;
@@ -288,6 +293,40 @@ package sparsecore_pkg;
       end
     end
     return starts;
+  endfunction
+
+  // Rows of a window that a tap meets, by their number modulo TapPhases.
+  function automatic logic [TapPhases-1:0] met_rows(input layer_t layer);
+    logic [TapPhases-1:0] met;
+    for (int unsigned n = 0; n < TapPhases; n++) begin
+      unique case (layer.stride_y)
+        2'd1:    met[n] = kernel_t'(n % 2) < layer.kernel_r;
+        2'd3:    met[n] = kernel_t'(n) < layer.kernel_r;
+        default: met[n] = 1'b1;
+      endcase
+    end
+    return met;
+  endfunction
+
+  // Bits of a line that begin a row of its block that is met, for a line whose first row is row `phase` of the window.
+  function automatic bitmap_t tap_rows(input npos_t line_w, input logic [TapPhases-1:0] met, input int unsigned phase);
+    bitmap_t rows;
+    rows = '0;
+    for (int unsigned w = 1; w <= LinePos; w++) begin
+      for (int unsigned n = 0; n * w < LinePos; n++) begin
+        if (line_w == npos_t'(w)) rows[n*w] = met[(n+phase)%TapPhases];
+      end
+    end
+    return rows;
+  endfunction
+
+  // Kernels of one row that leave out rows, where lines are rows: just the lines that a tap meets are looked up.
+  function automatic logic [1:0] line_shift(input layer_t layer);
+    if (layer.kernel_r == kernel_t'(1) && layer.line_h == npos_t'(1)) begin
+      if (layer.stride_y == 2'd1 && (layer.pad_top < 0 || !layer.pad_top[0])) return 2'd1;
+      if (layer.stride_y == 2'd3 && (layer.pad_top < 0 || layer.pad_top[1:0] == '0)) return 2'd2;
+    end
+    return 2'd0;
   endfunction
 
 endpackage

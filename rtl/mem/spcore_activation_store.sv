@@ -56,6 +56,11 @@ module spcore_activation_store
   localparam int unsigned EntryW    = $bits(index_entry_t);
   typedef logic [LineWords-1:0][WordW-1:0] words_t;
 
+  // Where an index entry lies, bank in the low bits: the bank's number by the two lowest digits of the entry's.
+  function automatic addr_t place(input addr_t index);
+    return index ^ addr_t'(index[2*IdxBankW-1:IdxBankW]);
+  endfunction
+
   // ---- Line writes: the writer whose turn it is, which passes to the other where that one waits ----
   logic        turn_q;
   logic        write_q;     // the line is written in this cycle
@@ -95,7 +100,7 @@ module spcore_activation_store
 
   logic                read_valid, entry_read, words_read;
   // verilator lint_off UNUSEDSIGNAL
-  addr_t               read_addr;
+  addr_t               read_addr, idx_addr;
   // verilator lint_on UNUSEDSIGNAL
   logic                coming_q;             // an index entry is at its bank's output
   logic [IdxBankW-1:0] coming_bank_q;
@@ -189,7 +194,7 @@ module spcore_activation_store
 
   always_ff @(posedge clk_i) begin
     if (entry_read) begin
-      coming_bank_q   <= read_addr[IdxBankW-1:0];
+      coming_bank_q   <= idx_addr[IdxBankW-1:0];   // there is no write then
       coming_reader_q <= read_request.reader;
     end
     if (entry_take) begin
@@ -247,14 +252,14 @@ module spcore_activation_store
   logic [ActBanks-1:0][WordW-1:0]     act_dir_wdata;
   logic [IdxBanks-1:0]                idx_dir_en;
   // verilator lint_off UNUSEDSIGNAL
-  addr_t                              first, idx_addr;
+  addr_t                              first;
   // verilator lint_on UNUSEDSIGNAL
   logic [3:0]                         words;
   words_t                             write_words;   // bank b's, if it has one: word b modulo the words of a line
 
   assign first    = write_q ? line_q.ptr : counted_q.ptr;
   assign words    = write_q ? line_q.words : words_read ? counted_words_q : '0;
-  assign idx_addr = write_q ? line_q.idx_addr : read_addr;
+  assign idx_addr = place(write_q ? line_q.idx_addr : read_addr);
 
   // Bank b holds word b - first of the line, if there is one.
   always_comb begin
@@ -282,11 +287,18 @@ module spcore_activation_store
     .reads_o(act_reads), .hits_o(act_hits_o)
   );
 
+  mem_req_t [NumReq-1:0] idx_req;
+
+  always_comb begin
+    idx_req = idx_req_i;
+    for (int unsigned i = 0; i < NumReq; i++) idx_req[i].addr = place(idx_req_i[i].addr);
+  end
+
   spcore_banked_mem #(
     .NumReq(NumReq), .Banks(IdxBanks), .Depth(IdxDepth), .Width(EntryW)
   ) u_index_memory (
     .clk_i, .rst_ni, .start_i,
-    .req_i(idx_req_i), .rsp_o(idx_rsp_o), .rdata_o(idx_rdata_o),
+    .req_i(idx_req), .rsp_o(idx_rsp_o), .rdata_o(idx_rdata_o),
     .dir_en_i(idx_dir_en), .dir_we_i({IdxBanks{write_q}}), .dir_addr_i({IdxBanks{idx_addr[IdxBankW+:IdxEntryW]}}),
     .dir_wdata_i({IdxBanks{line_q.bitmap, line_q.ptr}}),
     .dir_rdata_o(idx_dir_rdata),

@@ -159,19 +159,25 @@ module spcore_banked_mem
   logic [Groups-1:0]                granted_q;
   logic [Groups-1:0][GroupSize-1:0] offer_q, served;
   logic [Banks-1:0]                 serves_q;
+  logic [ReadW-1:0]                 reads_q;
+  logic [HitW-1:0]                  served_q;
   logic [Groups-1:0][Width-1:0]     group_rdata;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       granted_q <= '0;
       serves_q  <= '0;
+      reads_q   <= '0;
+      served_q  <= '0;
       reads_o   <= '0;
       hits_o    <= '0;
     end else begin
       granted_q <= granted;
       serves_q  <= serves;
-      reads_o   <= ReadW'($countones(serves_q));
-      hits_o    <= HitW'($countones(served)) - HitW'($countones(serves_q));
+      reads_q   <= ReadW'($countones(serves_q));
+      served_q  <= HitW'($countones(served));
+      reads_o   <= reads_q;
+      hits_o    <= served_q - HitW'(reads_q);
     end
   end
 

@@ -10,7 +10,8 @@ module spcore_line_fetch
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
 #(
-  parameter int unsigned LineDepth = 5   // lines being fetched or waiting, at least 2
+  parameter int unsigned LineDepth = 5,  // lines being fetched or waiting, at least 2
+  parameter int unsigned WordDepth = 4   // words requested
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
@@ -191,7 +192,7 @@ module spcore_line_fetch
   assign fetch_end = word_take && target.last;
 
   spcore_fifo #(
-    .Width($bits(target_t)), .Depth(4)
+    .Width($bits(target_t)), .Depth(WordDepth)
   ) u_targets (
     .clk_i, .rst_ni, .clear_i(1'b0),
     .valid_i(word_take), .ready_o(target_ready), .data_i(target),

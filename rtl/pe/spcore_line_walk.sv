@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Walks the lines that meet a unit's window, channel by channel, and reads their index entries.
 //
-// One entry is requested a cycle; a place is set aside for each until it is read from the memory of entries. Meanwhile the
+// Rows that no tap meets are no part of the window's share, and lines that hold none else are left out where the
+// descriptor says so (derived_i.line_shift). One entry is requested a cycle; a place is set aside for each until it is read from the memory of entries. Meanwhile the
 // line's share of the window is worked out in three stages: rows and columns, rows as bits, mask. A unit without lines
 // (its window lies in the padding alone) yields one entry without positions that ends it.
 module spcore_line_walk
@@ -60,7 +61,7 @@ module spcore_line_walk
 
   assign no_lines          = unit_i.lines_y == '0 || unit_i.lines_x == '0;
   assign next_channel_addr = channel_addr_q + layer_i.in_pitch;
-  assign next_row_addr     = row_addr_q + addr_t'(layer_i.lines_x);
+  assign next_row_addr     = row_addr_q + (addr_t'(layer_i.lines_x) << derived_i.line_shift);
   assign idx_req_o         = '{valid: walk_q && room_q, urgent: urgent_i, addr: idx_addr_q};
   assign take              = idx_req_o.valid && idx_rsp_i.gnt;
 
@@ -173,7 +174,7 @@ module spcore_line_walk
         dy_q <= dy_first_q;
         dx_q <= dx_first_q;
       end else if (place.last_of_row) begin
-        dy_q <= dy_q + rel_t'(layer_i.line_h);
+        dy_q <= dy_q + (rel_t'(layer_i.line_h) <<< derived_i.line_shift);
         dx_q <= dx_first_q;
       end else begin
         dx_q <= dx_q + rel_t'(layer_i.line_w);
@@ -188,6 +189,8 @@ module spcore_line_walk
       cols_end_q <= plane_w_q < 18'(win_w_q) ? rel_t'(plane_w_q) : win_w_q;
     end
   end
+
+  localparam int unsigned TapPhaseW = $clog2(TapPhases);
 
   // Every row of the rectangle inside the window is a run of ones from bit row*line_w + col_lo to before
   // row*line_w + col_hi, the difference of two powers of two. The runs do not overlap, so one subtraction makes all.
@@ -204,7 +207,7 @@ module spcore_line_walk
   } range_t;
 
   typedef struct packed {
-    bitmap_t     rows;    // first bits of the rows inside
+    bitmap_t     rows;    // first bits of the rows inside that a tap meets
     npos_t       col_lo;
     npos_t       col_hi;
     region_off_t origin;
@@ -260,7 +263,7 @@ module spcore_line_walk
     end
     if (rows_ready && range_valid_q) begin
       rows_q <= '{
-        rows:            derived_i.row_starts & ~(-(bitmap_t'(1) << npos_t'(range_q.row_hi * layer_i.line_w)))
+        rows:            derived_i.tap_rows[range_q.dy[TapPhaseW-1:0]] & ~(-(bitmap_t'(1) << npos_t'(range_q.row_hi * layer_i.line_w)))
                                               & -(bitmap_t'(1) << npos_t'(range_q.row_lo * layer_i.line_w)),
         col_lo:          range_q.col_lo,
         col_hi:          range_q.col_hi,

@@ -69,6 +69,7 @@ module spcore_layer_setup
   logic overflow_q;
 
   npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
+  logic [TapPhases-1:0] met_q; // rows that taps meet: registered, for its loads
 
   // ---- layers that wait ----
   layer_t layer_next;
@@ -332,6 +333,7 @@ module spcore_layer_setup
       fail_q    <= '0;
       code_q    <= '0;
       last_h_q  <= '0;
+      met_q     <= '0;
       last_w_q  <= '0;
       gap_q     <= '0;
     end else begin
@@ -380,6 +382,9 @@ module spcore_layer_setup
             derived_q.win_w      <= region_off_t'(win_w);
           end
           derived_q.row_starts <= row_starts(layer_q.line_w);
+          met_q <= met_rows(layer_q);
+          for (int unsigned n = 0; n < TapPhases; n++) derived_q.tap_rows[n] <= tap_rows(layer_q.line_w, met_q, n);
+          derived_q.line_shift <= line_shift(layer_q);
         end
         StJudge: code_q <= fail_code;
         StFlush: flush_q <= flush_q + FlushW'(1);

@@ -155,8 +155,8 @@ module spcore_tile_walk
   addr_t s1_line_q;
   unit_t s2_tile_q;
 
-  function automatic nlines_t line_count(input span_t span);
-    return span.none ? '0 : nlines_t'(span.line_last - span.line_first) + nlines_t'(1);
+  function automatic nlines_t line_count(input span_t span, input logic [1:0] shift);
+    return span.none ? '0 : nlines_t'((span.line_last - span.line_first) >> shift) + nlines_t'(1);
   endfunction
 
   // The axes go on when stage 1 is empty, whatever becomes of the tile in this cycle.
@@ -195,8 +195,8 @@ module spcore_tile_walk
         win_x:    span_x.origin,
         line_y:   span_y.coord,
         line_x:   span_x.coord,
-        lines_y:  line_count(span_y),
-        lines_x:  line_count(span_x),
+        lines_y:  line_count(span_y, line_shift(layer_i)),
+        lines_x:  line_count(span_x, 2'd0),
         default:  '0
       };
     end

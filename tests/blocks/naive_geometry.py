@@ -98,9 +98,29 @@ def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
         "split_lines": d["split_c"] * d["in_pitch"],
         "group_lines": d["group_c"] * d["in_pitch"],
         "row_starts": sum(1 << b for b in range(0, 64, d["line_w"])),
+        "tap_rows": sum(
+            1 << 64 * phase + b
+            for phase in range(4)
+            for b in range(0, 64, d["line_w"])
+            if meets_row(d, phase + b // d["line_w"])
+        ),
+        "line_shift": line_step(d).bit_length() - 1,
         "line_off": line_offsets(d["line_w"], win_w),
         "last_word": last_words(tile_masks(d)),
     }
+
+
+def meets_row(d: Mapping[str, int], row: int) -> bool:
+    """Whether a tap meets a row, counted from the window's first; with stride 3 all count."""
+    return d["stride_y"] == 2 or row % (d["stride_y"] + 1) < d["kernel_r"]
+
+
+def line_step(d: Mapping[str, int]) -> int:
+    """Lines from one that is looked up to the one below: more than 1 where each line is a row, a kernel too, and the
+    plane's first row in the window is one that it meets."""
+    if d["kernel_r"] > 1 or d["line_h"] > 1 or d["stride_y"] == 2:
+        return 1
+    return 1 if d["pad_top"] > 0 and d["pad_top"] % (d["stride_y"] + 1) else d["stride_y"] + 1
 
 
 def _axis(d: Mapping[str, int], axis: str, tile: int) -> tuple[int, int, list[int]]:
@@ -109,7 +129,8 @@ def _axis(d: Mapping[str, int], axis: str, tile: int) -> tuple[int, int, list[in
     count = min(d[f"tile_{size}"], d[f"out_{size}"] - tile * d[f"tile_{size}"])
     stride, pad = 1 + d[f"stride_{axis}"], d["pad_top" if axis == "y" else "pad_left"]
     origin = tile * d[f"tile_{size}"] * stride - pad
-    window = range(origin, origin + (count - 1) * stride + d[f"kernel_{kernel}"])
+    step = line_step(d) if axis == "y" else 1
+    window = range(origin, origin + (count - 1) * stride + d[f"kernel_{kernel}"], step)
     inside = {x // d[f"line_{size}"] for x in window if 0 <= x < d[f"in_{size}"]}
     return count, origin, sorted(inside)
 

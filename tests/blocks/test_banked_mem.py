@@ -99,7 +99,7 @@ class Bench:
         )
         self.model = Model(self.requesters, self.group, self.banks)
         self.direct: dict[int, int | None] = {}  # last cycle: bank -> word read
-        self.counts = deque([(0, 0)] * 2)
+        self.counts = deque([(0, 0)] * 3)
 
     async def cycle(
         self, requests: dict[int, int], urgent: set[int] = frozenset(), direct: dict | None = None, start: bool = False

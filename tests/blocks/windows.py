@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from models.lines import LineShape, compress
-from tests.blocks.naive_geometry import derived_fields, random_fields, tile_fields, window_size
+from tests.blocks.naive_geometry import derived_fields, line_step, meets_row, random_fields, tile_fields, window_size
 
 CHANNEL_KINDS = ("empty", "sparse", "half", "dense", "blob")
 
@@ -123,12 +123,13 @@ def random_unit(gen, case: Case) -> dict:
 
 
 def window(case: Case, unit: dict) -> list[tuple[int, int]]:
-    """Positions (y, x) of the unit's window that lie inside the plane."""
+    """Positions (y, x) of the unit's window that lie inside the plane, in rows that a tap meets."""
     layer = case.layer
     win_h, win_w = window_size(layer | {"tile_h": unit["tile_h"], "tile_w": unit["tile_w"]})
     return [
         (y, x)
         for y in range(max(0, unit["win_y"]), min(layer["in_h"], unit["win_y"] + win_h))
+        if meets_row(layer, y - unit["win_y"])
         for x in range(max(0, unit["win_x"]), min(layer["in_w"], unit["win_x"] + win_w))
     ]
 
@@ -138,13 +139,23 @@ def tile_shape(layer: dict, unit: dict) -> int:
     return 2 * (unit["tile_h"] < layer["tile_h"]) + (unit["tile_w"] < layer["tile_w"])
 
 
+def unit_lines(case: Case, unit: dict) -> list[tuple[int, int]]:
+    """Row and column in the grid of lines of those that are looked up."""
+    layer = case.layer
+    if not unit["lines_y"] or not unit["lines_x"]:
+        return []
+    first_y, first_x = unit["line_y"] // layer["line_h"], unit["line_x"] // layer["line_w"]
+    step = line_step(layer)
+    return [(first_y + y * step, first_x + x) for y in range(unit["lines_y"]) for x in range(unit["lines_x"])]
+
+
 def expected_entries(case: Case, unit: dict) -> tuple[list[int], list[dict]]:
     """What line_walk does for a unit: the index addresses it requests and the fields of line_entry_t it hands on."""
     layer, derived = case.layer, case.derived
-    need_of: dict[tuple[int, int], int] = {}
+    need_of = dict.fromkeys(unit_lines(case, unit), 0)
     for y, x in window(case, unit):
         line = (y // layer["line_h"], x // layer["line_w"])
-        need_of[line] = need_of.get(line, 0) | 1 << (y % layer["line_h"] * layer["line_w"] + x % layer["line_w"])
+        need_of[line] |= 1 << (y % layer["line_h"] * layer["line_w"] + x % layer["line_w"])
     if not need_of:
         mark = dict.fromkeys(("bitmap", "need", "ptr", "origin", "any", "words"), 0)
         return [], [mark | {"last_of_channel": 1, "last_of_unit": 1}]
@@ -217,7 +228,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
 def expected_regions(case: Case, unit: dict) -> list[dict]:
     """The regions that region_loader delivers for a unit: fields of region_t without the buffer, "bytes" by offset."""
     layer, derived = case.layer, case.derived
-    positions = window(case, unit)
+    positions, met = window(case, unit), unit_lines(case, unit)
     first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // vectors(layer)
     regions = []
     for channel in range(unit["channels"]):
@@ -227,7 +238,7 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
             for y, x in positions
             if plane[y, x] or not layer["skip"]
         }
-        last = channel == unit["channels"] - 1 or not positions
+        last = channel == unit["channels"] - 1 or not met
         if marked or last:
             regions.append(
                 {
@@ -238,6 +249,6 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
                     "shape": tile_shape(layer, unit),
                 }
             )
-        if not positions:
+        if not met:
             break
     return regions
