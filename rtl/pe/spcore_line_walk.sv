@@ -2,9 +2,10 @@
 // Walks the lines that meet a unit's window, channel by channel, and reads their index entries.
 //
 // Rows that no tap meets are no part of the window's share, and lines that hold none else are left out where the
-// descriptor says so (derived_i.line_shift). One entry is requested a cycle; a place is set aside for each until it is read from the memory of entries. Meanwhile the
-// line's share of the window is worked out in three stages: rows and columns, rows as bits, mask. A unit without lines
-// (its window lies in the padding alone) yields one entry without positions that ends it.
+// descriptor says so (derived_i.line_shift). One entry is requested a cycle; a place is set aside for each until it is
+// read from the memory of entries. Meanwhile the line's share of the window is worked out in three stages: rows and
+// columns, rows as bits, mask. A unit without lines (its window lies in the padding alone) yields one entry without
+// positions that ends it.
 module spcore_line_walk
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -190,8 +191,6 @@ module spcore_line_walk
     end
   end
 
-  localparam int unsigned TapPhaseW = $clog2(TapPhases);
-
   // Every row of the rectangle inside the window is a run of ones from bit row*line_w + col_lo to before
   // row*line_w + col_hi, the difference of two powers of two. The runs do not overlap, so one subtraction makes all.
   // -(2^n) are the bits from n up.
@@ -228,11 +227,14 @@ module spcore_line_walk
   rows_t  rows_q;
   share_t share_q;
   rel_t   rows_left, cols_left;   // to the window's end
+  // In a variable of its own: as an index, yosys-slang takes a part of a signed field for signed.
+  logic [$clog2(TapPhases)-1:0] phase;
 
   assign share_ready = !share_valid_q || share_take;
   assign rows_ready  = !rows_valid_q || share_ready;
   assign range_ready = !range_valid_q || rows_ready;
   assign step        = place_valid && range_ready;
+  assign phase       = range_q.dy[$clog2(TapPhases)-1:0];
   assign rows_left   = rows_end_q - dy_q;
   assign cols_left   = cols_end_q - dx_q;
 
@@ -263,8 +265,8 @@ module spcore_line_walk
     end
     if (rows_ready && range_valid_q) begin
       rows_q <= '{
-        rows:            derived_i.tap_rows[range_q.dy[TapPhaseW-1:0]] & ~(-(bitmap_t'(1) << npos_t'(range_q.row_hi * layer_i.line_w)))
-                                              & -(bitmap_t'(1) << npos_t'(range_q.row_lo * layer_i.line_w)),
+        rows:            derived_i.tap_rows[phase] & ~(-(bitmap_t'(1) << npos_t'(range_q.row_hi * layer_i.line_w)))
+                                                   & -(bitmap_t'(1) << npos_t'(range_q.row_lo * layer_i.line_w)),
         col_lo:          range_q.col_lo,
         col_hi:          range_q.col_hi,
         origin:          region_off_t'(range_q.dy) * derived_i.win_w + region_off_t'(range_q.dx),

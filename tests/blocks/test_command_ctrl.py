@@ -278,8 +278,9 @@ async def layers(dut):
             await bench.write(name, **values)
             want |= {descriptor_field(name, field): value for field, value in values.items()}
         assert set(want) == set(LAYER.fields)
-        for name in ("clamp_lo", "clamp_hi"):
-            want[name] -= (want[name] & 0x100) << 1
+        for name, field in LAYER.fields.items():
+            if field.signed:
+                want[name] -= want[name] >> (field.width - 1) << field.width
         await bench.command("layer_push", pulses=[("layer", "push", want)])
     bench.set("layer", ready=0)
     await bench.command("layer_push", error="command_busy", pulses=[("layer", "push", want)])
