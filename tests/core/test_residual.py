@@ -31,8 +31,6 @@ CLAMPS = {False: ((0, 255), (0, 96)), True: ((-128, 127), (-20, 45))}  # of uint
 
 
 class ResidualTest(CoreTest):
-    bound_us = 2000
-
     async def run_layer(self, layer, plan):
         """From the loads to the results, which are compared with the layer's own reference."""
         await RunLayer(layer, plan, random_stalls(self.rng), random_stalls(self.rng)).start(self.sequencer)
@@ -47,6 +45,8 @@ class ResidualTest(CoreTest):
 class Formats(ResidualTest):
     """Every mode with each number format of residual and output; ragged channels, any cut, any density."""
 
+    bound_us = 2000
+
     async def scenario(self):
         cases = [(res, out, clamp) for res in (False, True) for out in (False, True) for clamp in CLAMPS[out]]
         for number, (signed, _, clamp) in enumerate(cases):
@@ -59,6 +59,8 @@ class Formats(ResidualTest):
 @pyuvm.test()
 class Extremes(ResidualTest):
     """Residuals that saturate, vanish or hit the least and the largest shift, against accumulators that saturate."""
+
+    bound_us = 2000
 
     async def scenario(self):
         largest = 2**31 - 1
@@ -77,6 +79,8 @@ class Extremes(ResidualTest):
 @pyuvm.test()
 class Block(ResidualTest):
     """A residual block: its input is added to what two layers make of it; the second comes in parts along K."""
+
+    bound_us = 2000
 
     async def scenario(self):
         memories, tile = Memories(self.config), LineShape(3, 7)
@@ -104,6 +108,8 @@ class Block(ResidualTest):
 class LinesEverywhere(ResidualTest):
     """While residual lines are read, others are loaded, one a cycle as they are empty, and a result is sent."""
 
+    bound_us = 2000
+
     async def scenario(self):
         memories = Memories(self.config)
         layer = with_residual(self.rng, make_layer(self.rng, (2, 16, 16), 40, (1, 1), mode=(1, 1), density=0.9))
@@ -128,6 +134,8 @@ class LinesEverywhere(ResidualTest):
 @pyuvm.test()
 class Briefly(ResidualTest):
     """A layer small enough for Icarus."""
+
+    bound_us = 2000
 
     async def scenario(self):
         layer = make_layer(self.rng, (2, 3, 4), 9, (2, 2), mode=(2, 4), clamp=(-128, 127))

@@ -54,8 +54,6 @@ def part_plans(memories: Memories, layer: Layer, plan: Plan, cuts: list[int], se
 
 
 class SectionsTest(CoreTest):
-    bound_us = 1000
-
     def tensor(self, memories: Memories, channels: int = 5, out_channels: int = 22, mode=(2, 4)):
         """A layer with a random cut, placed, and its parts along K in a section."""
         layer = make_layer(self.rng, (channels, 7, 9), out_channels, (3, 2), mode=mode, padding=(1, 1, 0, 1))
@@ -85,6 +83,8 @@ class SectionsTest(CoreTest):
 class Parts(SectionsTest):
     """Two tensors, each in parts that take turns, then a layer that reads one of them as a whole."""
 
+    bound_us = 1000
+
     async def scenario(self):
         memories = Memories(self.config)
         (one, plan_1), (two, plan_2) = self.tensor(memories), self.tensor(memories, mode=(1, 2))
@@ -108,6 +108,8 @@ class Parts(SectionsTest):
 @pyuvm.test()
 class FullSections(SectionsTest):
     """A part that does not fit overflows, and so do those behind it; a soft reset forgets where sections end."""
+
+    bound_us = 1000
 
     async def scenario(self):
         memories = Memories(self.config)
