@@ -38,7 +38,7 @@ run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down wh
 layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 	@$(CLI) layer "$$NPZ" "$$OUT" --config "$(CONFIG)" --sim "$(SIM)"
 
-network: $(STAMP) ## the convolutions of a quantised network, one by one: NPZ=network.npz CONFIG= SIM=
+network: $(STAMP) ## the nodes of a quantised network, one by one: NPZ=network.npz CONFIG= SIM=
 	@$(CLI) network "$$NPZ" --config "$(CONFIG)" --sim "$(SIM)"
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table

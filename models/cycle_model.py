@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Event-level model of the core's cycles (docs/architecture.md section 7).
 
-One event a channel fetched, a weight vector asked for, a drain: what a PE does between them follows from recurrences,
-while memories, scheduler, staging slots and streaming processors are shared in order of time. Index and Activation
-Memory reads are reserved a channel at a time, and every bank serves in order of arrival (the core lets starving PEs
-go first): these are the model's approximations. tests/core/test_cycle_model_error.py measures it against the RTL.
+One event a line fetched, a weight vector there, a drain: what a PE does between them follows from recurrences, while
+scheduler, staging slots and streaming processors are shared in order of time. The memories are played cycle by cycle
+(`models/memory_model.py`). Approximations: all lines of a layer are written with the same length, and residual lines
+take time of the line writer, but no banks. tests/core/test_cycle_model_error.py measures the model against the RTL.
 """
 
 import heapq
@@ -15,6 +15,7 @@ from math import ceil
 from typing import Any
 
 from models.descriptor import Unit
+from models.memory_model import Memory, Requests
 from models.tiling import Plan, chunk_channels
 from models.work import LINE_BEGIN, Work
 
@@ -40,9 +41,6 @@ RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12,
 
 # What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
 LONG, LONG_ERROR = 20_000, 0.03
-
-GROUPS = 16  # of PEs at a memory, at most
-OFFERS = 2  # requests of a PE that wait in its group, and offers of a group
 
 # Depths of the PE's queues: constants of the RTL, which a test compares.
 LINES = 5
@@ -91,156 +89,14 @@ class _Line:
     complete: int | None = None
 
 
-class _Requests:
-    """What a PE asks a memory for, in order: from when on, which address, and what it is for."""
-
-    __slots__ = ("pe", "queue", "returns", "room", "wanted")
-
-    def __init__(self, pe: "_Pe", room: int):
-        self.pe = pe
-        self.wanted: deque[tuple[int, int, Any]] = deque()
-        self.queue: deque[tuple[int, Any]] = deque()  # in the group
-        self.room = room  # for so many requests more
-        self.returns: deque[int] = deque()  # when there is room for another one
-
-
-class _Memory:
-    """Banks that serve one address a cycle to everyone who offers it, and groups of PEs that offer one at a time.
-
-    asked, served: what to call when a request is taken and when it is served.
-    """
-
-    def __init__(
-        self,
-        banks: int,
-        pes: int,
-        at: Callable[[int, Callable[[int, Any], None], object], None],
-        skewed: bool = False,
-    ):
-        self.banks, self.skewed = banks, skewed
-        self.group_size = -(-pes // GROUPS)
-        self.at = at
-        self.asked: Callable[[int, _Pe, Any], None] | None = None
-        self.served: Callable[[int, _Pe, Any], None] = lambda time, pe, what: None
-        self.asking: dict[int, list[_Requests]] = {}  # who may have a request, by cycle
-        self.members: list[list[_Requests]] = [[] for _ in range(GROUPS)]  # with something in their queue
-        self.offers: list[list[tuple[int, list[tuple[_Requests, Any]]]]] = [[] for _ in range(GROUPS)]
-        self.active: set[int] = set()  # groups with either
-        self.turn = [-1] * GROUPS  # PE whose address a group offered last
-        self.last = [-1] * banks  # group that a bank served last
-        self.written: dict[int, int] = {}  # banks with a write, as bits, by cycle
-        self.reads = self.requests = 0
-
-    def ask(self, requests: _Requests, time: int) -> None:
-        """There may be something to ask for from ``time`` on."""
-        if requests.wanted and len(requests.queue) < OFFERS:
-            self._wake(max(time, requests.wanted[0][0])).append(requests)
-
-    def give_back(self, requests: _Requests, time: int) -> None:
-        """There is room for another request from ``time`` on."""
-        requests.returns.append(time)
-        self.ask(requests, time)
-
-    def write(self, time: int, first: int, count: int) -> None:
-        """A write of ``count`` consecutive addresses."""
-        self.written[time] = self.written.get(time, 0) | sum(1 << self._bank(first + i) for i in range(count))
-
-    def _bank(self, address: int) -> int:
-        return (address ^ (address // self.banks if self.skewed else 0)) % self.banks
-
-    def _wake(self, time: int) -> list[_Requests]:
-        found = self.asking.get(time)
-        if found is None:
-            found = self.asking[time] = []
-            self.at(time, self._cycle, None)
-        return found
-
-    def _serve(self, time: int) -> list[int]:
-        """Groups whose first offer the banks take in this cycle."""
-        written = self.written.pop(time, 0)
-        wanted: dict[int, list[int]] = {}
-        for group in self.active:
-            if self.offers[group]:
-                wanted.setdefault(self._bank(self.offers[group][0][0]), []).append(group)
-        taken: list[int] = []
-        for bank, groups in wanted.items():
-            if written >> bank & 1:
-                continue
-            winner = groups[0]
-            if len(groups) > 1:
-                urgent = [g for g in groups if any(r.pe.starves(time) for r, _ in self.offers[g][0][1])]
-                winner = _next_of(urgent or groups, self.last[bank])
-            self.last[bank] = winner
-            address = self.offers[winner][0][0]
-            self.reads += 1
-            taken += [g for g in groups if self.offers[g][0][0] == address]
-        return taken
-
-    def _offer(self, time: int, group: int) -> None:
-        """A group's next offer: an address, and whoever asks for it."""
-        members = self.members[group]
-        chosen = members[0]
-        if len(members) > 1:
-            candidates = [m for m in members if m.pe.starves(time)] or members
-            number = _next_of([m.pe.number for m in candidates], self.turn[group])
-            chosen = next(m for m in candidates if m.pe.number == number)
-        self.turn[group] = chosen.pe.number
-        address = chosen.queue[0][0]
-        sharing = [m for m in members if m.queue[0][0] == address]
-        self.offers[group].append((address, [(m, m.queue.popleft()[1]) for m in sharing]))
-        self.members[group] = [m for m in members if m.queue]
-        for member in sharing:
-            self.ask(member, time + 1)
-
-    def _cycle(self, time: int, _: None) -> None:
-        taken = self._serve(time)
-        new: list[_Requests] = []
-        for requests in self.asking.pop(time):
-            while requests.returns and requests.returns[0] <= time:
-                requests.returns.popleft()
-                requests.room += 1
-            asks = requests.room and requests.wanted and requests.wanted[0][0] <= time
-            if asks and len(requests.queue) < OFFERS and requests not in new:
-                new.append(requests)
-        for group in self.active:
-            if self.members[group] and len(self.offers[group]) < OFFERS:
-                self._offer(time, group)
-        done = [entry for group in taken for entry in self.offers[group].pop(0)[1]]
-        self.requests += len(done)
-        asked = []
-        for requests in new:
-            address, what = requests.wanted.popleft()[1:]
-            requests.room -= 1
-            group = requests.pe.number // self.group_size
-            if not requests.queue:
-                self.members[group].append(requests)
-            requests.queue.append((address, what))
-            self.active.add(group)
-            self.ask(requests, time + 1)
-            asked.append((requests.pe, what))
-        self.active = {group for group in self.active if self.offers[group] or self.members[group]}
-        if self.active:
-            self._wake(time + 1)
-        if self.asked:
-            for pe, what in asked:
-                self.asked(time, pe, what)
-        for requests, what in done:
-            self.served(time, requests.pe, what)
-
-
-def _next_of(numbers: list[int], last: int) -> int:
-    """Round robin: the lowest above ``last``, else the lowest."""
-    return min([n for n in numbers if n > last] or numbers)
-
-
 class _Pe:
     """State of one PE; times are cycles."""
 
     def __init__(self, number: int, regions: int, vectors: int):
         self.number = number
         # Line fetch: index entries, the words of one line after another, lines.
-        self.index = _Requests(self, ENTRIES + 2)  # two more beyond their memory
-        self.words = _Requests(self, WORDS)
+        self.index = Requests(self, ENTRIES + 2)  # two more beyond their memory
+        self.words = Requests(self, WORDS)
         self.entries: deque[tuple[int, _Line]] = deque()  # from when on they can be taken
         self.take_time = 0
         self.channel_open = False
@@ -257,7 +113,7 @@ class _Pe:
         self.passes: deque[_Pass] = deque()  # of the generator's region, by offset
         self.region_time = 0  # of the generator's region
         self.generate_time = 0
-        self.vectors = _Requests(self, 2 * vectors)  # the passes have the limit
+        self.vectors = Requests(self, 2 * vectors)  # the passes have the limit
         self.order: deque[tuple[_Pass, list[int]]] = deque()  # passes, when ready; when their vector is there
         self.starts = deque([0] * vectors)
         self.draining: Unit | None = None
@@ -277,7 +133,7 @@ class _Pe:
 class _Output:
     """Drain arbiter, staging slots, streaming processors and line writer."""
 
-    def __init__(self, plan: Plan, work: Work, activations: _Memory, index: _Memory):
+    def __init__(self, plan: Plan, work: Work, activations: Memory, index: Memory):
         self.plan, self.activations, self.index = plan, activations, index
         self.written = 0  # lines
         d, config = plan.descriptor, plan.config
@@ -370,9 +226,9 @@ class _Simulation:
         self.plan, self.work = plan, work
         d, config = plan.descriptor, plan.config
         self.pes = [_Pe(i, config.NumRegions, config.WgtQueueDepth + 1) for i in range(config.NumPe)]
-        self.weights = _Memory(config.WgtBanks, config.NumPe, self._at)
-        self.activations = _Memory(config.ActBanks, config.NumPe, self._at)
-        self.index = _Memory(config.IdxBanks, config.NumPe, self._at, skewed=True)
+        self.weights = Memory(config.WgtBanks, config.NumPe, self._at)
+        self.activations = Memory(config.ActBanks, config.NumPe, self._at)
+        self.index = Memory(config.IdxBanks, config.NumPe, self._at, skewed=True)
         self.index.served = self._entry
         self.activations.asked, self.activations.served = self._asked, self._word
         self.weights.served = self._vector

@@ -10,8 +10,8 @@ module sparsecore
   parameter int unsigned NumLanes      = 16,
   parameter int unsigned WgtBanks      = 8,
   parameter int unsigned WgtDepth      = 2730,   // weight vectors per bank
-  parameter int unsigned ActBanks      = 8,
-  parameter int unsigned ActDepth      = 24576,  // words per bank
+  parameter int unsigned ActBanks      = 16,
+  parameter int unsigned ActDepth      = 12288,  // words per bank
   parameter int unsigned IdxBanks      = 8,
   parameter int unsigned IdxDepth      = 6144,   // index entries per bank
   parameter int unsigned ParDepth      = 2048,   // output channels

@@ -47,12 +47,15 @@ package sparsecore_pkg;
   typedef logic [8:0]                nlines_t; // rows, or lines along one axis, of a window: 0..274
   typedef logic [4:0]                kernel_t; // rows or columns of a kernel: 1..22
   typedef logic [1:0]                stride_t; // a stride less 1: 0..3
-  typedef logic signed [7:0]         pad_t;    // padding before the plane: -64..7
+  typedef logic signed [7:0]         pad_t;    // padding before the plane: -64..MaxPad
   typedef logic [RegionW-1:0]        region_off_t;
   typedef logic [LinePos-1:0]        bitmap_t;
   typedef logic [RegionW-PosW-1:0]   region_word_t;   // 64 positions of a region
   typedef logic [LinePos-1:0][7:0]   line_bytes_t;
   typedef logic [15:0]               job_t;    // (tile, chunk) number in issue order, modulo 2^16
+
+  // Most rows or columns of padding on a side.
+  parameter int unsigned MaxPad = 7;
 
   // Rows after which taps meet rows as before, for strides of 1, 2 and 4; with 3 all count as met.
   parameter int unsigned TapPhases = 4;

@@ -11,8 +11,8 @@ module spcore_activation_store
   import sparsecore_pkg::*;
 #(
   parameter int unsigned NumReq   = 64,
-  parameter int unsigned ActBanks = 8,
-  parameter int unsigned ActDepth = 24576,  // words of a bank
+  parameter int unsigned ActBanks = 16,
+  parameter int unsigned ActDepth = 12288,  // words of a bank
   parameter int unsigned IdxBanks = 8,
   parameter int unsigned IdxDepth = 6144,   // entries of a bank
   parameter int unsigned NumRead  = 3,      // who reads lines, at least 2

@@ -46,9 +46,8 @@ module spcore_layer_setup
   localparam int unsigned FlushCycles = 8;
   localparam int unsigned FlushW      = $clog2(FlushCycles);
 
-  // Kernels reach so far, windows begin so many rows or columns before the plane, or behind its first.
+  // Kernels reach so far; windows begin so many rows or columns behind the plane's first.
   localparam int unsigned MaxKernel = 22;
-  localparam pad_t        MaxPad    = 8'sd7;
   localparam pad_t        MaxInset  = 8'sd64;
 
   // Products are kept as far as they can be in bounds.
@@ -269,7 +268,8 @@ module spcore_layer_setup
     fail_fixed[14] = layer_q.clamp_lo > layer_q.clamp_hi ||
                      (layer_q.out_signed ? (layer_q.clamp_lo < -9'sd128 || layer_q.clamp_hi > 9'sd127)
                                          : (layer_q.clamp_lo < 9'sd0));
-    fail_fixed[15] = layer_q.pad_top > MaxPad || layer_q.pad_top < -MaxInset || layer_q.pad_left > MaxPad || layer_q.pad_left < -MaxInset ||
+    fail_fixed[15] = layer_q.pad_top > pad_t'(MaxPad) || layer_q.pad_top < -MaxInset ||
+                     layer_q.pad_left > pad_t'(MaxPad) || layer_q.pad_left < -MaxInset ||
                      $signed({1'b0, rows_needed_q}) > 20'(rows_most_q) || $signed({1'b0, cols_needed_q}) > 20'(cols_most_q);
     fail_fixed[17] = layer_q.residual && (layer_q.res_shift < 6'd9 || layer_q.res_shift == 6'd63);
     fail_fixed[18] = ((layer_q.maximum || layer_q.tap_shared) && (layer_q.k_log2 != '0 || layer_q.m_log2 != '0)) ||

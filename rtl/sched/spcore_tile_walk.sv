@@ -3,7 +3,8 @@
 //
 // Tile rows come in the order 1..n-2, 0, n-1: the top row (whose first kernel rows fall into the padding) and the
 // bottom row (often cut short) make shorter units, and short units at the end balance the PEs best.
-// Before the first tile the axes divide: 104 cycles, while layer_setup checks the descriptor. A bad one makes tiles that nobody takes.
+// Before the first tile the axes divide: 104 cycles, while layer_setup checks the descriptor. A bad one makes tiles that
+// nobody takes.
 module spcore_tile_walk
   import sparsecore_pkg::*;
   import spcore_sched_pkg::*;
@@ -20,7 +21,6 @@ module spcore_tile_walk
 );
 
   localparam int unsigned DivBits = 17;
-  localparam int unsigned MaxPad  = 7;
 
   axis_t axis_y, axis_x;
   assign axis_y = '{in_size: layer_i.in_h, out_size: layer_i.out_h, tile: layer_i.tile_h, line: layer_i.line_h,

@@ -14,7 +14,7 @@ from verif.shared.registers import REGISTERS, generated_sources
 MANIFESTS = (ROOT / "sparsecore.core", ROOT / "Bender.yml")
 GENERATED = RTL / "csr" / "generated"
 
-_LIST = re.compile(r"(?:^ *- rtl\w*/\S+\.sv\n)+", re.MULTILINE)
+_LIST = re.compile(r"(?:^ *- rtl/\S+\.sv\n)+", re.MULTILINE)
 _HEADER = f"""\
 // SPDX-License-Identifier: Apache-2.0
 // From {REGISTERS.relative_to(ROOT)} by `make docs`.

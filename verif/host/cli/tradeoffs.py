@@ -40,7 +40,7 @@ VARIANTS = (
     "NumStage=2",
     "NumStage=3",
     "WgtBanks=16,WgtDepth=1365",
-    "ActBanks=16,ActDepth=12288",
+    "ActBanks=8,ActDepth=24576",
     "IdxBanks=16,IdxDepth=3072",
 )
 # Those that take long and depend on little but the PEs' multipliers are left out.
