@@ -8,6 +8,7 @@ the nodes that make them, and ``INPUT`` is the network's input.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,8 @@ class Network:
         tensors = self.run(self.example[None])
         return {node.name: node.layer(tensors) for node in self.nodes}
 
-    def save(self, path: str | Path) -> None:
-        """Write the network as one compressed NPZ file."""
+    def pack(self) -> dict[str, Any]:
+        """The network as named arrays."""
         arrays: dict[str, Any] = {}
         header = []
         for number, node in enumerate(self.nodes):
@@ -145,24 +146,32 @@ class Network:
             arrays |= {f"{number}.{name}": values[name] for name in _ARRAYS if values[name] is not None}
             header.append({name: value for name, value in values.items() if name not in _ARRAYS})
         text = json.dumps({"scale": self.scale, "nodes": header})
-        np.savez_compressed(path, header=np.array(text), example=self.example, **arrays)
+        return {"header": np.array(text), "example": self.example, **arrays}
+
+    @classmethod
+    def unpack(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
+        """Inverse of `pack`. Raises KeyError, TypeError or ValueError for arrays that are no network."""
+        header, nodes = json.loads(str(arrays["header"])), []
+        for number, values in enumerate(header["nodes"]):
+            own = {name: arrays[f"{number}.{name}"] for name in _ARRAYS if f"{number}.{name}" in arrays}
+            tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+            nodes.append(Node(**values | tuples | own))
+        return cls(tuple(nodes), arrays["example"], header["scale"])
+
+    def save(self, path: str | Path) -> None:
+        """Write the network as one compressed NPZ file."""
+        np.savez_compressed(path, **self.pack())
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
         """Read what `save` wrote. Raises ValueError, which names the file, for one that is no network."""
         try:
             with np.load(path, allow_pickle=False) as npz:
-                header = json.loads(str(npz["header"]))
-                nodes, example = [], npz["example"]
-                for number, values in enumerate(header["nodes"]):
-                    arrays = {name: npz[f"{number}.{name}"] for name in _ARRAYS if f"{number}.{name}" in npz}
-                    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-                    nodes.append(Node(**values | tuples | arrays))
+                return cls.unpack(npz)
         except FileNotFoundError:
             raise ValueError(f"{path}: no such file") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: no network of this project ({error})") from None
-        return cls(tuple(nodes), example, header["scale"])
 
 
 def sparsest_mode(weights: npt.NDArray[np.int8], number: int = 1) -> tuple[int, int]:

@@ -32,10 +32,9 @@ def weight_bytes(config: Config) -> int:
     return -(-max(LANE_BITS * config.NumLanes, PARAMETER_BITS) // 8)
 
 
-def _from_bits(bits: npt.NDArray[np.uint8]) -> list[int]:
-    """uint8 0/1 (beats, bits), bit 0 first -> one integer a beat."""
-    octets = np.packbits(bits, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in octets]
+def beats_of(rows: npt.NDArray[np.uint8]) -> list[int]:
+    """uint8 (beats, bytes), byte 0 in the lowest bits -> one integer a beat."""
+    return [int.from_bytes(row.tobytes(), "little") for row in rows]
 
 
 def lane_arrays(config: Config, layer: Layer) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.uint8]]:
@@ -62,12 +61,21 @@ def lane_arrays(config: Config, layer: Layer) -> tuple[npt.NDArray[np.int8], npt
     return np.moveaxis(values.reshape(lanes), 1, -1), np.moveaxis(indices.reshape(lanes), 1, -1)
 
 
-def weight_beats(config: Config, layer: Layer) -> list[int]:
-    """One weight vector a beat, in order chunk, c, r, s; lane l in bits 12 l + 11 : 12 l as {index, value}."""
+def weight_rows(config: Config, layer: Layer) -> npt.NDArray[np.uint8]:
+    """One weight vector a beat, in order chunk, c, r, s; lane l in bits 12 l + 11 : 12 l as {index, value}.
+
+    uint8 (beats, bytes of the stream).
+    """
     values, indices = (part.reshape(-1, config.NumLanes) for part in lane_arrays(config, layer))
     lanes = values.view(np.uint8).astype("<u2") | indices.astype("<u2") << 8
     bits = np.unpackbits(lanes[..., None].view(np.uint8), axis=-1, bitorder="little")[..., :LANE_BITS]
-    return _from_bits(bits.reshape(len(lanes), -1))
+    octets = np.packbits(bits.reshape(len(lanes), -1), axis=1, bitorder="little")
+    return np.pad(octets, [(0, 0), (0, weight_bytes(config) - octets.shape[1])])
+
+
+def weight_beats(config: Config, layer: Layer) -> list[int]:
+    """`weight_rows`, one integer a beat."""
+    return beats_of(weight_rows(config, layer))
 
 
 def parameter_beats(layer: Layer) -> list[int]:
@@ -76,6 +84,13 @@ def parameter_beats(layer: Layer) -> list[int]:
     bias = layer.bias - 128 if layer.kind == "max_pool" and layer.signed else layer.bias
     columns = zip(layer.shift.tolist(), layer.multiplier.tolist(), bias.tolist(), strict=True)
     return [shift << 64 | multiplier << 32 | bias & 0xFFFFFFFF for shift, multiplier, bias in columns]
+
+
+def parameter_rows(config: Config, layer: Layer) -> npt.NDArray[np.uint8]:
+    """`parameter_beats`, uint8 (K, bytes of the stream)."""
+    size = weight_bytes(config)
+    octets = b"".join(beat.to_bytes(size, "little") for beat in parameter_beats(layer))
+    return np.frombuffer(octets, np.uint8).reshape(-1, size)
 
 
 def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
@@ -87,11 +102,15 @@ def line_packet(bitmap: int, packed: bytes, stream_bytes: int) -> Packet:
     )
 
 
-def _line_packets(tensor: Bytes, shape: LineShape, stream_bytes: int) -> list[Packet]:
-    """The lines of int8 or uint8 (C, H, W), in order channel, line number."""
-    compressed = lines.compress(tensor, shape)
+def packets_of(compressed: Lines, stream_bytes: int) -> list[Packet]:
+    """One packet a line, in order channel, line number."""
     pairs = zip(compressed.bitmaps.ravel().tolist(), compressed.packed(), strict=True)
     return [line_packet(bitmap, packed.tobytes(), stream_bytes) for bitmap, packed in pairs]
+
+
+def _line_packets(tensor: Bytes, shape: LineShape, stream_bytes: int) -> list[Packet]:
+    """The lines of int8 or uint8 (C, H, W), in order channel, line number."""
+    return packets_of(lines.compress(tensor, shape), stream_bytes)
 
 
 def activation_packets(plan: Plan, layer: Layer) -> list[Packet]:
