@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quantised network in the core's integer arithmetic: nodes in order, one implementation of docs/numbers.md.
 
-Tensors are uint8 or int8 (N, C, H, W) with zero point 0; the input is uint8. A node names the tensors that it reads by
-the nodes that make them, and ``INPUT`` is the network's input.
+Tensors are uint8 or int8 (N, C, H, W) with zero point 0. A node names the tensors that it reads by the nodes that make
+them, and ``INPUT`` is the network's input.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _ARRAYS = ("weights", "bias", "multiplier", "shift", "weight_scale")
 class Node:
     """One layer.
 
-    op: "conv", "max_pool" or "sum_pool" (an average pool is a sum whose divisor lies in multiplier and shift);
+    op: "conv", "max_pool", "sum_pool" (an average pool is a sum whose divisor lies in multiplier and shift) or "concat"
+    (of the channels of source and others, which have one scale; int8 if one of them is, and then no value exceeds 127);
     source: the tensor read; kernel, stride: (rows, columns); padding: (top, bottom, left, right);
     clamp: (low, high), the output is uint8 for low >= 0, otherwise int8; scale: float value of an output step.
     weights: int8 (K, C / groups, R, S) and weight_scale: float64 (K,), for a convolution; bias, multiplier, shift:
@@ -48,6 +49,7 @@ class Node:
     k: int = 1
     m: int = 1
     groups: int = 1
+    others: tuple[str, ...] = ()
     residual: str | None = None
     residual_multiplier: int = 0
     residual_shift: int = 0
@@ -58,10 +60,21 @@ class Node:
     shift: Int32 | None = None
 
     @property
+    def reads(self) -> tuple[str, ...]:
+        """The tensors that the node reads, each once."""
+        names = (self.source, *self.others, self.residual)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    @property
     def numbers(self) -> tuple[Int32, Int32, Int32]:
         """bias, multiplier and shift, where there are any."""
         assert self.bias is not None and self.multiplier is not None and self.shift is not None
         return self.bias, self.multiplier, self.shift
+
+    @property
+    def dtype(self) -> np.dtype[np.int8 | np.uint8]:
+        """The output's type."""
+        return np.dtype(np.int8 if self.clamp[0] < 0 else np.uint8)
 
     @property
     def kernels(self) -> npt.NDArray[np.int8]:
@@ -72,6 +85,8 @@ class Node:
     def run(self, tensors: dict[str, Bytes]) -> Bytes:
         """The output, from the tensors made so far."""
         x = tensors[self.source]
+        if self.op == "concat":
+            return np.concatenate([x, *(tensors[name] for name in self.others)], 1, dtype=self.dtype, casting="unsafe")
         if self.op == "max_pool":
             return reference.max_pool(x, self.kernel, self.stride, self.padding)
         if self.op == "sum_pool":
@@ -106,36 +121,43 @@ class Node:
 
 @dataclass(frozen=True)
 class Network:
-    """Nodes in the order in which they run; the last one's output is the network's.
+    """Nodes in the order in which they run.
 
-    example: an image, uint8 (C, H, W), which also says what shape images have; scale: value of an input step.
+    example: an image, uint8 or int8 (C, H, W), which also says what shape and type images have; scale: value of an
+    input step; outputs: the nodes whose outputs are the network's, the last one unless given.
     """
 
     nodes: tuple[Node, ...]
-    example: npt.NDArray[np.uint8]
+    example: Bytes
     scale: float
+    outputs: tuple[str, ...] = ()
 
-    def run(self, images: npt.NDArray[np.uint8]) -> dict[str, Bytes]:
-        """All tensors by name, of uint8 images (N, C, H, W)."""
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            object.__setattr__(self, "outputs", (self.nodes[-1].name,))
+
+    def run(self, images: Bytes) -> dict[str, Bytes]:
+        """All tensors by name, of images (N, C, H, W) of the example's type."""
         tensors: dict[str, Bytes] = {INPUT: images}
         for node in self.nodes:
             tensors[node.name] = node.run(tensors)
         return tensors
 
-    def classify(self, images: npt.NDArray[np.uint8]) -> Int64:
-        """int64 (N,): the class of each image, of equal ones the first."""
-        last = self.nodes[-1].name
+    def classify(self, images: Bytes) -> Int64:
+        """int64 (N,): the class of each image by the first output, of equal ones the first."""
+        last = self.outputs[0]
         parts = (self.run(images[i : i + _BATCH])[last] for i in range(0, len(images), _BATCH))
         return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in parts])
 
-    def accuracy(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.integer]) -> float:
+    def accuracy(self, images: Bytes, labels: npt.NDArray[np.integer]) -> float:
         """Share of the images (uint8 (N, C, H, W)) that are classified as the labels say."""
         return float((self.classify(images) == labels).mean())
 
     def layers(self) -> dict[str, Layer]:
-        """Every node as a layer of the core, on what the example brings; raises ValueError as `Node.layer`."""
+        """Every node but concatenations as a layer of the core, on what the example brings; raises ValueError as
+        `Node.layer`."""
         tensors = self.run(self.example[None])
-        return {node.name: node.layer(tensors) for node in self.nodes}
+        return {node.name: node.layer(tensors) for node in self.nodes if node.op != "concat"}
 
     def pack(self) -> dict[str, Any]:
         """The network as named arrays."""
@@ -145,7 +167,7 @@ class Network:
             values = {field.name: getattr(node, field.name) for field in fields(node)}
             arrays |= {f"{number}.{name}": values[name] for name in _ARRAYS if values[name] is not None}
             header.append({name: value for name, value in values.items() if name not in _ARRAYS})
-        text = json.dumps({"scale": self.scale, "nodes": header})
+        text = json.dumps({"scale": self.scale, "outputs": self.outputs, "nodes": header})
         return {"header": np.array(text), "example": self.example, **arrays}
 
     @classmethod

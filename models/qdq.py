@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from models.network import INPUT, Network, Node
 
 OPSET = 13
+_LINEAR = {"conv": "conv", "concat": "whole"}  # suffix of a node's result before residual and requantisation
 
 
 class _Builder:
@@ -29,7 +30,7 @@ class _Builder:
         return output
 
     def dequantised(
-        self, name: str, integers: str, scale: npt.NDArray[np.floating], kind: type, **attributes: Any
+        self, name: str, integers: str, scale: npt.NDArray[np.floating], kind: npt.DTypeLike, **attributes: Any
     ) -> str:
         """A tensor of integers of ``kind`` with zero point 0, as values; scale: one, or one a channel."""
         inputs = [
@@ -43,7 +44,7 @@ class _Builder:
         inputs = [
             tensor,
             self.constant(f"{name}.step", np.array(node.scale, np.float32)),
-            self.constant(f"{name}.origin", np.array(0, _kind(node))),
+            self.constant(f"{name}.origin", np.array(0, node.dtype)),
         ]
         return self.node("QuantizeLinear", inputs, name)
 
@@ -51,11 +52,6 @@ class _Builder:
 def _window(node: Node) -> dict[str, tuple[int, ...]]:
     top, bottom, left, right = node.padding
     return {"kernel_shape": node.kernel, "strides": node.stride, "pads": (top, left, bottom, right)}
-
-
-def _kind(node: Node) -> type[np.int8] | type[np.uint8]:
-    """The element type of a node's output."""
-    return np.int8 if node.clamp[0] < 0 else np.uint8
 
 
 def _linear(build: _Builder, node: Node, source: str, source_scale: float) -> str:
@@ -77,11 +73,23 @@ def _linear(build: _Builder, node: Node, source: str, source_scale: float) -> st
 
 def _integers(build: _Builder, node: Node, values: dict[str, str], scales: dict[str, float]) -> str:
     """The node's integers, from the values of the tensors that it reads."""
+    if node.op == "concat":
+        tensor = build.node(
+            "Concat", [values[name] for name in (node.source, *node.others)], f"{node.name}.whole", axis=1
+        )
+        return build.quantised(tensor, node.name, node)
     tensor = _linear(build, node, values[node.source], scales[node.source])
     if node.residual is not None:
         tensor = build.node("Add", [tensor, values[node.residual]], f"{node.name}.sum")
-    if node.op == "conv" and node.clamp[0] == 0:
+    if node.clamp[0] == 0 and node.op == "conv":
         tensor = build.node("Relu", [tensor], f"{node.name}.relu")
+    info = np.iinfo(node.dtype)
+    if node.op != "max_pool" and node.clamp != (info.min, info.max):
+        bounds = [
+            build.constant(f"{node.name}.{name}", np.array(value * node.scale, np.float32))
+            for name, value in zip(("low", "high"), node.clamp, strict=True)
+        ]
+        tensor = build.node("Clip", [tensor, *bounds], f"{node.name}.clip")
     return build.quantised(tensor, node.name, node)
 
 
@@ -96,39 +104,45 @@ def _model(build: _Builder, inputs: list[onnx.ValueInfoProto], outputs: list[onn
     return model
 
 
-def _info(name: str, kind: type[np.generic], shape: list[str | int]) -> onnx.ValueInfoProto:
+def _info(name: str, kind: npt.DTypeLike, shape: list[str | int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape)
 
 
 def qdq(network: Network) -> onnx.ModelProto:
-    """The ONNX model: uint8 images (N, C, H, W) in, the last node's integers out, named as in the network.
+    """The ONNX model: images (N, C, H, W) in, the integers of the outputs out, named as in the network.
 
     A tensor between a convolution and the addition that is fused with it stays in float, as it is exact on the core.
     """
     build = _Builder()
     scales = {INPUT: network.scale} | {node.name: node.scale for node in network.nodes}
-    values = {INPUT: build.dequantised(f"{INPUT}.value", INPUT, np.array(network.scale), np.uint8)}
+    values = {INPUT: build.dequantised(f"{INPUT}.value", INPUT, np.array(network.scale), network.example.dtype)}
     for node in network.nodes:
         integers = _integers(build, node, values, scales)
-        values[node.name] = build.dequantised(f"{node.name}.value", integers, np.array(node.scale), _kind(node))
-    last = network.nodes[-1]
+        values[node.name] = build.dequantised(f"{node.name}.value", integers, np.array(node.scale), node.dtype)
     images: list[str | int] = ["n", *network.example.shape]
-    return _model(build, [_info(INPUT, np.uint8, images)], [_info(last.name, _kind(last), ["n", "k", "h", "w"])])
+    outputs = [
+        _info(node.name, node.dtype, ["n", *(f"{node.name}.{axis}" for axis in "khw")])
+        for node in network.nodes
+        if node.name in network.outputs
+    ]
+    return _model(build, [_info(INPUT, network.example.dtype, images)], outputs)
 
 
 def node_qdq(network: Network, node: Node) -> onnx.ModelProto:
     """A node of `qdq` alone: the integers of the tensors that it reads in, its own integers out.
 
-    A further output, float32, has its result before residual and requantisation: "NAME.conv" or "NAME.pool".
+    A further output, float32, has its result before residual and requantisation: "NAME.conv", "NAME.pool" or
+    "NAME.whole", of a concatenation.
     """
     build = _Builder()
     scales = {INPUT: network.scale} | {other.name: other.scale for other in network.nodes}
-    kinds = {INPUT: np.uint8} | {other.name: _kind(other) for other in network.nodes}
-    read = [name for name in dict.fromkeys((node.source, node.residual)) if name is not None]
-    values = {name: build.dequantised(f"{name}.value", name, np.array(scales[name]), kinds[name]) for name in read}
+    kinds: dict[str, np.dtype[Any]] = {INPUT: network.example.dtype}
+    kinds |= {other.name: other.dtype for other in network.nodes}
+    values = {
+        name: build.dequantised(f"{name}.value", name, np.array(scales[name]), kinds[name]) for name in node.reads
+    }
     _integers(build, node, values, scales)
-    linear = f"{node.name}.conv" if node.op == "conv" else f"{node.name}.pool"
-    outputs = [_info(node.name, _kind(node), ["n", "k", "h", "w"]), _info(linear, np.float32, ["n", "k", "h", "w"])]
-    return _model(
-        build, [_info(name, kinds[name], ["n", f"{name}.c", f"{name}.h", f"{name}.w"]) for name in read], outputs
-    )
+    linear = f"{node.name}.{_LINEAR.get(node.op, 'pool')}"
+    outputs = [_info(node.name, node.dtype, ["n", "k", "h", "w"]), _info(linear, np.float32, ["n", "k", "h", "w"])]
+    inputs = [_info(name, kinds[name], ["n", f"{name}.c", f"{name}.h", f"{name}.w"]) for name in node.reads]
+    return _model(build, inputs, outputs)

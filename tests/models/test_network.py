@@ -148,18 +148,18 @@ def check_nodes(network, images):
     """
     tensors, apart_of = network.run(images), {False: [], True: []}
     for node in network.nodes:
-        read = {name: tensors[name] for name in (node.source, node.residual) if name is not None}
+        read = {name: tensors[name] for name in node.reads}
         found, wanted = run_onnx(node_qdq(network, node), **read)[node.name], tensors[node.name]
         assert found.dtype == wanted.dtype and len(np.unique(wanted)) > 10, node.name
         apart = np.abs(found.astype(int) - wanted)
-        if node.op == "max_pool":
+        if node.op in ("max_pool", "concat"):
             assert apart.max() == 0, node.name
             continue
         clear = distance(network, node, tensors, check_sums(network, node, tensors)) > 1
         assert apart[clear].max() == 0 and apart.max() <= 1, node.name
         assert clear.mean() > 0.95, node.name  # held to equality
         apart_of[node.residual is not None].append(apart.ravel())
-    return [np.concatenate(parts).mean() for parts in apart_of.values()]
+    return [np.concatenate([np.zeros(0), *parts]).sum() / max(1, sum(map(len, parts))) for parts in apart_of.values()]
 
 
 def test_each_node_against_onnxruntime(network, rng):
@@ -214,6 +214,38 @@ def test_no_network(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(ValueError, match=r"other\.npz: no network of this project"):
         Network.load(tmp_path / "other.npz")
+
+
+@pytest.fixture
+def branches(rng):
+    """An int8 input, branches with and without sign that are concatenated, and two outputs."""
+    same = {"padding": (1, 1, 1, 1), "stride": (2, 2)}
+    return Network(
+        (
+            convolution(rng, "positive", INPUT, 4, 8, 3, 1.0, clamp=(0, 127), **same),
+            convolution(rng, "signed", INPUT, 4, 8, 3, 1.0, clamp=(-128, 127), **same),
+            Node("both", "concat", "positive", (1, 1), others=("signed", "positive"), scale=1 / 32, clamp=(-128, 127)),
+            Node("pool", "max_pool", "both", (2, 2), (2, 2), scale=1 / 32, clamp=(-128, 127)),
+            convolution(rng, "classes", "pool", 24, 10, 1, 1.0, clamp=(-100, 90)),
+        ),
+        rng.integers(-128, 128, (4, 16, 16), np.int8),
+        1 / 32,
+        ("classes", "both"),
+    )
+
+
+def test_concatenation(branches, rng, tmp_path):
+    images = rng.integers(-128, 128, (5, 4, 16, 16), np.int8)
+    plain, _ = check_nodes(branches, images)
+    assert plain < 1e-4
+    branches.save(tmp_path / "network.npz")
+    again = Network.load(tmp_path / "network.npz")
+    tensors, found = again.run(images), run_onnx(qdq(branches), **{INPUT: images})
+    parts = [tensors[name].astype(np.int8) for name in ("positive", "signed", "positive")]
+    np.testing.assert_array_equal(tensors["both"], np.concatenate(parts, 1))
+    assert again.outputs == ("classes", "both") and set(found) == {"classes", "both"}
+    assert np.abs(found["classes"].astype(int) - tensors["classes"]).max() <= 1
+    assert set(again.layers()) == {"positive", "signed", "pool", "classes"}
 
 
 def test_layers_of_the_core(network):
