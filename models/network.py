@@ -150,7 +150,7 @@ class Network:
         return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in parts])
 
     def accuracy(self, images: Bytes, labels: npt.NDArray[np.integer]) -> float:
-        """Share of the images (uint8 (N, C, H, W)) that are classified as the labels say."""
+        """Share of the images (N, C, H, W) that are classified as the labels say."""
         return float((self.classify(images) == labels).mean())
 
     def layers(self) -> dict[str, Layer]:
@@ -178,7 +178,7 @@ class Network:
             own = {name: arrays[f"{number}.{name}"] for name in _ARRAYS if f"{number}.{name}" in arrays}
             tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
             nodes.append(Node(**values | tuples | own))
-        return cls(tuple(nodes), arrays["example"], header["scale"])
+        return cls(tuple(nodes), arrays["example"], header["scale"], tuple(header.get("outputs", ())))
 
     def save(self, path: str | Path) -> None:
         """Write the network as one compressed NPZ file."""
