@@ -11,7 +11,15 @@ from models.lines import LineShape
 from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG
 from verif.shared.stalls import Stalls
-from verif.shared.stimulus import Memories, make_layer, make_pool, random_layer, random_stalls, with_residual
+from verif.shared.stimulus import (
+    Memories,
+    make_layer,
+    make_pool,
+    random_cut,
+    random_layer,
+    random_stalls,
+    with_residual,
+)
 from verif.sim.env.descriptor_checks import first_violation
 
 
@@ -106,3 +114,10 @@ def test_memories_say_when_they_are_full():
         for _ in range(100):
             layer = make_layer(rng, (20, 2, 2), 8, (2, 2))
             memories.place(layer, make_plan(CONFIG, layer, Cut(LineShape(2, 2), LineShape(1, 1))))
+
+
+def test_a_kernel_beyond_a_region_has_no_cut():
+    rng, config = np.random.default_rng(9), replace(CONFIG, RegionPos=64)
+    layer = make_layer(rng, (1, 12, 12), 4, (11, 11))
+    with pytest.raises(ValueError, match=r"kernel \(11, 11\) has more positions than a region, 64"):
+        random_cut(rng, config, layer)

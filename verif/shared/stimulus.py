@@ -152,7 +152,12 @@ def make_pool(
 
 
 def random_cut(rng: np.random.Generator, config: Config, layer: Layer) -> Cut:
-    """Any legal cut: line block, tile and splits of every shape, not only those that a planner would choose."""
+    """Any legal cut: line block, tile and splits of every shape, not only those that a planner would choose.
+
+    Raises ValueError for a layer whose kernel alone exceeds a region.
+    """
+    if region_size(layer, LineShape(1, 1)) > config.RegionPos:
+        raise ValueError(f"kernel {layer.kernel} has more positions than a region, {config.RegionPos}")
     _, h, w = layer.activations.shape
     _, ho, wo = layer.out_shape
     if rng.random() < 0.5:
