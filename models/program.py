@@ -251,9 +251,9 @@ def descriptor_of(registers: Iterable[int]) -> Descriptor:
 class Program:
     """What the engines do in an iteration, in lists of their descriptors, and the data of a run.
 
-    config: name of the configuration; network: what it calculates; outputs: its tensors that are results;
+    config: name of the configuration; network: what it calculates; batch: images of an iteration;
     beats: uint8 (beats, bytes of the weight stream), what the weight loads bring, in every iteration the same;
-    images: uint8 (iterations * batch, C, H, W), of which iteration i takes those from i * batch on.
+    images: uint8 or int8 (iterations * batch, C, H, W), of which iteration i takes those from i * batch on.
     """
 
     config: str
@@ -264,7 +264,7 @@ class Program:
     layers: tuple[LayerStep, ...]
     results: tuple[ResultTransfer, ...]
     beats: npt.NDArray[np.uint8]
-    images: npt.NDArray[np.uint8]
+    images: Bytes
 
     @property
     def iterations(self) -> int:
@@ -276,12 +276,12 @@ class Program:
         """The lists in the order of ENGINES."""
         return self.weights, self.activations, self.layers, self.results
 
-    def with_images(self, images: npt.NDArray[np.uint8]) -> Program:
+    def with_images(self, images: Bytes) -> Program:
         """The same program for other images. Raises ValueError unless they are whole batches of the right shape."""
-        shape = self.network.example.shape
-        if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images) or len(images) % self.batch:
+        kind, shape = self.network.example.dtype, self.network.example.shape
+        if images.dtype != kind or images.shape[1:] != shape or not len(images) or len(images) % self.batch:
             raise ValueError(
-                f"images: {images.dtype} {images.shape}, expected uint8 (N, {', '.join(map(str, shape))}), N a "
+                f"images: {images.dtype} {images.shape}, expected {kind} (N, {', '.join(map(str, shape))}), N a "
                 f"multiple of the batch, {self.batch}"
             )
         return replace(self, images=images)
