@@ -17,7 +17,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network figures tradeoffs figure1 torch regress coverage waves bench formal lint synth verilog docs clean
+.PHONY: help setup test run layer network figures tradeoffs figure1 torch regress coverage waves bench formal lint synth systems verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -79,6 +79,9 @@ lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration, ruf
 
 synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file UPDATE=1
 	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)") $(if $(UPDATE),--update)
+
+systems: $(STAMP) ## the accelerators of the paper's Table 1 on the same layers, by models (minutes); UPDATE=1: into docs/study.md
+	@$(CLI) systems $(if $(UPDATE),--update)
 
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file
 	@$(CLI) verilog --config "$(CONFIG)"

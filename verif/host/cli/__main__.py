@@ -19,6 +19,7 @@ from verif.host.cli.lint import lint
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
 from verif.host.cli.synth import synth
+from verif.host.cli.systems import systems
 from verif.host.cli.tradeoffs import tradeoffs
 from verif.host.cli.verilog_file import verilog
 from verif.host.cli.waves import waves
@@ -66,6 +67,7 @@ for command in (
     bench,
     lint,
     synth,
+    systems,
     tradeoffs,
     verilog,
     docs,

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This core, by its cycle model and energy model.
+
+A layer that the memories do not hold is cut: output channels into parts, rows into strips with the halo of the kernel;
+one strip in the middle and one part stand for all. A kernel of more than 7 or a stride of more than 2 is run as one of
+stride 1 over the plane's phases as channels. The tile is the largest, the splits are those with the shortest schedule
+of the units' own lengths; the planner, which asks the cycle model about more cuts, takes longer and finds equal or
+better ones.
+"""
+
+import heapq
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from models import cycle_model, energy, lines, masks, work
+from models.config import Config, load_config
+from models.layer import MAX_KERNEL, MAX_STRIDE, Layer
+from models.masks import Mask
+from models.reference import pad
+from models.systems.system import BYTE, WORD_BITS, Access, Result, Workload, access, ceil_div
+from models.tiling import Cut, Plan, chunk_channels, make_plan, split_candidates, tile_candidates, with_splits
+from models.work import Work
+
+_TILES = 3  # of most positions, that are tried
+_CLOSE = 0.02  # schedules so much longer than the shortest are as good: the one of fewest splits is taken
+_GAIN = 1 << 20
+
+
+def _values(mask: Mask, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+    sign = rng.choice(np.array([-1, 1], np.int8), mask.shape)
+    return np.where(mask, rng.integers(1, 128, mask.shape, np.int8) * sign, 0).astype(np.int8)
+
+
+def as_layer(work: Workload, skip: bool = True) -> Layer:
+    """A layer with these non-zeros, random values, and outputs of which about half are zero."""
+    rng = np.random.default_rng(0)
+    k = len(work.weights)
+    spread = 100 * 74 * max(1.0, work.useful / work.outputs) ** 0.5
+    return Layer(
+        activations=masks.activations(work.activations, rng, False),
+        weights=_values(work.weights, rng),
+        bias=np.zeros(k, np.int32),
+        multiplier=np.full(k, _GAIN, np.int32),
+        shift=np.full(k, max(1, round(np.log2(_GAIN * spread / 85))), np.int32),
+        stride=(work.stride, work.stride),
+        padding=(work.padding,) * 4,
+        k=work.mode[0],
+        m=work.mode[1],
+        skip=skip,
+    )
+
+
+def _phases(mask: Mask, n: int) -> Mask:
+    """(A, H, W) -> (A n n, H / n, W / n): every n-th row and column as a channel of its own."""
+    a, h, w = mask.shape
+    cut = mask.reshape(a, h // n, n, w // n, n)
+    return cut.transpose(0, 2, 4, 1, 3).reshape(a * n * n, h // n, w // n)
+
+
+def unstrided(work: Workload) -> Workload:
+    """The layer as the core runs it: kernels of more than 7 or strides of more than 2 over the plane's phases."""
+    k, c, r, s = work.weights.shape
+    if max(r, s) <= MAX_KERNEL and work.stride <= MAX_STRIDE:
+        return work
+    n = work.stride
+    (ho, wo), (rows, columns) = work.out_size, (ceil(r / n), ceil(s / n))
+    height, width = n * (ho - 1 + rows), n * (wo - 1 + columns)
+    plane = work.padded[:, :height, :width]
+    plane = pad(plane, (0, height - plane.shape[1], 0, width - plane.shape[2]))
+    kernels = np.pad(work.weights, [(0, 0), (0, 0), (0, n * rows - r), (0, n * columns - s)])
+    kernels = _phases(kernels.reshape(k * c, n * rows, n * columns), n).reshape(k, c * n * n, rows, columns)
+    return replace(work, activations=_phases(plane, n), weights=kernels, stride=1, padding=0)
+
+
+def _schedule(plan: Plan, measured: Work) -> int:
+    """Cycles until the last PE is done if units took their emissions, passes or loads alone and drains queued."""
+    d, pes = plan.descriptor, plan.config.NumPe
+    passes = (measured.emissions > 0).any(2) * d.taps * measured.segments
+    channels = np.maximum.reduce([measured.emissions.sum(2), passes, measured.load])
+    units = np.add.reduceat(channels, [share.start for share in d.shares], axis=1)
+    drains = measured.rows + cycle_model.GRANT
+    lengths = np.tile((units + drains[:, None]).ravel(), d.chunks)
+    free = [0] * pes
+    for length in lengths.tolist():
+        heapq.heapreplace(free, free[0] + length)
+    return int(max(max(free), drains.sum() * d.chunks * d.splits / plan.config.NumSp))
+
+
+def _plan(config: Config, layer: Layer) -> tuple[Plan, Work]:
+    """A cut by the units' own lengths. Raises ValueError when the layer does not fit."""
+    line = lines.default_shape(*layer.activations.shape[1:])
+    tiles = sorted(tile_candidates(config, layer), key=lambda tile: -tile.line_h * tile.line_w)[:_TILES]
+    found = []
+    for tile in tiles:
+        whole = make_plan(config, layer, Cut(line, tile))
+        measured = work.measure(whole.descriptor, layer)
+        plans = [with_splits(whole, splits) for splits in split_candidates(config, layer, tile)]
+        found += [(_schedule(plan, measured), plan, measured) for plan in plans]
+    enough = (1 + _CLOSE) * min(cycles for cycles, _, _ in found)
+    _, plan, measured = min(
+        (entry for entry in found if entry[0] <= enough), key=lambda entry: (entry[1].descriptor.splits, entry[0])
+    )
+    return plan, measured
+
+
+def _strip(whole: Workload, strips: int) -> tuple[Workload, float]:
+    """The middle one of so many strips of rows, and how many of it the layer is worth."""
+    if strips == 1:
+        return whole, 1.0
+    ho, _ = whole.out_size
+    rows = ceil_div(ho, strips)
+    first = (strips // 2) * rows * whole.stride
+    last = first + (rows - 1) * whole.stride + whole.weights.shape[2]
+    padded = pad(whole.activations, (whole.padding,) * 2 + (0, 0))
+    strip = padded[:, first:last]
+    sides = pad(strip, (0, 0, whole.padding, whole.padding))
+    return replace(whole, activations=sides, padding=0), ho / rows
+
+
+def _least_strips(config: Config, whole: Workload) -> int:
+    """Strips below which the lines or words of input and output certainly do not fit: saves trying."""
+    held = whole.activations.size + whole.outputs
+    lines_held = held / lines.LINE_BITS / (config.IdxBanks * config.IdxDepth)
+    words_held = int(whole.activations.sum()) * BYTE / WORD_BITS / (config.ActBanks * config.ActDepth)
+    return max(1, int(lines_held), int(words_held))
+
+
+@dataclass(frozen=True)
+class SparseCore:
+    """config: of rtl/configs.toml; skip: False is its dense mode."""
+
+    name: str = "SparseCore"
+    config: str = "paper"
+    skip: bool = True
+
+    def part(self, work: Workload) -> Result:
+        config, whole = load_config(self.config), unstrided(work)
+        k, c, r, s = whole.weights.shape
+        chunk = chunk_channels(config, *whole.mode)
+        fits = max(1, config.WgtBanks * config.WgtDepth // (c * r * s))  # chunks
+        share = min(k, fits * chunk)
+        channels = replace(whole, weights=whole.weights[:share])
+        strips, problem = _least_strips(config, channels), None
+        while strips <= whole.out_size[0]:
+            strip, times = _strip(channels, strips)
+            layer = as_layer(strip, self.skip)
+            try:
+                plan, measured = _plan(config, layer)
+                break
+            except ValueError as error:
+                problem, strips = error, strips * 2
+        else:
+            raise problem or ValueError("layer does not fit")
+        found = self._result(layer, plan, measured) * (times * ceil_div(k, chunk) / ceil_div(share, chunk))
+        # Whole, not a multiple of a strip.
+        nonzero, vectors = int(work.activations.sum()), ceil_div(k, chunk) * c * r * s
+        lines_in = c * len(lines.to_blocks(whole.activations[:1], lines.default_shape(*whole.activations.shape[1:]))[0])
+        lines_out = work.outputs / lines.LINE_BITS
+        written = work.outputs * work.out_density
+        return replace(
+            found,
+            useful=work.useful,
+            outside={
+                "weights": vectors * energy.LANE_BITS * config.NumLanes,
+                "activations": (lines_in + lines_out) * lines.LINE_BITS + (nonzero + written) * BYTE,
+            },
+        )
+
+    def _result(self, layer: Layer, plan: Plan, measured: Work) -> Result:
+        c, d = plan.config, plan.descriptor
+        predicted = cycle_model.predict(plan, measured)
+        spent = energy.estimate(plan, measured, asdict(predicted))
+        lanes = predicted.busy * c.NumLanes
+        handed = int(measured.rows.sum()) * d.chunks * d.splits * 4 * c.NumLanes
+        pieces = int(measured.pieces.sum()) * d.chunks
+        written = (np.count_nonzero(layer.expected) * BYTE + layer.expected.size) / WORD_BITS
+        return Result(
+            cycles=predicted.cycles,
+            multipliers=c.NumPe * c.NumLanes,
+            multiplications=lanes,
+            useful=predicted.macs,
+            accesses={
+                "weights": Access(predicted.wgt_reads, energy.LANE_BITS * c.NumLanes, spent.weights),
+                "activations": Access(predicted.act_reads, WORD_BITS, spent.activations),
+                "index": Access(predicted.idx_reads, energy.ENTRY_BITS, spent.index),
+                "outputs": access(written, WORD_BITS, c.ActDepth * WORD_BITS / 8),
+                "sums": Access(2 * (lanes + handed), energy.ACC_BITS, spent.accumulators),
+                "regions": Access(8 * pieces + predicted.busy, BYTE, spent.regions),
+                "staging": Access(2 * handed, energy.ACC_BITS, spent.output),
+            },
+            moved={
+                "weights": predicted.wgt_reads * c.NumLanes,
+                "activations": predicted.act_reads * WORD_BITS // BYTE,
+                "sums": handed,
+            },
+        )
