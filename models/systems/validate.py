@@ -11,6 +11,7 @@ import numpy as np
 from models.systems import networks
 from models.systems.cambricon_x import CambriconX
 from models.systems.cnvlutin import Cnvlutin
+from models.systems.dense import Dense
 from models.systems.eyeriss import Eyeriss
 from models.systems.networks import Shape
 from models.systems.scnn import Dcnn, Scnn
@@ -56,6 +57,12 @@ def _cycles(system: System, works: list[Workload]) -> int:
 
 def _dcnn(works: list[Workload]) -> int:
     return sum(Dcnn().cycles(part) * work.count for work in works for part in work.parts())
+
+
+def dense() -> dict[str, float]:
+    """Another simulator's layer."""
+    full = Workload("probe", np.ones((64, 10, 10), bool), np.ones((64, 64, 3, 3), bool))
+    return {"dense_scalesim": run(Dense(), full).cycles}
 
 
 def eyeriss() -> dict[str, float]:
@@ -128,7 +135,7 @@ def scnn() -> dict[str, float]:
     return found | {"scnn_dense": speeds[0], "scnn_sparse": speeds[-1], "scnn_even": even}
 
 
-MODELS: tuple[Callable[[], dict[str, float]], ...] = (eyeriss, cnvlutin, cambricon_x, scnn)
+MODELS: tuple[Callable[[], dict[str, float]], ...] = (dense, eyeriss, cnvlutin, cambricon_x, scnn)
 
 
 @dataclass(frozen=True)
