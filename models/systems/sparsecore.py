@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """This core, by its cycle model and energy model.
 
-A layer that the memories do not hold is cut: output channels into parts, rows into strips with the halo of the kernel;
-one strip in the middle and one part stand for all. A kernel of more than 7 or a stride of more than 2 is run as one of
-stride 1 over the plane's phases as channels. The tile is the largest, the splits are those with the shortest schedule
-of the units' own lengths; the planner, which asks the cycle model about more cuts, takes longer and finds equal or
-better ones.
+A layer that the memories do not hold is cut: output channels into parts, rows into strips with the halo of the
+kernel; one strip in the middle and one part stand for all. So is a layer of more than 200,000 passes of a weight
+vector, which the cycle model takes long for: a tail is counted for every strip. Groups run one after another.
+
+The tile is one of the largest, the splits are those with the shortest schedule of the units' own lengths; the planner,
+which asks the cycle model about more cuts, takes longer and finds equal or better ones.
 """
 
 import heapq
 from dataclasses import asdict, dataclass, replace
-from math import ceil
 
 import numpy as np
 
 from models import cycle_model, energy, lines, masks, work
 from models.config import Config, load_config
-from models.layer import MAX_KERNEL, MAX_STRIDE, Layer
+from models.layer import Layer
 from models.masks import Mask
 from models.reference import pad
 from models.systems.system import BYTE, WORD_BITS, Access, Result, Workload, access, ceil_div
-from models.tiling import Cut, Plan, chunk_channels, make_plan, split_candidates, tile_candidates, with_splits
+from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, split_candidates, tile_candidates, with_splits
 from models.work import Work
 
 _TILES = 3  # of most positions, that are tried
+_PASSES = 200_000  # of a strip: more take the cycle model long
 _CLOSE = 0.02  # schedules so much longer than the shortest are as good: the one of fewest splits is taken
 _GAIN = 1 << 20
 
@@ -52,34 +53,12 @@ def as_layer(work: Workload, skip: bool = True) -> Layer:
     )
 
 
-def _phases(mask: Mask, n: int) -> Mask:
-    """(A, H, W) -> (A n n, H / n, W / n): every n-th row and column as a channel of its own."""
-    a, h, w = mask.shape
-    cut = mask.reshape(a, h // n, n, w // n, n)
-    return cut.transpose(0, 2, 4, 1, 3).reshape(a * n * n, h // n, w // n)
-
-
-def unstrided(work: Workload) -> Workload:
-    """The layer as the core runs it: kernels of more than 7 or strides of more than 2 over the plane's phases."""
-    k, c, r, s = work.weights.shape
-    if max(r, s) <= MAX_KERNEL and work.stride <= MAX_STRIDE:
-        return work
-    n = work.stride
-    (ho, wo), (rows, columns) = work.out_size, (ceil(r / n), ceil(s / n))
-    height, width = n * (ho - 1 + rows), n * (wo - 1 + columns)
-    plane = work.padded[:, :height, :width]
-    plane = pad(plane, (0, height - plane.shape[1], 0, width - plane.shape[2]))
-    kernels = np.pad(work.weights, [(0, 0), (0, 0), (0, n * rows - r), (0, n * columns - s)])
-    kernels = _phases(kernels.reshape(k * c, n * rows, n * columns), n).reshape(k, c * n * n, rows, columns)
-    return replace(work, activations=_phases(plane, n), weights=kernels, stride=1, padding=0)
-
-
 def _schedule(plan: Plan, measured: Work) -> int:
     """Cycles until the last PE is done if units took their emissions, passes or loads alone and drains queued."""
     d, pes = plan.descriptor, plan.config.NumPe
     passes = (measured.emissions > 0).any(2) * d.taps * measured.segments
     channels = np.maximum.reduce([measured.emissions.sum(2), passes, measured.load])
-    units = np.add.reduceat(channels, [share.start for share in d.shares], axis=1)
+    units = np.add.reduceat(channels, [share.start for share in d.shares(0)], axis=1)
     drains = measured.rows + cycle_model.GRANT
     lengths = np.tile((units + drains[:, None]).ravel(), d.chunks)
     free = [0] * pes
@@ -120,11 +99,14 @@ def _strip(whole: Workload, strips: int) -> tuple[Workload, float]:
 
 
 def _least_strips(config: Config, whole: Workload) -> int:
-    """Strips below which the lines or words of input and output certainly do not fit: saves trying."""
+    """Strips below which lines or words certainly do not fit, or the cycle model has more passes than it should."""
+    k, c, r, s = whole.weights.shape
+    tiles = whole.positions / max_tile(config, *whole.mode)
+    passes = tiles * ceil_div(k, chunk_channels(config, *whole.mode)) * c * r * s
     held = whole.activations.size + whole.outputs
     lines_held = held / lines.LINE_BITS / (config.IdxBanks * config.IdxDepth)
     words_held = int(whole.activations.sum()) * BYTE / WORD_BITS / (config.ActBanks * config.ActDepth)
-    return max(1, int(lines_held), int(words_held))
+    return max(1, int(lines_held), int(words_held), int(passes / _PASSES))
 
 
 @dataclass(frozen=True)
@@ -136,14 +118,14 @@ class SparseCore:
     skip: bool = True
 
     def part(self, work: Workload) -> Result:
-        config, whole = load_config(self.config), unstrided(work)
-        k, c, r, s = whole.weights.shape
-        chunk = chunk_channels(config, *whole.mode)
+        config = load_config(self.config)
+        k, c, r, s = work.weights.shape
+        chunk = chunk_channels(config, *work.mode)
         fits = max(1, config.WgtBanks * config.WgtDepth // (c * r * s))  # chunks
         share = min(k, fits * chunk)
-        channels = replace(whole, weights=whole.weights[:share])
+        channels = replace(work, weights=work.weights[:share])
         strips, problem = _least_strips(config, channels), None
-        while strips <= whole.out_size[0]:
+        while strips <= work.out_size[0]:
             strip, times = _strip(channels, strips)
             layer = as_layer(strip, self.skip)
             try:
@@ -156,7 +138,8 @@ class SparseCore:
         found = self._result(layer, plan, measured) * (times * ceil_div(k, chunk) / ceil_div(share, chunk))
         # Whole, not a multiple of a strip.
         nonzero, vectors = int(work.activations.sum()), ceil_div(k, chunk) * c * r * s
-        lines_in = c * len(lines.to_blocks(whole.activations[:1], lines.default_shape(*whole.activations.shape[1:]))[0])
+        plane = work.activations.shape[1:]
+        lines_in = c * int(np.prod(lines.default_shape(*plane).grid(*plane)))
         lines_out = work.outputs / lines.LINE_BITS
         written = work.outputs * work.out_density
         return replace(

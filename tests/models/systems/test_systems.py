@@ -193,22 +193,6 @@ def test_sparsecore_is_the_cycle_and_energy_model(rng):
     assert result.total_energy == pytest.approx(spent + result.energy["outputs"])
 
 
-@pytest.mark.parametrize("kernel,stride,plane", [(11, 4, 27), (9, 1, 12), (5, 3, 14)])
-def test_large_kernels_and_strides_are_the_same_convolution_over_phases(rng, kernel, stride, plane):
-    work = make(rng, channels=3, plane=plane, kernel=kernel, stride=stride, padding=0)
-    if kernel == 9:
-        with pytest.raises(ValueError, match="kernel of at most 7"):
-            sparsecore.as_layer(sparsecore.unstrided(work))
-        return
-    same = sparsecore.unstrided(work)
-    assert (same.stride, same.out_size, same.useful) == (1, work.out_size, work.useful)
-    found = [
-        reference.convolve(w.activations.astype(np.uint8), w.weights.astype(np.int8), (w.stride,) * 2)
-        for w in (work, same)
-    ]
-    np.testing.assert_array_equal(*found)
-
-
 def test_a_layer_beyond_the_memories_is_cut(rng):
     shape = networks.Shape("large", 32, 24, 3, 1, 1, 64, 1, 1, 0.5, 0.5, 0.5)
     work = networks.workload(shape)
