@@ -69,7 +69,8 @@ def systems(
         found["traits"] = tables.traits(compare.traits())
     groups: dict[str, list[compare.Row]] = {}
     with phase(console, "layers on every system") as tell:
-        works = [as_workload(benchmark) for benchmark in BENCHMARKS]
+        # The others have neither pools nor a way of their own for groups of few channels.
+        works = [as_workload(b) for b in BENCHMARKS if b.kind == "conv" and b.groups == 1]
         groups[BENCHMARK_LAYERS] = compare.layers(BENCHMARK_LAYERS, works, tell)
         for name in networks.NAMES:
             groups[name] = compare.layers(name, compare.network(name), tell)
