@@ -10,6 +10,7 @@ from models.reference import RESIDUAL_SHIFT, Bytes, Int32, Int64
 
 _MULTIPLIER_BITS = 31
 _MAX_SHIFT = 62
+_SHRINK = np.linspace(1, 0.4, 25)  # of the largest value: ranges that are tried
 
 
 def fixed_point(ratio: npt.NDArray[np.floating] | float) -> tuple[Int32, Int32]:
@@ -23,6 +24,18 @@ def fixed_point(ratio: npt.NDArray[np.floating] | float) -> tuple[Int32, Int32]:
     if shift.min() < RESIDUAL_SHIFT:
         raise ValueError(f"scale: ratio {np.max(ratio)} of input to output step, expected below 2^22")
     return multiplier.astype(np.int32), shift.astype(np.int32)
+
+
+def least_error_step(values: npt.NDArray[np.float64], levels: int) -> float:
+    """The step with the least squared error of values rounded to at most ``levels`` steps each way."""
+    largest = np.abs(values).max()
+    if largest == 0:
+        return 1.0
+    low = 0 if values.min() >= 0 else -levels - 1
+    errors = []
+    for step in largest * _SHRINK / levels:
+        errors.append(np.square(np.clip(np.rint(values / step), low, levels) * step - values).mean())
+    return float(largest * _SHRINK[int(np.argmin(errors))] / levels)
 
 
 def shifted(tensor: Bytes, zero_point: int) -> Bytes:

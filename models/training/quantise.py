@@ -17,14 +17,13 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from models.network import INPUT, Network, Node, sparsest_mode
-from models.scales import fixed_point
+from models.scales import fixed_point, least_error_step
 from models.training.graph import Graph, Layer
 from models.training.pruning import finalised
 
 WEIGHT_MAX = 127
 CALIBRATION = 512  # images
 _SAMPLE = 200_000  # values of a tensor that its scale is chosen from
-_SHRINK = np.linspace(1, 0.4, 25)  # of the largest value: ranges that are tried
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
@@ -49,18 +48,6 @@ class _Recorder(fx.Interpreter):
             chosen = flat if flat.size <= _SAMPLE else self.generator.choice(flat, _SAMPLE)
             self.samples[node] = np.append(chosen, [flat.min(), flat.max()])
         return value
-
-
-def _scale(values: np.ndarray, levels: int) -> float:
-    """The step with the least squared error of values rounded to at most ``levels`` steps each way."""
-    largest = np.abs(values).max()
-    if largest == 0:
-        return 1.0
-    low = 0 if values.min() >= 0 else -levels - 1
-    errors = []
-    for step in largest * _SHRINK / levels:
-        errors.append(np.square(np.clip(np.rint(values / step), low, levels) * step - values).mean())
-    return float(largest * _SHRINK[int(np.argmin(errors))] / levels)
 
 
 def _weights(layer: Layer, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +111,7 @@ def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: di
     values = recorder.samples[layer.output]
     unsigned = layer.relu or (layer.op == "sum_pool" and lows[source] == 0)
     low, high = (0, 255) if unsigned else (-128, 127)
-    scale = _scale(values, high)
+    scale = least_error_step(values, high)
     common |= {"scale": scale, "clamp": (low, high)}
     if layer.op == "sum_pool":
         if isinstance(module, nn.AdaptiveAvgPool2d):
