@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.importer import rules
+from models.importer import operators
 from models.importer.float_network import FloatNetwork, Floats, Quant, Step
-from models.importer.judge import Array
+from models.importer.runtime import Array
 from models.importer.onnx_graph import Graph, Operation
 from models.importer.parts import Parts, Planes
-from models.importer.rules import VIEWS, Use
+from models.importer.operators import VIEWS, Use
 from models.layer import MAX_PADDING
 
 _KEEP_INTEGERS = (*VIEWS, "MaxPool", "Concat", "GlobalMaxPool")
@@ -221,7 +221,7 @@ class _Folder:
         self._emit(self._new(use, "concat", *map(self.tensor, use.operation.inputs)))
 
     def _pad(self, use: Use) -> None:
-        before, after = rules.pads(use)
+        before, after = operators.pads(use)
         padding = (before[2], after[2], before[3], after[3])
         if not before[1] and not after[1]:
             self._emit(self._new(use, "mean_pool", self._source(use), padding=padding))
@@ -269,7 +269,7 @@ class _Folder:
         (at,) = use.tensors
         value = use.constant(1 - at)
         assert value is not None
-        channels = rules.per_channel(value, use.shape(at), use.plane(at))
+        channels = operators.per_channel(value, use.shape(at), use.plane(at))
         assert channels is not None
         return self._source(use, at), channels
 
@@ -356,7 +356,7 @@ class _Folder:
         self._bounded(use, 0.0, np.inf)
 
     def _clip(self, use: Use) -> None:
-        self._bounded(use, *rules.bounds(use))
+        self._bounded(use, *operators.bounds(use))
 
     def _quantizelinear(self, use: Use) -> None:
         tensor, quant = self._source(use), self.quants[use.operation.output]

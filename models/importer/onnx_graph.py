@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from models.importer.judge import Array
+from models.importer.runtime import Array
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from models.importer.onnx_graph import Graph, Operation
-from models.importer.rules import HOST, QUANTISERS, VIEWS, Use, check
+from models.importer.operators import HOST, QUANTISERS, VIEWS, Use, check
 
 _AFFINE = ("Add", "Sub", "Mul", "Div")
 _POINTWISE = (*_AFFINE, "Relu", "Clip", "BatchNormalization", *QUANTISERS)

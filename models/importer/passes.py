@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from models.importer import parts, ranges, read, sparsity
+from models.importer import modes, parts, ranges, read
 from models.importer.float_network import FloatNetwork
 from models.importer.fold import fold
-from models.importer.judge import Array, Session, Tensors, distance, unsaturated
+from models.importer.runtime import Array, Session, Tensors, distance, unsaturated
 from models.importer.lower import lower, to_integers
 from models.importer.onnx_graph import Graph
 from models.importer.parts import Parts
 from models.importer.ranges import Range
-from models.importer.sparsity import Cut
+from models.importer.modes import Cut
 from models.network import INPUT, Network
 from models.qdq import node_qdq
 from models.reference import Bytes
@@ -163,14 +163,14 @@ def _noise(graph: Graph) -> Array:
 def bring(
     source: str | Path | onnx.ModelProto,
     calibration: Array | None = None,
-    mode: str = sparsity.AUTO,
+    mode: str = modes.AUTO,
     prune: bool = False,
     until: str = "",
 ) -> Imported:
     """The integer network of an ONNX file or model.
 
     calibration: inputs (N, ...) as the file takes them, some hundreds, from which scales are chosen that the file does
-    not give; without, noise; mode: k/m of convolutions, `sparsity.parse`; prune: remove weights that break it; until: a
+    not give; without, noise; mode: k/m of convolutions, `modes.parse`; prune: remove weights that break it; until: a
     node or tensor at which to stop.
     Raises ValueError, in one line, for what is not supported and for a pass that changes values by too much.
     """
@@ -188,7 +188,7 @@ def bring(
     values = _planes(floats, _start(graph, split, inputs))
     nodes = {step.output: step.name for step in floats.steps}
     _check_fold(graph, floats, values[:COMPARED], wanted, nodes)
-    floats, cuts = sparsity.apply(floats, modes := sparsity.parse(mode, floats), prune)
+    floats, cuts = modes.apply(floats, table := modes.parse(mode, floats), prune)
     floats = ranges.one_scale(floats)
     why = ranges.needs_calibration(floats)
     if why is not None and not graph.exact and calibration is None:
@@ -201,7 +201,7 @@ def bring(
     for method in ranges.METHODS if why is not None else (ranges.METHODS[0],):
         chosen = ranges.choose(floats, samples, method)
         images = to_integers(values[:COMPARED], chosen[floats.input])
-        network = lower(floats, chosen, images[0], modes)
+        network = lower(floats, chosen, images[0], table)
         tensors = _run(network, images)
         scaled = {
             step.output: tensors[node.name] * node.scale for step, node in zip(floats.steps, network.nodes, strict=True)

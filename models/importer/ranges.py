@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.importer.float_network import FloatNetwork, Floats, Quant, Step
-from models.importer.judge import Array, Session
+from models.importer.runtime import Array, Session
 from models.scales import least_error_step
 
 METHODS = ("error", "percentile")

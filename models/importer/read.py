@@ -12,8 +12,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import defs, helper, inliner, numpy_helper
 
-from models.importer import forms, rules
-from models.importer.judge import Array, Session
+from models.importer import forms, operators
+from models.importer.runtime import Array, Session
 from models.importer.onnx_graph import Graph, Operation
 
 OPSETS = range(11, defs.onnx_opset_version() + 1)
@@ -202,7 +202,7 @@ def _graph(
         else:
             kept.append(node)
     for node in kept:
-        rules.known(node)
+        operators.known(node)
     dims = value.type.tensor_type.shape.dim
     dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
     zeros = np.zeros((batch or 1, *(dim.dim_value for dim in dims[1:])), dtype)

@@ -63,7 +63,7 @@ def test_modes_and_pruning():
 def test_a_pass_that_drifts_names_itself_and_the_node(monkeypatch):
     from models.importer import fold
 
-    monkeypatch.setattr(fold.rules, "pads", lambda use: ([0, 0, 1, 1], [0, 0, 0, 0]))
+    monkeypatch.setattr(fold.operators, "pads", lambda use: ([0, 0, 1, 1], [0, 0, 0, 0]))
     padded = model(
         [
             node("Relu", "x", "r"),
