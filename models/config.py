@@ -30,6 +30,7 @@ class Config:
     IdxBanks: int
     IdxDepth: int
     ParDepth: int
+    PrgDepth: int
     RegionPos: int
     NumRegions: int
     NumSp: int

@@ -15,6 +15,7 @@ module sparsecore
   parameter int unsigned IdxBanks      = 8,
   parameter int unsigned IdxDepth      = 6144,   // index entries per bank
   parameter int unsigned ParDepth      = 2048,   // output channels
+  parameter int unsigned PrgDepth      = 4096,   // words of programs
   parameter int unsigned RegionPos     = 512,    // positions of a region buffer
   parameter int unsigned NumRegions    = 4,      // region buffers of a PE
   parameter int unsigned WgtQueueDepth = 6,      // weight vectors that a PE prefetches
@@ -77,9 +78,9 @@ module sparsecore
 
   localparam config_t Cfg = '{
     NumPe: NumPe, NumLanes: NumLanes, WgtBanks: WgtBanks, WgtDepth: WgtDepth, ActBanks: ActBanks, ActDepth: ActDepth,
-    IdxBanks: IdxBanks, IdxDepth: IdxDepth, ParDepth: ParDepth, RegionPos: RegionPos, NumRegions: NumRegions,
-    WgtQueueDepth: WgtQueueDepth, NumSp: NumSp, SpLanes: SpLanes, NumStage: NumStage, QueueDepth: QueueDepth,
-    StreamBytes: StreamBytes
+    IdxBanks: IdxBanks, IdxDepth: IdxDepth, ParDepth: ParDepth, PrgDepth: PrgDepth, RegionPos: RegionPos,
+    NumRegions: NumRegions, WgtQueueDepth: WgtQueueDepth, NumSp: NumSp, SpLanes: SpLanes, NumStage: NumStage,
+    QueueDepth: QueueDepth, StreamBytes: StreamBytes
   };
 
   // Everything but the register block is reset by a soft reset as well.
@@ -242,6 +243,11 @@ module sparsecore
   act_status_t act_status;
   res_cmd_t    res_cmd;
   res_status_t res_status;
+  program_cmd_t    program_cmd;
+  program_status_t program_status;
+  logic            prg_we;
+  prg_addr_t       prg_waddr;
+  prg_word_t       prg_wdata;
 
   spcore_host #(.Cfg(Cfg)) u_host (
     .clk_i, .rst_ni, .core_rst_no(core_rst_n), .irq_o,
@@ -254,7 +260,13 @@ module sparsecore
     .act_cmd_o(act_cmd), .act_status_i(act_status),
     .res_cmd_o(res_cmd), .res_status_i(res_status),
     .layer_cmd_o(layer_cmd), .layer_status_i(layer_status),
+    .program_cmd_o(program_cmd), .program_status_i(program_status),
     .counters_i(counters), .pe_select_o(pe_select), .pe_counters_i(pe_selected)
+  );
+
+  spcore_program #(.PrgDepth(PrgDepth)) u_program (
+    .clk_i, .rst_ni(core_rst_n), .cmd_i(program_cmd), .status_o(program_status),
+    .we_i(prg_we), .waddr_i(prg_waddr), .wdata_i(prg_wdata)
   );
 
   spcore_weight_loader #(.NumLanes(NumLanes)) u_weight_loader (
@@ -262,7 +274,8 @@ module sparsecore
     .s_axis_tdata(s_axis_wgt_tdata), .s_axis_tvalid(s_axis_wgt_tvalid), .s_axis_tready(s_axis_wgt_tready),
     .s_axis_tlast(s_axis_wgt_tlast),
     .wgt_we_o(wgt_we), .wgt_waddr_o(wgt_waddr), .wgt_wdata_o(wgt_wdata),
-    .par_we_o(par_we), .par_waddr_o(par_waddr), .par_wdata_o(par_wdata)
+    .par_we_o(par_we), .par_waddr_o(par_waddr), .par_wdata_o(par_wdata),
+    .prg_we_o(prg_we), .prg_waddr_o(prg_waddr), .prg_wdata_o(prg_wdata)
   );
 
   spcore_activation_loader #(.StreamBytes(StreamBytes)) u_activation_loader (

@@ -29,6 +29,7 @@ package sparsecore_pkg;
     int unsigned IdxBanks;
     int unsigned IdxDepth;
     int unsigned ParDepth;
+    int unsigned PrgDepth;
     int unsigned RegionPos;
     int unsigned NumRegions;
     int unsigned WgtQueueDepth;

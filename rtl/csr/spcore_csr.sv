@@ -59,7 +59,9 @@ module spcore_csr
     layer_push:  hw_out.CTRL.layer_push.value,
     result_send: hw_out.CTRL.result_send.value,
     wgt_flush:   hw_out.CTRL.wgt_flush.value,
-    act_flush:   hw_out.CTRL.act_flush.value
+    act_flush:   hw_out.CTRL.act_flush.value,
+    prg_load:    hw_out.CTRL.prg_load.value,
+    run:         hw_out.CTRL.run.value
   };
   assign reg2hw_o.soft_reset   = hw_out.CTRL.soft_reset.value;
   assign reg2hw_o.wgt_base     = hw_out.WGT_BASE.value.value;
@@ -75,6 +77,8 @@ module spcore_csr
   assign reg2hw_o.act_line_pos = hw_out.ACT_LINE_POS.value.value;
   assign reg2hw_o.res_idx_base = hw_out.RES_IDX_BASE.value.value;
   assign reg2hw_o.res_lines    = hw_out.RES_LINES.value.value;
+  assign reg2hw_o.prg_base     = hw_out.PRG_BASE.value.value;
+  assign reg2hw_o.prg_count    = hw_out.PRG_COUNT.value.value;
   assign reg2hw_o.pe_select    = hw_out.PE_SELECT.value.value;
 
   assign reg2hw_o.layer = '{
@@ -131,6 +135,17 @@ module spcore_csr
     res_shift:      hw_out.LAYER_RES_SHIFT.value.value
   };
 
+  // In the order of the engines, the first in the lowest bits.
+  assign reg2hw_o.run_base = {
+    hw_out.RUN_RES_BASE.value.value, hw_out.RUN_LAYER_BASE.value.value,
+    hw_out.RUN_ACT_BASE.value.value, hw_out.RUN_WGT_BASE.value.value
+  };
+  assign reg2hw_o.run_count = {
+    hw_out.RUN_RES_COUNT.value.value, hw_out.RUN_LAYER_COUNT.value.value,
+    hw_out.RUN_ACT_COUNT.value.value, hw_out.RUN_WGT_COUNT.value.value
+  };
+  assign reg2hw_o.run_iterations = hw_out.RUN_ITERATIONS.value.value;
+
   // ---- what the host reads ----
   always_comb begin
     // Sticky bits live in the register block; a soft reset clears them.
@@ -140,12 +155,16 @@ module spcore_csr
     hw_in.INTR_STATE.layer_done.next   = hw2reg_i.intr.layer_done;
     hw_in.INTR_STATE.result_done.next  = hw2reg_i.intr.result_done;
     hw_in.INTR_STATE.error.next        = hw2reg_i.intr.error;
+    hw_in.INTR_STATE.prg_done.next     = hw2reg_i.intr.prg_done;
+    hw_in.INTR_STATE.run_done.next     = hw2reg_i.intr.run_done;
     hw_in.INTR_STATE.wgt_done.hwclr    = hw2reg_i.clear;
     hw_in.INTR_STATE.par_done.hwclr    = hw2reg_i.clear;
     hw_in.INTR_STATE.act_done.hwclr    = hw2reg_i.clear;
     hw_in.INTR_STATE.layer_done.hwclr  = hw2reg_i.clear;
     hw_in.INTR_STATE.result_done.hwclr = hw2reg_i.clear;
     hw_in.INTR_STATE.error.hwclr       = hw2reg_i.clear;
+    hw_in.INTR_STATE.prg_done.hwclr    = hw2reg_i.clear;
+    hw_in.INTR_STATE.run_done.hwclr    = hw2reg_i.clear;
 
     hw_in.ERROR.wgt_tlast_early.next  = hw2reg_i.error.wgt.tlast_early;
     hw_in.ERROR.wgt_tlast_late.next   = hw2reg_i.error.wgt.tlast_late;
@@ -192,6 +211,8 @@ module spcore_csr
     hw_in.CONFIG_IDX.banks.next           = 8'(Cfg.IdxBanks);
     hw_in.CONFIG_PAR.depth.next           = 24'(Cfg.ParDepth);
     hw_in.CONFIG_PAR.banks.next           = 8'd1;
+    hw_in.CONFIG_PRG.depth.next           = 24'(Cfg.PrgDepth);
+    hw_in.CONFIG_PRG.banks.next           = 8'd1;
 
     hw_in.STATUS.wgt_busy.next       = hw2reg_i.status.wgt_busy;
     hw_in.STATUS.par_busy.next       = hw2reg_i.status.par_busy;
@@ -200,11 +221,18 @@ module spcore_csr
     hw_in.STATUS.result_busy.next    = hw2reg_i.status.result_busy;
     hw_in.STATUS.wgt_discard.next    = hw2reg_i.status.wgt_discard;
     hw_in.STATUS.act_discard.next    = hw2reg_i.status.act_discard;
+    hw_in.STATUS.prg_busy.next       = hw2reg_i.status.prg_busy;
     hw_in.STATUS.queue_level.next    = hw2reg_i.status.queue_level;
+    hw_in.STATUS.run_busy.next       = hw2reg_i.status.run_busy;
     hw_in.WGT_ERROR_INFO.value.next  = hw2reg_i.wgt_err_info;
     hw_in.ACT_ERROR_INFO.value.next  = hw2reg_i.act_err_info;
     hw_in.DESCRIPTOR_ERROR.code.next = hw2reg_i.descriptor_error;
     hw_in.ACT_END.value.next         = hw2reg_i.act_end;
+
+    hw_in.RUN_ERROR.engine.next            = hw2reg_i.run_error.engine;
+    hw_in.RUN_ERROR.descriptor.next        = hw2reg_i.run_error.descriptor;
+    hw_in.RUN_ERROR.failed.next            = hw2reg_i.run_error.failed;
+    hw_in.RUN_ERROR_ITERATION.value.next   = hw2reg_i.run_error.iteration;
 
     hw_in.CYCLES.value.next          = hw2reg_i.counters.cycles;
     {hw_in.MACS_HI.value.next, hw_in.MACS_LO.value.next}                   = hw2reg_i.counters.macs;

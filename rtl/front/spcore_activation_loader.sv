@@ -2,9 +2,9 @@
 // Takes activation lines from the stream and hands each, once complete and checked, to the activation store.
 //
 // A line is a packet: a beat with the bitmap, then the packed bytes. The lines of a load get consecutive index entries, and
-// their bytes consecutive words of the section. A fault ends the load: the stream is then swallowed until a flush. Of
-// several faults of one beat the first in this order counts: (bitmap beat) TKEEP, bits outside the line, overflow; early
-// TLAST, late TLAST, TKEEP.
+// their bytes consecutive words of the section. A fault ends the load, and so does cancel: the stream is then swallowed until a
+// flush. Of several faults of one beat the first in this order counts: (bitmap beat) TKEEP, bits outside the line,
+// overflow; early TLAST, late TLAST, TKEEP.
 // A start is given to an idle loader, or together with a flush; command_ctrl sees to that and to the range of the load.
 //
 // A beat is registered, then looked at and put into its line, and judged in the cycle after that. A line is offered to the
@@ -193,7 +193,7 @@ module spcore_activation_loader
     state_d = state_q;
     unique case (state_q)
       StLoad: begin
-        if (err_d != '0)                                state_d = StDiscard;
+        if (err_d != '0 || cmd_i.cancel)               state_d = StDiscard;
         else if (line_end && !more_q && !beat_valid_q) state_d = StEnd;
       end
       StEnd:     if (!write_valid_q) state_d = StIdle;

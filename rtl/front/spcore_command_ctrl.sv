@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides about the host's commands: which start, which are refused; keeps errors, interrupts and resets.
+// Decides about the commands of the host and of programs: which start, which are refused; keeps errors, interrupts, resets.
 //
 // A command is a pulse of one cycle that the engine takes in that cycle, or it is refused and says so in ERROR. The rest of
 // the core is reset by core_rst_no: with rst_ni, and for ResetCycles after it and after a soft reset.
 // Engines are seen a cycle late, and count as busy from their start on until that shows.
+// While a run is on the program's commands stand in the place of the host's, of which only flushes and soft_reset count.
 module spcore_command_ctrl
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -23,6 +24,8 @@ module spcore_command_ctrl
   input  res_status_t   res_status_i,
   output layer_cmd_t    layer_cmd_o,
   input  layer_status_t layer_status_i,
+  output program_cmd_t  program_cmd_o,
+  input  program_status_t program_status_i,
   input  counters_t     counters_i,
   output logic [15:0]   pe_select_o,
   input  pe_counters_t  pe_counters_i
@@ -58,12 +61,13 @@ module spcore_command_ctrl
   end
 
   // ---- what the engines do ----
-  logic wgt_busy_q, par_busy_q, act_busy_q, res_busy_q, wgt_discard_q, act_discard_q;
+  logic wgt_busy_q, par_busy_q, prg_busy_q, act_busy_q, res_busy_q, wgt_discard_q, act_discard_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       wgt_busy_q    <= 1'b0;
       par_busy_q    <= 1'b0;
+      prg_busy_q    <= 1'b0;
       act_busy_q    <= 1'b0;
       res_busy_q    <= 1'b0;
       wgt_discard_q <= 1'b0;
@@ -71,6 +75,7 @@ module spcore_command_ctrl
     end else begin
       wgt_busy_q    <= wgt_status_i.busy_weights | wgt_cmd_o.start_weights;
       par_busy_q    <= wgt_status_i.busy_params | wgt_cmd_o.start_params;
+      prg_busy_q    <= wgt_status_i.busy_program | wgt_cmd_o.start_program;
       act_busy_q    <= act_status_i.busy | act_cmd_o.start;
       res_busy_q    <= res_status_i.busy | res_cmd_o.start;
       wgt_discard_q <= wgt_status_i.discard & ~wgt_cmd_o.flush;
@@ -78,8 +83,25 @@ module spcore_command_ctrl
     end
   end
 
-  // ---- arguments: looked at in the cycle before, they are written before the command ----
-  logic wgt_fits_q, par_fits_q, act_fits_q, res_fits_q, mode_ok;
+  logic running, stopping;   // a run is on; an error is ending it
+
+  // ---- arguments: the host's, in a run the program's ----
+  addr_t      wgt_base, wgt_count, par_base, par_count;
+  logic [1:0] wgt_k_log2;
+  logic [2:0] wgt_m_log2;
+  act_cmd_t   act;
+  res_cmd_t   res;
+
+  assign wgt_base    = running ? program_status_i.wgt.base : reg2hw_i.wgt_base;
+  assign wgt_count   = running ? program_status_i.wgt.count : reg2hw_i.wgt_count;
+  assign wgt_k_log2  = running ? program_status_i.wgt.k_log2 : reg2hw_i.wgt_k_log2;
+  assign wgt_m_log2  = running ? program_status_i.wgt.m_log2 : reg2hw_i.wgt_m_log2;
+  assign par_base    = running ? program_status_i.wgt.base : reg2hw_i.par_base;
+  assign par_count   = running ? program_status_i.wgt.count : reg2hw_i.par_count;
+
+  // They are looked at in the cycle before the command: the host writes them before it, a program keeps them ready.
+  logic wgt_fits_q, par_fits_q, prg_fits_q, act_fits_q, res_fits_q, run_fits_q, mode_ok;
+  logic [NumEngines-1:0] program_fits;
 
   // Entries [base, base + count) lie in a memory of that size, and there is at least one.
   function automatic logic fits(input addr_t base, input addr_t count, input addr_t size);
@@ -87,63 +109,169 @@ module spcore_command_ctrl
   endfunction
 
   always_comb begin
-    unique case ({reg2hw_i.wgt_k_log2, reg2hw_i.wgt_m_log2})
+    unique case ({wgt_k_log2, wgt_m_log2})
       {2'd0, 3'd0}, {2'd0, 3'd1}, {2'd1, 3'd2}, {2'd2, 3'd3}, {2'd0, 3'd2}, {2'd1, 3'd3}, {2'd2, 3'd4}: mode_ok = 1'b1;
       default: mode_ok = 1'b0;
     endcase
   end
 
+  // An engine without descriptors has its program anywhere.
+  for (genvar e = 0; e < NumEngines; e++) begin : gen_program_fits
+    assign program_fits[e] = reg2hw_i.run_count[e] == '0 ||
+                             fits(addr_t'(reg2hw_i.run_base[e]),
+                                  addr_t'(reg2hw_i.run_count[e]) * addr_t'(DescriptorWords[e]), addr_t'(Cfg.PrgDepth));
+  end
+
   always_ff @(posedge clk_i) begin
-    wgt_fits_q <= mode_ok && fits(reg2hw_i.wgt_base, reg2hw_i.wgt_count, addr_t'(WgtSize));
-    par_fits_q <= fits(reg2hw_i.par_base, reg2hw_i.par_count, addr_t'(Cfg.ParDepth));
-    act_fits_q <= fits(reg2hw_i.act_idx_base, reg2hw_i.act_lines, addr_t'(IdxSize)) &&
-                  reg2hw_i.act_base <= reg2hw_i.act_limit && reg2hw_i.act_limit <= addr_t'(ActSize) &&
-                  reg2hw_i.act_line_pos != '0 && reg2hw_i.act_line_pos <= npos_t'(LinePos);
-    res_fits_q <= fits(reg2hw_i.res_idx_base, reg2hw_i.res_lines, addr_t'(IdxSize));
+    wgt_fits_q <= mode_ok && fits(wgt_base, wgt_count, addr_t'(WgtSize));
+    par_fits_q <= fits(par_base, par_count, addr_t'(Cfg.ParDepth));
+    prg_fits_q <= fits(addr_t'(reg2hw_i.prg_base), addr_t'(reg2hw_i.prg_count), addr_t'(Cfg.PrgDepth));
+    act_fits_q <= fits(act.idx_base, act.lines, addr_t'(IdxSize)) &&
+                  act.base <= act.limit && act.limit <= addr_t'(ActSize) &&
+                  act.line_pos != '0 && act.line_pos <= npos_t'(LinePos);
+    res_fits_q <= fits(res.idx_base, res.lines, addr_t'(IdxSize));
+    run_fits_q <= &program_fits && reg2hw_i.run_iterations != '0;
   end
 
   // ---- commands ----
-  ctrl_t cmd;
-  logic  wgt_free, act_free, res_free;
-  logic  busy_error, range_error;
+  ctrl_t host, cmd;
+  logic  wgt_start_q, par_start_q, act_start_q, layer_start_q, res_start_q;   // of the program
+  logic  wgt_free, act_free, res_free, run_free;
+  logic  host_starts, busy_error, run_start;
+  logic  [NumEngines-1:0] range_error;
 
-  assign cmd = soft_reset ? '0 : reg2hw_i.ctrl;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      wgt_start_q   <= 1'b0;
+      par_start_q   <= 1'b0;
+      act_start_q   <= 1'b0;
+      layer_start_q <= 1'b0;
+      res_start_q   <= 1'b0;
+    end else begin
+      wgt_start_q   <= program_status_i.wgt.start_weights;
+      par_start_q   <= program_status_i.wgt.start_params;
+      act_start_q   <= program_status_i.act.start;
+      layer_start_q <= program_status_i.layer.push;
+      res_start_q   <= program_status_i.res.start;
+    end
+  end
 
-  // A flush in the same write comes first. Of a weight and a parameter load in the same write, the weight load starts.
-  assign wgt_free = live & ~wgt_busy_q & ~par_busy_q & (~wgt_discard_q | cmd.wgt_flush);
+  assign host        = soft_reset ? '0 : reg2hw_i.ctrl;
+  assign host_starts = host.wgt_load | host.par_load | host.prg_load | host.act_load | host.layer_push | host.result_send;
+
+  always_comb begin
+    cmd = host;
+    if (running) begin
+      cmd.wgt_load    = wgt_start_q & ~stopping;
+      cmd.par_load    = par_start_q & ~stopping;
+      cmd.prg_load    = 1'b0;
+      cmd.act_load    = act_start_q & ~stopping;
+      cmd.layer_push  = layer_start_q & ~stopping;
+      cmd.result_send = res_start_q & ~stopping;
+      cmd.run         = 1'b0;
+    end
+  end
+
+  // A flush in the same write comes first. Of several loads of the weight stream in the same write the first starts; a run
+  // does not start beside another command.
+  assign wgt_free = live & ~wgt_busy_q & ~par_busy_q & ~prg_busy_q & (~wgt_discard_q | cmd.wgt_flush);
   assign act_free = live & ~act_busy_q & (~act_discard_q | cmd.act_flush);
   assign res_free = live & ~res_busy_q;
+  assign run_free = wgt_free & act_free & res_free & ~layer_status_i.busy & ~host_starts;
 
-  assign busy_error  = (cmd.wgt_load & ~wgt_free) | (cmd.par_load & (~wgt_free | wgt_cmd_o.start_weights)) |
-                       (cmd.act_load & ~act_free) | (cmd.result_send & ~res_free) |
-                       (cmd.layer_push & ~(live & layer_status_i.ready));
-  assign range_error = (cmd.wgt_load & wgt_free & ~wgt_fits_q) |
-                       (cmd.par_load & wgt_free & ~wgt_cmd_o.start_weights & ~par_fits_q) |
-                       (cmd.act_load & act_free & ~act_fits_q) | (cmd.result_send & res_free & ~res_fits_q);
+  assign busy_error = (cmd.wgt_load & ~wgt_free) | (cmd.par_load & (~wgt_free | wgt_cmd_o.start_weights)) |
+                      (cmd.prg_load & (~wgt_free | wgt_cmd_o.start_weights | wgt_cmd_o.start_params)) |
+                      (cmd.act_load & ~act_free) | (cmd.result_send & ~res_free) |
+                      (cmd.layer_push & ~(live & layer_status_i.ready)) | (cmd.run & ~run_free) |
+                      (running & (host_starts | host.run));
+
+  always_comb begin
+    range_error = '0;
+    range_error[EngWeights]     = (cmd.wgt_load & wgt_free & ~wgt_fits_q) |
+                                  (cmd.par_load & wgt_free & ~wgt_cmd_o.start_weights & ~par_fits_q) |
+                                  (cmd.prg_load & wgt_free & ~wgt_cmd_o.start_weights & ~wgt_cmd_o.start_params & ~prg_fits_q);
+    range_error[EngActivations] = cmd.act_load & act_free & ~act_fits_q;
+    range_error[EngResults]     = cmd.result_send & res_free & ~res_fits_q;
+  end
 
   always_comb begin
     wgt_cmd_o.start_weights = cmd.wgt_load & wgt_free & wgt_fits_q;
     wgt_cmd_o.start_params  = cmd.par_load & wgt_free & par_fits_q & ~wgt_cmd_o.start_weights;
+    wgt_cmd_o.start_program = cmd.prg_load & wgt_free & prg_fits_q & ~wgt_cmd_o.start_weights & ~wgt_cmd_o.start_params;
     wgt_cmd_o.flush         = cmd.wgt_flush & live;
-    wgt_cmd_o.base          = wgt_cmd_o.start_weights ? reg2hw_i.wgt_base : reg2hw_i.par_base;
-    wgt_cmd_o.count         = wgt_cmd_o.start_weights ? reg2hw_i.wgt_count : reg2hw_i.par_count;
-    wgt_cmd_o.k_log2        = reg2hw_i.wgt_k_log2;
-    wgt_cmd_o.m_log2        = reg2hw_i.wgt_m_log2;
+    wgt_cmd_o.cancel         = stopping;
+    wgt_cmd_o.k_log2        = wgt_k_log2;
+    wgt_cmd_o.m_log2        = wgt_m_log2;
+    if (wgt_cmd_o.start_weights) begin
+      wgt_cmd_o.base  = wgt_base;
+      wgt_cmd_o.count = wgt_count;
+    end else if (wgt_cmd_o.start_params) begin
+      wgt_cmd_o.base  = par_base;
+      wgt_cmd_o.count = par_count;
+    end else begin
+      wgt_cmd_o.base  = addr_t'(reg2hw_i.prg_base);
+      wgt_cmd_o.count = addr_t'(reg2hw_i.prg_count);
+    end
   end
 
-  assign act_cmd_o = '{
-    start:    cmd.act_load & act_free & act_fits_q,
-    flush:    cmd.act_flush & live,
-    idx_base: reg2hw_i.act_idx_base,
-    lines:    reg2hw_i.act_lines,
-    base:     reg2hw_i.act_base,
-    limit:    reg2hw_i.act_limit,
-    line_pos: reg2hw_i.act_line_pos
-  };
+  always_comb begin
+    act.start    = cmd.act_load & act_free & act_fits_q;
+    act.flush    = cmd.act_flush & live;
+    act.cancel    = stopping;
+    act.idx_base = running ? program_status_i.act.idx_base : reg2hw_i.act_idx_base;
+    act.lines    = running ? program_status_i.act.lines : reg2hw_i.act_lines;
+    act.base     = running ? program_status_i.act.base : reg2hw_i.act_base;
+    act.limit    = running ? program_status_i.act.limit : reg2hw_i.act_limit;
+    act.line_pos = running ? program_status_i.act.line_pos : reg2hw_i.act_line_pos;
+    res.start    = cmd.result_send & res_free & res_fits_q;
+    res.idx_base = running ? program_status_i.res.idx_base : reg2hw_i.res_idx_base;
+    res.lines    = running ? program_status_i.res.lines : reg2hw_i.res_lines;
+  end
 
-  assign res_cmd_o   = '{start: cmd.result_send & res_free & res_fits_q, idx_base: reg2hw_i.res_idx_base, lines: reg2hw_i.res_lines};
-  assign layer_cmd_o = '{push: cmd.layer_push & live, layer: reg2hw_i.layer};
+  assign act_cmd_o   = act;
+  assign res_cmd_o   = res;
+  assign layer_cmd_o = '{push: cmd.layer_push & live, layer: running ? program_status_i.layer.layer : reg2hw_i.layer};
   assign pe_select_o = reg2hw_i.pe_select;
+
+  // ---- runs ----
+  logic [NumEngines-1:0] retire, engine_error;
+  logic                  run_done;
+  run_error_t            run_error;
+
+  assign run_start = cmd.run & run_free & run_fits_q;
+
+  spcore_run_ctrl u_run_ctrl (
+    .clk_i, .rst_ni,
+    .clear_i   (soft_reset),
+    .start_i   (run_start),
+    .running_o (running),
+    .stopping_o(stopping),
+    .busy_i    (wgt_busy_q | par_busy_q | act_busy_q | layer_status_i.busy | res_busy_q),
+    .retire_i  (retire),
+    .error_i   (engine_error),
+    .program_i (program_status_i),
+    .retire_o  (program_cmd_o.retire),
+    .done_o    (run_done),
+    .error_o   (run_error)
+  );
+
+  assign program_cmd_o.start      = run_start;
+  assign program_cmd_o.issue      = running & ~stopping;
+  assign program_cmd_o.base       = reg2hw_i.run_base;
+  assign program_cmd_o.count      = reg2hw_i.run_count;
+  assign program_cmd_o.iterations = reg2hw_i.run_iterations;
+
+  always_comb begin
+    retire                       = '0;
+    retire[EngWeights]           = wgt_status_i.done_weights | wgt_status_i.done_params;
+    retire[EngActivations]       = act_status_i.done;
+    retire[EngLayers]            = layer_status_i.done & ~layer_status_i.refused;
+    retire[EngResults]           = res_status_i.done;
+    engine_error                 = range_error;
+    engine_error[EngWeights]     = range_error[EngWeights] | (wgt_status_i.err != '0);
+    engine_error[EngActivations] = range_error[EngActivations] | (act_status_i.err != '0);
+    engine_error[EngLayers]      = layer_status_i.refused | layer_status_i.overflow;
+  end
 
   // ---- what the host sees ----
   logic [4:0] refused_code_q;
@@ -167,15 +295,17 @@ module spcore_command_ctrl
       out_overflow:  layer_status_i.overflow & live,
       descriptor:    layer_status_i.refused & live,
       command_busy:  busy_error,
-      command_range: range_error
+      command_range: range_error != '0 || (cmd.run & run_free & ~run_fits_q)
     };
     hw2reg_o.intr = '{
-      wgt_done:    wgt_status_i.done_weights & live,
-      par_done:    wgt_status_i.done_params & live,
-      act_done:    act_status_i.done & live,
-      layer_done:  layer_status_i.done & live,
-      result_done: res_status_i.done & live,
-      error:       hw2reg_o.error != '0
+      wgt_done:    wgt_status_i.done_weights & live & ~running,
+      par_done:    wgt_status_i.done_params & live & ~running,
+      act_done:    act_status_i.done & live & ~running,
+      layer_done:  layer_status_i.done & live & ~running,
+      result_done: res_status_i.done & live & ~running,
+      error:       hw2reg_o.error != '0,
+      prg_done:    wgt_status_i.done_program & live,
+      run_done:    run_done & live
     };
     hw2reg_o.status = '{
       wgt_busy:    wgt_busy_q,
@@ -185,12 +315,15 @@ module spcore_command_ctrl
       result_busy: res_busy_q,
       wgt_discard: wgt_discard_q,
       act_discard: act_discard_q,
-      queue_level: layer_status_i.level
+      prg_busy:    prg_busy_q,
+      queue_level: layer_status_i.level,
+      run_busy:    running
     };
     hw2reg_o.wgt_err_info     = wgt_status_i.err_info;
     hw2reg_o.act_err_info     = act_status_i.err_info;
     hw2reg_o.descriptor_error = refused_code_q;
     hw2reg_o.act_end          = act_status_i.used_end;
+    hw2reg_o.run_error        = run_error;
     hw2reg_o.counters         = counters_i;
     hw2reg_o.pe_counters      = pe_counters_i;
   end

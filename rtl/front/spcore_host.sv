@@ -39,6 +39,8 @@ module spcore_host
   input  res_status_t   res_status_i,
   output layer_cmd_t    layer_cmd_o,
   input  layer_status_t layer_status_i,
+  output program_cmd_t  program_cmd_o,
+  input  program_status_t program_status_i,
   input  counters_t     counters_i,
   output logic [15:0]   pe_select_o,
   input  pe_counters_t  pe_counters_i   // of PE pe_select_o; 0 if there is none
@@ -65,6 +67,7 @@ module spcore_host
     .clk_i, .rst_ni, .core_rst_no,
     .reg2hw_i(reg2hw), .hw2reg_o(hw2reg),
     .wgt_cmd_o, .wgt_status_i, .act_cmd_o, .act_status_i, .res_cmd_o, .res_status_i, .layer_cmd_o, .layer_status_i,
+    .program_cmd_o, .program_status_i,
     .counters_i, .pe_select_o, .pe_counters_i
   );
 

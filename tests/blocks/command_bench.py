@@ -23,16 +23,18 @@ WGT_SIZE, ACT_SIZE, IDX_SIZE = (
 MODES = {(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)}  # log2 of k and m
 LAYER, COUNTERS, PE_COUNTERS = struct("layer_t"), struct("counters_t"), struct("pe_counters_t")
 WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
-ENGINES = ("wgt", "act", "res", "layer")
+ENGINES = ("wgt", "act", "res", "layer", "program")
 COMMAND = {engine: struct(f"{engine}_cmd_t") for engine in ENGINES}
 STATUS = {engine: struct(f"{engine}_status_t") for engine in ENGINES}
 # Pulses by engine and field, with the fields that count with them.
 PULSES = {
     ("wgt", "start_weights"): ("base", "count", "k_log2", "m_log2"),
     ("wgt", "start_params"): ("base", "count"),
+    ("wgt", "start_program"): ("base", "count"),
     ("act", "start"): ("idx_base", "lines", "base", "limit", "line_pos"),
     ("res", "start"): ("idx_base", "lines"),
     ("layer", "push"): ("layer",),
+    ("program", "start"): ("base", "count", "iterations"),
     ("wgt", "flush"): (),
     ("act", "flush"): (),
 }

@@ -309,6 +309,44 @@ async def reset_in_a_load(dut):
         await bench.good_load([bench.line(64) for _ in range(4)], 64)
 
 
+@block_test(us=400)
+async def cancelled(dut):
+    """cancel ends a load in discard wherever it is, unless only its last line waits; no line is written in part."""
+    await start(dut)
+    bench = Bench(dut)
+    ended = set()
+    for stream, store in ((NO_STALLS, NO_STALLS), (STALLS[1], STALLS[1]), (NO_STALLS, STALLS[-1])):
+        for wait in range(0, 60, 3):
+            bench.stall(stream, store)
+            lines = [bench.line(20, density) for density in (1, 0, 0.2, 0.5)]
+            bench.clear()
+            await bench.command(7, len(lines), 30, 99, 20)
+            bench.send(*(bench.packet(*line) for line in lines))
+            for _ in range(wait):
+                await FallingEdge(dut.clk_i)
+            busy = bench.status()["busy"]
+            dut.cmd_i.value = COMMAND.pack({"cancel": 1})
+            await FallingEdge(dut.clk_i)
+            dut.cmd_i.value = 0
+            status = bench.status()
+            discard = bool(status["discard"])
+            assert busy or not discard
+            assert discard or len(bench.written) >= len(lines) - 1
+            await bench.settle()
+            assert not bench.errors and bool(bench.done) == (not discard)
+            assert discard or len(bench.written) == len(lines)
+            bench.check_written(7, 30, lines[: len(bench.written)])
+            ended.add(discard)
+            if discard:
+                bench.send(bench.packet(*bench.line(20)))
+                await bench.settle()
+                assert bench.status()["discard"]
+                await bench.flush()
+            bench.check_idle()
+            await bench.good_load([bench.line(30) for _ in range(2)], 30)
+    assert ended == {False, True}
+
+
 @pytest.mark.parametrize("width, sim", [(8, "verilator"), (16, "verilator"), (64, "verilator"), (8, "icarus")])
 def test_activation_loader(run_block, width, sim):
     run_block("spcore_activation_loader", {"StreamBytes": width}, sim=sim)

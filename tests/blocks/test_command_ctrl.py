@@ -9,6 +9,7 @@ from cocotbext.axi import AxiResp
 from tests.blocks.command_bench import (
     ACT_ERR,
     ACT_SIZE,
+    COMMAND,
     CONFIG,
     CONFIGURATION,
     COUNTERS,
@@ -24,6 +25,9 @@ from tests.blocks.command_bench import (
 from verif.shared.stalls import STALLS
 from verif.sim.env.layer_reference import descriptor_field
 from verif.sim.kit import block_test
+
+RUN_REGISTERS = ("WGT", "ACT", "LAYER", "RES")  # by engine
+DESCRIPTOR_WORDS = (2, 3, 16, 2)
 
 
 @block_test(us=5)
@@ -51,6 +55,7 @@ async def constants_and_reset_values(dut):
         "CONFIG_ACT": {"depth": CONFIG.ActDepth, "banks": CONFIG.ActBanks},
         "CONFIG_IDX": {"depth": CONFIG.IdxDepth, "banks": CONFIG.IdxBanks},
         "CONFIG_PAR": {"depth": CONFIG.ParDepth, "banks": 1},
+        "CONFIG_PRG": {"depth": CONFIG.PrgDepth, "banks": 1},
     }
     for name in bench.registers.names:
         if name in built:
@@ -110,8 +115,10 @@ async def illegal_accesses(dut):
     assert not bench.pulses
 
 
-async def _set_loads(bench, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 10, 64), res=(0, 1)):
+async def _set_loads(bench, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 10, 64), res=(0, 1), prg=(0, 1)):
     """Arguments of all loads: (base, count), and for activations (index base, lines, base, limit, positions)."""
+    await bench.write("PRG_BASE", value=prg[0])
+    await bench.write("PRG_COUNT", value=prg[1])
     await bench.write("WGT_BASE", value=wgt[0])
     await bench.write("WGT_COUNT", value=wgt[1])
     await bench.write("WGT_MODE", k_log2=mode[0], m_log2=mode[1])
@@ -123,6 +130,16 @@ async def _set_loads(bench, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 1
     await bench.write("RES_LINES", value=res[1])
 
 
+async def _set_run(bench, bases=(0, 0, 0, 0), counts=(1, 1, 1, 1), iterations=1) -> tuple:
+    """Arguments of a run, in the order of the engines; the start that they give."""
+    for name, base, count in zip(RUN_REGISTERS, bases, counts, strict=True):
+        await bench.write(f"RUN_{name}_BASE", value=base)
+        await bench.write(f"RUN_{name}_COUNT", value=count)
+    await bench.write("RUN_ITERATIONS", value=iterations)
+    flat = (sum(value << width * i for i, value in enumerate(values)) for width, values in ((16, bases), (15, counts)))
+    return ("program", "start", *flat, iterations)
+
+
 @block_test(us=200)
 async def commands(dut):
     """Each command is one pulse with the arguments of its registers; several may share a write."""
@@ -130,10 +147,12 @@ async def commands(dut):
     for stalls in STALLS:
         bench.stall(stalls)
         args = {"wgt": (5, 7), "mode": (2, 4), "par": (9, 3), "act": (11, 12, 100, 200, 49), "res": (21, 22)}
-        await _set_loads(bench, **args)
+        await _set_loads(bench, **args, prg=(30, 31))
+        await _set_run(bench)
         starts = {
             "wgt_load": ("wgt", "start_weights", 5, 7, 2, 4),
             "par_load": ("wgt", "start_params", 9, 3),
+            "prg_load": ("wgt", "start_program", 30, 31),
             "act_load": ("act", "start", 11, 12, 100, 200, 49),
             "result_send": ("res", "start", 21, 22),
         }
@@ -149,6 +168,10 @@ async def commands(dut):
             pulses=[starts["wgt_load"], starts["act_load"], starts["result_send"]],
         )
         await bench.command("wgt_load", "par_load", error="command_busy", pulses=[starts["wgt_load"]])
+        await bench.command("wgt_load", "prg_load", error="command_busy", pulses=[starts["wgt_load"]])
+        await bench.command("par_load", "prg_load", error="command_busy", pulses=[starts["par_load"]])
+        for name, start in starts.items():
+            await bench.command(name, "run", error="command_busy", pulses=[start])
 
 
 @block_test(us=50)
@@ -158,30 +181,44 @@ async def busy(dut):
     await _set_loads(bench)
     wgt, par = ("wgt", "start_weights", 0, 1, 1, 2), ("wgt", "start_params", 0, 1)
     act = ("act", "start", 0, 1, 0, 10, 64)
+    prg, run = ("wgt", "start_program", 0, 1), await _set_run(bench)
     for engine, state, blocked in (
-        ("wgt", "busy_weights", ("wgt_load", "par_load")),
-        ("wgt", "busy_params", ("wgt_load", "par_load")),
-        ("wgt", "discard", ("wgt_load", "par_load")),
+        ("wgt", "busy_weights", ("wgt_load", "par_load", "prg_load")),
+        ("wgt", "busy_params", ("wgt_load", "par_load", "prg_load")),
+        ("wgt", "busy_program", ("wgt_load", "par_load", "prg_load")),
+        ("wgt", "discard", ("wgt_load", "par_load", "prg_load")),
         ("act", "busy", ("act_load",)),
         ("act", "discard", ("act_load",)),
         ("res", "busy", ("result_send",)),
+        ("layer", "busy", ()),
     ):
         bench.set(engine, **{state: 1})
-        for command in blocked:
+        for command in (*blocked, "run"):
             await bench.command(command, error="command_busy")
         if (engine, state) == ("wgt", "discard"):
             await bench.command("wgt_flush", "wgt_load", pulses=[wgt, ("wgt", "flush")])
             bench.set("wgt", discard=1)
             await bench.command("wgt_flush", "par_load", pulses=[par, ("wgt", "flush")])
+            bench.set("wgt", discard=1)
+            await bench.command("wgt_flush", "prg_load", pulses=[prg, ("wgt", "flush")])
             await bench.command("act_load", pulses=[act])
         elif (engine, state) == ("act", "discard"):
             await bench.command("act_flush", "act_load", pulses=[act, ("act", "flush")])
             await bench.command("wgt_load", pulses=[wgt])
-        elif engine != "res":
+        elif blocked and engine != "res":
             await bench.command(
                 "wgt_flush", "act_flush", *blocked, error="command_busy", pulses=[("wgt", "flush"), ("act", "flush")]
             )
         bench.set(engine, **{state: 0})
+    bench.set("wgt", discard=1)
+    bench.set("act", discard=1)
+    await bench.command("wgt_flush", "run", error="command_busy", pulses=[("wgt", "flush")])
+    await bench.command("act_flush", "run", error="command_busy", pulses=[("act", "flush")])
+    bench.set("program", done=1)
+    await bench.clear()
+    await bench.write("CTRL", wgt_flush=1, act_flush=1, run=1)
+    assert bench.pulses == [run, ("wgt", "flush"), ("act", "flush")]
+    assert await bench.set_bits("INTR_STATE") == {"run_done"}
 
 
 @block_test(us=10)
@@ -194,6 +231,7 @@ async def back_to_back(dut):
     for name, start in (
         ("wgt_load", ("wgt", "start_weights", 0, 1, 1, 2)),
         ("par_load", ("wgt", "start_params", 0, 1)),
+        ("prg_load", ("wgt", "start_program", 0, 1)),
         ("act_load", ("act", "start", 0, 1, 0, 10, 64)),
         ("result_send", ("res", "start", 0, 1)),
     ):
@@ -201,7 +239,7 @@ async def back_to_back(dut):
         word = bench.registers.encode("CTRL", **{name: 1}).to_bytes(4, "little")
         writes = [cocotb.start_soon(bench.write_at(address, word)) for _ in range(2)]
         engine = start[0]
-        busy = {"wgt_load": "busy_weights", "par_load": "busy_params"}.get(name, "busy")
+        busy = {"wgt_load": "busy_weights", "par_load": "busy_params", "prg_load": "busy_program"}.get(name, "busy")
         while not bench.pulses:
             await FallingEdge(dut.clk_i)
         bench.set(engine, **{busy: 1})
@@ -226,12 +264,13 @@ async def ranges(dut):
         assert len(bench.pulses) == good, (command, arguments)
         assert await bench.set_bits("ERROR") == (set() if good else {"command_range"}), (command, arguments)
 
-    top = 2**24 - 1
     for command, name, size in (
         ("wgt_load", "wgt", WGT_SIZE),
         ("par_load", "par", CONFIG.ParDepth),
         ("result_send", "res", IDX_SIZE),
+        ("prg_load", "prg", CONFIG.PrgDepth),
     ):
+        top = 2**16 - 1 if name == "prg" else 2**24 - 1
         for base, count, good in (
             (0, size, True),
             (size - 1, 1, True),
@@ -265,6 +304,245 @@ async def ranges(dut):
             await check("wgt_load", (k_log2, m_log2) in MODES, mode=(k_log2, m_log2))
 
 
+@block_test(us=200)
+async def programs_in_bounds(dut):
+    """Programs at and past the end of the Program Memory, of nothing, and without an iteration."""
+    bench = await Bench(dut).begin()
+    bench.set("program", done=1)
+    size = CONFIG.PrgDepth
+
+    async def check(good: bool, *arguments):
+        start = await _set_run(bench, *arguments)
+        await bench.clear()
+        await bench.write("CTRL", run=1)
+        for _ in range(4):
+            await FallingEdge(dut.clk_i)
+        assert bench.pulses == [start] * good, arguments
+        assert await bench.set_bits("ERROR") == (set() if good else {"command_range"}), arguments
+        assert await bench.set_bits("INTR_STATE") == {"run_done" if good else "error"}, arguments
+
+    for engine, words in enumerate(DESCRIPTOR_WORDS):
+
+        def one(value: int, other: int = 0, engine=engine) -> tuple[int, ...]:
+            return tuple(value if e == engine else other for e in range(4))
+
+        most = size // words
+        await check(True, one(0), one(most))
+        await check(True, one(size - words, 1), one(1))
+        await check(True, one(size - most * words), one(most))
+        await check(False, one(1 + size % words), one(most))
+        await check(False, one(size - words + 1), one(1, 1))
+        await check(False, one(0), one(most + 1))
+        await check(False, one(0), one(2**15 - 1))
+        await check(False, one(2**16 - 1), one(1))
+        await check(False, one(2**16 - 1), one(2**15 - 1))
+        await check(True, one(2**16 - 1), one(0, 1))
+    await check(True, (0,) * 4, (0,) * 4, 1)
+    await check(True, (0,) * 4, (1,) * 4, 2**16 - 1)
+    await check(False, (0,) * 4, (1,) * 4, 0)
+
+
+# Of each engine: a command of its program, its pulse, a command that does not fit; how it is at work, ends and fails.
+STEPS = (
+    (
+        {"wgt": {"start_weights": 1, "base": 5, "count": 7, "k_log2": 1, "m_log2": 3}},
+        ("wgt", "start_weights", 5, 7, 1, 3),
+        {"wgt": {"start_weights": 1, "base": WGT_SIZE, "count": 1}},
+        ("wgt", "busy_weights"),
+        ("wgt", "done_weights"),
+        (("wgt", "err", {"index_order": 1}), "wgt_index_order"),
+    ),
+    (
+        {"act": {"start": 1, "idx_base": 3, "lines": 4, "base": 9, "limit": 11, "line_pos": 35}},
+        ("act", "start", 3, 4, 9, 11, 35),
+        {"act": {"start": 1, "idx_base": 3, "lines": 4, "base": 9, "limit": 11, "line_pos": 65}},
+        ("act", "busy"),
+        ("act", "done"),
+        (("act", "err", {"overflow": 1}), "act_overflow"),
+    ),
+    (
+        {"layer": {"push": 1, "layer": {"in_c": 17, "res_shift": 44, "k_log2": 2, "pad_left": -3}}},
+        ("layer", "push", dict.fromkeys(LAYER.fields, 0) | {"in_c": 17, "res_shift": 44, "k_log2": 2, "pad_left": -3}),
+        None,
+        ("layer", "busy"),
+        ("layer", "done"),
+        (("layer", "overflow"), "out_overflow"),
+    ),
+    (
+        {"res": {"start": 1, "idx_base": 6, "lines": 8}},
+        ("res", "start", 6, 8),
+        {"res": {"start": 1, "idx_base": 0, "lines": 0}},
+        ("res", "busy"),
+        ("res", "done"),
+        None,
+    ),
+)
+PARAMETERS_STEP = {"wgt": {"start_params": 1, "base": 8, "count": 9, "k_log2": 3, "m_log2": 7}}
+
+
+async def _begin_run(bench):
+    """All engines have something to do, none is done."""
+    bench.set("program", done=0, wgt={}, act={}, layer={}, res={})
+    await _set_run(bench)
+    await bench.clear()
+    await bench.write("CTRL", run=1)
+    assert (await bench.fields("STATUS"))["run_busy"]
+    assert await bench.read("RUN_ERROR") == await bench.read("RUN_ERROR_ITERATION") == 0
+    bench.pulses.clear()
+
+
+async def _issue(bench, step: dict):
+    """Give a command of the program as the program unit does: its arguments before and after the pulse."""
+    starts = ("start_weights", "start_params", "start", "push")
+    held = {engine: {k: v for k, v in fields.items() if k not in starts} for engine, fields in step.items()}
+    bench.set("program", **held)
+    await FallingEdge(bench.dut.clk_i)
+    bench.set("program", **step)
+    await FallingEdge(bench.dut.clk_i)
+    bench.set("program", **held)
+    await FallingEdge(bench.dut.clk_i)
+    bench.set("program", **{engine: {} for engine in step})
+
+
+async def _ends(bench, *causes: str):
+    """The run is over and has said so once, without an error of a command."""
+    for _ in range(4):
+        await FallingEdge(bench.dut.clk_i)
+    assert await bench.set_bits("INTR_STATE") == {"run_done", *causes}
+    assert not (await bench.fields("STATUS"))["run_busy"]
+
+
+@block_test(us=100)
+async def runs(dut):
+    """A program's commands reach their engines, retirements the program unit; nothing else is seen of them."""
+    bench = await Bench(dut).begin()
+    bench.set("layer", ready=1)
+    await _set_loads(bench, wgt=(1, 1), par=(2, 2), act=(3, 3, 0, 1, 3), res=(4, 4))
+    await _begin_run(bench)
+    steps = [(engine, *step[:2], *step[3:5]) for engine, step in enumerate(STEPS)]
+    steps.append((0, PARAMETERS_STEP, ("wgt", "start_params", 8, 9), ("wgt", "busy_params"), ("wgt", "done_params")))
+    for engine, step, pulse, busy, done in steps:
+        await _issue(bench, step)
+        assert bench.pulses == [pulse]
+        bench.set(busy[0], **{busy[1]: 1})
+        await FallingEdge(dut.clk_i)
+        bench.set(busy[0], **{busy[1]: 0})
+        await bench.pulse(*done)
+        assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 1 << engine
+        await FallingEdge(dut.clk_i)
+        assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 0
+        bench.pulses.clear()
+    # The host's commands are refused, but flushes; its registers are its own again after the run.
+    for name in ("wgt_load", "par_load", "prg_load", "act_load", "layer_push", "result_send", "run"):
+        await bench.write("CTRL", **{name: 1})
+        assert await bench.set_bits("ERROR") == {"command_busy"}
+        await bench.write("ERROR", command_busy=1)
+        assert await bench.set_bits("INTR_STATE") == {"error"}
+        await bench.write("INTR_STATE", error=1)
+    await bench.write("CTRL", wgt_flush=1, act_flush=1)
+    assert bench.pulses == [("wgt", "flush"), ("act", "flush")]
+    assert (await bench.fields("STATUS"))["run_busy"]
+    assert await bench.read("INTR_STATE") == 0
+    bench.set("program", done=1)
+    await _ends(bench)
+    assert await bench.read("RUN_ERROR") == 0
+    await bench.command("wgt_load", pulses=[("wgt", "start_weights", 1, 1, 1, 2)])
+
+
+@block_test(us=200)
+async def runs_that_fail(dut):
+    """An error of each engine, its own or of its range: loaders are cancelled, nothing starts, the rest ends."""
+    bench = await Bench(dut).begin()
+    bench.set("layer", ready=1)
+    for engine, (step, pulse, bad, busy, _, failure) in enumerate(STEPS):
+        for out_of_range in (False, True):
+            if (bad if out_of_range else failure) is None:
+                continue
+            await _begin_run(bench)
+            gen = bench.gen
+            numbers, rounds = (tuple(int(n) for n in gen.integers(2**width, size=4)) for width in (15, 16))
+            bench.set(
+                "program",
+                number=sum(number << 15 * i for i, number in enumerate(numbers)),
+                iteration=sum(number << 16 * i for i, number in enumerate(rounds)),
+            )
+            held = ("res", "layer")[engine == 3]
+            bench.set(held, busy=1)  # as if the program had started it before
+            if out_of_range:
+                await _issue(bench, bad)
+                assert not bench.pulses
+                cause = "command_range"
+            else:
+                await _issue(bench, step)
+                assert bench.pulses == [pulse]
+                source, cause = failure
+                bench.set(busy[0], **{busy[1]: 1})
+                await bench.pulse(*source)
+            other = STEPS[(engine + 1) % 4]
+            bench.pulses.clear()
+            await FallingEdge(dut.clk_i)
+            assert COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+            assert COMMAND["act"].unpack(dut.act_cmd_o.value)["cancel"]
+            assert not COMMAND["program"].unpack(dut.program_cmd_o.value)["issue"]
+            bench.set("program", number=0, iteration=0)
+            await _issue(bench, other[0])
+            assert not bench.pulses
+            bench.set(busy[0], **{busy[1]: 0})
+            assert await bench.set_bits("ERROR") == {cause}
+            assert await bench.set_bits("INTR_STATE") == {"error"}
+            assert (await bench.fields("STATUS"))["run_busy"] == 1
+            bench.set(held, busy=0)
+            await _ends(bench, "error")
+            want = {"engine": engine, "descriptor": numbers[engine], "failed": 1}
+            assert await bench.fields("RUN_ERROR") == want
+            assert await bench.read("RUN_ERROR_ITERATION") == rounds[engine]
+            assert not COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+    # A refused descriptor; it is not retired.
+    await _begin_run(bench)
+    await _issue(bench, STEPS[2][0])
+    bench.set("layer", done=1, refused=1, refused_code=3)
+    await FallingEdge(dut.clk_i)
+    bench.set("layer", done=0, refused=0)
+    assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 0
+    await _ends(bench, "error")
+    assert await bench.fields("RUN_ERROR") == {"engine": 2, "descriptor": 0, "failed": 1}
+    assert await bench.set_bits("ERROR") == {"descriptor"}
+    # The first of several, and of those in a cycle that of the first engine.
+    await _begin_run(bench)
+    bench.set("layer", busy=1)
+    bench.set("act", err={"bitmap": 1})
+    await bench.pulse("wgt", "err", {"tlast_late": 1})
+    bench.set("act", err={})
+    await bench.pulse("layer", "overflow")
+    bench.set("layer", busy=0)
+    await _ends(bench, "error")
+    assert await bench.fields("RUN_ERROR") == {"engine": 0, "descriptor": 0, "failed": 1}
+    assert await bench.set_bits("ERROR") == {"wgt_tlast_late", "act_bitmap", "out_overflow"}
+    # It is forgotten with the next run.
+    await _begin_run(bench)
+
+
+@block_test(us=10)
+async def soft_reset_in_a_run(dut):
+    """It ends the run without a word, also one that an error is ending."""
+    bench = await Bench(dut).begin()
+    for failing in (False, True):
+        await _begin_run(bench)
+        if failing:
+            bench.set("layer", busy=1)
+            await bench.pulse("layer", "overflow")
+            assert await bench.set_bits("RUN_ERROR") >= {"failed"}
+        await bench.write("CTRL", soft_reset=1)
+        assert not (await bench.fields("STATUS"))["run_busy"]
+        bench.set("layer", busy=0)
+        for _ in range(10):
+            await FallingEdge(dut.clk_i)
+        for name in ("RUN_ERROR", "RUN_ERROR_ITERATION", "ERROR", "INTR_STATE"):
+            assert await bench.read(name) == 0, name
+        assert not COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+        assert await bench.read("RUN_ITERATIONS") == 1
+
+
 @block_test(us=50)
 async def layers(dut):
     """A push hands over every field of the descriptor; a full queue refuses it."""
@@ -293,6 +571,7 @@ async def interrupts(dut):
     events = {
         "wgt_done": ("wgt", "done_weights"),
         "par_done": ("wgt", "done_params"),
+        "prg_done": ("wgt", "done_program"),
         "act_done": ("act", "done"),
         "layer_done": ("layer", "done"),
         "result_done": ("res", "done"),
@@ -427,6 +706,7 @@ async def status_and_counters(dut):
         ports = {
             "wgt_busy": ("wgt", "busy_weights"),
             "par_busy": ("wgt", "busy_params"),
+            "prg_busy": ("wgt", "busy_program"),
             "act_busy": ("act", "busy"),
             "layer_busy": ("layer", "busy"),
             "result_busy": ("res", "busy"),
@@ -454,7 +734,7 @@ async def status_and_counters(dut):
         select = int(gen.integers(2**16))
         await bench.write("PE_SELECT", value=select)
         assert dut.pe_select_o.value == select
-        assert await bench.fields("STATUS") == want
+        assert await bench.fields("STATUS") == want | {"run_busy": 0}
         for name, value in values.items():
             assert await bench.read(name) == value
         for name, value in totals.items():

@@ -16,6 +16,7 @@ from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 MODES = [(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)]  # log2 of k and m
+KINDS = ("weights", "params", "program")
 PARAM, COMMAND, STATUS = struct("param_t"), struct("wgt_cmd_t"), struct("wgt_status_t")
 
 
@@ -29,7 +30,7 @@ class Bench:
         cocotb.start_soon(self._watch())
 
     def clear(self):
-        self.weights, self.params, self.done, self.errors = [], [], [], []
+        self.weights, self.params, self.program, self.done, self.errors = [], [], [], [], []
 
     async def _watch(self):
         dut = self.dut
@@ -39,7 +40,11 @@ class Bench:
                 self.weights.append((int(dut.wgt_waddr_o.value), int(dut.wgt_wdata_o.value)))
             if dut.par_we_o.value:
                 self.params.append((int(dut.par_waddr_o.value), int(dut.par_wdata_o.value)))
+            if dut.prg_we_o.value:
+                self.program.append((int(dut.prg_waddr_o.value), int(dut.prg_wdata_o.value)))
             status = self.status()
+            if status["done_program"]:
+                self.done.append(("program", len(self.program)))
             if status["done_weights"]:
                 self.done.append(("weights", len(self.weights)))
             if status["done_params"]:
@@ -66,6 +71,12 @@ class Bench:
         multiplier = int(self.gen.choice([0, 2**31 - 1, self.gen.integers(2**31)]))
         return shift << 64 | multiplier << 32 | int(self.gen.integers(2**32))
 
+    def beat(self, kind: str, mode) -> int:
+        """A random legal beat; of a program anything."""
+        if kind == "program":
+            return int.from_bytes(self.gen.bytes(len(self.dut.s_axis_tdata) // 8), "little")
+        return self.vector(*mode) if kind == "weights" else self.param()
+
     def with_index(self, beat: int, lane: int, index: int) -> int:
         shift = LANE_BITS * lane + 8
         return beat & ~(0xF << shift) | index << shift
@@ -73,7 +84,7 @@ class Bench:
     async def command(self, kind: str, base: int, count: int, mode=(0, 0), flush: bool = False):
         dut = self.dut
         await FallingEdge(dut.clk_i)
-        starts = {"start_weights": kind == "weights", "start_params": kind == "params", "flush": flush}
+        starts = {f"start_{name}": kind == name for name in KINDS} | {"flush": flush}
         load = {"base": base, "count": count, "k_log2": mode[0], "m_log2": mode[1]}
         dut.cmd_i.value = COMMAND.pack(starts | load)
         await FallingEdge(dut.clk_i)
@@ -103,26 +114,29 @@ class Bench:
         if kind == "weights":
             mask = (1 << LANE_BITS * self.lanes) - 1
             assert self.weights == [(base + i, beat & mask) for i, beat in enumerate(beats)]
-            assert not self.params
+            assert not self.params and not self.program
+        elif kind == "program":
+            assert self.program == [((base + i) & 0xFFFF, beat & 2**64 - 1) for i, beat in enumerate(beats)]
+            assert not self.weights and not self.params
         else:
             want = [
                 PARAM.pack({"shift": b >> 64 & 63, "multiplier": b >> 32 & 2**31 - 1, "bias": 0}) | b & 0xFFFFFFFF
                 for b in beats
             ]
             assert self.params == [(base + i, value) for i, value in enumerate(want)]
-            assert not self.weights
+            assert not self.weights and not self.program
 
     def check_idle(self):
         assert self.dut.status_o.value == 0 and self.dut.s_axis_tready.value == 0
 
     async def good_load(self, kind: str, mode, count: int, stalls, flush: bool = False):
         base = int(self.gen.integers(2**20))
-        beats = [self.vector(*mode) if kind == "weights" else self.param() for _ in range(count)]
+        beats = [self.beat(kind, mode) for _ in range(count)]
         set_stalls(self.source, stalls, self.gen)
         self.clear()
         await self.command(kind, base, count, mode, flush)
         status = self.status()
-        assert status["busy_weights"] == (kind == "weights") and status["busy_params"] == (kind == "params")
+        assert [status[f"busy_{name}"] for name in KINDS] == [kind == name for name in KINDS]
         assert not status["discard"]
         self.send(beats)
         await self.settle()
@@ -150,7 +164,7 @@ class Bench:
         status = self.status()
         assert status["err_info"] == at
         assert status["discard"] and self.dut.s_axis_tready.value == 1
-        assert not status["busy_weights"] and not status["busy_params"]
+        assert not any(status[f"busy_{name}"] for name in KINDS)
         if not flush_start:
             await self.flush()
             self.check_idle()
@@ -166,6 +180,7 @@ async def loads(dut):
         for mode in MODES:
             await bench.good_load("weights", mode, int(bench.gen.integers(1, 30)), stalls)
             await bench.good_load("params", mode, int(bench.gen.integers(1, 30)), stalls)
+            await bench.good_load("program", mode, int(bench.gen.integers(1, 30)), stalls)
     await bench.good_load("weights", (1, 2), 1, STALLS[0])
     await bench.good_load("params", (0, 0), 1, STALLS[0])
 
@@ -208,9 +223,9 @@ async def malformed(dut):
     bench = Bench(dut)
     gen, count = bench.gen, 6
     for stalls in STALLS:
-        for kind in ("weights", "params"):
+        for kind in KINDS:
             mode = MODES[gen.integers(len(MODES))]
-            beats = [bench.vector(*mode) if kind == "weights" else bench.param() for _ in range(count + 4)]
+            beats = [bench.beat(kind, mode) for _ in range(count + 4)]
             for length in (1, 3, count - 1):
                 await bench.bad_load(kind, mode, beats[:length], count, "tlast_early", length - 1, stalls)
             for extra in (1, 4):
@@ -237,6 +252,47 @@ async def malformed(dut):
                     before = beats[at] >> LANE_BITS * (lane - 1) + 8 & 0xF
                     beats[at] = bench.with_index(beats[at], lane, int(gen.integers(before + 1)))
                     await bench.bad_load("weights", mode, beats, count, "index_order", at, stalls, at == 3)
+
+
+@block_test(us=100)
+async def cancelled(dut):
+    """cancel ends a load at once in discard, after any number of beats; idle it does nothing."""
+    await start(dut)
+    bench = Bench(dut)
+
+    async def cancel():
+        await FallingEdge(dut.clk_i)
+        dut.cmd_i.value = COMMAND.pack({"cancel": 1})
+        await FallingEdge(dut.clk_i)
+        dut.cmd_i.value = 0
+
+    for kind in KINDS:
+        await cancel()
+        bench.check_idle()
+        for wait in range(8):
+            for stalls in STALLS[:2]:
+                set_stalls(bench.source, stalls, bench.gen)
+                beats = [bench.beat(kind, (1, 2)) for _ in range(12)]
+                bench.clear()
+                await bench.command(kind, 9, 12, (1, 2))
+                bench.send(beats)
+                for _ in range(wait):
+                    await FallingEdge(dut.clk_i)
+                await cancel()
+                status = bench.status()
+                assert status["discard"] and not any(status[f"busy_{name}"] for name in KINDS)
+                await FallingEdge(dut.clk_i)
+                written = {"weights": bench.weights, "params": bench.params, "program": bench.program}[kind]
+                count = len(written)
+                bench.send(*[[bench.beat(kind, (1, 2)) for _ in range(n)] for n in (1, 3)])
+                await bench.settle()
+                assert len(written) == count <= wait + 1
+                bench.check_written(kind, 9, beats[:count])
+                assert not bench.done and not bench.errors
+                assert bench.status()["discard"] and bench.status()["err_info"] == 0
+                await bench.flush()
+                bench.check_idle()
+                await bench.good_load(kind, (1, 2), 3, STALLS[1])
 
 
 @block_test(us=5)

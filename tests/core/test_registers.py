@@ -132,7 +132,7 @@ class PartialAccesses(RegisterTest):
         # Pulses and bits cleared by ones: a byte without strobe does nothing.
         await self.raw(registers.address("WGT_COUNT"), True, 0)
         command = registers.encode("CTRL", wgt_load=1)
-        await self.raw(registers.address("CTRL") + 1, True, command, 1)
+        await self.raw(registers.address("CTRL") + 2, True, command, 1)
         assert (await self.raw(registers.address("ERROR"), False)).data == 0
         await self.raw(registers.address("CTRL"), True, command, 1)
         await ClockCycles(cocotb.top.clk_i, 20)
@@ -199,7 +199,7 @@ class InterruptMasks(RegisterTest):
         assert not any(status.values()), status
         assert irq.value == 0
         pending = registers.decode("INTR_STATE", (await self.raw(state, False)).data)
-        assert pending == dict.fromkeys(CAUSES, 1), pending
+        assert {cause for cause, on in pending.items() if on} == set(CAUSES), pending
         counts = self.env.interrupts.counts.copy()
         for number, cause in enumerate(CAUSES):
             await self.raw(enable, True, registers.encode("INTR_ENABLE", **{cause: 1}))
@@ -207,7 +207,7 @@ class InterruptMasks(RegisterTest):
             await ClockCycles(cocotb.top.clk_i, 100)
             assert irq.value == 0
             left = registers.decode("INTR_STATE", (await self.raw(state, False)).data)
-            assert left == {c: int(i > number) for i, c in enumerate(CAUSES)}, left
+            assert {cause for cause, on in left.items() if on} == set(CAUSES[number + 1 :]), left
         assert self.env.interrupts.counts - counts == dict.fromkeys(CAUSES, 1)
 
 

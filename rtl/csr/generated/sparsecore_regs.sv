@@ -256,6 +256,8 @@ module sparsecore_regs (
         logic ACT_END;
         logic RES_IDX_BASE;
         logic RES_LINES;
+        logic PRG_BASE;
+        logic PRG_COUNT;
         logic LAYER_MODE;
         logic LAYER_IN_C;
         logic LAYER_IN_H;
@@ -314,6 +316,18 @@ module sparsecore_regs (
         logic PE_DRAIN;
         logic PE_NO_UNIT;
         logic PE_MACS;
+        logic RUN_WGT_BASE;
+        logic RUN_WGT_COUNT;
+        logic RUN_ACT_BASE;
+        logic RUN_ACT_COUNT;
+        logic RUN_LAYER_BASE;
+        logic RUN_LAYER_COUNT;
+        logic RUN_RES_BASE;
+        logic RUN_RES_COUNT;
+        logic RUN_ITERATIONS;
+        logic RUN_ERROR;
+        logic RUN_ERROR_ITERATION;
+        logic CONFIG_PRG;
     } decoded_reg_strb_t;
     decoded_reg_strb_t decoded_reg_strb;
     logic decoded_err;
@@ -415,6 +429,12 @@ module sparsecore_regs (
         decoded_reg_strb.RES_LINES = cpuif_req_masked & (cpuif_addr == 12'h70);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h70);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h70);
+        decoded_reg_strb.PRG_BASE = cpuif_req_masked & (cpuif_addr == 12'h74);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h74);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h74);
+        decoded_reg_strb.PRG_COUNT = cpuif_req_masked & (cpuif_addr == 12'h78);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h78);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h78);
         decoded_reg_strb.LAYER_MODE = cpuif_req_masked & (cpuif_addr == 12'h80);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h80);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h80);
@@ -589,6 +609,42 @@ module sparsecore_regs (
         decoded_reg_strb.PE_MACS = cpuif_req_masked & (cpuif_addr == 12'h16c) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h16c);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h16c) & !cpuif_req_is_wr;
+        decoded_reg_strb.RUN_WGT_BASE = cpuif_req_masked & (cpuif_addr == 12'h180);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h180);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h180);
+        decoded_reg_strb.RUN_WGT_COUNT = cpuif_req_masked & (cpuif_addr == 12'h184);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h184);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h184);
+        decoded_reg_strb.RUN_ACT_BASE = cpuif_req_masked & (cpuif_addr == 12'h188);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h188);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h188);
+        decoded_reg_strb.RUN_ACT_COUNT = cpuif_req_masked & (cpuif_addr == 12'h18c);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h18c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h18c);
+        decoded_reg_strb.RUN_LAYER_BASE = cpuif_req_masked & (cpuif_addr == 12'h190);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h190);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h190);
+        decoded_reg_strb.RUN_LAYER_COUNT = cpuif_req_masked & (cpuif_addr == 12'h194);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h194);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h194);
+        decoded_reg_strb.RUN_RES_BASE = cpuif_req_masked & (cpuif_addr == 12'h198);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h198);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h198);
+        decoded_reg_strb.RUN_RES_COUNT = cpuif_req_masked & (cpuif_addr == 12'h19c);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h19c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h19c);
+        decoded_reg_strb.RUN_ITERATIONS = cpuif_req_masked & (cpuif_addr == 12'h1a0);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h1a0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h1a0);
+        decoded_reg_strb.RUN_ERROR = cpuif_req_masked & (cpuif_addr == 12'h1a4) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h1a4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h1a4) & !cpuif_req_is_wr;
+        decoded_reg_strb.RUN_ERROR_ITERATION = cpuif_req_masked & (cpuif_addr == 12'h1a8) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h1a8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h1a8) & !cpuif_req_is_wr;
+        decoded_reg_strb.CONFIG_PRG = cpuif_req_masked & (cpuif_addr == 12'h1ac) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 12'h1ac);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 12'h1ac) & !cpuif_req_is_wr;
         decoded_err = (~is_valid_addr | (is_valid_addr & ~is_valid_rw)) & decoded_req;
     end
 
@@ -636,6 +692,14 @@ module sparsecore_regs (
                 logic next;
                 logic load_next;
             } soft_reset;
+            struct {
+                logic next;
+                logic load_next;
+            } prg_load;
+            struct {
+                logic next;
+                logic load_next;
+            } run;
         } CTRL;
         struct {
             struct {
@@ -662,6 +726,14 @@ module sparsecore_regs (
                 logic next;
                 logic load_next;
             } error;
+            struct {
+                logic next;
+                logic load_next;
+            } prg_done;
+            struct {
+                logic next;
+                logic load_next;
+            } run_done;
         } INTR_STATE;
         struct {
             struct {
@@ -688,6 +760,14 @@ module sparsecore_regs (
                 logic next;
                 logic load_next;
             } error;
+            struct {
+                logic next;
+                logic load_next;
+            } prg_done;
+            struct {
+                logic next;
+                logic load_next;
+            } run_done;
         } INTR_ENABLE;
         struct {
             struct {
@@ -823,6 +903,18 @@ module sparsecore_regs (
                 logic load_next;
             } value;
         } RES_LINES;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } PRG_BASE;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } PRG_COUNT;
         struct {
             struct {
                 logic [1:0] next;
@@ -1093,6 +1185,60 @@ module sparsecore_regs (
                 logic load_next;
             } value;
         } PE_SELECT;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } RUN_WGT_BASE;
+        struct {
+            struct {
+                logic [14:0] next;
+                logic load_next;
+            } value;
+        } RUN_WGT_COUNT;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } RUN_ACT_BASE;
+        struct {
+            struct {
+                logic [14:0] next;
+                logic load_next;
+            } value;
+        } RUN_ACT_COUNT;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } RUN_LAYER_BASE;
+        struct {
+            struct {
+                logic [14:0] next;
+                logic load_next;
+            } value;
+        } RUN_LAYER_COUNT;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } RUN_RES_BASE;
+        struct {
+            struct {
+                logic [14:0] next;
+                logic load_next;
+            } value;
+        } RUN_RES_COUNT;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } RUN_ITERATIONS;
     } field_combo_t;
     field_combo_t field_combo;
 
@@ -1122,6 +1268,12 @@ module sparsecore_regs (
             struct {
                 logic value;
             } soft_reset;
+            struct {
+                logic value;
+            } prg_load;
+            struct {
+                logic value;
+            } run;
         } CTRL;
         struct {
             struct {
@@ -1142,6 +1294,12 @@ module sparsecore_regs (
             struct {
                 logic value;
             } error;
+            struct {
+                logic value;
+            } prg_done;
+            struct {
+                logic value;
+            } run_done;
         } INTR_STATE;
         struct {
             struct {
@@ -1162,6 +1320,12 @@ module sparsecore_regs (
             struct {
                 logic value;
             } error;
+            struct {
+                logic value;
+            } prg_done;
+            struct {
+                logic value;
+            } run_done;
         } INTR_ENABLE;
         struct {
             struct {
@@ -1270,6 +1434,16 @@ module sparsecore_regs (
                 logic [23:0] value;
             } value;
         } RES_LINES;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } PRG_BASE;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } PRG_COUNT;
         struct {
             struct {
                 logic [1:0] value;
@@ -1488,6 +1662,51 @@ module sparsecore_regs (
                 logic [15:0] value;
             } value;
         } PE_SELECT;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } RUN_WGT_BASE;
+        struct {
+            struct {
+                logic [14:0] value;
+            } value;
+        } RUN_WGT_COUNT;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } RUN_ACT_BASE;
+        struct {
+            struct {
+                logic [14:0] value;
+            } value;
+        } RUN_ACT_COUNT;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } RUN_LAYER_BASE;
+        struct {
+            struct {
+                logic [14:0] value;
+            } value;
+        } RUN_LAYER_COUNT;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } RUN_RES_BASE;
+        struct {
+            struct {
+                logic [14:0] value;
+            } value;
+        } RUN_RES_COUNT;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } RUN_ITERATIONS;
     } field_storage_t;
     field_storage_t field_storage;
 
@@ -1699,6 +1918,58 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.CTRL.soft_reset.value = field_storage.CTRL.soft_reset.value;
+    // Field: sparsecore.CTRL.prg_load
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.CTRL.prg_load.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.CTRL && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.CTRL.prg_load.value & ~decoded_wr_biten[8:8]) | (decoded_wr_data[8:8] & decoded_wr_biten[8:8]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.CTRL.prg_load.next = next_c;
+        field_combo.CTRL.prg_load.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.CTRL.prg_load.value <= 1'h0;
+        end else begin
+            if(field_combo.CTRL.prg_load.load_next) begin
+                field_storage.CTRL.prg_load.value <= field_combo.CTRL.prg_load.next;
+            end
+        end
+    end
+    assign hwif_out.CTRL.prg_load.value = field_storage.CTRL.prg_load.value;
+    // Field: sparsecore.CTRL.run
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.CTRL.run.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.CTRL && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.CTRL.run.value & ~decoded_wr_biten[9:9]) | (decoded_wr_data[9:9] & decoded_wr_biten[9:9]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.CTRL.run.next = next_c;
+        field_combo.CTRL.run.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.CTRL.run.value <= 1'h0;
+        end else begin
+            if(field_combo.CTRL.run.load_next) begin
+                field_storage.CTRL.run.value <= field_combo.CTRL.run.next;
+            end
+        end
+    end
+    assign hwif_out.CTRL.run.value = field_storage.CTRL.run.value;
     // Field: sparsecore.INTR_STATE.wgt_done
     always_comb begin
         automatic logic [0:0] next_c;
@@ -1867,13 +2138,71 @@ module sparsecore_regs (
             end
         end
     end
+    // Field: sparsecore.INTR_STATE.prg_done
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.INTR_STATE.prg_done.value;
+        load_next_c = '0;
+        if(hwif_in.INTR_STATE.prg_done.next) begin // stickybit
+            next_c = '1;
+            load_next_c = '1;
+        end else if(hwif_in.INTR_STATE.prg_done.hwclr) begin // HW Clear
+            next_c = '0;
+            load_next_c = '1;
+        end else if(decoded_reg_strb.INTR_STATE && decoded_req_is_wr) begin // SW write 1 clear
+            next_c = field_storage.INTR_STATE.prg_done.value & ~(decoded_wr_data[6:6] & decoded_wr_biten[6:6]);
+            load_next_c = '1;
+        end
+        field_combo.INTR_STATE.prg_done.next = next_c;
+        field_combo.INTR_STATE.prg_done.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.INTR_STATE.prg_done.value <= 1'h0;
+        end else begin
+            if(field_combo.INTR_STATE.prg_done.load_next) begin
+                field_storage.INTR_STATE.prg_done.value <= field_combo.INTR_STATE.prg_done.next;
+            end
+        end
+    end
+    // Field: sparsecore.INTR_STATE.run_done
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.INTR_STATE.run_done.value;
+        load_next_c = '0;
+        if(hwif_in.INTR_STATE.run_done.next) begin // stickybit
+            next_c = '1;
+            load_next_c = '1;
+        end else if(hwif_in.INTR_STATE.run_done.hwclr) begin // HW Clear
+            next_c = '0;
+            load_next_c = '1;
+        end else if(decoded_reg_strb.INTR_STATE && decoded_req_is_wr) begin // SW write 1 clear
+            next_c = field_storage.INTR_STATE.run_done.value & ~(decoded_wr_data[7:7] & decoded_wr_biten[7:7]);
+            load_next_c = '1;
+        end
+        field_combo.INTR_STATE.run_done.next = next_c;
+        field_combo.INTR_STATE.run_done.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.INTR_STATE.run_done.value <= 1'h0;
+        end else begin
+            if(field_combo.INTR_STATE.run_done.load_next) begin
+                field_storage.INTR_STATE.run_done.value <= field_combo.INTR_STATE.run_done.next;
+            end
+        end
+    end
     assign hwif_out.INTR_STATE.intr =
         |(field_storage.INTR_STATE.wgt_done.value & field_storage.INTR_ENABLE.wgt_done.value)
         || |(field_storage.INTR_STATE.par_done.value & field_storage.INTR_ENABLE.par_done.value)
         || |(field_storage.INTR_STATE.act_done.value & field_storage.INTR_ENABLE.act_done.value)
         || |(field_storage.INTR_STATE.layer_done.value & field_storage.INTR_ENABLE.layer_done.value)
         || |(field_storage.INTR_STATE.result_done.value & field_storage.INTR_ENABLE.result_done.value)
-        || |(field_storage.INTR_STATE.error.value & field_storage.INTR_ENABLE.error.value);
+        || |(field_storage.INTR_STATE.error.value & field_storage.INTR_ENABLE.error.value)
+        || |(field_storage.INTR_STATE.prg_done.value & field_storage.INTR_ENABLE.prg_done.value)
+        || |(field_storage.INTR_STATE.run_done.value & field_storage.INTR_ENABLE.run_done.value);
     // Field: sparsecore.INTR_ENABLE.wgt_done
     always_comb begin
         automatic logic [0:0] next_c;
@@ -2003,6 +2332,50 @@ module sparsecore_regs (
         end else begin
             if(field_combo.INTR_ENABLE.error.load_next) begin
                 field_storage.INTR_ENABLE.error.value <= field_combo.INTR_ENABLE.error.next;
+            end
+        end
+    end
+    // Field: sparsecore.INTR_ENABLE.prg_done
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.INTR_ENABLE.prg_done.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.INTR_ENABLE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.INTR_ENABLE.prg_done.value & ~decoded_wr_biten[6:6]) | (decoded_wr_data[6:6] & decoded_wr_biten[6:6]);
+            load_next_c = '1;
+        end
+        field_combo.INTR_ENABLE.prg_done.next = next_c;
+        field_combo.INTR_ENABLE.prg_done.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.INTR_ENABLE.prg_done.value <= 1'h0;
+        end else begin
+            if(field_combo.INTR_ENABLE.prg_done.load_next) begin
+                field_storage.INTR_ENABLE.prg_done.value <= field_combo.INTR_ENABLE.prg_done.next;
+            end
+        end
+    end
+    // Field: sparsecore.INTR_ENABLE.run_done
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.INTR_ENABLE.run_done.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.INTR_ENABLE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.INTR_ENABLE.run_done.value & ~decoded_wr_biten[7:7]) | (decoded_wr_data[7:7] & decoded_wr_biten[7:7]);
+            load_next_c = '1;
+        end
+        field_combo.INTR_ENABLE.run_done.next = next_c;
+        field_combo.INTR_ENABLE.run_done.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.INTR_ENABLE.run_done.value <= 1'h0;
+        end else begin
+            if(field_combo.INTR_ENABLE.run_done.load_next) begin
+                field_storage.INTR_ENABLE.run_done.value <= field_combo.INTR_ENABLE.run_done.next;
             end
         end
     end
@@ -2697,6 +3070,52 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.RES_LINES.value.value = field_storage.RES_LINES.value.value;
+    // Field: sparsecore.PRG_BASE.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.PRG_BASE.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.PRG_BASE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.PRG_BASE.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.PRG_BASE.value.next = next_c;
+        field_combo.PRG_BASE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.PRG_BASE.value.value <= 16'h0;
+        end else begin
+            if(field_combo.PRG_BASE.value.load_next) begin
+                field_storage.PRG_BASE.value.value <= field_combo.PRG_BASE.value.next;
+            end
+        end
+    end
+    assign hwif_out.PRG_BASE.value.value = field_storage.PRG_BASE.value.value;
+    // Field: sparsecore.PRG_COUNT.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.PRG_COUNT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.PRG_COUNT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.PRG_COUNT.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.PRG_COUNT.value.next = next_c;
+        field_combo.PRG_COUNT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.PRG_COUNT.value.value <= 16'h0;
+        end else begin
+            if(field_combo.PRG_COUNT.value.load_next) begin
+                field_storage.PRG_COUNT.value.value <= field_combo.PRG_COUNT.value.next;
+            end
+        end
+    end
+    assign hwif_out.PRG_COUNT.value.value = field_storage.PRG_COUNT.value.value;
     // Field: sparsecore.LAYER_MODE.k_log2
     always_comb begin
         automatic logic [1:0] next_c;
@@ -3893,6 +4312,213 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.PE_SELECT.value.value = field_storage.PE_SELECT.value.value;
+    // Field: sparsecore.RUN_WGT_BASE.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_WGT_BASE.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_WGT_BASE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_WGT_BASE.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_WGT_BASE.value.next = next_c;
+        field_combo.RUN_WGT_BASE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_WGT_BASE.value.value <= 16'h0;
+        end else begin
+            if(field_combo.RUN_WGT_BASE.value.load_next) begin
+                field_storage.RUN_WGT_BASE.value.value <= field_combo.RUN_WGT_BASE.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_WGT_BASE.value.value = field_storage.RUN_WGT_BASE.value.value;
+    // Field: sparsecore.RUN_WGT_COUNT.value
+    always_comb begin
+        automatic logic [14:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_WGT_COUNT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_WGT_COUNT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_WGT_COUNT.value.value & ~decoded_wr_biten[14:0]) | (decoded_wr_data[14:0] & decoded_wr_biten[14:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_WGT_COUNT.value.next = next_c;
+        field_combo.RUN_WGT_COUNT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_WGT_COUNT.value.value <= 15'h0;
+        end else begin
+            if(field_combo.RUN_WGT_COUNT.value.load_next) begin
+                field_storage.RUN_WGT_COUNT.value.value <= field_combo.RUN_WGT_COUNT.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_WGT_COUNT.value.value = field_storage.RUN_WGT_COUNT.value.value;
+    // Field: sparsecore.RUN_ACT_BASE.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_ACT_BASE.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_ACT_BASE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_ACT_BASE.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_ACT_BASE.value.next = next_c;
+        field_combo.RUN_ACT_BASE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_ACT_BASE.value.value <= 16'h0;
+        end else begin
+            if(field_combo.RUN_ACT_BASE.value.load_next) begin
+                field_storage.RUN_ACT_BASE.value.value <= field_combo.RUN_ACT_BASE.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_ACT_BASE.value.value = field_storage.RUN_ACT_BASE.value.value;
+    // Field: sparsecore.RUN_ACT_COUNT.value
+    always_comb begin
+        automatic logic [14:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_ACT_COUNT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_ACT_COUNT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_ACT_COUNT.value.value & ~decoded_wr_biten[14:0]) | (decoded_wr_data[14:0] & decoded_wr_biten[14:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_ACT_COUNT.value.next = next_c;
+        field_combo.RUN_ACT_COUNT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_ACT_COUNT.value.value <= 15'h0;
+        end else begin
+            if(field_combo.RUN_ACT_COUNT.value.load_next) begin
+                field_storage.RUN_ACT_COUNT.value.value <= field_combo.RUN_ACT_COUNT.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_ACT_COUNT.value.value = field_storage.RUN_ACT_COUNT.value.value;
+    // Field: sparsecore.RUN_LAYER_BASE.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_LAYER_BASE.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_LAYER_BASE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_LAYER_BASE.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_LAYER_BASE.value.next = next_c;
+        field_combo.RUN_LAYER_BASE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_LAYER_BASE.value.value <= 16'h0;
+        end else begin
+            if(field_combo.RUN_LAYER_BASE.value.load_next) begin
+                field_storage.RUN_LAYER_BASE.value.value <= field_combo.RUN_LAYER_BASE.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_LAYER_BASE.value.value = field_storage.RUN_LAYER_BASE.value.value;
+    // Field: sparsecore.RUN_LAYER_COUNT.value
+    always_comb begin
+        automatic logic [14:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_LAYER_COUNT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_LAYER_COUNT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_LAYER_COUNT.value.value & ~decoded_wr_biten[14:0]) | (decoded_wr_data[14:0] & decoded_wr_biten[14:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_LAYER_COUNT.value.next = next_c;
+        field_combo.RUN_LAYER_COUNT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_LAYER_COUNT.value.value <= 15'h0;
+        end else begin
+            if(field_combo.RUN_LAYER_COUNT.value.load_next) begin
+                field_storage.RUN_LAYER_COUNT.value.value <= field_combo.RUN_LAYER_COUNT.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_LAYER_COUNT.value.value = field_storage.RUN_LAYER_COUNT.value.value;
+    // Field: sparsecore.RUN_RES_BASE.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_RES_BASE.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_RES_BASE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_RES_BASE.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_RES_BASE.value.next = next_c;
+        field_combo.RUN_RES_BASE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_RES_BASE.value.value <= 16'h0;
+        end else begin
+            if(field_combo.RUN_RES_BASE.value.load_next) begin
+                field_storage.RUN_RES_BASE.value.value <= field_combo.RUN_RES_BASE.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_RES_BASE.value.value = field_storage.RUN_RES_BASE.value.value;
+    // Field: sparsecore.RUN_RES_COUNT.value
+    always_comb begin
+        automatic logic [14:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_RES_COUNT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_RES_COUNT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_RES_COUNT.value.value & ~decoded_wr_biten[14:0]) | (decoded_wr_data[14:0] & decoded_wr_biten[14:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_RES_COUNT.value.next = next_c;
+        field_combo.RUN_RES_COUNT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_RES_COUNT.value.value <= 15'h0;
+        end else begin
+            if(field_combo.RUN_RES_COUNT.value.load_next) begin
+                field_storage.RUN_RES_COUNT.value.value <= field_combo.RUN_RES_COUNT.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_RES_COUNT.value.value = field_storage.RUN_RES_COUNT.value.value;
+    // Field: sparsecore.RUN_ITERATIONS.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RUN_ITERATIONS.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RUN_ITERATIONS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RUN_ITERATIONS.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.RUN_ITERATIONS.value.next = next_c;
+        field_combo.RUN_ITERATIONS.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.RUN_ITERATIONS.value.value <= 16'h0;
+        end else begin
+            if(field_combo.RUN_ITERATIONS.value.load_next) begin
+                field_storage.RUN_ITERATIONS.value.value <= field_combo.RUN_ITERATIONS.value.next;
+            end
+        end
+    end
+    assign hwif_out.RUN_ITERATIONS.value.value = field_storage.RUN_ITERATIONS.value.value;
 
     //--------------------------------------------------------------------------
     // Write response
@@ -3957,7 +4583,9 @@ module sparsecore_regs (
             readback_data_var[4] = hwif_in.STATUS.result_busy.next;
             readback_data_var[5] = hwif_in.STATUS.wgt_discard.next;
             readback_data_var[6] = hwif_in.STATUS.act_discard.next;
+            readback_data_var[7] = hwif_in.STATUS.prg_busy.next;
             readback_data_var[15:8] = hwif_in.STATUS.queue_level.next;
+            readback_data_var[16] = hwif_in.STATUS.run_busy.next;
         end
         if(rd_mux_addr == 12'h28) begin
             readback_data_var[0] = field_storage.INTR_STATE.wgt_done.value;
@@ -3966,6 +4594,8 @@ module sparsecore_regs (
             readback_data_var[3] = field_storage.INTR_STATE.layer_done.value;
             readback_data_var[4] = field_storage.INTR_STATE.result_done.value;
             readback_data_var[5] = field_storage.INTR_STATE.error.value;
+            readback_data_var[6] = field_storage.INTR_STATE.prg_done.value;
+            readback_data_var[7] = field_storage.INTR_STATE.run_done.value;
         end
         if(rd_mux_addr == 12'h2c) begin
             readback_data_var[0] = field_storage.INTR_ENABLE.wgt_done.value;
@@ -3974,6 +4604,8 @@ module sparsecore_regs (
             readback_data_var[3] = field_storage.INTR_ENABLE.layer_done.value;
             readback_data_var[4] = field_storage.INTR_ENABLE.result_done.value;
             readback_data_var[5] = field_storage.INTR_ENABLE.error.value;
+            readback_data_var[6] = field_storage.INTR_ENABLE.prg_done.value;
+            readback_data_var[7] = field_storage.INTR_ENABLE.run_done.value;
         end
         if(rd_mux_addr == 12'h30) begin
             readback_data_var[0] = field_storage.ERROR.wgt_tlast_early.value;
@@ -4039,6 +4671,12 @@ module sparsecore_regs (
         end
         if(rd_mux_addr == 12'h70) begin
             readback_data_var[23:0] = field_storage.RES_LINES.value.value;
+        end
+        if(rd_mux_addr == 12'h74) begin
+            readback_data_var[15:0] = field_storage.PRG_BASE.value.value;
+        end
+        if(rd_mux_addr == 12'h78) begin
+            readback_data_var[15:0] = field_storage.PRG_COUNT.value.value;
         end
         if(rd_mux_addr == 12'h80) begin
             readback_data_var[1:0] = field_storage.LAYER_MODE.k_log2.value;
@@ -4234,6 +4872,45 @@ module sparsecore_regs (
         end
         if(rd_mux_addr == 12'h16c) begin
             readback_data_var[31:0] = hwif_in.PE_MACS.value.next;
+        end
+        if(rd_mux_addr == 12'h180) begin
+            readback_data_var[15:0] = field_storage.RUN_WGT_BASE.value.value;
+        end
+        if(rd_mux_addr == 12'h184) begin
+            readback_data_var[14:0] = field_storage.RUN_WGT_COUNT.value.value;
+        end
+        if(rd_mux_addr == 12'h188) begin
+            readback_data_var[15:0] = field_storage.RUN_ACT_BASE.value.value;
+        end
+        if(rd_mux_addr == 12'h18c) begin
+            readback_data_var[14:0] = field_storage.RUN_ACT_COUNT.value.value;
+        end
+        if(rd_mux_addr == 12'h190) begin
+            readback_data_var[15:0] = field_storage.RUN_LAYER_BASE.value.value;
+        end
+        if(rd_mux_addr == 12'h194) begin
+            readback_data_var[14:0] = field_storage.RUN_LAYER_COUNT.value.value;
+        end
+        if(rd_mux_addr == 12'h198) begin
+            readback_data_var[15:0] = field_storage.RUN_RES_BASE.value.value;
+        end
+        if(rd_mux_addr == 12'h19c) begin
+            readback_data_var[14:0] = field_storage.RUN_RES_COUNT.value.value;
+        end
+        if(rd_mux_addr == 12'h1a0) begin
+            readback_data_var[15:0] = field_storage.RUN_ITERATIONS.value.value;
+        end
+        if(rd_mux_addr == 12'h1a4) begin
+            readback_data_var[1:0] = hwif_in.RUN_ERROR.engine.next;
+            readback_data_var[30:16] = hwif_in.RUN_ERROR.descriptor.next;
+            readback_data_var[31] = hwif_in.RUN_ERROR.failed.next;
+        end
+        if(rd_mux_addr == 12'h1a8) begin
+            readback_data_var[15:0] = hwif_in.RUN_ERROR_ITERATION.value.next;
+        end
+        if(rd_mux_addr == 12'h1ac) begin
+            readback_data_var[23:0] = hwif_in.CONFIG_PRG.depth.next;
+            readback_data_var[31:24] = hwif_in.CONFIG_PRG.banks.next;
         end
         readback_data = readback_data_var;
         readback_done = decoded_req & ~decoded_req_is_wr;

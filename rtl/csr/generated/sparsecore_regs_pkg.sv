@@ -7,7 +7,7 @@ package sparsecore_regs_pkg;
 
     localparam SPARSECORE_REGS_DATA_WIDTH = 32;
     localparam SPARSECORE_REGS_MIN_ADDR_WIDTH = 12;
-    localparam SPARSECORE_REGS_SIZE = 'h170;
+    localparam SPARSECORE_REGS_SIZE = 'h1b0;
 
     typedef struct {
         logic [15:0] next;
@@ -139,8 +139,16 @@ package sparsecore_regs_pkg;
     } sparsecore__STATUS__act_discard__in_t;
 
     typedef struct {
+        logic next;
+    } sparsecore__STATUS__prg_busy__in_t;
+
+    typedef struct {
         logic [7:0] next;
     } sparsecore__STATUS__queue_level__in_t;
+
+    typedef struct {
+        logic next;
+    } sparsecore__STATUS__run_busy__in_t;
 
     typedef struct {
         sparsecore__STATUS__wgt_busy__in_t wgt_busy;
@@ -150,47 +158,61 @@ package sparsecore_regs_pkg;
         sparsecore__STATUS__result_busy__in_t result_busy;
         sparsecore__STATUS__wgt_discard__in_t wgt_discard;
         sparsecore__STATUS__act_discard__in_t act_discard;
+        sparsecore__STATUS__prg_busy__in_t prg_busy;
         sparsecore__STATUS__queue_level__in_t queue_level;
+        sparsecore__STATUS__run_busy__in_t run_busy;
     } sparsecore__STATUS__in_t;
 
     typedef struct {
         logic next;
         logic hwclr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__wgt_done_enable_e65d984c__in_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__wgt_done_enable_e65d984c__in_t;
 
     typedef struct {
         logic next;
         logic hwclr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__par_done_enable_cb4e1ff3__in_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__par_done_enable_cb4e1ff3__in_t;
 
     typedef struct {
         logic next;
         logic hwclr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__act_done_enable_f4838569__in_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__act_done_enable_f4838569__in_t;
 
     typedef struct {
         logic next;
         logic hwclr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__layer_done_enable_3b404e1e__in_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__layer_done_enable_3b404e1e__in_t;
 
     typedef struct {
         logic next;
         logic hwclr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__result_done_enable_cc1f9b35__in_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__result_done_enable_cc1f9b35__in_t;
 
     typedef struct {
         logic next;
         logic hwclr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__error_enable_65840525__in_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__error_enable_65840525__in_t;
 
     typedef struct {
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__wgt_done_enable_e65d984c__in_t wgt_done;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__par_done_enable_cb4e1ff3__in_t par_done;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__act_done_enable_f4838569__in_t act_done;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__layer_done_enable_3b404e1e__in_t layer_done;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__result_done_enable_cc1f9b35__in_t result_done;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__error_enable_65840525__in_t error;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__in_t;
+        logic next;
+        logic hwclr;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__prg_done_enable_afddf519__in_t;
+
+    typedef struct {
+        logic next;
+        logic hwclr;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__run_done_enable_76017b43__in_t;
+
+    typedef struct {
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__wgt_done_enable_e65d984c__in_t wgt_done;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__par_done_enable_cb4e1ff3__in_t par_done;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__act_done_enable_f4838569__in_t act_done;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__layer_done_enable_3b404e1e__in_t layer_done;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__result_done_enable_cc1f9b35__in_t result_done;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__error_enable_65840525__in_t error;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__prg_done_enable_afddf519__in_t prg_done;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__run_done_enable_76017b43__in_t run_done;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__in_t;
 
     typedef struct {
         logic next;
@@ -281,11 +303,11 @@ package sparsecore_regs_pkg;
 
     typedef struct {
         logic [23:0] next;
-    } error_info_r_desc_d3632a32_name_73edf625__value__in_t;
+    } error_info_r_desc_a58cc67d_name_73edf625__value__in_t;
 
     typedef struct {
-        error_info_r_desc_d3632a32_name_73edf625__value__in_t value;
-    } error_info_r_desc_d3632a32_name_73edf625__in_t;
+        error_info_r_desc_a58cc67d_name_73edf625__value__in_t value;
+    } error_info_r_desc_a58cc67d_name_73edf625__in_t;
 
     typedef struct {
         logic [23:0] next;
@@ -528,6 +550,45 @@ package sparsecore_regs_pkg;
     } counter_r_desc_fc83f75f_name_11c67fcb__in_t;
 
     typedef struct {
+        logic [1:0] next;
+    } sparsecore__RUN_ERROR__engine__in_t;
+
+    typedef struct {
+        logic [14:0] next;
+    } sparsecore__RUN_ERROR__descriptor__in_t;
+
+    typedef struct {
+        logic next;
+    } sparsecore__RUN_ERROR__failed__in_t;
+
+    typedef struct {
+        sparsecore__RUN_ERROR__engine__in_t engine;
+        sparsecore__RUN_ERROR__descriptor__in_t descriptor;
+        sparsecore__RUN_ERROR__failed__in_t failed;
+    } sparsecore__RUN_ERROR__in_t;
+
+    typedef struct {
+        logic [15:0] next;
+    } sparsecore__RUN_ERROR_ITERATION__value__in_t;
+
+    typedef struct {
+        sparsecore__RUN_ERROR_ITERATION__value__in_t value;
+    } sparsecore__RUN_ERROR_ITERATION__in_t;
+
+    typedef struct {
+        logic [23:0] next;
+    } memory_r_desc_63070f93_name_d40fbc39__depth__in_t;
+
+    typedef struct {
+        logic [7:0] next;
+    } memory_r_desc_63070f93_name_d40fbc39__banks__in_t;
+
+    typedef struct {
+        memory_r_desc_63070f93_name_d40fbc39__depth__in_t depth;
+        memory_r_desc_63070f93_name_d40fbc39__banks__in_t banks;
+    } memory_r_desc_63070f93_name_d40fbc39__in_t;
+
+    typedef struct {
         sparsecore__CONFIG_ARRAY__in_t CONFIG_ARRAY;
         sparsecore__CONFIG_REGION__in_t CONFIG_REGION;
         sparsecore__CONFIG_OUTPUT__in_t CONFIG_OUTPUT;
@@ -536,9 +597,9 @@ package sparsecore_regs_pkg;
         memory_r_desc_370ea883_name_fcc8c0fe__in_t CONFIG_IDX;
         memory_r_desc_1e2bf0eb_name_791c5c07__in_t CONFIG_PAR;
         sparsecore__STATUS__in_t STATUS;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__in_t INTR_STATE;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__in_t INTR_STATE;
         sparsecore__ERROR__in_t ERROR;
-        error_info_r_desc_d3632a32_name_73edf625__in_t WGT_ERROR_INFO;
+        error_info_r_desc_a58cc67d_name_73edf625__in_t WGT_ERROR_INFO;
         error_info_r_desc_1dd31048_name_9cf837f5__in_t ACT_ERROR_INFO;
         sparsecore__DESCRIPTOR_ERROR__in_t DESCRIPTOR_ERROR;
         sparsecore__ACT_END__in_t ACT_END;
@@ -569,6 +630,9 @@ package sparsecore_regs_pkg;
         counter_r_desc_c5560a3a_name_4eaaba32__in_t PE_DRAIN;
         counter_r_desc_c5560a3a_name_4f91765f__in_t PE_NO_UNIT;
         counter_r_desc_fc83f75f_name_11c67fcb__in_t PE_MACS;
+        sparsecore__RUN_ERROR__in_t RUN_ERROR;
+        sparsecore__RUN_ERROR_ITERATION__in_t RUN_ERROR_ITERATION;
+        memory_r_desc_63070f93_name_d40fbc39__in_t CONFIG_PRG;
     } sparsecore__in_t;
 
     typedef struct {
@@ -604,6 +668,14 @@ package sparsecore_regs_pkg;
     } sparsecore__CTRL__soft_reset__out_t;
 
     typedef struct {
+        logic value;
+    } sparsecore__CTRL__prg_load__out_t;
+
+    typedef struct {
+        logic value;
+    } sparsecore__CTRL__run__out_t;
+
+    typedef struct {
         sparsecore__CTRL__wgt_load__out_t wgt_load;
         sparsecore__CTRL__par_load__out_t par_load;
         sparsecore__CTRL__act_load__out_t act_load;
@@ -612,11 +684,13 @@ package sparsecore_regs_pkg;
         sparsecore__CTRL__wgt_flush__out_t wgt_flush;
         sparsecore__CTRL__act_flush__out_t act_flush;
         sparsecore__CTRL__soft_reset__out_t soft_reset;
+        sparsecore__CTRL__prg_load__out_t prg_load;
+        sparsecore__CTRL__run__out_t run;
     } sparsecore__CTRL__out_t;
 
     typedef struct {
         logic intr;
-    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__out_t;
+    } sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__out_t;
 
     typedef struct {
         logic [23:0] value;
@@ -718,6 +792,22 @@ package sparsecore_regs_pkg;
     typedef struct {
         count_r_desc_d9b32032_name_910d4439__value__out_t value;
     } count_r_desc_d9b32032_name_910d4439__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } word_r_desc_51b6ebc5_name_aea75b2b__value__out_t;
+
+    typedef struct {
+        word_r_desc_51b6ebc5_name_aea75b2b__value__out_t value;
+    } word_r_desc_51b6ebc5_name_aea75b2b__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } sparsecore__PRG_COUNT__value__out_t;
+
+    typedef struct {
+        sparsecore__PRG_COUNT__value__out_t value;
+    } sparsecore__PRG_COUNT__out_t;
 
     typedef struct {
         logic [1:0] value;
@@ -1073,8 +1163,80 @@ package sparsecore_regs_pkg;
     } sparsecore__PE_SELECT__out_t;
 
     typedef struct {
+        logic [15:0] value;
+    } word_r_desc_cde99389_name_903c44ad__value__out_t;
+
+    typedef struct {
+        word_r_desc_cde99389_name_903c44ad__value__out_t value;
+    } word_r_desc_cde99389_name_903c44ad__out_t;
+
+    typedef struct {
+        logic [14:0] value;
+    } descriptors_r_desc_da8b588d_name_8856900f__value__out_t;
+
+    typedef struct {
+        descriptors_r_desc_da8b588d_name_8856900f__value__out_t value;
+    } descriptors_r_desc_da8b588d_name_8856900f__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } word_r_desc_cde99389_name_f95d3391__value__out_t;
+
+    typedef struct {
+        word_r_desc_cde99389_name_f95d3391__value__out_t value;
+    } word_r_desc_cde99389_name_f95d3391__out_t;
+
+    typedef struct {
+        logic [14:0] value;
+    } descriptors_r_desc_da8b588d_name_01e22818__value__out_t;
+
+    typedef struct {
+        descriptors_r_desc_da8b588d_name_01e22818__value__out_t value;
+    } descriptors_r_desc_da8b588d_name_01e22818__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } word_r_desc_cde99389_name_ca78948b__value__out_t;
+
+    typedef struct {
+        word_r_desc_cde99389_name_ca78948b__value__out_t value;
+    } word_r_desc_cde99389_name_ca78948b__out_t;
+
+    typedef struct {
+        logic [14:0] value;
+    } descriptors_r_desc_da8b588d_name_86ba87b3__value__out_t;
+
+    typedef struct {
+        descriptors_r_desc_da8b588d_name_86ba87b3__value__out_t value;
+    } descriptors_r_desc_da8b588d_name_86ba87b3__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } word_r_desc_cde99389_name_089da478__value__out_t;
+
+    typedef struct {
+        word_r_desc_cde99389_name_089da478__value__out_t value;
+    } word_r_desc_cde99389_name_089da478__out_t;
+
+    typedef struct {
+        logic [14:0] value;
+    } descriptors_r_desc_da8b588d_name_f5d50c00__value__out_t;
+
+    typedef struct {
+        descriptors_r_desc_da8b588d_name_f5d50c00__value__out_t value;
+    } descriptors_r_desc_da8b588d_name_f5d50c00__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } sparsecore__RUN_ITERATIONS__value__out_t;
+
+    typedef struct {
+        sparsecore__RUN_ITERATIONS__value__out_t value;
+    } sparsecore__RUN_ITERATIONS__out_t;
+
+    typedef struct {
         sparsecore__CTRL__out_t CTRL;
-        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_result_done_fc5bac8a_wgt_done_2ae2cb42__out_t INTR_STATE;
+        sparsecore__INTR_STATE_act_done_2686b5d5_error_45349678_layer_done_36a51bda_par_done_5c181872_prg_done_b03b88c3_result_done_fc5bac8a_run_done_e84da0a5_wgt_done_2ae2cb42__out_t INTR_STATE;
         addr_r_desc_b8af7e0c_name_38370b33__out_t WGT_BASE;
         count_r_desc_f3104d37_name_56ae05d1__out_t WGT_COUNT;
         sparsecore__WGT_MODE__out_t WGT_MODE;
@@ -1087,6 +1249,8 @@ package sparsecore_regs_pkg;
         sparsecore__ACT_LINE_POS__out_t ACT_LINE_POS;
         addr_r_desc_a28f13c1_name_c54073b2__out_t RES_IDX_BASE;
         count_r_desc_d9b32032_name_910d4439__out_t RES_LINES;
+        word_r_desc_51b6ebc5_name_aea75b2b__out_t PRG_BASE;
+        sparsecore__PRG_COUNT__out_t PRG_COUNT;
         sparsecore__LAYER_MODE__out_t LAYER_MODE;
         dim_r_desc_acacd91d_name_88d45237__out_t LAYER_IN_C;
         dim_r_desc_4e52064e_name_398d30e8__out_t LAYER_IN_H;
@@ -1118,5 +1282,14 @@ package sparsecore_regs_pkg;
         sparsecore__LAYER_RES_MULTIPLIER__out_t LAYER_RES_MULTIPLIER;
         sparsecore__LAYER_RES_SHIFT__out_t LAYER_RES_SHIFT;
         sparsecore__PE_SELECT__out_t PE_SELECT;
+        word_r_desc_cde99389_name_903c44ad__out_t RUN_WGT_BASE;
+        descriptors_r_desc_da8b588d_name_8856900f__out_t RUN_WGT_COUNT;
+        word_r_desc_cde99389_name_f95d3391__out_t RUN_ACT_BASE;
+        descriptors_r_desc_da8b588d_name_01e22818__out_t RUN_ACT_COUNT;
+        word_r_desc_cde99389_name_ca78948b__out_t RUN_LAYER_BASE;
+        descriptors_r_desc_da8b588d_name_86ba87b3__out_t RUN_LAYER_COUNT;
+        word_r_desc_cde99389_name_089da478__out_t RUN_RES_BASE;
+        descriptors_r_desc_da8b588d_name_f5d50c00__out_t RUN_RES_COUNT;
+        sparsecore__RUN_ITERATIONS__out_t RUN_ITERATIONS;
     } sparsecore__out_t;
 endpackage
