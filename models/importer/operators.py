@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 
 from models.importer.forms import FORMS
-from models.importer.runtime import Array
 from models.importer.onnx_graph import Graph, Operation
+from models.importer.runtime import Array
 from models.layer import MAX_KERNEL, MAX_PADDING, MAX_POOL, MAX_STRIDE
 from models.reference import out_size
 

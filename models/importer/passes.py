@@ -12,12 +12,12 @@ import onnx
 from models.importer import modes, parts, ranges, read
 from models.importer.float_network import FloatNetwork
 from models.importer.fold import fold
-from models.importer.runtime import Array, Session, Tensors, distance, unsaturated
 from models.importer.lower import lower, to_integers
+from models.importer.modes import Cut
 from models.importer.onnx_graph import Graph
 from models.importer.parts import Parts
 from models.importer.ranges import Range
-from models.importer.modes import Cut
+from models.importer.runtime import Array, Session, Tensors, distance, unsaturated
 from models.network import INPUT, Network
 from models.qdq import node_qdq
 from models.reference import Bytes

@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError
 from onnx import defs, helper, inliner, numpy_helper
 
 from models.importer import forms, operators
-from models.importer.runtime import Array, Session
 from models.importer.onnx_graph import Graph, Operation
+from models.importer.runtime import Array, Session
 
 OPSETS = range(11, defs.onnx_opset_version() + 1)
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
