@@ -109,11 +109,9 @@ def _residual_fields(layer: Layer, idx_base: int, pitch: int) -> dict[str, int]:
     }
 
 
-def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
-    """The plan of a layer with a given cut.
+def describe(config: Config, layer: Layer, cut: Cut) -> Descriptor:
+    """The descriptor of a layer with a given cut: each tensor's lines follow each other, and everything lies at 0.
 
-    Weights and parameters lie at address 0; input, residual and output follow each other in Activation and Index
-    Memory.
     Raises ValueError ("layer does not fit: ...") that names what is too large and the limit, or what the core lacks.
     """
     c, h, w = layer.activations.shape
@@ -134,26 +132,8 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
     )
     chunks = ceil(k / chunk_channels(config, layer.k, layer.m))
     groups, pool, maximum = channel_groups(config, layer), layer.kind != "conv", layer.kind == "max_pool"
-    vectors = groups.channels if pool else chunks * groups.channels * r * s
-    _require(vectors, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
-    _require(k, config.ParDepth, "output channels", "the Parameter Memory holds")
     (lines_y, lines_x), (tiles_y, tiles_x) = cut.line.grid(h, w), cut.tile.grid(ho, wo)
-    in_entries, out_entries = c * lines_y * lines_x, k * tiles_y * tiles_x
-    res_entries = out_entries if layer.residual is not None else 0
-    who = "input, residual and output" if res_entries else "input and output"
-    _require(
-        in_entries + res_entries + out_entries,
-        config.IdxBanks * config.IdxDepth,
-        f"{who} lines",
-        "the Index Memory holds",
-    )
-    act_words = config.ActBanks * config.ActDepth
-    in_words, res_words, out_words = (
-        0 if tensor is None else int(lines.compress(tensor, shape).words.sum())
-        for tensor, shape in ((layer.activations, cut.line), (layer.residual, cut.tile), (layer.expected, cut.tile))
-    )
-    _require(in_words + res_words + out_words, act_words, f"words of {who}", "the Activation Memory holds")
-    residual = {} if layer.residual is None else _residual_fields(layer, in_entries, tiles_y * tiles_x)
+    residual = {} if layer.residual is None else _residual_fields(layer, 0, tiles_y * tiles_x)
     descriptor = Descriptor(
         k_log2=layer.k.bit_length() - 1,
         m_log2=layer.m.bit_length() - 1,
@@ -191,28 +171,60 @@ def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
         wgt_base=0,
         par_base=0,
         in_idx_base=0,
-        out_idx_base=in_entries + res_entries,
+        out_idx_base=0,
         in_pitch=lines_y * lines_x,
         out_pitch=tiles_y * tiles_x,
-        out_act_base=in_words + res_words,
-        out_act_limit=act_words,
+        out_act_base=0,
+        out_act_limit=0,
         clamp_lo=layer.clamp[0],
         clamp_hi=layer.clamp[1],
         **residual,
     )
-    plan = Plan(config, descriptor, 0, in_words, in_words + res_words, out_words)
-    return with_splits(plan, cut.splits)
+    return split(descriptor, cut.splits)
 
 
-def with_splits(plan: Plan, splits: int) -> Plan:
-    """The same plan with another number of splits, 1 to the channels of a group; rounded to equal shares of whole
+def make_plan(config: Config, layer: Layer, cut: Cut) -> Plan:
+    """The plan of a layer with a given cut.
+
+    Weights and parameters lie at address 0; input, residual and output follow each other in Activation and Index
+    Memory.
+    Raises ValueError ("layer does not fit: ...") that names what is too large and the limit, or what the core lacks.
+    """
+    d = describe(config, layer, cut)
+    _require(d.vectors, config.WgtBanks * config.WgtDepth, "weight vectors", "the Weight Memory holds")
+    _require(d.out_k, config.ParDepth, "output channels", "the Parameter Memory holds")
+    who = "input, residual and output" if d.residual else "input and output"
+    entries = d.in_entries + d.res_entries + d.out_entries
+    _require(entries, config.IdxBanks * config.IdxDepth, f"{who} lines", "the Index Memory holds")
+    act_words = config.ActBanks * config.ActDepth
+    in_words, res_words, out_words = (
+        0 if tensor is None else int(lines.compress(tensor, shape).words.sum())
+        for tensor, shape in ((layer.activations, cut.line), (layer.residual, cut.tile), (layer.expected, cut.tile))
+    )
+    _require(in_words + res_words + out_words, act_words, f"words of {who}", "the Activation Memory holds")
+    descriptor = replace(
+        d,
+        res_idx_base=d.in_entries if d.residual else 0,
+        out_idx_base=d.in_entries + d.res_entries,
+        out_act_base=in_words + res_words,
+        out_act_limit=act_words,
+    )
+    return Plan(config, descriptor, 0, in_words, in_words + res_words, out_words)
+
+
+def split(d: Descriptor, splits: int) -> Descriptor:
+    """The same layer with another number of splits, 1 to the channels of a group; rounded to equal shares of whole
     channels."""
-    d = plan.descriptor
     if not 1 <= splits <= d.group_c:
         of = "C" if d.groups == 1 else "channels of a group"
         raise ValueError(f"splits: {splits}, expected 1 to {of} = {d.group_c}")
     split_c = ceil(d.group_c / splits)
-    return replace(plan, descriptor=replace(d, splits=ceil(d.group_c / split_c), split_c=split_c))
+    return replace(d, splits=ceil(d.group_c / split_c), split_c=split_c)
+
+
+def with_splits(plan: Plan, splits: int) -> Plan:
+    """The same plan with another number of splits, as `split`."""
+    return replace(plan, descriptor=split(plan.descriptor, splits))
 
 
 def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
