@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,22 @@ class Network:
     def __post_init__(self) -> None:
         if not self.outputs:
             object.__setattr__(self, "outputs", (self.nodes[-1].name,))
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """(C, H, W) of every tensor."""
+        c, h, w = self.example.shape
+        found = {INPUT: (c, h, w)}
+        for node in self.nodes:
+            c, h, w = found[node.source]
+            if node.op == "concat":
+                found[node.name] = c + sum(found[name][0] for name in node.others), h, w
+                continue
+            top, bottom, left, right = node.padding
+            rows = reference.out_size(h, node.kernel[0], node.stride[0], top, bottom)
+            columns = reference.out_size(w, node.kernel[1], node.stride[1], left, right)
+            found[node.name] = len(node.kernels) if node.op == "conv" else c, rows, columns
+        return found
 
     def run(self, images: Bytes) -> dict[str, Bytes]:
         """All tensors by name, of images (N, C, H, W) of the example's type."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from models import cycle_model, lines, work
 from models.config import Config
+from models.descriptor import Descriptor
 from models.layer import Layer
 from models.tiling import Cut, Plan, make_plan, split_candidates, tile_candidates, with_splits
 from models.work import Counts, Fetch, Work
@@ -16,9 +17,8 @@ _STAND_INS = 3  # channels of a unit in the coarse model
 _MAX_LINES = 16  # of a window; each costs an index read a channel
 
 
-def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
-    """The same units, each with one pass that takes about as long as all of its channels together."""
-    d, config = plan.descriptor, plan.config
+def unit_cycles(config: Config, d: Descriptor, measured: Work) -> Counts:
+    """About how long a PE works at each unit, int64 (tiles, groups * splits)."""
     passes = np.count_nonzero(measured.emissions, axis=2)
     generated = (passes > 0) * d.taps * measured.segments
     words = np.stack([fetch.words.sum(1) for fetch in measured.fetches])
@@ -42,7 +42,14 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     )
     # The bandwidth limits all PEs together; one of them may have twice its share for a while.
     scarce = max(1.0, *(share.sum() / max(1, compute.sum()) for share in shares))
-    units = np.maximum.reduce([(compute * scarce).astype(np.int64), *(share // 2 for share in shares)])
+    units: Counts = np.maximum.reduce([(compute * scarce).astype(np.int64), *(share // 2 for share in shares)])
+    return units
+
+
+def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
+    """The same units, each with one pass that takes about as long as all of its channels together."""
+    d, config = plan.descriptor, plan.config
+    units = unit_cycles(config, d, measured)
     # Two short channels follow, and a PE has one region, so that its next unit is bound late, as in the core.
     channels = np.ones((*units.shape, _STAND_INS), np.int64)
     channels[:, :, 0] = units
@@ -86,7 +93,7 @@ def choose_plan(config: Config, layer: Layer) -> Plan:
                 problem = problem or error
                 continue
             measured = work.measure(whole.descriptor, layer)
-            for splits in split_candidates(config, layer, tile):
+            for splits in split_candidates(config, whole.descriptor):
                 candidate = with_splits(whole, splits)
                 found.append((cycle_model.predict(*_coarse(candidate, measured)).cycles, candidate, measured))
         if found:

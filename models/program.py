@@ -25,6 +25,7 @@ from models.reference import Bytes
 from models.stream import Packet, packets_of
 
 ENGINES = ("weights", "activations", "layers", "results")
+LAYERS = ENGINES.index("layers")
 WAIT_BITS = 15  # of a wait's count; the bit above says that it is of the previous iteration
 COUNT_BITS = 24
 _ENGINE_REGISTERS = ("RUN_WGT", "RUN_ACT", "RUN_LAYER", "RUN_RES")
@@ -177,12 +178,17 @@ class ActivationLoad:
 
 @dataclass(frozen=True)
 class LayerStep:
-    """A layer. part: what it writes; node: the network's node that it calculates, or a part of; predicted: cycles."""
+    """A layer. part: what it writes; node: the network's node that it calculates, or a part of; source, residual: what
+    it reads; weights, parameters: the first of its beats in `Program.beats`; predicted: cycles."""
 
     waits: Waits
     descriptor: Descriptor
     node: str
     part: Part
+    source: Part
+    residual: Part | None
+    weights: int
+    parameters: int
     predicted: int = 0
 
     def words(self) -> list[int]:
@@ -373,8 +379,7 @@ class _Runs(dict[int, dict[str, Bytes]]):
 def _step(kind: type[Any], values: dict[str, Any]) -> Any:
     """A descriptor from the file's."""
     nested: dict[str, Any] = {"waits": tuple(Wait(**wait) for wait in values["waits"])}
-    if "part" in values:
-        nested["part"] = Part(**values["part"])
+    nested |= {name: Part(**values[name]) for name in ("part", "source", "residual") if values.get(name)}
     if "descriptor" in values:
         nested["descriptor"] = Descriptor(**values["descriptor"])
     return kind(**values | nested)

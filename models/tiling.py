@@ -253,14 +253,10 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
     return list(found)
 
 
-def split_candidates(config: Config, layer: Layer, tile: LineShape) -> list[int]:
+def split_candidates(config: Config, d: Descriptor) -> list[int]:
     """Splits worth trying: few units profit from more, down to units of a few channels."""
-    c = channel_groups(config, layer).channels
-    k, ho, wo = layer.out_shape
-    tiles_y, tiles_x = tile.grid(ho, wo)
-    jobs = tiles_y * tiles_x * ceil(k / chunk_channels(config, layer.k, layer.m))
     found: dict[int, None] = {}
     for splits in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32):
-        if splits <= max(1, c // 4) and (splits == 1 or jobs * splits <= 16 * config.NumPe):
-            found[ceil(c / ceil(c / splits))] = None
+        if splits <= max(1, d.group_c // 4) and (splits == 1 or d.jobs * splits <= 16 * config.NumPe):
+            found[ceil(d.group_c / ceil(d.group_c / splits))] = None
     return list(found)

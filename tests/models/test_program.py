@@ -83,15 +83,14 @@ def program(rng):
     descriptor = make_plan(config, layer, Cut(lines.LineShape(7, 9), lines.LineShape(4, 9))).descriptor
     beats = np.concatenate([weight_rows(config, layer), parameter_rows(config, layer)])
     given, out = ((shape, block) for shape, block in ((3, (7, 9)), (6, (4, 9))))
-    loads, steps, results = [], [], []
+    loads, steps, results, vectors = [], [], [], descriptor.vectors
     for image in range(2):
         source = Part(INPUT, image, 0, given[0], 0, 10, *given[1], base=100 * image, pitch=2)
         made = Part("conv", image, 0, out[0], 0, 10, *out[1], base=100 * image + 50, pitch=3)
         loads.append(ActivationLoad(NO_WAITS, source.base, 6, 63, 64 * image, 64 * image + 64, source))
         own = {"in_idx_base": source.base, "out_idx_base": made.base, "out_section": image, "wgt_base": 3}
-        steps.append(LayerStep(NO_WAITS, replace(descriptor, **own), "conv", made))
+        steps.append(LayerStep(NO_WAITS, replace(descriptor, **own), "conv", made, source, None, 0, vectors))
         results.append(ResultTransfer(NO_WAITS, made.base, 18, made))
-    vectors = descriptor.vectors
     sets = WeightLoad(NO_WAITS, 3, vectors, False, 0, "conv"), WeightLoad(NO_WAITS, 0, 6, True, vectors, "conv")
     return Program("small", network, 2, sets, tuple(loads), tuple(steps), tuple(results), beats, images)
 

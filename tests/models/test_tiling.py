@@ -85,7 +85,7 @@ def test_candidates_fit(name, k, m, plane, kernel, stride):
     tiles = tiling.tile_candidates(config, layer)
     assert tiles
     for tile in tiles:
-        for splits in tiling.split_candidates(config, layer, tile):
+        for splits in tiling.split_candidates(config, tiling.describe(config, layer, Cut(LineShape(1, 1), tile))):
             plan = tiling.make_plan(config, layer, Cut(LineShape(1, min(plane[1], 64)), tile, splits))
             assert plan.descriptor.splits == splits
 

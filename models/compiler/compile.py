@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles a network to a program: cuts, parts, order and places, chosen by predicted cycles (docs/programs.md)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+
+from models import cycle_model
+from models.compiler.cuts import Cutter, dense_words, words_of
+from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
+from models.compiler.graph import Graph, read
+from models.compiler.parts import Parts, divide
+from models.compiler.timing import Timeline, line_beats, timeline
+from models.config import Config, load_config
+from models.lines import LineShape
+from models.network import INPUT, Network
+from models.program import Part, Program
+from models.reference import Bytes
+from models.tiling import Plan
+from models.work import Work
+
+ITERATIONS = 2  # of the timelines that orders are compared by
+_SHARES = (1, 2, 3)  # parts of the Weight Memory that a part of a layer may fill
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Layers [first, last) of a network that run for `group` images of the batch before the next images' turn."""
+
+    first: int
+    last: int
+    group: int
+
+
+def orders(graph: Graph, batch: int) -> Iterator[tuple[Stretch, ...]]:
+    """Ways to take the images of a batch through the layers: a first stretch in smaller groups of images, a second in
+    larger ones."""
+    layers = len(graph.layers)
+    groups = [n for n in range(1, batch + 1) if batch % n == 0]
+    for group in groups:
+        yield (Stretch(0, layers, group),)
+    for cut in _narrow(graph):
+        for large in groups:
+            for small in groups:
+                if small < large:
+                    yield Stretch(0, cut, small), Stretch(cut, layers, large)
+
+
+def _narrow(graph: Graph) -> list[int]:
+    """Places between layers where one tensor alone is read by later ones."""
+    names = [node.name for node in graph.layers]
+    spans = graph.spans
+    found = []
+    for cut in range(1, len(names)):
+        made = (INPUT, *names[:cut])
+        needed = {
+            tensor
+            for tensor in made
+            for node in graph.layers[cut:]
+            for read_ in node.reads
+            if spans[read_].meets(spans[tensor])
+        }
+        if len(needed) == 1:
+            found.append(cut)
+    return found
+
+
+def sequence(graph: Graph, parts: dict[str, Parts], stretches: Sequence[Stretch], batch: int) -> list[Use]:
+    """The layers engine's steps: in a group the images take turns, so that neighbours are independent."""
+    found: list[Use] = []
+    for stretch in stretches:
+        nodes = [node.name for node in graph.layers[stretch.first : stretch.last]]
+        for first in range(0, batch, stretch.group):
+            for node in nodes:
+                for part in range(len(parts[node].parts)):
+                    found += [Use(node, part, image) for image in range(first, first + stretch.group)]
+    return found
+
+
+class Compiler:
+    """One network on one configuration. tensors: of the calibration images."""
+
+    def __init__(self, network: Network, config: Config, batch: int, calibration: Bytes):
+        if batch < 1:
+            raise ValueError(f"batch: {batch}, expected at least 1")
+        self.graph, self.config, self.batch = read(network), config, batch
+        self.tensors = self.graph.network.run(calibration)
+        self.choices = Cutter(config, self.graph, self.tensors).choose()
+        self.blocks = self._blocks()
+        written = [INPUT, *self.choices]
+        self.sizes = Sizes(
+            {name: words_of(self.tensors[name], self.blocks[name]) for name in written},
+            {name: dense_words(self.graph.shapes[name], self.blocks[name]) for name in written},
+        )
+        self._beats: dict[str, int] = {}
+
+    def _blocks(self) -> dict[str, LineShape]:
+        """Of every tensor: the tile of its layer, the input's line, of a concatenation that of its parts."""
+        found: dict[str, LineShape] = {}
+        for node in self.graph.layers:
+            found[node.source] = self.choices[node.name].descriptor.line
+            found[node.name] = self.choices[node.name].descriptor.tile
+            if node.residual:
+                found[node.residual] = found[node.name]
+        for node in reversed(self.graph.network.nodes):
+            if node.op == "concat":
+                block = found.get(node.name) or found[node.source]
+                found |= dict.fromkeys((node.name, node.source, *node.others), block)
+        return found
+
+    def _beats_of(self, program: Program) -> tuple[list[int], list[int]]:
+        """Beats of the activation loads and the results of an iteration, in calibration."""
+
+        def beats(part: Part) -> int:
+            if part.tensor not in self._beats:
+                self._beats[part.tensor] = line_beats(part.lines(self.tensors[part.tensor][0]), self.config.StreamBytes)
+            return self._beats[part.tensor]
+
+        loads = [beats(load.part) for load in program.activations]
+        results = [beats(transfer.part) for transfer in program.results]
+        return loads, results
+
+    def time(self, program: Program, iterations: int = ITERATIONS) -> Timeline:
+        """The program's timeline, with layers as predicted."""
+        return timeline(program, self._beats_of(program), iterations)
+
+    def _parts(self, share: int) -> dict[str, Parts]:
+        vectors = self.config.WgtBanks * self.config.WgtDepth // share
+        return {name: divide(self.config, name, choice, vectors) for name, choice in self.choices.items()}
+
+    def compile(self) -> Program:
+        """The fastest program that fits. Raises ValueError where none does."""
+        found: list[tuple[float, int, Program, dict[str, Parts]]] = []
+        problem: ValueError | None = None
+        parts = {share: self._parts(share) for share in _SHARES}
+        best: tuple[Stretch, ...] | None = None
+
+        def attempt(stretches: tuple[Stretch, ...], share: int) -> None:
+            nonlocal problem
+            order = sequence(self.graph, parts[share], stretches, self.batch)
+            for ahead in (1, 0):
+                try:
+                    emitter = Emitter(self.graph, self.config, parts[share], self.sizes, self.blocks, self.batch, ahead)
+                    program = emitter.emit(order)
+                except DoesNotFitError as error:
+                    problem = problem or error
+                    continue
+                found.append((self.time(program).per_image, len(found), program, parts[share]))
+                plans[len(found) - 1] = stretches
+                return
+
+        plans: dict[int, tuple[Stretch, ...]] = {}
+        for stretches in orders(self.graph, self.batch):
+            attempt(stretches, 2)
+        if found:
+            best = plans[min(found)[1]]
+            for share in _SHARES:
+                if share != 2:
+                    attempt(best, share)
+        if not found:
+            raise problem or ValueError("network does not fit")
+        _, _, program, used = min(found, key=lambda entry: entry[:2])
+        return with_data(self._predicted(program, used), used, self.config)
+
+    def _predicted(self, program: Program, parts: dict[str, Parts]) -> Program:
+        """The program with the cycle model's cycles in the place of the estimates."""
+        plans: dict[_Key, tuple[Plan, Work]] = {}
+        keys = []
+        for step in program.layers:
+            own = next(p for p in parts[step.node].parts if p.first == step.part.first)
+            # Parts of as many channels differ in their weights alone.
+            like = next(p for p in parts[step.node].parts if _alike(p.descriptor, own.descriptor))
+            key = step.node, like.first
+            keys.append(key)
+            if key not in plans:
+                words = self.sizes.seen[step.node] * own.descriptor.out_k // parts[step.node].choice.descriptor.out_k
+                plans[key] = Plan(self.config, step.descriptor, 0, 0, 0, words), own.work
+        cycles = predict_all(plans)
+        layers = tuple(replace(step, predicted=cycles[key]) for step, key in zip(program.layers, keys, strict=True))
+        return replace(program, layers=layers)
+
+
+def _alike(one: object, other: object) -> bool:
+    places = dict.fromkeys(("out_idx_base", "res_idx_base", "out_append"), 0)
+    return replace(one, **places) == replace(other, **places)  # type: ignore[type-var]
+
+
+def _predict(job: tuple[Plan, Work]) -> int:
+    return cycle_model.predict(*job).cycles
+
+
+_Key = tuple[str, int]  # a node, the first channel of a part
+
+
+def predict_all(plans: dict[_Key, tuple[Plan, Work]]) -> dict[_Key, int]:
+    """The cycle model's cycles of planned layers, on all processors."""
+    longest = sorted(plans, key=lambda key: -plans[key][0].descriptor.passes)
+    if len(longest) < 4:
+        return {key: _predict(plans[key]) for key in longest}
+    with ProcessPoolExecutor(min(len(longest), os.cpu_count() or 1)) as pool:
+        return dict(zip(longest, pool.map(_predict, [plans[key] for key in longest]), strict=True))
+
+
+def compile_network(network: Network, config: str | Config, batch: int, calibration: Bytes) -> Program:
+    """The program of a network for batches of images, without images to run: `Program.with_images` adds them.
+
+    calibration: images, uint8 or int8 (N, C, H, W), from which cuts, sizes of sections and cycles are chosen.
+    Raises ValueError, with a node's name, for what the core cannot run or what does not fit.
+    """
+    return Compiler(network, load_config(config) if isinstance(config, str) else config, batch, calibration).compile()

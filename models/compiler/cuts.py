@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses how each layer is cut, on the tensors of the calibration images: blocks of lines, tiles, splits.
+
+A tensor's block is the tile of the layer that makes it, and all that are added to each other have one. So blocks are
+chosen for such classes, by the estimated cycles of the layers that write and read them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models import lines, work
+from models.compiler.estimate import estimate
+from models.compiler.graph import Graph
+from models.config import Config
+from models.descriptor import Descriptor
+from models.layer import Layer
+from models.lines import LineShape
+from models.network import Node
+from models.reference import Bytes
+from models.tiling import Cut, describe, max_tile, region_size, split, split_candidates, tile_candidates
+from models.work import Work
+
+_KEPT = 4  # tiles of a layer that are compared further
+_SMALL = 4  # tiles of fewer than a quarter of the positions are the second choice
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A layer as it is cut: its descriptor, with everything at 0, its work in calibration and estimated cycles."""
+
+    layer: Layer
+    descriptor: Descriptor
+    work: Work
+    cycles: int
+
+
+def best_splits(config: Config, choice: Choice) -> Choice:
+    """The same layer with the splits of the fewest cycles."""
+    cuts = [split(choice.descriptor, n) for n in split_candidates(config, choice.descriptor)]
+    units = [(estimate(config, d, choice.work), n) for n, d in enumerate(cuts)]
+    cycles, best = min(units)
+    return replace(choice, descriptor=cuts[best], cycles=cycles)
+
+
+class Cutter:
+    """Chooses the cuts of a network's layers. tensors: of the calibration images by name, (N, C, H, W)."""
+
+    def __init__(self, config: Config, graph: Graph, tensors: dict[str, Bytes]):
+        self.config, self.graph = config, graph
+        self.layers = {node.name: node.layer(tensors) for node in graph.layers}
+        self._found: dict[tuple[object, ...], Choice] = {}
+
+    def _choice(self, node: Node, line: LineShape, tile: LineShape) -> Choice:
+        """The layer with the best splits for a block of its input and a tile."""
+        layer = self.layers[node.name]
+        # Layers of one shape get one cut.
+        shape = layer.activations.shape, layer.weights.shape, layer.kind, layer.stride, layer.padding, layer.k, layer.m
+        key = (*shape, layer.groups, layer.signed, layer.residual is None, line, tile)
+        if key not in self._found:
+            whole = describe(self.config, layer, Cut(line, tile))
+            self._found[key] = best_splits(self.config, Choice(layer, whole, work.measure(whole, layer), 0))
+        return self._found[key]
+
+    def _tiles(self, node: Node, line: LineShape) -> list[LineShape]:
+        """The best tiles of a layer, for one block of its input."""
+        layer = self.layers[node.name]
+        tiles = tile_candidates(self.config, layer)
+        most = max(tile.line_h * tile.line_w for tile in tiles)
+        large = [tile for tile in tiles if _SMALL * tile.line_h * tile.line_w >= most]
+        return sorted(large, key=lambda tile: self._choice(node, line, tile).cycles)[:_KEPT]
+
+    def _fits(self, node: Node, tile: LineShape) -> bool:
+        layer = self.layers[node.name]
+        positions = tile.line_h * tile.line_w
+        return (
+            positions <= max_tile(self.config, layer.k, layer.m) and region_size(layer, tile) <= self.config.RegionPos
+        )
+
+    def choose(self) -> dict[str, Choice]:
+        """By node its cut. Raises ValueError, with names, where layers that are added have no tile in common."""
+        graph, classes = self.graph, self.graph.classes()
+        class_of = {name: classes[span.root] for name, span in graph.spans.items()}
+        writers, readers = defaultdict(list), defaultdict(list)
+        for node in graph.layers:
+            writers[class_of[node.name]].append(node)
+            readers[class_of[node.source]].append(node)
+        blocks = {class_of[name]: lines.default_shape(*shape[1:]) for name, shape in graph.shapes.items()}
+        kept = {}
+        for node in graph.layers:
+            try:
+                kept[node.name] = self._tiles(node, blocks[class_of[node.source]])
+            except ValueError as error:
+                raise ValueError(f"{node.name}: {error}") from None
+        current = {name: found[0] for name, found in kept.items()}
+        for made_class, made in writers.items():
+
+            def cost(tile: LineShape, made_class: str = made_class, made: list[Node] = made) -> tuple[int, int, int]:
+                """Cycles of the layers that write the class, and of those that read it."""
+                line = blocks | {made_class: tile}
+                cuts = [(node, line[class_of[node.source]], tile) for node in made]
+                cuts += [(node, tile, current[node.name]) for node in readers[made_class] if node not in made]
+                cycles = sum(self._choice(*cut).cycles for cut in cuts)
+                return cycles, -tile.line_h * tile.line_w, tile.line_h
+
+            best = min(self._common(made, kept), key=cost)
+            blocks[made_class] = best
+            current.update(dict.fromkeys((node.name for node in made), best))
+        return {
+            node.name: self._own(node, self._choice(node, blocks[class_of[node.source]], blocks[class_of[node.name]]))
+            for node in graph.layers
+        }
+
+    def _common(self, made: list[Node], kept: dict[str, list[LineShape]]) -> list[LineShape]:
+        """Tiles that fit all of some layers: those kept of one of them if possible, else any."""
+        every = {node.name: tile_candidates(self.config, self.layers[node.name]) for node in made}
+        for candidates in (kept, every):
+            tiles = dict.fromkeys(tile for node in made for tile in candidates[node.name])
+            if fitting := [tile for tile in tiles if all(self._fits(node, tile) for node in made)]:
+                return fitting
+        names = ", ".join(node.name for node in made)
+        raise ValueError(f"{names}: no tile fits all of them, and their tensors are added or concatenated")
+
+    def _own(self, node: Node, choice: Choice) -> Choice:
+        """The choice for a layer that has its cut from another of the same shape."""
+        layer, like = self.layers[node.name], choice.descriptor
+        if layer is choice.layer:
+            return choice
+        d = describe(self.config, layer, Cut(like.line, like.tile, like.splits))
+        measured = work.measure(d, layer)
+        return Choice(layer, d, measured, estimate(self.config, d, measured))
+
+
+def words_of(tensor: Bytes, block: LineShape) -> int:
+    """Most words of the Activation Memory that the tensor (N, C, H, W) of an image takes."""
+    return max(int(lines.compress(image, block).words.sum()) for image in tensor)
+
+
+def dense_words(shape: tuple[int, int, int], block: LineShape) -> int:
+    """Words of a tensor without zeros."""
+    return int(lines.compress(np.ones(shape, np.uint8), block).words.sum())

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network as the compiler sees it: where tensors lie in each other, and which have one block of positions a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.network import INPUT, Network, Node
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a tensor lies: in the channels [first, last) of the tensor `root`, which lies in no other."""
+
+    root: str
+    first: int
+    last: int
+
+    def meets(self, other: Span) -> bool:
+        """Whether they have channels in common."""
+        return self.root == other.root and self.first < other.last and other.first < self.last
+
+
+def _copy(node_name: str, tensor: str, number: int, like: Node | None, channels: int, signed: bool) -> Node:
+    """A node that leaves a tensor as it is, for a second concatenation that it is part of."""
+    return Node(
+        f"{tensor} for {node_name}" + (f" {number}" if number else ""),
+        "sum_pool",
+        tensor,
+        (1, 1),
+        clamp=(-128, 127) if signed else (0, 255),
+        scale=like.scale if like else 1.0,
+        bias=np.zeros(channels, np.int32),
+        multiplier=np.full(channels, 1 << 30, np.int32),
+        shift=np.full(channels, 30, np.int32),
+    )
+
+
+@dataclass(frozen=True)
+class Graph:
+    """network: with copies, where a tensor is part of several concatenations; spans: of every tensor; shapes: (C, H, W)
+    of every tensor; signed: whether it is int8."""
+
+    network: Network
+    spans: dict[str, Span]
+    shapes: dict[str, tuple[int, int, int]]
+    signed: dict[str, bool]
+
+    @property
+    def layers(self) -> list[Node]:
+        """The nodes that are layers of the core."""
+        return [node for node in self.network.nodes if node.op != "concat"]
+
+    @property
+    def roots(self) -> list[str]:
+        """The tensors that lie in no other."""
+        return list(dict.fromkeys(span.root for span in self.spans.values()))
+
+    def classes(self) -> dict[str, str]:
+        """By root a representative of all that have one block a line: outputs, and the residuals added to them."""
+        leader = {root: root for root in self.roots}
+
+        def find(root: str) -> str:
+            while leader[root] != root:
+                root = leader[root]
+            return root
+
+        for node in self.layers:
+            if node.residual is not None:
+                one, other = find(self.spans[node.residual].root), find(self.spans[node.name].root)
+                leader[other] = one
+        return {root: find(root) for root in leader}
+
+
+def read(network: Network) -> Graph:
+    """The graph of a network; raises ValueError for nodes of one name or a tensor that no node makes."""
+    known = {INPUT}
+    for node in network.nodes:
+        for name in node.reads:
+            if name not in known:
+                raise ValueError(f"{node.name}: reads {name}, which no node before it makes")
+        if node.name in known:
+            raise ValueError(f"{node.name}: the name of two nodes")
+        known.add(node.name)
+    for name in network.outputs:
+        if name not in known:
+            raise ValueError(f"{name}: an output that no node makes")
+    shapes = dict(network.shapes)
+    signed = {INPUT: network.example.dtype == np.int8}
+    signed |= {node.name: node.clamp[0] < 0 for node in network.nodes}
+    made: dict[str, Node] = {}
+    nodes: list[Node] = []
+    inside: dict[str, tuple[str, int]] = {}  # in the concatenation that a tensor is part of
+    for node in network.nodes:
+        if node.op == "concat":
+            parts: list[str] = []
+            first = 0
+            for name in (node.source, *node.others):
+                channels, tensor = shapes[name][0], name
+                if tensor in inside:
+                    copy = _copy(node.name, name, len(parts), made.get(name), channels, signed[name])
+                    nodes.append(copy)
+                    tensor = copy.name
+                    shapes[tensor], signed[tensor], made[tensor] = shapes[name], signed[name], copy
+                inside[tensor] = node.name, first
+                parts.append(tensor)
+                first += channels
+            node = replace(node, source=parts[0], others=tuple(parts[1:]))
+        nodes.append(node)
+        made[node.name] = node
+
+    def span(name: str) -> Span:
+        root, first = name, 0
+        while root in inside:
+            root, offset = inside[root]
+            first += offset
+        return Span(root, first, first + shapes[name][0])
+
+    names = (INPUT, *(node.name for node in nodes))
+    return Graph(replace(network, nodes=tuple(nodes)), {name: span(name) for name in names}, shapes, signed)

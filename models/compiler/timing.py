@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of a program: four engines, each working through its descriptors, that wait for each other.
+
+Loads take a cycle a beat; layers what they are predicted to take; two layers never run at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.lines import Lines
+from models.program import ENGINES, Program
+
+# Cycles of a descriptor beside its beats or its layer's own cycles.
+BEGIN = (12, 16, 110, 24)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """By engine and descriptor, all iterations one after another, the cycle in which it begins and that in which it has
+    retired; images: of all iterations."""
+
+    spans: tuple[list[tuple[int, int]], ...]
+    images: int
+    iterations: int
+
+    @property
+    def cycles(self) -> int:
+        """From the start of the run to its end."""
+        return max(span[-1][1] for span in self.spans if span)
+
+    @property
+    def per_image(self) -> float:
+        """Cycles an image, start and end of the run included."""
+        return self.cycles / self.images
+
+    def busy(self, engine: int) -> int:
+        """Cycles that an engine works."""
+        return sum(end - begin for begin, end in self.spans[engine])
+
+
+def line_beats(found: Lines, stream_bytes: int) -> int:
+    """Beats of lines on a stream."""
+    return int((1 + -(-found.counts // stream_bytes)).sum())
+
+
+def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int, layers: Sequence[int] = ()) -> Timeline:
+    """When each engine does what.
+
+    beats: of the activation loads and result transfers of an iteration; layers: cycles of the layers, if not predicted.
+    Raises ValueError for a program that stands still.
+    """
+    cycles = layers or [step.predicted for step in program.layers]
+    durations = ([load.count for load in program.weights], beats[0], cycles, beats[1])
+    sizes = [len(steps) for steps in program.engines]
+    spans: tuple[list[tuple[int, int]], ...] = ([], [], [], [])
+
+    def begin_of(engine: int) -> int | None:
+        """When the engine's next descriptor begins; None if that is not known yet."""
+        iteration, number = divmod(len(spans[engine]), sizes[engine])
+        time = spans[engine][-1][1] if spans[engine] else 0
+        for other, wait in enumerate(program.engines[engine][number].waits):
+            count = (iteration - wait.previous) * sizes[other] + wait.count if wait.count else 0
+            if other != engine and sizes[other]:  # none is more than an iteration ahead
+                count = max(count, (iteration - 1) * sizes[other])
+            if count > len(spans[other]):
+                return None
+            if count > 0:
+                time = max(time, spans[other][count - 1][1])
+        return time
+
+    left = [iterations * size for size in sizes]
+    while any(left):
+        moved = False
+        for engine in range(len(ENGINES)):
+            while left[engine] and (begin := begin_of(engine)) is not None:
+                number = len(spans[engine]) % sizes[engine]
+                spans[engine].append((begin, begin + BEGIN[engine] + durations[engine][number]))
+                left[engine] -= 1
+                moved = True
+        if not moved:
+            raise ValueError("program: stands still, which check() explains")
+    return Timeline(spans, iterations * program.batch, iterations)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits, from what each step of an iteration reads and writes where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.program import ENGINES, LAYERS, Wait, Waits
+
+MEMORIES = ("weights", "parameters", "index", "words")
+
+
+@dataclass
+class Access:
+    """A step of an engine, and its accesses: memory (number in MEMORIES), first place, place behind the last, whether
+    they are written."""
+
+    engine: int
+    number: int
+    places: list[tuple[int, int, int, bool]] = field(default_factory=list)
+
+    def use(self, memory: str, first: int, size: int, write: bool = False) -> None:
+        """Note an access."""
+        if size:
+            self.places.append((MEMORIES.index(memory), first, first + size, write))
+
+
+def waits(steps: Sequence[Access]) -> list[Waits]:
+    """The waits of steps that are in the order in which one after another would be right, in every iteration.
+
+    A step waits for all before it that touch a place which it writes, or write one which it touches: of this iteration,
+    or, where there is none of an engine, of the one before. Loads and results run one after another anyway.
+    """
+    owner = np.array([n for n, step in enumerate(steps) for _ in step.places], np.int64)
+    table = np.array([place for step in steps for place in step.places], np.int64).reshape(-1, 4)
+    memory, first, last, write = table.T
+    engines = np.array([step.engine for step in steps])
+    numbers = np.array([step.number for step in steps])
+    found: list[Waits] = []
+    for n, step in enumerate(steps):
+        conflicts = np.zeros(len(steps), bool)
+        for place, low, high, writes in step.places:
+            meets = (memory == place) & (first < high) & (last > low)
+            conflicts[owner[meets if writes else meets & (write == 1)]] = True
+        own: list[Wait] = []
+        for engine in range(len(ENGINES)):
+            wait = Wait()
+            if engine != step.engine or engine == LAYERS:
+                met = np.flatnonzero(conflicts & (engines == engine))
+                before = met[met < n]
+                if len(before):
+                    wait = Wait(int(numbers[before].max()) + 1)
+                elif len(met):
+                    wait = Wait(int(numbers[met].max()) + 1, True)
+            own.append(wait)
+        weights, activations, layers, results = own
+        found.append((weights, activations, layers, results))
+    return found

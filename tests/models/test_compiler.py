@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled programs: what they compute in any order that their waits allow, and what the compiler refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models import networks
+from models.compiler import compile_network
+from models.config import load_config
+from models.networks.builder import images
+from models.program import Program
+from models.program_check import check
+from tests import program_interpreter as interpreter
+
+SMALL = load_config("small")
+
+
+def run(network, config, batch, rng, iterations=2, orders=2):
+    """Compile on some images, check, run on others."""
+    shape = network.example.shape
+    program = compile_network(network, config, batch, np.concatenate([images(shape, 4, rng), network.example[None]]))
+    program = program.with_images(images(shape, iterations * batch, rng))
+    check(program, config)
+    for _ in range(orders):
+        interpreter.run(program, config, rng)
+    return program
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("name", ["tiny", "tiny_branches"])
+def test_results_are_the_networks(name, batch, rng):
+    program = run(networks.build(name), SMALL, batch, rng)
+    assert len(program.results) == batch * len(program.network.outputs)
+
+
+def test_file_of_a_compiled_program(tmp_path, rng):
+    network = networks.build("tiny")
+    program = run(network, SMALL, 1, rng)
+    program.save(tmp_path / "p.npz")
+    loaded = Program.load(tmp_path / "p.npz")
+    check(loaded, SMALL)
+    interpreter.run(loaded, SMALL, rng)
+
+
+@pytest.mark.parametrize("vectors", [144, 160, 287])
+def test_weights_that_do_not_fit_at_once(rng, vectors):
+    """Layers in parts that append, down to a chunk each."""
+    config = replace(SMALL, WgtBanks=1, WgtDepth=vectors, ParDepth=16)
+    program = run(networks.build("tiny"), config, 2, rng)
+    assert any(step.descriptor.out_append for step in program.layers)
+
+
+def test_a_chunk_that_does_not_fit(rng):
+    config = replace(SMALL, WgtBanks=1, WgtDepth=100)
+    network = networks.build("tiny")
+    with pytest.raises(ValueError, match=r"block\.conv2: 144 weight vectors of one chunk, .* cut along C"):
+        compile_network(network, config, 1, network.example[None])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"IdxDepth": 4}, r"network does not fit: \d+ lines of .* the Index Memory holds at most 32"),
+        ({"ActDepth": 12}, r"network does not fit: \d+ words of .* the Activation Memory holds at most 96"),
+        ({"ParDepth": 4}, r": 8 output channels of one chunk, the Parameter Memory holds at most 4"),
+    ],
+)
+def test_memories_too_small(sizes, message):
+    network = networks.build("tiny")
+    with pytest.raises(ValueError, match=message):
+        compile_network(network, replace(SMALL, **sizes), 1, network.example[None])
+
+
+@pytest.mark.parametrize("depth", [150, 110])
+def test_memory_that_is_barely_enough(depth, rng):
+    """Sections get what is left; without a batch's turns the same results come out."""
+    run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
+
+
+def test_plans_follow_from_calibration_alone(rng):
+    """Other images to run change nothing but the images."""
+    network = networks.build("tiny")
+    calibration = images(network.example.shape, 2, rng)
+    one, other = (
+        compile_network(network, SMALL, 1, calibration).with_images(images(network.example.shape, 1, rng))
+        for _ in range(2)
+    )
+    assert one.engines == other.engines

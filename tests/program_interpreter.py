@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs programs on the core's memories, without time: descriptor by descriptor, in any order that the waits allow."""
+
+import numpy as np
+
+from models import lines
+from models.config import Config
+from models.lines import WORD_BYTES
+from models.program import ENGINES, ActivationLoad, LayerStep, Program, WeightLoad
+from verif.sim.env.layer_reference import compute_layer
+
+
+class Interpreter:
+    """The memories, and what each kind of descriptor does to them."""
+
+    def __init__(self, program: Program, config: Config):
+        self.program, self.config = program, config
+        self.weights = np.zeros((config.WgtBanks * config.WgtDepth, config.NumLanes), np.uint16)
+        self.parameters = [0] * config.ParDepth
+        self.words = np.zeros(config.ActBanks * config.ActDepth * WORD_BYTES, np.uint8)
+        self.index = [(0, 0)] * (config.IdxBanks * config.IdxDepth)
+        self.ends: dict[int, int] = {}  # of sections
+
+    def run(self, rng) -> list[tuple[int, object]]:
+        """Runs all iterations, with engines taking turns at random as their waits allow; the result transfers, each
+        with its iteration and lines."""
+        program, results = self.program, []
+        sizes = [len(steps) for steps in program.engines]
+        done = [0] * len(ENGINES)
+        while any(d < program.iterations * size for d, size in zip(done, sizes, strict=True)):
+            ready = [e for e in range(len(ENGINES)) if done[e] < program.iterations * sizes[e] and self._ready(e, done)]
+            engine = int(rng.choice(ready))
+            iteration, number = divmod(done[engine], sizes[engine])
+            found = self._step(program.engines[engine][number], iteration)
+            if found is not None:
+                results.append((iteration, program.engines[engine][number], found))
+            done[engine] += 1
+        return results
+
+    def _ready(self, engine, done):
+        sizes = [len(steps) for steps in self.program.engines]
+        iteration, number = divmod(done[engine], sizes[engine])
+        for other, wait in enumerate(self.program.engines[engine][number].waits):
+            if wait.count and done[other] < (iteration - wait.previous) * sizes[other] + wait.count:
+                return False
+            if other != engine and sizes[other] and done[other] < (iteration - 1) * sizes[other]:
+                return False
+        return True
+
+    def _write_line(self, entry, bitmap, packed, word):
+        self.index[entry] = bitmap, word
+        self.words[word * WORD_BYTES : word * WORD_BYTES + len(packed)] = np.frombuffer(packed, np.uint8)
+        return word + -(-len(packed) // WORD_BYTES)
+
+    def _line(self, entry):
+        bitmap, word = self.index[entry]
+        return bitmap, self.words[word * WORD_BYTES : word * WORD_BYTES + bitmap.bit_count()].tobytes()
+
+    def _lines(self, entries):
+        pairs = [self._line(entry) for entry in entries]
+        return [bitmap for bitmap, _ in pairs], [packed for _, packed in pairs]
+
+    def _step(self, step, iteration):
+        program = self.program
+        if isinstance(step, WeightLoad):
+            for n, beat in enumerate(program.weight_beats(step)):
+                if step.parameters:
+                    self.parameters[step.base + n] = beat
+                else:
+                    lanes = [beat >> 12 * lane & 0xFFF for lane in range(self.config.NumLanes)]
+                    self.weights[step.base + n] = lanes
+        elif isinstance(step, ActivationLoad):
+            found = step.part.lines(program.images[iteration * program.batch + step.part.image])
+            word = step.base
+            for n, (bitmap, packed) in enumerate(zip(found.bitmaps.ravel().tolist(), found.packed(), strict=True)):
+                word = self._write_line(step.idx_base + n, bitmap, packed.tobytes(), word)
+            assert word <= step.limit and n + 1 == step.lines
+        elif isinstance(step, LayerStep):
+            self._layer(step.descriptor)
+        else:
+            return self._lines(range(step.idx_base, step.idx_base + step.lines))
+        return None
+
+    def _layer(self, d):
+        start = self.ends[d.out_section] if d.out_append else d.out_act_base
+        vectors = self.weights[d.wgt_base : d.wgt_base + d.vectors]
+        parameters = self.parameters[d.par_base : d.par_base + d.out_k]
+        appended = bool(d.out_append)
+        done = compute_layer(
+            d, vectors, *self._lines(d.in_index), parameters, self._lines(d.res_index), start, appended
+        )
+        assert not done.overflow
+        found = lines.compress(done.output, d.tile)
+        for entry, bitmap, packed in zip(d.out_index, found.bitmaps.ravel().tolist(), found.packed(), strict=True):
+            start = self._write_line(entry, bitmap, packed.tobytes(), start)
+        self.ends[d.out_section] = start
+
+
+def run(program: Program, config: Config, rng) -> None:
+    """Run a program and compare every result with the network's."""
+    results = Interpreter(program, config).run(rng)
+    assert len(results) == program.iterations * len(program.results)
+    for iteration, transfer, (bitmaps, packed) in results:
+        expected = program.expected_lines(transfer.part, iteration)
+        assert bitmaps == expected.bitmaps.ravel().tolist(), (transfer, iteration)
+        assert b"".join(packed) == expected.data.tobytes(), (transfer, iteration)
