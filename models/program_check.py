@@ -65,7 +65,7 @@ def _replay(program: Program, iterations: int) -> list[_Event]:
         iteration, number = divmod(len(clocks[engine]), sizes[engine])
         counts = np.zeros(len(ENGINES), np.int64)
         for other, wait in enumerate(program.engines[engine][number].waits):
-            if wait.count:
+            if wait.count and iteration >= wait.previous:
                 counts[other] = (iteration - wait.previous) * sizes[other] + wait.count
             if other != engine and sizes[other]:
                 counts[other] = max(counts[other], (iteration - 1) * sizes[other])
@@ -106,7 +106,7 @@ def _standing(program: Program, done: Sequence[int], left: Sequence[int]) -> Ite
         waits = []
         for other, wait in enumerate(program.engines[engine][number].waits):
             of = iteration - wait.previous
-            if wait.count and of * sizes[other] + wait.count > done[other]:
+            if wait.count and of >= 0 and of * sizes[other] + wait.count > done[other]:
                 waits.append(
                     f"{wait.count} of {ENGINES[other]} in iteration {of}, of which {done[other] - of * sizes[other]} "
                     "have retired"

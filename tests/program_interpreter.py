@@ -41,7 +41,8 @@ class Interpreter:
         sizes = [len(steps) for steps in self.program.engines]
         iteration, number = divmod(done[engine], sizes[engine])
         for other, wait in enumerate(self.program.engines[engine][number].waits):
-            if wait.count and done[other] < (iteration - wait.previous) * sizes[other] + wait.count:
+            met = wait.count == 0 or iteration < wait.previous
+            if not met and done[other] < (iteration - wait.previous) * sizes[other] + wait.count:
                 return False
             if other != engine and sizes[other] and done[other] < (iteration - 1) * sizes[other]:
                 return False

@@ -61,7 +61,8 @@ def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int, 
         iteration, number = divmod(len(spans[engine]), sizes[engine])
         time = spans[engine][-1][1] if spans[engine] else 0
         for other, wait in enumerate(program.engines[engine][number].waits):
-            count = (iteration - wait.previous) * sizes[other] + wait.count if wait.count else 0
+            waits = wait.count and iteration >= wait.previous
+            count = (iteration - wait.previous) * sizes[other] + wait.count if waits else 0
             if other != engine and sizes[other]:  # none is more than an iteration ahead
                 count = max(count, (iteration - 1) * sizes[other])
             if count > len(spans[other]):
