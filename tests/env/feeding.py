@@ -25,7 +25,7 @@ class Feeder:
     def __init__(self):
         self.checker = Checker(CONFIG)
         self.conclusions: list[Conclusion] = []
-        self.model = CoreModel(CONFIG, self.conclude)
+        self.model = CoreModel(CONFIG, self.conclude, REGISTERS)
         self.interpreter = Interpreter(self.model, REGISTERS, self.conclude)
 
     def conclude(self, conclusion: Conclusion) -> None:
@@ -57,12 +57,22 @@ class Feeder:
         self.write("WGT_COUNT", value=len(beats) if count is None else count)
         self.write("WGT_MODE", k_log2=mode[0].bit_length() - 1, m_log2=mode[1].bit_length() - 1)
         self.command("wgt_load")
-        self.model.weight_packet(Packet(list(beats)))
+        self.weights(beats)
 
     def load_parameters(self, beats, base=0, count=None) -> None:
         self.write("PAR_BASE", value=base)
         self.write("PAR_COUNT", value=len(beats) if count is None else count)
         self.command("par_load")
+        self.weights(beats)
+
+    def load_program(self, words, base=0) -> None:
+        self.write("PRG_BASE", value=base)
+        self.write("PRG_COUNT", value=len(words))
+        self.command("prg_load")
+        self.weights(words)
+
+    def weights(self, beats) -> None:
+        """A packet of s_axis_wgt."""
         self.model.weight_packet(Packet(list(beats)))
 
     def start_activations(self, lines, line_pos, idx_base=0, base=0, limit=1000) -> None:

@@ -13,7 +13,7 @@ from models.tiling import Cut, make_plan
 from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
 from verif.shared.stimulus import make_layer, random_layer, with_residual
-from verif.sim.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, Reset, ResultsDue
+from verif.sim.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, LinesDue, Reset, ResultsDue
 from verif.sim.env.core_model import UnknownContents
 from verif.sim.env.counters import STATES, counter_problems
 from verif.sim.env.descriptor_checks import first_violation
@@ -202,13 +202,13 @@ def test_conclusions_come_in_the_order_of_cause_and_effect(layer_plan):
     feeder.fetch(plan.descriptor.out_idx_base, 2)
     feeder.command("soft_reset")
     found = [c for c in feeder.conclusions[before:] if not (isinstance(c, Access) and c.name != "CTRL")]
-    kinds = (Access, CommandOutcome, Interrupt, LayerDone)
+    kinds = (Access, CommandOutcome, Interrupt, LayerDone, LinesDue)
     kinds += (Access, CommandOutcome, ResultsDue, Interrupt)
     kinds += (Access, Reset, Forgotten)
     assert tuple(type(conclusion) for conclusion in found) == kinds
     assert [c.layers_open for c in found if isinstance(c, Access)] == [0, 1, 1]
-    assert found[6].packets == tuple(stream.expected_packets(plan, layer)[:2])
-    assert found[9] == Reset("soft_reset")
+    assert found[7].packets == tuple(stream.expected_packets(plan, layer)[:2])
+    assert found[10] == Reset("soft_reset")
 
 
 @pytest.mark.parametrize("quiet", [False, True])

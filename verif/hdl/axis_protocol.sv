@@ -32,8 +32,12 @@ module axis_protocol #(
   always @(posedge clk_i) was_reset_q <= !rst_ni;
   ResetIdle: assert property (@(posedge clk_i) was_reset_q && !rst_ni |-> !tvalid_i)
     else $error("%m: TVALID in reset");
+  // Nor before the reset, where an edge at time 0 meets unknown values.
+  logic started_q;
+  initial started_q = 1'b0;
+  always @(posedge clk_i) started_q <= started_q | !rst_ni;
   if (CheckKeep) begin : gen_keep
-    KeepContiguous: assert property (@(posedge clk_i) disable iff (!rst_ni)
+    KeepContiguous: assert property (@(posedge clk_i) disable iff (!rst_ni || !started_q)
                                      tvalid_i |-> tkeep_i != '0 && (tkeep_i & (tkeep_i + KeepW'(1))) == '0)
       else $error("%m: TKEEP %h is not contiguous from bit 0", tkeep_i);
   end

@@ -18,7 +18,7 @@ STREAMS = {
     "act": ("stall at first beat", "gap before packet", "gap inside"),
     "res": ("stall at first beat", "stall inside", "stall at last beat", "gap before packet"),
 }
-COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send")
+COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send", "prg_load", "run")
 OUTCOMES = ("accepted", "busy", "refused")
 ENGINES = ("wgt_busy", "par_busy", "act_busy", "layer_busy", "result_busy")
 ERRORS = (

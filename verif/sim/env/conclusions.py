@@ -6,11 +6,12 @@ An access comes first, then what it leads to; a layer that was taken is a LayerD
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.stream import Packet
 from verif.sim.env.layer_reference import LayerDone
+from verif.sim.env.program_words import Engine, RunPlan
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Access:
     expected: Mapping[str, int]
     stray: int  # bits that were read outside all fields, where there have to be zeros
     layers_open: int  # pushed and not known to have ended
+    running: bool  # a run was started and is not known to have ended
 
     @property
     def understood(self) -> bool:
@@ -55,11 +57,35 @@ class Reset:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """Memory contents that are unknown from here on: "weights", "parameters" or "lines" (index entries)."""
+    """Memory contents that are unknown from here on: "weights", "parameters", "program" or "lines" (index entries)."""
 
     memory: str
     base: int
     count: int
+
+
+@dataclass(frozen=True)
+class LinesDue:
+    """Lines that the core has to write to index entries, in any order, their bytes one after another from word
+    ``first`` of the Activation Memory on.
+
+    engine: who writes them; what: the same in words; packed: their bytes; complete: False when the section is too
+    small, or that of a layer before that may still run, so that some stay out.
+    """
+
+    engine: Engine
+    what: str
+    entries: Sequence[int]
+    bitmaps: Sequence[int]
+    packed: Sequence[bytes]
+    first: int
+    limit: int
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class LinesOver:
+    """All layers have ended: of those whose section was too small no more lines come."""
 
 
 @dataclass(frozen=True)
@@ -77,4 +103,39 @@ class Interrupt:
     served: bool = False
 
 
-Conclusion = Access | LayerDone | CommandOutcome | Reset | Forgotten | ResultsDue | Interrupt
+@dataclass(frozen=True)
+class RunStarted:
+    """A run was accepted."""
+
+    plan: RunPlan
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """A run has to end with this error of an engine. What is due besides may come or not until it is over."""
+
+    engine: Engine
+    iteration: int
+    number: int  # of the descriptor
+    cause: str
+
+
+@dataclass(frozen=True)
+class RunOver:
+    """The host knows that a run has ended."""
+
+
+Conclusion = (
+    Access
+    | LayerDone
+    | CommandOutcome
+    | Reset
+    | Forgotten
+    | LinesDue
+    | LinesOver
+    | ResultsDue
+    | Interrupt
+    | RunStarted
+    | RunFailed
+    | RunOver
+)

@@ -18,9 +18,33 @@ from models.config import Config
 from models.descriptor import Descriptor
 from models.lines import WORD_BYTES
 from models.stream import Packet, line_packet
-from verif.sim.env.conclusions import CommandOutcome, Conclusion, Forgotten, Interrupt, Reset, ResultsDue
+from verif.sim.env.conclusions import (
+    CommandOutcome,
+    Conclusion,
+    Forgotten,
+    Interrupt,
+    LinesDue,
+    LinesOver,
+    Reset,
+    ResultsDue,
+    RunFailed,
+    RunOver,
+    RunStarted,
+)
 from verif.sim.env.descriptor_checks import first_violation
 from verif.sim.env.layer_reference import LayerDone, compute_layer, descriptor_of
+from verif.sim.env.program_words import (
+    WORDS,
+    ActivationsStep,
+    Engine,
+    LayerStep,
+    ResultsStep,
+    RunPlan,
+    Standing,
+    WeightsStep,
+    decode,
+)
+from verif.sim.env.register_model import RegisterModel
 
 # Of several faults of one beat of s_axis_wgt the first of these counts (docs/architecture.md section 4).
 _WEIGHT_FAULTS = ("wgt_index_order", "wgt_index_range", "par_range", "wgt_tlast_early", "wgt_tlast_late")
@@ -32,10 +56,47 @@ class UnknownContents(Exception):
 
 @dataclass
 class _Load:
+    """A load under way; ``memory``: "weights", "parameters", "program" or "lines" (index entries)."""
+
+    memory: str
     base: int
     count: int
+    mode: tuple[int, int] = (0, 0)  # k_log2, m_log2, of weights
+    # Of lines:
+    line_pos: int = 0
+    limit: int = 0
     done: int = 0
     next_word: int = 0
+
+
+_DONE = {"weights": "wgt_done", "parameters": "par_done", "program": "prg_done", "lines": "act_done"}
+
+
+@dataclass(frozen=True)
+class RunError:
+    """What ended the last run."""
+
+    failed: bool = False
+    engine: int = 0
+    descriptor: int = 0
+    iteration: int = 0
+
+    @property
+    def registers(self) -> dict[str, int]:
+        """RUN_ERROR by field."""
+        return {"failed": int(self.failed), "engine": self.engine, "descriptor": self.descriptor}
+
+
+class _Run:
+    """A run as it would go if nothing took time: each descriptor as soon as its waits are met and its input is there.
+
+    The core is never ahead of it. ``loading``: engines whose load has begun; ``failed``: no more is done.
+    """
+
+    def __init__(self, plan: RunPlan):
+        self.standing = Standing(plan)
+        self.loading: set[Engine] = set()
+        self.failed = False
 
 
 class CoreModel:
@@ -45,28 +106,33 @@ class CoreModel:
     `reset`. It hands what follows to `publish` and keeps `errors` (sticky causes), `descriptor_error` and the like.
     """
 
-    def __init__(self, config: Config, publish: Callable[[Conclusion], None]):
-        self.config, self.publish = config, publish
+    def __init__(self, config: Config, publish: Callable[[Conclusion], None], register_model: RegisterModel):
+        self.config, self.publish, self.register_model = config, publish, register_model
         self.registers: dict[str, dict[str, int]] = {}
         self.vectors = np.zeros((config.WgtBanks * config.WgtDepth, config.NumLanes), np.uint16)
         self.vectors_known = np.zeros(len(self.vectors), bool)
         self.parameters: list[int | None] = [None] * config.ParDepth
         self.bitmaps: list[int | None] = [None] * (config.IdxBanks * config.IdxDepth)
         self.packed: list[bytes] = [b""] * len(self.bitmaps)
+        self.program: list[int | None] = [None] * config.PrgDepth
         self._clear()
 
     def _clear(self) -> None:
-        self.weights_load: _Load | None = None
-        self.parameters_load: _Load | None = None
+        self.weights_load: _Load | None = None  # or parameters, or a program: what the weight stream brings
         self.activations_load: _Load | None = None
+        self.run: _Run | None = None
         self.weights_discard = self.activations_discard = False
         self.layers_open: list[Descriptor | None] = []  # pushed, not yet known to have ended; None: to be refused
+        # Loaders that a run's error found busy or idle, and so discarding or not: that depends on time.
+        self._discard_unknown: set[str] = set()
+        self._lines_missing = False  # of layers that overflow, not known to have ended
         self.section_ends: dict[int, int] = {}  # where output sections go on, those that were started
         self.results_due = 0  # packets
         self.errors: set[str] = set()
         self.descriptor_error = 0
         self.error_info = {"WGT_ERROR_INFO": 0, "ACT_ERROR_INFO": 0}
         self.act_end = 0
+        self.run_error = RunError()
         self._outcomes: dict[str, str] = {}  # of the commands of one write
         self._pending: dict[str, int] = {}  # INTR_STATE as last read
 
@@ -88,44 +154,58 @@ class CoreModel:
     def read_interrupts(self, values: dict[str, int]) -> None:
         """A read of INTR_STATE: what it shows can be served."""
         self._pending = values
+        if values["run_done"]:
+            self._end_run()
 
     @property
     def status(self) -> dict[str, int]:
-        """The bits of STATUS that do not depend on time, once the streams rest."""
-        return {
-            "wgt_busy": self.weights_load is not None,
-            "par_busy": self.parameters_load is not None,
+        """The bits of STATUS that do not depend on time, once the streams rest. In a run all do."""
+        if self.run:
+            return {}
+        loading = self.weights_load.memory if self.weights_load else None
+        found = {
+            "wgt_busy": loading == "weights",
+            "par_busy": loading == "parameters",
+            "prg_busy": loading == "program",
             "act_busy": self.activations_load is not None,
             "result_busy": self.results_due > 0,
             "wgt_discard": self.weights_discard,
             "act_discard": self.activations_discard,
+            "run_busy": False,
         }
+        return {bit: on for bit, on in found.items() if bit not in self._discard_unknown}
 
     def read_status(self, values: dict[str, int]) -> None:
         """A read of STATUS tells the model how far the core has come."""
+        if not values["run_busy"]:
+            self._end_run()
+            if "wgt_discard" in self._discard_unknown:
+                self.weights_discard = bool(values["wgt_discard"])
+            if "act_discard" in self._discard_unknown:
+                self.activations_discard = bool(values["act_discard"])
+            self._discard_unknown.clear()
         outstanding = values["queue_level"] + 1 if values["layer_busy"] else 0
         if outstanding < len(self.layers_open):
             del self.layers_open[: len(self.layers_open) - outstanding]
+        if self._lines_missing and not self.layers_open:
+            self._lines_missing = False
+            self.publish(LinesOver())
 
     def reset(self, kind: str) -> None:
         """A reset ("rst_ni" or "soft_reset"): what was under way is lost, and memory that it was writing is unknown."""
         layers = [d for d in self.layers_open if d]
-        under_way = []
-        for memory, load in (
-            ("weights", self.weights_load),
-            ("parameters", self.parameters_load),
-            ("lines", self.activations_load),
-        ):
-            if load:
-                under_way.append((memory, load.base, load.count))
+        loads = [load for load in (self.weights_load, self.activations_load) if load]
+        running = self.run is not None
         self._clear()
         if kind == "rst_ni":
             self.registers.clear()
         self.publish(Reset(kind))
         for d in layers:
             self._forget_output(d)
-        for contents in under_way:
-            self._forget(*contents)
+        for load in loads:
+            self._forget(load.memory, load.base, load.count)
+        if running:
+            self._forget_all()
 
     def _value(self, register: str, field: str = "value") -> int:
         return self.registers.get(register, {}).get(field, 0)
@@ -141,28 +221,19 @@ class CoreModel:
         if "act_flush" in pulses:
             self.activations_discard = False
             self.error_info["ACT_ERROR_INFO"] = 0
-        weights_busy = self.weights_load or self.parameters_load or self.weights_discard
-        if "wgt_load" in pulses and self._may_start(
-            "wgt_load", weights_busy, self._value("WGT_BASE"), self._value("WGT_COUNT"), len(self.vectors)
-        ):
-            self.weights_load = _Load(self._value("WGT_BASE"), self._value("WGT_COUNT"))
-            weights_busy = True
-        if "par_load" in pulses and self._may_start(
-            "par_load", weights_busy, self._value("PAR_BASE"), self._value("PAR_COUNT"), len(self.parameters)
-        ):
-            self.parameters_load = _Load(self._value("PAR_BASE"), self._value("PAR_COUNT"))
+        self._start_weights(pulses)
         if "act_load" in pulses:
             self._start_activations()
         if "layer_push" in pulses:
             self._push_layer()
-        if "result_send" in pulses and self._may_start(
-            "result_send",
-            self.results_due > 0,
-            self._value("RES_IDX_BASE"),
-            self._value("RES_LINES"),
-            len(self.bitmaps),
-        ):
-            self._send(self._value("RES_IDX_BASE"), self._value("RES_LINES"))
+        if "result_send" in pulses:
+            base, count = self._value("RES_IDX_BASE"), self._value("RES_LINES")
+            busy = self.results_due > 0
+            if self._may_start("result_send", busy, self._in_range(base, count, len(self.bitmaps))):
+                self._send(base, count)
+                self.publish(Interrupt("result_done"))
+        if "run" in pulses:
+            self._start_run()
         # A layer that is refused reports its descriptor.
         failed = {name for name, outcome in self._outcomes.items() if outcome != "accepted"}
         if failed - {"layer_push"} or self._outcomes.get("layer_push") == "busy":
@@ -172,16 +243,30 @@ class CoreModel:
         self._outcomes[command] = outcome
         self.publish(CommandOutcome(command, outcome))
 
-    def _report(self, cause: str) -> None:
-        """An error that a stream, a descriptor or a layer causes."""
+    def _report(self, cause: str, engine: Engine | None = None) -> None:
+        """An error that a stream, a descriptor or a layer causes; in a run by an engine, and that ends it."""
         self.errors.add(cause)
         self.publish(Interrupt("error"))
+        if self.run and engine is not None:
+            self.run.failed = True
+            iteration, number = self.run.standing.at(engine)
+            self.run_error = RunError(True, engine, number, iteration)
+            streams = {Engine.WEIGHTS: "wgt_discard", Engine.ACTIVATIONS: "act_discard"}
+            self._discard_unknown = {bit for other, bit in streams.items() if other is not engine}
+            self.weights_discard = self.activations_discard = True
+            self.publish(RunFailed(engine, iteration, number, cause))
+            self.publish(Interrupt("run_done"))
 
-    def _may_start(self, command: str, busy, base: int, count: int, size: int, legal: bool = True) -> bool:
-        if busy:
+    @staticmethod
+    def _in_range(base: int, count: int, size: int) -> bool:
+        return count > 0 and base + count <= size
+
+    def _may_start(self, command: str, busy: object, legal: bool) -> bool:
+        """Whether a command is accepted; nothing is while a run is on."""
+        if busy or self.run:
             self.errors.add("command_busy")
             outcome = "busy"
-        elif count == 0 or base + count > size or not legal:
+        elif not legal:
             self.errors.add("command_range")
             outcome = "refused"
         else:
@@ -189,15 +274,43 @@ class CoreModel:
         self._conclude(command, outcome)
         return outcome == "accepted"
 
+    def _start_weights(self, pulses: set[str]) -> None:
+        """The commands of the weight stream's loads; of several that share a write the first wins."""
+        for command, memory, register, size in (
+            ("wgt_load", "weights", "WGT", len(self.vectors)),
+            ("par_load", "parameters", "PAR", len(self.parameters)),
+            ("prg_load", "program", "PRG", len(self.program)),
+        ):
+            if command in pulses:
+                base, count = self._value(f"{register}_BASE"), self._value(f"{register}_COUNT")
+                if self._may_start(
+                    command, self.weights_load or self.weights_discard, self._in_range(base, count, size)
+                ):
+                    mode = self._value("WGT_MODE", "k_log2"), self._value("WGT_MODE", "m_log2")
+                    self.weights_load = _Load(memory, base, count, mode)
+
     def _start_activations(self) -> None:
-        base, limit = self._value("ACT_BASE"), self._value("ACT_LIMIT")
-        words = self.config.ActBanks * self.config.ActDepth
-        legal = base <= limit <= words and 1 <= self._value("ACT_LINE_POS") <= lines.LINE_BITS
-        busy = self.activations_load or self.activations_discard
-        entry, count = self._value("ACT_IDX_BASE"), self._value("ACT_LINES")
-        if self._may_start("act_load", busy, entry, count, len(self.bitmaps), legal):
-            self.activations_load = _Load(entry, count, next_word=base)
-            self.act_end = base
+        step = ActivationsStep(
+            self._value("ACT_IDX_BASE"),
+            self._value("ACT_LINE_POS"),
+            self._value("ACT_LINES"),
+            self._value("ACT_BASE"),
+            self._value("ACT_LIMIT"),
+        )
+        if self._may_start("act_load", self.activations_load or self.activations_discard, self._loads(step)):
+            self._load_lines(step)
+
+    def _loads(self, step: ActivationsStep) -> bool:
+        """Whether a load of lines is legal."""
+        section = step.base <= step.limit <= self.config.ActBanks * self.config.ActDepth
+        entries = self._in_range(step.idx_base, step.lines, len(self.bitmaps))
+        return section and entries and 1 <= step.line_pos <= lines.LINE_BITS
+
+    def _load_lines(self, step: ActivationsStep) -> None:
+        self.activations_load = _Load(
+            "lines", step.idx_base, step.lines, line_pos=step.line_pos, limit=step.limit, next_word=step.base
+        )
+        self.act_end = step.base
 
     # -- input packets ------------------------------------------------------------------------------------------
 
@@ -205,33 +318,49 @@ class CoreModel:
         """A packet of s_axis_wgt, taken by a weight or a parameter load or swallowed after an error."""
         if self.weights_discard:
             return
-        if self.weights_load:
-            memory, load, self.weights_load = "weights", self.weights_load, None
-        elif self.parameters_load:
-            memory, load, self.parameters_load = "parameters", self.parameters_load, None
-        else:
-            raise UnknownContents("a packet on s_axis_wgt outside any load")
+        load, self.weights_load = self.weights_load, None
+        if load is None:
+            raise UnknownContents(f"a packet on s_axis_wgt outside any load{self._awaited(Engine.WEIGHTS)}")
         count, found = len(packet.beats), []
         if count < load.count:
             found.append((count - 1, "wgt_tlast_early"))
         if count > load.count:
             found.append((load.count - 1, "wgt_tlast_late"))
         good = packet.beats[: load.count]
-        found += self._weight_faults(good) if memory == "weights" else self._parameter_faults(good)
-        if found:
-            beat, error = min(found, key=lambda fault: (fault[0], _WEIGHT_FAULTS.index(fault[1])))
-            self._report(error)
-            self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
-            good = good[:beat]
-        else:
-            self.publish(Interrupt("wgt_done" if memory == "weights" else "par_done"))
+        if load.memory == "weights":
+            found += self._weight_faults(good, load.mode)
+        elif load.memory == "parameters":
+            found += self._parameter_faults(good)
+        beat, error = min(found, key=lambda fault: (fault[0], _WEIGHT_FAULTS.index(fault[1])), default=(count, ""))
+        good = good[:beat]
         here = slice(load.base, load.base + len(good))
-        if memory == "weights":
+        if load.memory == "weights":
             self.vectors[here] = self._lanes(good)
             self.vectors_known[here] = True
-        else:
+        elif load.memory == "parameters":
             self.parameters[here] = good
-        self._forget(memory, load.base + len(good), load.count - len(good))
+        else:
+            self.program[here] = [beat & (1 << 64) - 1 for beat in good]
+        self._forget(load.memory, load.base + len(good), load.count - len(good))
+        if error:
+            self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
+            self._report(error, Engine.WEIGHTS)
+        else:
+            self._loaded(load.memory, Engine.WEIGHTS)
+
+    def _loaded(self, memory: str, engine: Engine) -> None:
+        """A load is complete."""
+        if self.run:
+            self.run.loading.remove(engine)
+            self.run.standing.retired[engine] += 1
+            self._go_on(self.run)
+        else:
+            self.publish(Interrupt(_DONE[memory]))
+
+    def _awaited(self, engine: Engine) -> str:
+        """What an engine that has no load waits for in a run, in words."""
+        reasons = self.run.standing.reasons(engine) if self.run else []
+        return f": its next waits for {' and '.join(reasons)}" if reasons else ""
 
     def _lanes(self, beats: Sequence[int]) -> np.ndarray:
         """Weight beats -> uint16 (beats, L), each {index[3:0], value[7:0]}."""
@@ -243,8 +372,8 @@ class CoreModel:
         )
         return bits @ (1 << np.arange(stream.LANE_BITS, dtype=np.uint16))
 
-    def _weight_faults(self, beats: Sequence[int]) -> list[tuple[int, str]]:
-        k, m = (1 << self._value("WGT_MODE", name) for name in ("k_log2", "m_log2"))
+    def _weight_faults(self, beats: Sequence[int], mode: tuple[int, int]) -> list[tuple[int, str]]:
+        k, m = (1 << log2 for log2 in mode)
         index = (self._lanes(beats) >> 8).astype(int).reshape(len(beats), -1, k)
         found = []
         for broken, error in (
@@ -265,32 +394,34 @@ class CoreModel:
             return
         load = self.activations_load
         if load is None:
-            raise UnknownContents("a packet on s_axis_act outside any load")
+            raise UnknownContents(f"a packet on s_axis_act outside any load{self._awaited(Engine.ACTIVATIONS)}")
         error = self._line_fault(packet, load)
         if error:
-            self._report(error)
             self.activations_load, self.activations_discard = None, True
             self.error_info["ACT_ERROR_INFO"] = load.done
             self._forget("lines", load.base + load.done, load.count - load.done)
+            self._report(error, Engine.ACTIVATIONS)
             return
         bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
         parts = zip(packet.beats[1:], packet.keeps[1:], strict=True)
         packed = b"".join(beat.to_bytes(keep.bit_length(), "little") for beat, keep in parts)
-        self.bitmaps[load.base + load.done], self.packed[load.base + load.done] = bitmap, packed
+        entry = load.base + load.done
+        self.bitmaps[entry], self.packed[entry] = bitmap, packed
+        self.publish(LinesDue(Engine.ACTIVATIONS, "input", (entry,), (bitmap,), (packed,), load.next_word, load.limit))
         self.act_end = load.next_word = load.next_word + -(-len(packed) // WORD_BYTES)
         load.done += 1
         if load.done == load.count:
             self.activations_load = None
-            self.publish(Interrupt("act_done"))
+            self._loaded("lines", Engine.ACTIVATIONS)
 
     def _line_fault(self, packet: Packet, load: _Load) -> str | None:
         bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
         if packet.keeps[0] != 0xFF:
             return "act_population"
-        if bitmap >> self._value("ACT_LINE_POS"):
+        if bitmap >> load.line_pos:
             return "act_bitmap"
         population = bitmap.bit_count()
-        if load.next_word + -(-population // WORD_BYTES) > self._value("ACT_LIMIT"):
+        if load.next_word + -(-population // WORD_BYTES) > load.limit:
             return "act_overflow"
         good = line_packet(bitmap, bytes(population), self.config.StreamBytes).keeps
         last, due = len(packet.keeps) - 1, len(good) - 1
@@ -316,9 +447,21 @@ class CoreModel:
             self.vectors_known[here] = False
         elif memory == "parameters":
             self.parameters[here] = [None] * count
+        elif memory == "program":
+            self.program[here] = [None] * count
         else:
             self.bitmaps[here] = [None] * count
         self.publish(Forgotten(memory, base, count))
+
+    def _forget_all(self) -> None:
+        """Everything that a run may have changed becomes unknown."""
+        for memory, size in (
+            ("weights", len(self.vectors)),
+            ("parameters", len(self.parameters)),
+            ("lines", len(self.bitmaps)),
+        ):
+            self._forget(memory, 0, size)
+        self.section_ends.clear()
 
     def _forget_output(self, d: Descriptor) -> None:
         if d.out_pitch == d.out_lines:
@@ -335,7 +478,7 @@ class CoreModel:
         return known, [self.packed[entry] for entry in entries]
 
     def _push_layer(self) -> None:
-        if len(self.layers_open) > self.config.QueueDepth:
+        if self.run or len(self.layers_open) > self.config.QueueDepth:
             self.errors.add("command_busy")
             self._conclude("layer_push", "busy")
             return
@@ -347,17 +490,38 @@ class CoreModel:
             self._report("descriptor")
             self.layers_open.append(None)
             return
-        layer = self._compute(d)
         self.layers_open.append(d)
+        if self._carry_out(d, "layer").overflow:
+            self._report("out_overflow")
+
+    def _carry_out(self, d: Descriptor, what: str) -> LayerDone:
+        """Compute a layer, publish it and the lines that it has to write, and keep them."""
+        layer = self._compute(d)
+        # Lines of the layers behind one that overflows might be taken for those that it leaves out.
+        self._lines_missing |= layer.overflow
         self.publish(layer)
         packed = lines.compress(layer.output, d.tile)
+        bitmaps, parts = packed.bitmaps.ravel().tolist(), [part.tobytes() for part in packed.packed()]
+        entries = d.out_index
+        self.publish(
+            LinesDue(
+                Engine.LAYERS,
+                what,
+                entries,
+                bitmaps,
+                parts,
+                layer.section_start,
+                d.out_act_limit,
+                complete=not self._lines_missing,
+            )
+        )
         self.section_ends[d.out_section] = layer.section_end
         if layer.overflow:
-            self._report("out_overflow")
             self._forget_output(d)
         else:
-            for entry, bitmap, part in zip(d.out_index, packed.bitmaps.ravel(), packed.packed(), strict=True):
-                self.bitmaps[entry], self.packed[entry] = int(bitmap), part.tobytes()
+            for entry, bitmap, part in zip(entries, bitmaps, parts, strict=True):
+                self.bitmaps[entry], self.packed[entry] = bitmap, part
+        return layer
 
     def _compute(self, d: Descriptor) -> LayerDone:
         """Read a layer's tensors from the memories and compute what it has to produce."""
@@ -388,4 +552,85 @@ class CoreModel:
         pairs = zip(bitmaps, packed, strict=True)
         self.results_due += count
         self.publish(ResultsDue(tuple(line_packet(*pair, self.config.StreamBytes) for pair in pairs)))
-        self.publish(Interrupt("result_done"))
+
+    # -- runs ---------------------------------------------------------------------------------------------------
+
+    def _start_run(self) -> None:
+        lists = [
+            (self._value(f"RUN_{name}_BASE"), self._value(f"RUN_{name}_COUNT"))
+            for name in ("WGT", "ACT", "LAYER", "RES")
+        ]
+        iterations = self._value("RUN_ITERATIONS")
+        ends = [base + count * WORDS[engine] for engine, (base, count) in zip(Engine, lists, strict=True)]
+        busy = self.weights_load or self.weights_discard or self.activations_load or self.activations_discard
+        if not self._may_start(
+            "run", busy or self.layers_open or self.results_due, iterations > 0 and max(ends) <= len(self.program)
+        ):
+            return
+        used = [word for (base, _), end in zip(lists, ends, strict=True) for word in self.program[base:end]]
+        if None in used:
+            raise UnknownContents("a run of words of the Program Memory that are not loaded")
+        plan = decode([word or 0 for word in self.program], lists, iterations, self.register_model)
+        self.run = _Run(plan)
+        self.run_error = RunError()
+        self.publish(RunStarted(plan))
+        self._go_on(self.run)
+
+    def _go_on(self, run: _Run) -> None:
+        """Everything that can be done before more comes in."""
+        moved = True
+        while moved and not run.failed:
+            moved = False
+            for engine in Engine:
+                while engine not in run.loading and not run.failed and run.standing.ready(engine):
+                    self._issue(run, engine)
+                    moved = True
+        if run.standing.over:
+            self.publish(Interrupt("run_done"))
+
+    def _issue(self, run: _Run, engine: Engine) -> None:
+        """Begin an engine's next descriptor; layers and results are done at once."""
+        issue = run.standing.next(engine)
+        assert issue
+        match issue.step:
+            case WeightsStep(base, count, parameters, mode):
+                size = len(self.parameters if parameters else self.vectors)
+                if not self._in_range(base, count, size):
+                    self._report("command_range", engine)
+                    return
+                self.weights_load = _Load("parameters" if parameters else "weights", base, count, mode)
+                run.loading.add(engine)
+            case ActivationsStep() as step:
+                if not self._loads(step):
+                    self._report("command_range", engine)
+                    return
+                self._load_lines(step)
+                run.loading.add(engine)
+            case LayerStep(descriptor):
+                iteration, number = run.standing.at(engine)
+                self.descriptor_error = first_violation(self.config, descriptor)
+                if self.descriptor_error:
+                    self._report("descriptor", engine)
+                    return
+                done = self._carry_out(descriptor, f"layer {number} of iteration {iteration}")
+                if done.overflow:
+                    self._report("out_overflow", engine)
+                    return
+                run.standing.retired[engine] += 1
+            case ResultsStep(base, count):
+                if not self._in_range(base, count, len(self.bitmaps)):
+                    self._report("command_range", engine)
+                    return
+                self._send(base, count)
+                run.standing.retired[engine] += 1
+
+    def _end_run(self) -> None:
+        """The host knows that the run, if there is one, has ended."""
+        if self.run is None:
+            return
+        failed, self.run = self.run.failed, None
+        if failed:
+            self.results_due = 0
+            self.weights_load = self.activations_load = None
+            self._forget_all()
+        self.publish(RunOver())

@@ -82,7 +82,7 @@ class CounterMonitor(uvm_subscriber):
                 self._pes.clear()
             case Access(name="PE_SELECT", write=True, understood=True):
                 self._pe = conclusion.values["value"]
-            case Access(write=False, understood=True, layers_open=0) if self.layer:
+            case Access(write=False, understood=True, layers_open=0, running=False) if self.layer:
                 self._read(conclusion, self.layer)
 
     def _read(self, access: Access, layer: LayerDone):

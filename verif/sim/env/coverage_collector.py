@@ -9,10 +9,12 @@ from cocotb_coverage.coverage import coverage_db
 from pyuvm import uvm_subscriber
 
 from verif.shared.variables import FUNCTIONAL_COVERAGE
+from verif.sim.coverage.engines import ProgramCoverage
 from verif.sim.coverage.geometry import GeometryCoverage
 from verif.sim.coverage.protocol import STREAMS, ProtocolCoverage
 from verif.sim.coverage.sparsity import SparsityCoverage
-from verif.sim.env.conclusions import Access, CommandOutcome, Conclusion, Reset
+from verif.sim.env.analysis_input import AnalysisInput
+from verif.sim.env.conclusions import Access, CommandOutcome, Conclusion, Reset, RunFailed, RunStarted
 from verif.sim.env.device import device
 from verif.sim.env.layer_reference import LayerDone
 
@@ -26,6 +28,8 @@ class CoverageCollector(uvm_subscriber):
         self.sparsity = SparsityCoverage(config.NumLanes)
         self.geometry = GeometryCoverage()
         self.protocol = ProtocolCoverage(config.QueueDepth)
+        self.program = ProgramCoverage()
+        self.sightings = AnalysisInput("sightings", self, self.program.sighting)
         self._status: Mapping[str, int] | None = None  # what STATUS read, if that was the latest access
 
     def write(self, conclusion: Conclusion):
@@ -37,6 +41,10 @@ class CoverageCollector(uvm_subscriber):
             case LayerDone():
                 self.sparsity.sample(conclusion)
                 self.geometry.sample(conclusion)
+            case RunStarted(plan):
+                self.program.started(plan)
+            case RunFailed():
+                self.program.failed(conclusion)
             case Reset(kind):
                 # What a reset met is known for sure only when STATUS was read right before it.
                 if self._status:

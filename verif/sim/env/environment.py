@@ -15,12 +15,16 @@ from verif.sim.env.counters import CounterMonitor
 from verif.sim.env.coverage_collector import CoverageCollector
 from verif.sim.env.device import device
 from verif.sim.env.interrupts import CLOCK_NS, Interrupts
+from verif.sim.env.line_monitor import LineMonitor
 from verif.sim.env.predictor import Predictor
+from verif.sim.env.program_words import Engine
 from verif.sim.env.register_agent import RegisterAdapter, RegisterAgent
 from verif.sim.env.register_model import RegisterModel
+from verif.sim.env.run_monitor import RunMonitor
 from verif.sim.env.scoreboard import Scoreboard
 from verif.sim.env.sequences import VirtualSequencer
 from verif.sim.env.stream_agent import ResultAgent, StreamAgent, StreamPort
+from verif.sim.env.tensor_checker import TensorChecker
 
 WEIGHTS = StreamPort("s_axis_wgt", VectorBus, 1)
 ACTIVATIONS = StreamPort("s_axis_act", LineBus, 2)
@@ -72,9 +76,12 @@ class CoreEnv(uvm_env):
         self.weight_agent = StreamAgent("weight_agent", self, WEIGHTS)
         self.activation_agent = StreamAgent("activation_agent", self, ACTIVATIONS)
         self.result_agent = ResultAgent("result_agent", self, RESULTS)
+        self.line_monitor = LineMonitor("line_monitor", self)
         self.interrupts = Interrupts("interrupts", self)
         self.predictor = Predictor("predictor", self)
         self.scoreboard = Scoreboard("scoreboard", self)
+        self.run_monitor = RunMonitor("run_monitor", self)
+        self.tensors = TensorChecker("tensors", self)
         self.counters = CounterMonitor("counters", self)
         self.coverage = CoverageCollector("coverage", self)
         self.results = ResultStore("results", self)
@@ -86,13 +93,28 @@ class CoreEnv(uvm_env):
         self.registers.map.set_auto_predict(True)
         streams = (self.weight_agent, self.activation_agent, self.result_agent)
         self.predictor.monitors = [agent.monitor for agent in streams]
+        engines = (Engine.WEIGHTS, Engine.ACTIVATIONS, Engine.RESULTS)
+        self.run_monitor.monitors = {engine: agent.monitor for engine, agent in zip(engines, streams, strict=True)}
+        self.scoreboard.line_checker.written = self.run_monitor.line_written
         self.register_agent.ap.connect(self.predictor.accesses)
-        self.weight_agent.ap.connect(self.predictor.weights)
-        self.activation_agent.ap.connect(self.predictor.activations)
-        for results in (self.predictor.results, self.scoreboard.results, self.results):
-            self.result_agent.ap.connect(results)
+        for agent, inputs in zip(
+            streams,
+            (
+                (self.predictor.weights, self.run_monitor.weights),
+                (self.predictor.activations, self.run_monitor.activations),
+                (self.predictor.results, self.run_monitor.results, self.scoreboard.results, self.results),
+            ),
+            strict=True,
+        ):
+            for stream_input in inputs:
+                agent.ap.connect(stream_input)
+        self.line_monitor.ap.connect(self.scoreboard.lines)
+        self.run_monitor.ap.connect(self.coverage.sightings)
         for conclusions in (
             self.scoreboard.conclusions,
+            self.scoreboard.line_conclusions,
+            self.run_monitor.conclusions,
+            self.tensors.analysis_export,
             self.counters.analysis_export,
             self.coverage.analysis_export,
             self.resets,

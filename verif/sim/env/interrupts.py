@@ -11,7 +11,7 @@ from pyuvm import uvm_component, uvm_sequence
 from verif.sim.env.device import device
 
 CLOCK_NS = 10
-CAUSES = ("wgt_done", "par_done", "act_done", "layer_done", "result_done", "error")
+CAUSES = ("wgt_done", "par_done", "act_done", "layer_done", "result_done", "error", "prg_done", "run_done")
 
 
 class InterruptTimeout(AssertionError):

@@ -32,6 +32,7 @@ class LayerDone:
     macs: int
     bytes_written: int
     overflow: bool
+    section_start: int  # word that its output goes to
     section_end: int  # first word of the output section that is not used; SECTION_FULL after an overflow
     appended: bool  # to what is in the section already
 
@@ -175,6 +176,7 @@ def compute_layer(
         macs=work.count_macs(d, activations, weight_counts),
         bytes_written=int(written.counts.sum()),
         overflow=overflow,
+        section_start=section_start,
         section_end=SECTION_FULL if overflow else section_start + words,
         appended=appended,
     )

@@ -30,7 +30,15 @@ class Interpreter:
     """Understands bus accesses by the register description and the model, without a simulator."""
 
     # What reads as the host wrote it (or as the reset left it) is known; the rest changes on its own.
-    _STICKY = ("ERROR", "DESCRIPTOR_ERROR", "WGT_ERROR_INFO", "ACT_ERROR_INFO", "ACT_END")
+    _STICKY = (
+        "ERROR",
+        "DESCRIPTOR_ERROR",
+        "WGT_ERROR_INFO",
+        "ACT_ERROR_INFO",
+        "ACT_END",
+        "RUN_ERROR",
+        "RUN_ERROR_ITERATION",
+    )
     _CLEARED = ("INTR_STATE", "ERROR")  # by writing ones
 
     def __init__(self, model: CoreModel, registers: RegisterModel, publish: Callable[[Conclusion], None]):
@@ -68,6 +76,7 @@ class Interpreter:
                 expected=expected,
                 stray=stray,
                 layers_open=len(self.model.layers_open),
+                running=self.model.run is not None,
             )
         )
         if name and values:
@@ -90,6 +99,8 @@ class Interpreter:
         return self._held(name) if rights == "RW" and name != "INTR_STATE" else {}
 
     def _sticky(self, name: str) -> dict[str, int]:
+        if self.model.run:  # the model is ahead of it
+            return {}
         if name == "ERROR":
             # Overflow shows at some time before its layer ends.
             unsure = {"out_overflow"} if self.model.layers_open else set()
@@ -97,6 +108,10 @@ class Interpreter:
             return {cause: int(cause in self.model.errors) for cause in causes}
         if name == "DESCRIPTOR_ERROR":
             return {"code": self.model.descriptor_error}
+        if name == "RUN_ERROR":
+            return self.model.run_error.registers
+        if name == "RUN_ERROR_ITERATION":
+            return {"value": self.model.run_error.iteration}
         return {"value": (self.model.error_info | {"ACT_END": self.model.act_end})[name]}
 
     def _held(self, name: str) -> dict[str, int]:
@@ -113,8 +128,9 @@ class Predictor(uvm_component):
 
     def build_phase(self):
         self.ap = uvm_analysis_port("ap", self)
-        self.model = CoreModel(self.cdb_get("CONFIG"), self.ap.write)
-        self.interpreter = Interpreter(self.model, self.cdb_get("REGISTERS"), self.ap.write)
+        registers = self.cdb_get("REGISTERS")
+        self.model = CoreModel(self.cdb_get("CONFIG"), self.ap.write, registers)
+        self.interpreter = Interpreter(self.model, registers, self.ap.write)
         self.monitors: list[StreamMonitor] = []
         self.accesses = AnalysisInput("accesses", self, self._access)
         self.weights = AnalysisInput("weights", self, self._moving(self.model.weight_packet))

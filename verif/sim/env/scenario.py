@@ -62,10 +62,13 @@ class CoreTest(uvm_test):
 
     def report_phase(self):
         """Leave what must not depend on the simulator in the run's directory, as CLASS.json."""
-        checker = self.env.scoreboard.checker
+        checker, line_checker = self.env.scoreboard.checker, self.env.scoreboard.line_checker
         summary = {
             "digest": checker.digest.hexdigest(),
             "packets": checker.compared,
+            "lines_digest": line_checker.digest.hexdigest(),
+            "lines": line_checker.compared,
             "cycles": self.env.counters.cycles,
+            "runs": self.env.run_monitor.cycles,
         }
         Path(f"{type(self).__name__}.json").write_text(json.dumps(summary))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scoreboard: every packet of the result stream and every register read against what the predictor concludes.
+"""The scoreboard: every result packet, line written and register read against what the predictor concludes.
 
 Its verdict starts as failed: a run in which no result packet was compared does not pass.
 """
@@ -14,7 +14,8 @@ from pyuvm import uvm_component
 from models.config import Config
 from models.stream import Packet
 from verif.sim.env.analysis_input import AnalysisInput
-from verif.sim.env.conclusions import Access, Conclusion, Interrupt, Reset, ResultsDue
+from verif.sim.env.conclusions import Access, Conclusion, Interrupt, Reset, ResultsDue, RunFailed, RunOver
+from verif.sim.env.line_monitor import LineChecker
 
 MAX_REPORTED = 10
 
@@ -50,6 +51,7 @@ class Checker:
         self.digest = hashlib.sha256()
         self._messages: list[str] = []
         self._word = config.StreamBytes
+        self._failed = False  # a run that goes to its end after an error
 
     def fail(self, kind: str, text: str) -> None:
         """Count a failure; the first few keep their text."""
@@ -96,7 +98,13 @@ class Checker:
                 self.due += packets
             case Interrupt(cause, served):
                 self.interrupts[cause] += -1 if served else 1
+            case RunFailed():
+                self._failed = True
+            case RunOver() if self._failed:
+                self._failed = False
+                self.due.clear()
             case Reset():
+                self._failed = False
                 self.due.clear()
                 self.interrupts.clear()
 
@@ -105,7 +113,7 @@ class Checker:
             kind = "write" if access.write else "read"
             what = f"{kind} of {access.name or hex(access.address)} ({access.rights or 'unmapped'})"
             self.fail("response", f"{what} answered {'OKAY' if access.okay else 'SLVERR'}")
-        if access.name == "STATUS" and access.understood:
+        if access.name == "STATUS" and access.understood and not access.running:
             outstanding = access.values["queue_level"] + 1 if access.values["layer_busy"] else 0
             if outstanding > access.layers_open:
                 self.fail("register", f"STATUS shows {outstanding} layers, {access.layers_open} were pushed")
@@ -121,10 +129,15 @@ class Scoreboard(uvm_component):
 
     def build_phase(self):
         self.checker = Checker(self.cdb_get("CONFIG"))
+        self.line_checker = LineChecker(self.checker.fail)
         self.conclusions = AnalysisInput("conclusions", self, self.checker.conclude)
         self.results = AnalysisInput("results", self, self.checker.result)
+        self.line_conclusions = AnalysisInput("line_conclusions", self, self.line_checker.conclude)
+        self.lines = AnalysisInput("lines", self, self.line_checker.line)
 
     def check_phase(self):
-        problems = self.checker.problems + self.checker.unserved
+        problems = self.checker.problems + self.line_checker.missing + self.checker.unserved
         assert not problems, "scoreboard: " + "; ".join(problems)
-        self.logger.info("scoreboard: %d result packets as expected", self.checker.compared)
+        self.logger.info(
+            "scoreboard: %d result packets and %d lines as expected", self.checker.compared, self.line_checker.compared
+        )

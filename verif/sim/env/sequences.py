@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from cocotb import start_soon
+from cocotb.triggers import ClockCycles
 from pyuvm import uvm_sequence, uvm_sequencer, uvm_status_e
 
 from models import stream
 from models.descriptor import Descriptor
 from models.layer import Layer
+from models.lines import LINE_BITS
+from models.program import Program
 from models.stream import Packet
 from models.tiling import Plan
 from verif.shared.stalls import NO_STALLS, Stalls
 from verif.sim.env.counters import PER_PE, TOTALS, combine
+from verif.sim.env.device import device
 from verif.sim.env.layer_reference import descriptor_field
 from verif.sim.env.stream_agent import Reception, Transfer
 
@@ -38,6 +43,7 @@ class VirtualSequencer(uvm_sequencer):
         self.config = self.cdb_get("CONFIG")
         self.registers = env.registers
         self.interrupts = env.interrupts
+        self.run_monitor, self.tensors, self.result_agent = env.run_monitor, env.tensors, env.result_agent
         self.bus = env.register_agent.sequencer
         self.weights = env.weight_agent.sequencer
         self.activations = env.activation_agent.sequencer
@@ -314,6 +320,148 @@ class RunLayer(CoreSequence):
         for descriptor in self.parts:
             await PushLayer(descriptor).start(self.sequencer)
         await WaitLayers(layer_cycles(self.plan.descriptor)).start(self.sequencer)
+
+
+class LoadProgram(_Load):
+    """Load words into the Program Memory, one a beat, from word `base` on."""
+
+    command, done = "prg_load", "prg_done"
+
+    def __init__(self, words: list[int], base: int = 0, stalls: Stalls = NO_STALLS, count=None):
+        super().__init__([Packet(words)], stalls)
+        self.base, self.count = base, len(words) if count is None else count
+
+    async def program(self):
+        await self.write("PRG_BASE", value=self.base)
+        await self.write("PRG_COUNT", value=self.count)
+
+
+@dataclass(frozen=True)
+class RunStalls:
+    """How the host holds back on each stream of a run."""
+
+    weights: Stalls = NO_STALLS
+    activations: Stalls = NO_STALLS
+    results: Stalls = NO_STALLS
+
+    @property
+    def patience(self) -> int:
+        """Cycles in which the host does nothing, at most; longer waits are too rare to happen."""
+        return int(30 * max(self.weights.wait, self.activations.wait, self.results.wait))
+
+
+NO_RUN_STALLS = RunStalls()
+
+
+class RunProgram(CoreSequence):
+    """A program from its words to the last result, each stream on its own; no register is touched in between.
+
+    The scoreboard compares the results and every line that is written, with the model of the core and with the
+    network. `record` is what was seen of the run, `seconds` its wall time.
+    Raises CoreError when the run ends with an error: see `EndFailedRun`.
+    """
+
+    def __init__(self, program: Program, stalls: RunStalls = NO_RUN_STALLS, words: list[int] | None = None):
+        """``words``: instead of the program's own."""
+        super().__init__("run_program")
+        self.program, self.stalls = program, stalls
+        self.words = program.encode()[0].tolist() if words is None else words
+
+    async def body(self):
+        sequencer, program = self.sequencer, self.program
+        await LoadProgram(self.words, stalls=self.stalls.weights).start(sequencer)
+        for register, value in program.encode()[1].items():
+            await self.write(register, value=value)
+        sequencer.tensors.program = program
+        sequencer.run_monitor.host_patience = self.stalls.patience
+        since, started = self.events(), time.perf_counter()
+        await self.write("CTRL", run=1)
+        self.inputs = start_soon(self.weights()), start_soon(self.activations())
+        self.taking = start_soon(self.results())
+        # The run monitor fails sooner when nothing moves.
+        await self.sequencer.interrupts.wait("run_done", since=since, cycles=run_cycles(program))
+        self.seconds = time.perf_counter() - started
+        self.record = sequencer.run_monitor.record
+        if self.record.failed:
+            raise CoreError(await self.errors())
+        for task in (*self.inputs, self.taking):
+            await task
+
+    def weight_packets(self) -> list[Packet]:
+        """What the weight loads bring in an iteration."""
+        return [Packet(self.program.weight_beats(load)) for load in self.program.weights]
+
+    def activation_packets(self, iteration: int) -> list[Packet]:
+        """What the activation loads bring."""
+        program, width = self.program, self.sequencer.config.StreamBytes
+        return [packet for load in program.activations for packet in program.input_packets(load, iteration, width)]
+
+    async def weights(self):
+        """Weights and parameters, an iteration after the other."""
+        packets = self.weight_packets()
+        for _ in range(self.program.iterations if packets else 0):
+            await ItemSequence(Transfer(packets, self.stalls.weights)).start(self.sequencer.weights)
+
+    async def activations(self):
+        """The input."""
+        for iteration in range(self.program.iterations if self.program.activations else 0):
+            transfer = Transfer(self.activation_packets(iteration), self.stalls.activations)
+            await ItemSequence(transfer).start(self.sequencer.activations)
+
+    async def results(self):
+        """Take the results."""
+        lines = sum(transfer.lines for transfer in self.program.results) * self.program.iterations
+        if lines:
+            await ItemSequence(Reception(lines, self.stalls.results)).start(self.sequencer.results)
+
+
+class EndFailedRun(CoreSequence):
+    """What a host does after a run that an error has ended: it gets rid of what it still offers, flushes, clears the
+    causes. `status` has STATUS before that, `error` RUN_ERROR and `iteration` RUN_ERROR_ITERATION.
+
+    A stream that is not swallowed has no load under way: one that no packet can complete takes what is left.
+    """
+
+    def __init__(self, run: RunProgram):
+        super().__init__("end_failed_run")
+        self.run = run
+
+    async def body(self):
+        sequencer, (weights, activations) = self.sequencer, self.run.inputs
+        self.status = await self.read("STATUS")
+        self.error, self.iteration = await self.read("RUN_ERROR"), (await self.read("RUN_ERROR_ITERATION"))["value"]
+        sequencer.result_agent.driver.drop()
+        await self.run.taking
+        if not self.status["wgt_discard"] and not weights.done():
+            await self.write("WGT_BASE", value=0)
+            await self.write("WGT_COUNT", value=sequencer.config.WgtBanks * sequencer.config.WgtDepth)
+            await self.write("CTRL", wgt_load=1)
+            await weights
+            await ItemSequence(Transfer([Packet([0])])).start(sequencer.weights)
+        if not self.status["act_discard"] and not activations.done():
+            await self.write("ACT_LINE_POS", value=LINE_BITS)
+            for register, value in (
+                ("ACT_IDX_BASE", 0),
+                ("ACT_LINES", sequencer.config.IdxBanks * sequencer.config.IdxDepth),
+                ("ACT_BASE", 0),
+                ("ACT_LIMIT", 0),
+            ):
+                await self.write(register, value=value)
+            await self.write("CTRL", act_load=1)
+            await activations
+            await ItemSequence(Transfer([Packet([0], [1])])).start(sequencer.activations)
+        await weights
+        await activations
+        await ClockCycles(device().clk_i, 20)
+        await self.write("CTRL", wgt_flush=1, act_flush=1)
+        await self.write("ERROR", **dict.fromkeys(await self.errors(), 1))
+
+
+def run_cycles(program: Program) -> int:
+    """A generous bound on a run's cycles, with stalls."""
+    beats = sum(load.count for load in program.weights) + 10 * sum(load.lines for load in program.activations)
+    layers = sum(layer_cycles(step.descriptor) for step in program.layers)
+    return CYCLES_TO_START + program.iterations * (layers + CYCLES_PER_BEAT * beats)
 
 
 def layer_registers(registers, descriptor: Descriptor) -> dict[str, dict[str, int]]:

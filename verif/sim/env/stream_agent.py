@@ -133,6 +133,7 @@ class StreamMonitor(uvm_component):
         self.port = self.cdb_get("PORT")
         self.ap = uvm_analysis_port("ap", self)
         self._packet = Packet()
+        self.beats = 0  # so far
 
     def start_of_simulation_phase(self):
         payload = ["tlast", "tdata", "tkeep"]
@@ -145,8 +146,14 @@ class StreamMonitor(uvm_component):
         """No packet is under way."""
         return not self._packet.beats
 
+    @property
+    def beats_of_packet(self) -> int:
+        """Beats so far of the packet under way."""
+        return len(self._packet.beats)
+
     def _beat(self, transfer: list[int]):
         last, data, *keep = transfer
+        self.beats += 1
         self._packet.beats.append(data)
         self._packet.keeps += keep
         if last:

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random programs, made without a compiler: chains of small layers whose places are used again as often as may be.
+
+Waits follow from the places alone: an operation waits for whoever used a place before it, in this iteration or, where
+nobody has yet, in the previous one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from models import lines, stream
+from models.config import Config
+from models.km import MODES
+from models.layer import Layer
+from models.lines import LineShape
+from models.network import INPUT, Network, Node
+from models.program import (
+    NO_WAITS,
+    ActivationLoad,
+    LayerStep,
+    Part,
+    Program,
+    ResultTransfer,
+    Step,
+    Wait,
+    WeightLoad,
+)
+from models.reference import Bytes
+from models.tiling import Cut, make_plan, max_tile, region_size
+from verif.shared.stimulus import Geometry, make_layer, make_pool, with_residual
+
+_ENGINES = (WeightLoad, ActivationLoad, LayerStep, ResultTransfer)
+_MOST_POSITIONS = 32  # of a line: what accumulators hold in every mode
+
+
+@dataclass
+class _Place:
+    """Somewhere in a memory that one thing at a time is kept: `holds` says which."""
+
+    memory: str
+    base: int
+    size: int
+    holds: object = None
+    first_word: int = 0  # of a tensor's section
+    last_word: int = 0  # the first behind it
+
+
+@dataclass
+class _Operation:
+    """A descriptor without its waits, and the places that it uses."""
+
+    step: Step
+    reads: list[int] = field(default_factory=list)  # identities of places
+    writes: list[int] = field(default_factory=list)
+
+    @property
+    def engine(self) -> int:
+        return _ENGINES.index(type(self.step))
+
+
+def with_waits(operations: Sequence[_Operation]) -> list[Step]:
+    """The descriptors with the waits that the places ask for, in order."""
+    counts = [0] * len(_ENGINES)
+    numbers = []  # engine and number of each operation, from 1 on
+    for operation in operations:
+        counts[operation.engine] += 1
+        numbers.append((operation.engine, counts[operation.engine]))
+    writers: dict[int, int] = {}
+    readers: dict[int, list[int]] = {}
+    found: list[Step] = []
+    # Twice: the second time it is known who used a place in the iteration before.
+    for index in range(2 * len(operations)):
+        operation = operations[index % len(operations)]
+        awaited = {writers[place] for place in operation.reads + operation.writes if place in writers}
+        awaited |= {reader for place in operation.writes for reader in readers.get(place, [])}
+        waits = [Wait() for _ in _ENGINES]
+        # In order of time, so that a wait of this iteration, or for more, is the last.
+        for other in sorted(awaited):
+            engine, number = numbers[other % len(operations)]
+            previous = other < len(operations) <= index
+            waits[engine] = Wait(number, previous)
+        for place in operation.reads:
+            readers.setdefault(place, []).append(index)
+        for place in operation.writes:
+            writers[place], readers[place] = index, []
+        if index >= len(operations):
+            a, b, c, d = waits
+            found.append(replace(operation.step, waits=(a, b, c, d)))
+    return found
+
+
+def random_program(
+    rng: np.random.Generator, config: Config, *, layers: int = 4, iterations: int = 3, batch: int = 1, size: int = 9
+) -> Program:
+    """A chain of layers, some with a residual, on planes of at most ``size`` rows and columns.
+
+    Weights, parameters and tensors share as few places as the draw says, at least one for two layers' weights.
+    """
+    return _Maker(rng, config, layers, batch, size).program(iterations)
+
+
+class _Maker:
+    def __init__(self, rng: np.random.Generator, config: Config, layers: int, batch: int, size: int):
+        self.rng, self.config, self.batch = rng, config, batch
+        self.blocks: dict[tuple[int, int], LineShape] = {}
+        height, width = (int(n) for n in rng.integers(2, size + 1, 2))
+        example = rng.integers(1, 256, (int(rng.integers(1, 6)), height, width)).astype(np.uint8)
+        example[rng.random(example.shape) < 0.4] = 0
+        self.example = example
+        self.tensors: dict[str, Bytes] = {INPUT: example}
+        self.layers: dict[str, Layer] = {}
+        nodes, source = [], INPUT
+        for number in range(layers):
+            node, layer = self._node(f"n{number}", source)
+            nodes.append(node)
+            self.layers[node.name], self.tensors[node.name] = layer, layer.expected
+            source = node.name
+        self.nodes = nodes
+        self.network = Network(tuple(nodes), example, 1.0)
+
+    def _block(self, plane: tuple[int, int]) -> LineShape:
+        """The lines of all tensors of a plane, so that each can be added to each."""
+        if plane not in self.blocks:
+            width = int(self.rng.integers(1, min(plane[1], _MOST_POSITIONS) + 1))
+            height = int(self.rng.integers(1, min(plane[0], _MOST_POSITIONS // width) + 1))
+            self.blocks[plane] = LineShape(height, width)
+        return self.blocks[plane]
+
+    def _node(self, name: str, source: str) -> tuple[Node, Layer]:
+        rng, x = self.rng, self.tensors[source]
+        while True:
+            mode = MODES[rng.integers(len(MODES))]
+            r, s = (int(n) for n in rng.integers(1, 4, 2))
+            top, bottom, left, right = (int(n) for n in rng.integers(0, 3, 4))
+            shape = Geometry(
+                x.shape[1:], (r, s), (int(rng.integers(1, 3)), int(rng.integers(1, 3))), (top, bottom, left, right)
+            )
+            channels, pool = int(rng.integers(1, 2 * self.config.NumLanes + 3)), rng.random() < 0.15
+            if pool:
+                shape, mode = shape._replace(padding=(0, 0, 0, 0)), (1, 1)
+            elif rng.random() < 0.5:  # an output that may be added to the input
+                channels, shape = x.shape[0], Geometry(x.shape[1:], (3, 3), (1, 1), (1, 1, 1, 1))
+            if min(shape.out) < 1:
+                continue
+            signed = x.dtype == np.int8
+            options: dict[str, Any] = {"signed": signed, "stride": shape.stride, "padding": shape.padding}
+            if pool:
+                layer = make_pool(rng, "max_pool", x.shape, shape.kernel, **options)
+            else:
+                clamp = (-128, 127) if rng.random() < 0.3 else (0, 255)
+                layer = make_layer(rng, x.shape, channels, shape.kernel, mode=mode, clamp=clamp, **options)
+            layer = replace(layer, activations=x)
+            block = self._block(layer.out_shape[1:])
+            fits = block.line_h * block.line_w <= max_tile(self.config, *mode)
+            if not fits or region_size(layer, block) > self.config.RegionPos:
+                continue
+            residual = self._residual(layer)
+            if residual:
+                layer = with_residual(rng, layer)
+                layer = replace(layer, residual=self.tensors[residual])
+            return _node_of(name, source, layer, residual), layer
+
+    def _residual(self, layer: Layer) -> str | None:
+        """A tensor that can be added, sometimes."""
+        if layer.kind != "conv":
+            return None
+        found = [name for name, tensor in self.tensors.items() if tensor.shape == layer.out_shape]
+        return str(self.rng.choice(found)) if found and self.rng.random() < 0.7 else None
+
+    def program(self, iterations: int) -> Program:
+        """Place everything and order it."""
+        rng, config = self.rng, self.config
+        operations: list[_Operation] = []
+        rows: list[np.ndarray] = []
+        offsets: dict[tuple[str, bool], tuple[int, int]] = {}  # of a node's weights and parameters: first beat, beats
+        for node in self.nodes:
+            layer = self.layers[node.name]
+            for parameters in (False, True):
+                part = stream.parameter_rows(config, layer) if parameters else stream.weight_rows(config, layer)
+                offsets[node.name, parameters] = sum(map(len, rows)), len(part)
+                rows.append(part)
+        entries = max(tensor.shape[0] * self._lines(tensor.shape[1:]) for tensor in self.tensors.values())
+        places = _Places(rng, config, {key: count for key, (_, count) in offsets.items()}, entries)
+        last = self.nodes[-1].name
+        outputs = {last} | {node.name for node in self.nodes if rng.random() < 0.15}
+        for image in range(self.batch):
+            where: dict[str, tuple[int, _Place]] = {INPUT: places.tensor(INPUT, set())}
+            operations.append(self._load(image, *where[INPUT]))
+            for number, node in enumerate(self.nodes):
+                own = []
+                for parameters in rng.permutation([False, True]).tolist():
+                    identity, place = places.weights(node.name, parameters)
+                    own.append((identity, place))
+                    if place.holds != node.name or (image == 0):
+                        place.holds = node.name
+                        data, count = offsets[node.name, parameters]
+                        mode = (node.k.bit_length() - 1, node.m.bit_length() - 1) if not parameters else (0, 0)
+                        step = WeightLoad(NO_WAITS, place.base, count, parameters, data, node.name, *mode)
+                        operations.append(_Operation(step, writes=[identity]))
+                live = {name for later in self.nodes[number:] for name in later.reads if name in where}
+                where[node.name] = places.tensor(node.name, {where[name][0] for name in live})
+                operations.append(self._layer(image, node, where, own))
+                if node.name in outputs:
+                    identity, place = where[node.name]
+                    sent = self._part(node.name, image, place)
+                    transfer = ResultTransfer(NO_WAITS, place.base, sent.pitch * sent.last, sent)
+                    operations.append(_Operation(transfer, reads=[identity]))
+        steps = with_waits(operations)
+        images = np.stack([self._image() for _ in range(iterations * self.batch)])
+        return Program(
+            config=config.name,
+            network=self.network,
+            batch=self.batch,
+            weights=tuple(step for step in steps if isinstance(step, WeightLoad)),
+            activations=tuple(step for step in steps if isinstance(step, ActivationLoad)),
+            layers=tuple(step for step in steps if isinstance(step, LayerStep)),
+            results=tuple(step for step in steps if isinstance(step, ResultTransfer)),
+            beats=np.concatenate(rows),
+            images=images,
+        )
+
+    def _image(self) -> np.ndarray:
+        image = self.rng.permuted(self.example.reshape(-1)).reshape(self.example.shape)
+        return np.where(self.rng.random(image.shape) < self.rng.random(), image, 0).astype(np.uint8)
+
+    def _part(self, tensor: str, image: int, place: _Place) -> Part:
+        channels, height, width = self.tensors[tensor].shape
+        block = self._block((height, width))
+        pitch = self._lines((height, width))
+        return Part(tensor, image, 0, channels, 0, height, block.line_h, block.line_w, place.base, pitch)
+
+    def _lines(self, plane: tuple[int, int]) -> int:
+        return prod(self._block(plane).grid(*plane))
+
+    def _load(self, image: int, identity: int, place: _Place) -> _Operation:
+        part = self._part(INPUT, image, place)
+        positions = part.line_h * part.line_w
+        step = ActivationLoad(
+            NO_WAITS, place.base, part.pitch * part.last, positions, place.first_word, place.last_word, part
+        )
+        return _Operation(step, writes=[identity])
+
+    def _layer(
+        self, image: int, node: Node, where: dict[str, tuple[int, _Place]], own: list[tuple[int, _Place]]
+    ) -> _Operation:
+        layer = self.layers[node.name]
+        line, tile = self._block(layer.activations.shape[1:]), self._block(layer.out_shape[1:])
+        splits = int(self.rng.integers(1, layer.activations.shape[0] + 1)) if layer.kind == "conv" else 1
+        d = make_plan(self.config, layer, Cut(line, tile, splits)).descriptor
+        bases = {place.memory: place.base for _, place in own}
+        target, out = where[node.name]
+        reads = [where[name][0] for name in node.reads] + [identity for identity, _ in own]
+        d = replace(
+            d,
+            wgt_base=bases["weights"],
+            par_base=bases["parameters"],
+            in_idx_base=where[node.source][1].base,
+            out_idx_base=out.base,
+            out_act_base=out.first_word,
+            out_act_limit=out.last_word,
+            out_section=target % 32,
+            res_idx_base=where[node.residual][1].base if node.residual else 0,
+        )
+        step = LayerStep(NO_WAITS, d, node.name, self._part(node.name, image, out))
+        return _Operation(step, reads=reads, writes=[target])
+
+
+class _Places:
+    """Hands places out: those of weights in turn, those of tensors at random among the ones that hold nothing live."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        config: Config,
+        counts: dict[tuple[str, bool], int],
+        entries: int,
+    ):
+        """counts: beats of each node's weights and parameters; entries: lines of the largest tensor."""
+        self.rng, self.config = rng, config
+        self._all: list[_Place] = []
+        self._weights: dict[bool, list[int]] = {}
+        self._turns = {False: 0, True: 0}
+        self._given: dict[tuple[str, bool], int] = {}
+        for parameters, memory, room in (
+            (False, "weights", config.WgtBanks * config.WgtDepth),
+            (True, "parameters", config.ParDepth),
+        ):
+            own = [count for (_, kind), count in counts.items() if kind == parameters]
+            most = max(1, min(len(own), room // max(own)))
+            number = int(rng.integers(1, most + 1))
+            self._weights[parameters] = [
+                self._add(_Place(memory, place * max(own), max(own))) for place in range(number)
+            ]
+        self._entries = entries
+        self._words = entries * lines.LINE_BITS // lines.WORD_BYTES
+        self._tensors: list[int] = []
+
+    def _add(self, place: _Place) -> int:
+        self._all.append(place)
+        return len(self._all) - 1
+
+    def weights(self, node: str, parameters: bool) -> tuple[int, _Place]:
+        """Where a node's weights or parameters lie."""
+        if (node, parameters) not in self._given:
+            own = self._weights[parameters]
+            self._given[node, parameters] = own[self._turns[parameters] % len(own)]
+            self._turns[parameters] += 1
+        identity = self._given[node, parameters]
+        return identity, self._all[identity]
+
+    def tensor(self, name: str, live: set[int]) -> tuple[int, _Place]:
+        """A place for a tensor, none of those that are live."""
+        free = [identity for identity in self._tensors if identity not in live]
+        number = len(self._tensors)
+        room = min(
+            self.config.IdxBanks * self.config.IdxDepth // self._entries,
+            self.config.ActBanks * self.config.ActDepth // self._words,
+        )
+        if not free or (number < room and self.rng.random() < 0.3):
+            place = _Place(
+                "tensor",
+                number * self._entries,
+                self._entries,
+                first_word=number * self._words,
+                last_word=(number + 1) * self._words,
+            )
+            self._tensors.append(self._add(place))
+            free = self._tensors[-1:]
+        identity = int(self.rng.choice(free))
+        return identity, self._all[identity]
+
+
+def _node_of(name: str, source: str, layer: Layer, residual: str | None) -> Node:
+    """The node that does what a layer does."""
+    common: dict[str, Any] = {
+        "name": name,
+        "op": layer.kind,
+        "source": source,
+        "kernel": layer.kernel,
+        "stride": layer.stride,
+        "padding": layer.padding,
+        "clamp": layer.clamp,
+    }
+    if layer.kind != "conv":
+        return Node(**common)
+    return Node(
+        **common,
+        k=layer.k,
+        m=layer.m,
+        weights=layer.weights,
+        bias=layer.bias,
+        multiplier=layer.multiplier,
+        shift=layer.shift,
+        residual=residual,
+        residual_multiplier=layer.residual_multiplier,
+        residual_shift=layer.residual_shift,
+    )

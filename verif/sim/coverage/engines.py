@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Coverage of runs: waits, iterations, loads ahead, errors by engine."""
+
+from __future__ import annotations
+
+from verif.sim.coverage.bins import Ranges, cross, point
+from verif.sim.env.conclusions import RunFailed
+from verif.sim.env.program_words import Engine, RunPlan
+from verif.sim.env.run_monitor import HeldBack, SetsAhead, Sighting, WaitSeen
+
+ENGINES = [engine.label for engine in Engine]
+TURNS = ("this", "previous")
+# An engine does one thing after the other: what it has done itself never holds it back.
+WAITS = [
+    label
+    for label in cross(ENGINES, ENGINES, TURNS, ["met", "blocking"])
+    if not (label.endswith("blocking") and label.split("/")[0] == label.split("/")[1])
+]
+ITERATIONS = Ranges(1, 2, 3)
+AHEAD = Ranges(0, 1, 2, 4)
+STILL_LOADING = "still loading"
+DESCRIPTORS = Ranges(0, 1, 2, 5)
+_OF_WEIGHTS = ("wgt_tlast_early", "wgt_tlast_late", "wgt_index_range", "wgt_index_order", "par_range", "command_range")
+_OF_LINES = ("act_tlast_early", "act_tlast_late", "act_population", "act_bitmap", "act_overflow", "command_range")
+ERRORS = [
+    *cross(["weights"], _OF_WEIGHTS),
+    *cross(["activations"], _OF_LINES),
+    *cross(["layers"], ["descriptor", "out_overflow"]),
+    *cross(["results"], ["command_range"]),
+]
+
+
+class ProgramCoverage:
+    """Cover points under `program`."""
+
+    def __init__(self):
+        self.waits = point("program.wait", WAITS)
+        self.iterations = point("program.iterations", ITERATIONS.labels)
+        self.descriptors = {
+            engine: point(f"program.descriptors_of_{engine.label}", DESCRIPTORS.labels) for engine in Engine
+        }
+        self.ahead = point("program.loads_ahead", [STILL_LOADING, *AHEAD.labels])
+        self.held_back = point("program.held_back_an_iteration_ahead", ENGINES)
+        self.errors = point("program.error", ERRORS)
+        self.error_iteration = point("program.error_in_iteration", cross(ENGINES, ["first", "later"]))
+
+    def started(self, plan: RunPlan) -> None:
+        """A run that was accepted."""
+        self.iterations.hit(ITERATIONS(plan.iterations))
+        for engine, issues in zip(Engine, plan.issues, strict=True):
+            self.descriptors[engine].hit(DESCRIPTORS(len(issues)))
+
+    def failed(self, error: RunFailed) -> None:
+        """What ends a run."""
+        self.errors.hit(f"{error.engine.label}/{error.cause}")
+        self.error_iteration.hit(f"{error.engine.label}/{'later' if error.iteration else 'first'}")
+
+    def sighting(self, seen: Sighting) -> None:
+        """Something of a run, as it was seen."""
+        match seen:
+            case WaitSeen(engine, wait, met):
+                state = "met" if met else "blocking"
+                self.waits.hit(f"{engine.label}/{wait.engine.label}/{TURNS[wait.previous]}/{state}")
+            case HeldBack(engine):
+                self.held_back.hit(engine.label)
+            case SetsAhead(loads):
+                self.ahead.hit(AHEAD(loads) if loads >= 0 else STILL_LOADING)

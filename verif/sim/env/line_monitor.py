@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every line that is written into the Activation Memory, watched passively and compared when it is written.
+
+Sections are used again and again in a run, so that reading a tensor out afterwards would come too late.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cocotb.triggers import RisingEdge
+from pyuvm import uvm_analysis_port, uvm_component
+
+from models.lines import WORD_BYTES
+from verif.shared.structs import struct
+from verif.sim.env.conclusions import Conclusion, LinesDue, LinesOver, Reset, RunFailed, RunOver
+from verif.sim.env.device import device
+
+
+@dataclass(frozen=True)
+class LineWrite:
+    """A line as the core writes it; octets: its bytes, the first in bits 7:0."""
+
+    entry: int
+    first_word: int
+    bitmap: int
+    words: int
+    octets: int
+
+
+class LineMonitor(uvm_component):
+    """Publishes each LineWrite in the cycle in which it reaches the memories. Python sleeps in between."""
+
+    def build_phase(self):
+        self.ap = uvm_analysis_port("ap", self)
+        fields = struct("line_write_t").fields
+        names = ("idx_addr", "ptr", "bitmap", "words", "bytes")
+        self._fields = [(fields[name].offset, (1 << fields[name].width) - 1) for name in names]
+
+    async def run_phase(self):
+        store = device().u_activation_store
+        writes, line = store.write_q, store.line_q
+        edge, begins = RisingEdge(device().clk_i), RisingEdge(writes)
+        while True:
+            if writes.value != 1:
+                await begins
+            await edge
+            if writes.value == 1:
+                flat = int(line.value)
+                self.ap.write(LineWrite(*(flat >> low & mask for low, mask in self._fields)))
+
+
+@dataclass
+class _Batch:
+    """Lines that are due together; `left` of them are to come, the next one's bytes go to `next_word`."""
+
+    due: LinesDue
+    left: int
+    next_word: int
+
+
+@dataclass(frozen=True)
+class _Line:
+    batch: _Batch
+    bitmap: int
+    packed: bytes
+
+    def fits(self, found: LineWrite) -> bool:
+        """Whether a line is this one, at its place."""
+        return not self.difference(found) and (not found.words or found.first_word == self.batch.next_word)
+
+    def difference(self, found: LineWrite) -> str | None:
+        """What is wrong with a line, None when it is this one."""
+        if found.bitmap != self.bitmap:
+            return f"bitmap {found.bitmap:#018x}, expected {self.bitmap:#018x}"
+        size = len(self.packed)
+        if found.octets != int.from_bytes(self.packed, "little"):
+            octets = found.octets.to_bytes(64, "little")
+            place = next((i for i in range(size) if octets[i] != self.packed[i]), None)
+            if place is None:
+                return f"{octets[size:].hex()} behind its {size} bytes, expected zeros"
+            return f"byte {place} is {octets[place]:#04x}, expected {self.packed[place]:#04x}"
+        if found.words != -(-size // WORD_BYTES):
+            return f"{found.words} words, expected those of {size} bytes"
+        return None
+
+
+class LineChecker:
+    """The comparison itself, without a simulator: feed it conclusions and lines.
+
+    fail: hears of what is wrong, as a kind and a text; written: of each line that was due, and how many of those that
+    are due with it are left.
+    `digest` and `compared`: of the lines so far.
+    """
+
+    def __init__(
+        self, fail: Callable[[str, str], None], written: Callable[[LinesDue, int], None] = lambda due, left: None
+    ):
+        self.fail, self.written = fail, written
+        self.digest = hashlib.sha256()
+        self.compared = 0
+        self._due: defaultdict[int, deque[_Line]] = defaultdict(deque)
+        # What else is written is not known: a run goes to its end after an error, or a reset is under way.
+        self._failed = self._resetting = False
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """What the predictor publishes."""
+        match conclusion:
+            case LinesDue(entries=entries, bitmaps=bitmaps, packed=packed):
+                self._resetting = False
+                batch = _Batch(conclusion, len(entries), conclusion.first)
+                for entry, bitmap, octets in zip(entries, bitmaps, packed, strict=True):
+                    self._due[entry].append(_Line(batch, bitmap, octets))
+            case LinesOver():
+                for queue in self._due.values():
+                    while queue and not queue[0].batch.due.complete:
+                        queue.popleft()
+            case RunFailed():
+                self._failed = True
+            case RunOver() if self._failed:
+                self._failed = False
+                self._due.clear()
+            case Reset():
+                self._failed, self._resetting = False, True
+                self._due.clear()
+
+    def line(self, found: LineWrite) -> None:
+        """A line that the core writes."""
+        for value, size in ((found.entry, 3), (found.first_word, 3), (found.bitmap, 8), (found.octets, 64)):
+            self.digest.update(value.to_bytes(size, "little"))
+        queue = self._due[found.entry]
+        # Of a section that overflows some lines stay out.
+        while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
+            queue.popleft()
+        if not queue:
+            if not (self._failed or self._resetting):
+                self.fail("line", f"index entry {found.entry} is written although nothing is due there")
+            return
+        expected = queue.popleft()
+        batch, self.compared = expected.batch, self.compared + 1
+        where = f"index entry {found.entry} of {batch.due.what}"
+        if difference := expected.difference(found):
+            self.fail("line", f"{where}: {difference}")
+        if found.words:
+            self._place(found, batch, where)
+        batch.left -= 1
+        self.written(batch.due, batch.left)
+
+    def _place(self, found: LineWrite, batch: _Batch, where: str) -> None:
+        if found.first_word != batch.next_word:
+            self.fail("line", f"{where}: its bytes go to word {found.first_word}, expected {batch.next_word}")
+        batch.next_word = found.first_word + found.words
+        if batch.next_word > batch.due.limit:
+            self.fail("line", f"{where}: its bytes reach to word {batch.next_word}, the section to {batch.due.limit}")
+
+    @property
+    def missing(self) -> list[str]:
+        """Lines that never came; known when nothing is under way."""
+        found = [(entry, line) for entry, queue in self._due.items() for line in queue if line.batch.due.complete]
+        if not found:
+            return []
+        entry, line = found[0]
+        return [f"missing: {len(found)} lines were never written, such as index entry {entry} of {line.batch.due.what}"]
