@@ -318,8 +318,7 @@ class _Origins:
 def check(program: Program, config: Config) -> None:
     """Raise ValueError, with the descriptors concerned, for a program that can stand still, or uses a place of a memory
     before it is filled with what it reads, before it is free, or where there is none."""
-    words, registers = program.encode()
-    del registers
-    if hasattr(config, "PrgDepth") and len(words) > config.PrgDepth:
+    words, _ = program.encode()
+    if len(words) > config.PrgDepth:
         raise ValueError(f"program: {len(words)} words, the Program Memory has {config.PrgDepth}")
     _Checker(program, config).run()

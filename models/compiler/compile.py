@@ -163,7 +163,7 @@ class Compiler:
         if not found:
             raise problem or ValueError("network does not fit")
         _, _, program, used = min(found, key=lambda entry: entry[:2])
-        return with_data(self._predicted(program, used), used, self.config)
+        return with_data(self._predicted(program, used), used)
 
     def _predicted(self, program: Program, parts: dict[str, Parts]) -> Program:
         """The program with the cycle model's cycles in the place of the estimates."""

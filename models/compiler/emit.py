@@ -16,6 +16,7 @@ from models.config import Config
 from models.lines import LineShape
 from models.network import INPUT, Node
 from models.program import NO_WAITS, ActivationLoad, LayerStep, Part, Program, ResultTransfer, Step, WeightLoad
+from models.stream import weight_bytes
 
 _SECTIONS = 32
 _RESULT_STEPS = 1  # steps for which a result's place stays free of others, so that nothing waits for its transfer
@@ -156,20 +157,22 @@ class Emitter:
 
     # Steps
 
-    def _part(self, tensor: str, image: int, index: dict[tuple[str, int], int], channels: range | None = None) -> Part:
+    def _part(self, tensor: str, image: int, placed: Placed, channels: range | None = None) -> Part:
         """Where channels of a tensor lie."""
         span, block = self.spans[tensor], self.blocks[tensor]
         c, h, w = self.graph.shapes[tensor]
         rows, columns = block.grid(h, w)
         pitch = rows * columns
         channels = channels or range(c)
-        base = index[span.root, image] + (span.first + channels.start) * pitch
+        base = placed.index[span.root, image] + (span.first + channels.start) * pitch
         return Part(tensor, image, channels.start, channels.stop, 0, h, block.line_h, block.line_w, base, pitch)
 
     def _sections(self, order: Sequence[Use]) -> dict[tuple[str, int], int]:
         """Numbers of the output sections: one of its own for each tensor that parts are being appended to."""
         last = {(use.node, use.image): time for time, use in enumerate(order)}
-        free, open_, found = list(range(_SECTIONS - 1, 0, -1)), {}, {}
+        free = list(range(_SECTIONS - 1, 0, -1))
+        open_: dict[tuple[str, int], int] = {}
+        found: dict[tuple[str, int], int] = {}
         for time, use in enumerate(order):
             key = use.node, use.image
             if len(self.parts[use.node].parts) == 1:
@@ -185,86 +188,92 @@ class Emitter:
 
     def emit(self, order: Sequence[Use]) -> Program:
         """The program, without its data. Raises DoesNotFitError where a memory is too small for this order."""
-        config, lives = self.config, self._lives(order)
+        lives = self._lives(order)
         index, words = self._index(lives, len(order)), self._words(lives, len(order))
-        sections = self._sections(order)
-        rings = Ring(config.WgtBanks * config.WgtDepth), Ring(config.ParDepth)
-        steps: tuple[list[Step], ...] = [], [], [], []
-        accesses: list[Access] = []
-        rows: dict[Hashable, int] = {}  # where data begins in the beats
-        total = 0
-        done: dict[tuple[str, int], int] = {}
+        placed = Placed(index, words, self._sections(order))
         last = {(use.node, use.image): time for time, use in enumerate(order)}
-        loaded = set()
-
-        def add(engine: int, step: Step) -> Access:
-            access = Access(engine, len(steps[engine]))
-            steps[engine].append(step)
-            accesses.append(access)
-            return access
-
+        rings = Ring(self.config.WgtBanks * self.config.WgtDepth), Ring(self.config.ParDepth)
+        lists, data = _Lists(), _Data()
+        loaded: set[int] = set()
         for time, use in enumerate(order):
             node, part = self.nodes[use.node], self.parts[use.node].parts[use.part]
-            bases = []
+            bases, rows = [], []
             for ring, (key, size) in zip(rings, data_of(use, part), strict=True):
                 base, missing = ring.place(key, size)
                 bases.append(base)
-                if key not in rows:
-                    rows[key] = total
-                    total += size
+                rows.append(data.row(key, size))
                 if missing:
-                    parameters = ring is rings[1]
-                    mode = {} if parameters else {"k_log2": part.descriptor.k_log2, "m_log2": part.descriptor.m_log2}
-                    load = WeightLoad(NO_WAITS, base, size, parameters, rows[key], use.node, **mode)
-                    add(0, load).use("parameters" if parameters else "weights", base, size, True)
+                    self._weights(lists, use.node, part, base, size, rows[-1], ring is rings[1])
             if use.node in self.readers.get(INPUT, ()) and use.image not in loaded:
                 loaded.add(use.image)
-                self._load(use.image, index, words, add)
-            step, access = self._layer(use, node, part, index, words, sections, bases)
-            step = replace(step, weights=rows[data_of(use, part)[0][0]], parameters=rows[data_of(use, part)[1][0]])
-            made = add(2, step)
-            made.places = access.places
-            done[use.node, use.image] = time
-            for name, of in self.results:
-                parts = [(other, use.image) for other in of if other != INPUT]
-                if (use.node, use.image) in parts and all(done.get(key) == last[key] for key in parts):
-                    self._result(name, of, use.image, index, words, add)
-        lists = [
-            [replace(step, waits=wait) for step, wait in zip(own, own_waits, strict=True)]
-            for own, own_waits in zip(steps, _by_engine(accesses), strict=True)
-        ]
-        weights, activations, layers, results = (tuple(own) for own in lists)
-        empty = np.zeros((0, *self.graph.network.example.shape), self.graph.network.example.dtype)
-        beats = np.zeros((total, 0), np.uint8)
-        return Program(config.name, self.graph.network, self.batch, weights, activations, layers, results, beats, empty)  # type: ignore[arg-type]
+                self._load(lists, placed, use.image)
+            self._layer(lists, placed, use, node, part, (bases[0], bases[1]), (rows[0], rows[1]))
+            for name, made in self.results:
+                if max(last[other, use.image] for other in made if other != INPUT) == time:
+                    self._result(lists, placed, name, made, use.image)
+        weights, activations, layers, results = lists.waiting()
+        example = self.graph.network.example
+        program = Program(
+            self.config.name,
+            self.graph.network,
+            self.batch,
+            tuple(step for step in weights if isinstance(step, WeightLoad)),
+            tuple(step for step in activations if isinstance(step, ActivationLoad)),
+            tuple(step for step in layers if isinstance(step, LayerStep)),
+            tuple(step for step in results if isinstance(step, ResultTransfer)),
+            np.zeros((data.rows, weight_bytes(self.config)), np.uint8),
+            np.zeros((0, *example.shape), example.dtype),
+        )
+        if (length := len(program.encode()[0])) > self.config.PrgDepth:
+            raise DoesNotFitError(
+                f"network does not fit: {length} words of descriptors, the Program Memory holds at most "
+                f"{self.config.PrgDepth}"
+            )
+        return program
 
-    def _load(self, image: int, index, words, add) -> None:  # type: ignore[no-untyped-def]
-        part, (base, limit) = self._part(INPUT, image, index), words[INPUT, image]
+    def _weights(
+        self, lists: _Lists, node: str, part: LayerPart, base: int, size: int, row: int, parameters: bool
+    ) -> None:
+        d = part.descriptor
+        mode = {} if parameters else {"k_log2": d.k_log2, "m_log2": d.m_log2}
+        access = lists.add(0, WeightLoad(NO_WAITS, base, size, parameters, row, node, **mode))
+        access.use("parameters" if parameters else "weights", base, size, True)
+
+    def _load(self, lists: _Lists, placed: Placed, image: int) -> None:
+        part, (base, limit) = self._part(INPUT, image, placed), placed.words[INPUT, image]
         lines = (part.last - part.first) * part.pitch
-        block = part.block
-        load = ActivationLoad(NO_WAITS, part.base, lines, block.line_h * block.line_w, base, limit, part)
-        access = add(1, load)
+        load = ActivationLoad(NO_WAITS, part.base, lines, part.line_h * part.line_w, base, limit, part)
+        access = lists.add(1, load)
         access.use("index", part.base, lines, True)
         access.use("words", base, limit - base, True)
 
-    def _result(self, name: str, of: list[str], image: int, index, words, add) -> None:  # type: ignore[no-untyped-def]
-        part = self._part(name, image, index)
+    def _result(self, lists: _Lists, placed: Placed, name: str, made: list[str], image: int) -> None:
+        part = self._part(name, image, placed)
         lines = (part.last - part.first) * part.pitch
-        access = add(3, ResultTransfer(NO_WAITS, part.base, lines, part))
+        access = lists.add(3, ResultTransfer(NO_WAITS, part.base, lines, part))
         access.use("index", part.base, lines)
-        for other in of:
-            base, limit = words[other, image]
+        for other in made:
+            base, limit = placed.words[other, image]
             access.use("words", base, limit - base)
 
-    def _layer(self, use: Use, node: Node, part: LayerPart, index, words, sections, bases) -> tuple[LayerStep, Access]:  # type: ignore[no-untyped-def]
-        d, access = part.descriptor, Access(2, 0)
-        base, limit = words[use.node, use.image]
-        channels = range(part.first, part.first + d.out_k)
-        out = self._part(use.node, use.image, index, channels)
+    def _layer(
+        self,
+        lists: _Lists,
+        placed: Placed,
+        use: Use,
+        node: Node,
+        part: LayerPart,
+        bases: tuple[int, int],
+        rows: tuple[int, int],
+    ) -> None:
+        d = part.descriptor
+        base, limit = placed.words[use.node, use.image]
+        outputs = range(part.first, part.first + d.out_k)
+        out = self._part(use.node, use.image, placed, outputs)
         first = d.in_idx_base // d.in_pitch  # input channel
-        source = self._part(node.source, use.image, index, range(first, first + d.in_c))
-        residual = None if node.residual is None else self._part(node.residual, use.image, index, channels)
-        placed = replace(
+        source = self._part(node.source, use.image, placed, range(first, first + d.in_c))
+        residual = None if node.residual is None else self._part(node.residual, use.image, placed, outputs)
+        d = replace(
             d,
             wgt_base=bases[0],
             par_base=bases[1],
@@ -273,20 +282,66 @@ class Emitter:
             res_idx_base=residual.base if residual else 0,
             out_act_base=base,
             out_act_limit=limit,
-            out_section=sections[use.node, use.image],
+            out_section=placed.sections[use.node, use.image],
         )
-        access.use("weights", bases[0], d.vectors)
-        access.use("parameters", bases[1], d.out_k)
+        access = lists.add(2, LayerStep(NO_WAITS, d, use.node, out, source, residual, *rows, part.cycles))
+        access.use("weights", d.wgt_base, d.vectors)
+        access.use("parameters", d.par_base, d.out_k)
         access.use("index", source.base, d.in_entries)
-        access.use("index", placed.res_idx_base, d.res_entries)
+        access.use("index", d.res_idx_base, d.res_entries)
         access.use("index", out.base, d.out_entries, True)
         access.use("words", base, limit - base, True)
         for name in self.written:
             if any(self.spans[name].meets(self.spans[read]) for read in node.reads):
-                low, high = words[name, use.image]
+                low, high = placed.words[name, use.image]
                 access.use("words", low, high - low)
-        step = LayerStep(NO_WAITS, placed, use.node, out, source, residual, 0, 0, part.cycles)
-        return step, access
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Places of tensors by name and image of the batch: first index entry of roots; of those that are written the
+    section, and its number."""
+
+    index: dict[tuple[str, int], int]
+    words: dict[tuple[str, int], tuple[int, int]]
+    sections: dict[tuple[str, int], int]
+
+
+class _Lists:
+    """The engines' descriptors as they come, and what they use."""
+
+    def __init__(self) -> None:
+        self.steps: tuple[list[Step], ...] = ([], [], [], [])
+        self.accesses: list[Access] = []
+
+    def add(self, engine: int, step: Step) -> Access:
+        """Append a descriptor; its accesses, to be filled in."""
+        access = Access(engine, len(self.steps[engine]))
+        self.steps[engine].append(step)
+        self.accesses.append(access)
+        return access
+
+    def waiting(self) -> tuple[list[Step], ...]:
+        """The descriptors with their waits."""
+        for access, wait in zip(self.accesses, waits(self.accesses), strict=True):
+            steps = self.steps[access.engine]
+            steps[access.number] = replace(steps[access.number], waits=wait)
+        return self.steps
+
+
+class _Data:
+    """Rows of the beats, each set's once."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.first: dict[Hashable, int] = {}
+
+    def row(self, key: Hashable, size: int) -> int:
+        """Where a set's rows begin."""
+        if key not in self.first:
+            self.first[key] = self.rows
+            self.rows += size
+        return self.first[key]
 
 
 def data_of(use: Use, part: LayerPart) -> tuple[tuple[Hashable, int], tuple[Hashable, int]]:
@@ -295,23 +350,14 @@ def data_of(use: Use, part: LayerPart) -> tuple[tuple[Hashable, int], tuple[Hash
     return (weights, len(part.vectors)), (("parameters", use.node, use.part), len(part.parameters))
 
 
-def _by_engine(accesses: Sequence[Access]):  # type: ignore[no-untyped-def]
-    found = [[], [], [], []]  # type: ignore[var-annotated]
-    for access, wait in zip(accesses, waits(accesses), strict=True):
-        found[access.engine].append(wait)
-    return found
-
-
-def with_data(program: Program, parts: dict[str, Parts], config: Config) -> Program:
+def with_data(program: Program, parts: dict[str, Parts]) -> Program:
     """The program with the beats of its weight loads."""
-    beats = np.zeros((len(program.beats), 0), np.uint8)
+    beats = np.zeros_like(program.beats)
     for step in program.layers:
         own = next(p for p in parts[step.node].parts if p.first == step.part.first)
-        for place, rows, which in (
+        for row, of_layer, which in (
             (step.weights, parts[step.node].weights, own.vectors),
             (step.parameters, parts[step.node].parameters, own.parameters),
         ):
-            if not beats.shape[1]:
-                beats = np.zeros((len(beats), rows.shape[1]), np.uint8)
-            beats[place : place + len(which)] = rows[which.start : which.stop]
+            beats[row : row + len(which)] = of_layer[which.start : which.stop]
     return replace(program, beats=beats)

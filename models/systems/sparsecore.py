@@ -75,7 +75,7 @@ def _plan(config: Config, layer: Layer) -> tuple[Plan, Work]:
     for tile in tiles:
         whole = make_plan(config, layer, Cut(line, tile))
         measured = work.measure(whole.descriptor, layer)
-        plans = [with_splits(whole, splits) for splits in split_candidates(config, layer, tile)]
+        plans = [with_splits(whole, splits) for splits in split_candidates(config, whole.descriptor)]
         found += [(_schedule(plan, measured), plan, measured) for plan in plans]
     enough = (1 + _CLOSE) * min(cycles for cycles, _, _ in found)
     _, plan, measured = min(
