@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,11 @@ def _linear(build: _Builder, node: Node, source: str, source_scale: float) -> st
     if node.op == "max_pool":
         return build.node("MaxPool", [source], f"{node.name}.pool", **_window(node))
     if node.op == "sum_pool":
+        top, bottom, left, right = node.padding
+        if max(top, bottom) >= node.kernel[0] or max(left, right) >= node.kernel[1]:  # no padding of a pool in ONNX
+            pads = np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+            source = build.node("Pad", [source, build.constant(f"{node.name}.pads", pads)], f"{node.name}.padded")
+            node = replace(node, padding=(0, 0, 0, 0))
         return build.node("AveragePool", [source], f"{node.name}.pool", count_include_pad=1, **_window(node))
     assert node.weight_scale is not None
     weights = build.constant(f"{node.name}.weights.integers", node.kernels)

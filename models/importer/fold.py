@@ -33,7 +33,7 @@ def fold(graph: Graph, parts: Parts, planes: Planes) -> tuple[FloatNetwork, dict
         if step.output in read:
             read |= set(step.all_reads)
             steps.append(step)
-    outputs = tuple(dict.fromkeys(ends.values()))
+    outputs = tuple(name for name in dict.fromkeys(ends.values()) if name != parts.start)
     return FloatNetwork(parts.start, planes[parts.start], tuple(reversed(steps)), outputs, folder.quant), ends
 
 

@@ -158,8 +158,8 @@ def _rank(*ranks: int) -> Condition:
     expected = " or ".join(names[rank] for rank in sorted(ranks, reverse=True))
 
     def test(use: Use) -> object:
-        wrong = [use.shape(at) for at in use.tensors if len(use.shape(at)) not in ranks]
-        return f"shape {wrong[0]}" if wrong else None
+        shape = use.shape(use.tensors[0])
+        return _unless(len(shape) in ranks, f"shape {shape}")
 
     return Condition("input", expected, test)
 
@@ -306,9 +306,7 @@ _WINDOWS = (
 )
 _POOL = Condition("kernel_shape", f"1 to {MAX_POOL} each way", lambda use: _outside(use.window.kernel, 1, MAX_POOL))
 _PLANE = Condition("plane", f"at most {MAX_POOL}x{MAX_POOL}", lambda use: _outside(use.shape(0)[2:], 1, MAX_POOL))
-_WHOLE = Condition(
-    "input", "a plane that was not flattened", lambda use: _unless(use.plane(0) == use.shape(0)[1:], use.plane(0))
-)
+_WHOLE = Condition("flattened plane", "none", lambda use: _unless(use.plane(0) == use.shape(0)[1:], use.plane(0)))
 _VALUES = _rank(2, 4)
 _WEIGHTS = Condition("weights", "constant", constants(1))
 _FLATTENED = Condition(
@@ -330,6 +328,7 @@ RULES: dict[str, Rule] = {
         "convolution, depthwise or in groups too",
         (
             _rank(4),
+            _WHOLE,
             _WEIGHTS,
             Condition("bias", "constant", constants(2)),
             Condition(
@@ -343,7 +342,6 @@ RULES: dict[str, Rule] = {
     "Gemm": Rule(
         "convolution on a 1x1 plane, or of a flattened plane's size",
         (
-            _rank(2),
             Condition("transA", "0", _unequal("transA", 0)),
             _WEIGHTS,
             Condition(

@@ -82,8 +82,6 @@ def planes(graph: Graph, parts: Parts) -> Planes:
     Checks every operation of body and tail by its rules. Raises ValueError, which names the node.
     """
     shape = graph.shapes[parts.start]
-    if len(shape) not in (2, 4):
-        raise ValueError(f"input {parts.start}: shape {shape}, expected (batch, C, H, W) or (batch, F)")
     batch = shape[0]
     found: Planes = {parts.start: _plane(shape)}
     for operation in parts.tail:

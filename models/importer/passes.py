@@ -66,7 +66,7 @@ class Imported:
 
     def finish(self, tensors: dict[str, Bytes]) -> Tensors:
         """The file's outputs, batch first, from the core's."""
-        names = dict(zip(self.floats.outputs, self.network.outputs, strict=True))
+        names = dict(zip(self.floats.outputs, self.network.outputs, strict=True)) | {self.floats.input: INPUT}
         ends: Tensors = {}
         for name, tensor in self.ends.items():
             value = tensors[names[tensor]] * np.float32(self.ranges[tensor].scale)

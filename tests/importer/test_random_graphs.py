@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random graphs: after every pass they calculate what ONNX Runtime does (`bring` compares), and what cannot be
+expressed is refused in one line."""
+
+import numpy as np
+from hypothesis import HealthCheck, assume, given, seed, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from models.importer.passes import bring
+from models.importer.runtime import Session
+from tests.importer.graphs import OPSET, model
+from verif.host.runner.run import default_seed
+
+EXAMPLES = 30
+IMAGES = 6
+
+
+class Drawn:
+    """A graph that grows by drawn operators; tensors: (C, H, W) by name, what can be read."""
+
+    def __init__(self, draw):
+        self.draw, self.nodes, self.constants = draw, [], {}
+        self.shape = (draw(st.integers(1, 6)), draw(st.integers(4, 9)), draw(st.integers(4, 9)))
+        self.tensors = {"x": self.shape}
+        self.rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+        for _ in range(draw(st.integers(1, 7))):
+            tensor = draw(st.sampled_from(sorted(self.tensors)))
+            kind = draw(st.sampled_from(KINDS))
+            getattr(self, kind)(tensor, *self.tensors[tensor])
+
+    def __repr__(self):
+        texts = (
+            f"{n.output[0]} = {n.op_type}({', '.join(n.input)}"
+            + "".join(f", {a.name}={helper.get_attribute_value(a)}" for a in n.attribute)
+            + ")"
+            for n in self.nodes
+        )
+        return "\n".join([f"x{self.shape}", *texts])
+
+    def constant(self, value):
+        name = f"c{len(self.constants)}"
+        self.constants[name] = np.asarray(value)
+        return name
+
+    def floats(self, *shape, scale=1.0, shift=0.0):
+        return self.constant((self.rng.standard_normal(shape) * scale + shift).astype(np.float32))
+
+    def node(self, operator, inputs, shape, **attributes):
+        name = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], name=f"{operator.lower()}{name}", **attributes))
+        self.tensors[name] = shape
+        return name
+
+    def window(self, h, w, most=4):
+        kernel = [self.draw(st.integers(1, min(most, size))) for size in (h, w)]
+        strides = [self.draw(st.integers(1, 3)) for _ in range(2)]
+        pads = [self.draw(st.integers(0, kernel[n % 2] - 1)) for n in range(4)]
+        sizes = [(size + pads[n] + pads[n + 2] - kernel[n]) // strides[n] + 1 for n, size in enumerate((h, w))]
+        return {"kernel_shape": kernel, "strides": strides, "pads": pads}, sizes
+
+    def conv(self, tensor, c, h, w):
+        attributes, sizes = self.window(h, w)
+        groups = self.draw(st.sampled_from([n for n in (1, 2, 3, c) if c % n == 0]))
+        k = groups * self.draw(st.integers(1, 4))
+        weights = self.floats(k, c // groups, *attributes["kernel_shape"], scale=(c // groups * 4) ** -0.5)
+        inputs = [tensor, weights, *([self.floats(k, scale=0.3)] if self.draw(st.booleans()) else [])]
+        self.node("Conv", inputs, (k, *sizes), group=groups, **attributes)
+
+    def same(self, tensor, c, h, w):
+        """A convolution that keeps the shape, and the sum with its input."""
+        weights = self.floats(c, c, 3, 3, scale=(9 * c) ** -0.5)
+        made = self.node("Conv", [tensor, weights], (c, h, w), pads=(1, 1, 1, 1))
+        self.node("Add", self.draw(st.permutations([made, tensor])), (c, h, w))
+
+    def max_pool(self, tensor, c, h, w):
+        attributes, sizes = self.window(h, w, 3)
+        self.node("MaxPool", [tensor], (c, *sizes), **attributes)
+
+    def mean_pool(self, tensor, c, h, w):
+        attributes, sizes = self.window(h, w, 3)
+        self.node("AveragePool", [tensor], (c, *sizes), count_include_pad=1, **attributes)
+
+    def whole_pool(self, tensor, c, h, w):
+        self.node(self.draw(st.sampled_from(["GlobalAveragePool", "GlobalMaxPool"])), [tensor], (c, 1, 1))
+
+    def relu(self, tensor, *shape):
+        self.node("Relu", [tensor], shape)
+
+    def clip(self, tensor, *shape):
+        low = self.draw(st.sampled_from([0.0, -0.5]))
+        self.node("Clip", [tensor, self.constant(np.float32(low)), self.constant(np.float32(1.5))], shape)
+
+    def norm(self, tensor, c, h, w):
+        mean, gain = self.floats(c, scale=0.3), self.floats(c, scale=0.2, shift=1)
+        variance = self.constant(self.rng.uniform(0.5, 2, c).astype(np.float32))
+        self.node("BatchNormalization", [tensor, gain, mean, mean, variance], (c, h, w))
+
+    def affine(self, tensor, c, h, w):
+        value = self.constant(self.rng.uniform(0.5, 2, (c, 1, 1)).astype(np.float32))
+        self.node(self.draw(st.sampled_from(["Mul", "Add", "Sub", "Div"])), [tensor, value], (c, h, w))
+
+    def sum(self, tensor, *shape):
+        others = sorted(name for name, other in self.tensors.items() if other == shape)
+        self.node("Add", [tensor, self.draw(st.sampled_from(others))], shape)
+
+    def concat(self, tensor, c, h, w):
+        others = sorted(name for name, other in self.tensors.items() if other[1:] == (h, w))
+        chosen = [tensor, *self.draw(st.lists(st.sampled_from(others), min_size=1, max_size=2))]
+        whole = sum(self.tensors[name][0] for name in chosen)
+        if whole <= 24:
+            self.node("Concat", chosen, (whole, h, w), axis=1)
+
+    def pad(self, tensor, c, h, w):
+        before, after = ([self.draw(st.integers(0, 2)) for _ in range(3)] for _ in range(2))
+        sizes = [size + a + b for size, a, b in zip((c, h, w), before, after, strict=True)]
+        self.node("Pad", [tensor, self.constant(np.array([0, *before, 0, *after]))], tuple(sizes))
+
+    def identity(self, tensor, *shape):
+        self.node(self.draw(st.sampled_from(["Identity", "Dropout"])), [tensor], shape)
+
+    def classifier(self, tensor, c, h, w):
+        flat = f"f{len(self.nodes)}"
+        self.nodes.append(helper.make_node("Flatten", [tensor], [flat], name=flat))
+        k = self.draw(st.integers(1, 10))
+        weights = self.floats(k, c * h * w, scale=(c * h * w) ** -0.5)
+        made = self.node("Gemm", [flat, weights, self.floats(k)], None, transB=1)
+        del self.tensors[made]
+        self.node("Relu", [made], None)
+        del self.tensors[f"t{len(self.nodes) - 1}"]
+
+    def outputs(self):
+        """What nothing reads."""
+        read = {name for node in self.nodes for name in node.input}
+        return [name for node in self.nodes for name in node.output if name not in read]
+
+
+KINDS = [
+    name
+    for name in vars(Drawn)
+    if name not in ("constant", "floats", "node", "window", "outputs", "__repr__") and not name.startswith("_")
+]
+
+
+@st.composite
+def graphs(draw):
+    return Drawn(draw)
+
+
+@seed(default_seed())
+@settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(graphs())
+def test_random_graphs(drawn):
+    assume(drawn.nodes)
+    made = model(drawn.nodes, ("n", *drawn.shape), " ".join(drawn.outputs()), OPSET, **drawn.constants)
+    images = drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32)
+    try:
+        found = bring(made, images)
+    except ValueError as error:
+        assert "\n" not in str(error)
+        assert "supported: " in str(error) or "no layer for the core" in str(error), error
+        return
+    wanted = Session(made).run({"x": images})
+    for name, value in found.run(images).items():
+        size = np.sqrt(np.square(wanted[name]).mean())
+        assert value.shape == wanted[name].shape
+        assert np.sqrt(np.square(value - wanted[name]).mean()) <= 0.25 * max(size, 0.1), name
