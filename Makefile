@@ -5,8 +5,10 @@ CONFIG  ?= paper
 SIM     ?= verilator
 SEEDS   ?= 20
 SEED    ?= 1
+MODE    ?= auto
+BATCH   ?= 1
 # By the environment: test ids and paths may hold characters that the shell takes for its own.
-export SEED TEST NPZ OUT
+export SEED TEST NPZ OUT ONNX CALIB UNTIL
 # What would change Python's or pytest's behaviour unseen.
 unexport PYTHONSAFEPATH PYTHONPATH PYTHONHOME PYTEST_ADDOPTS PYTEST_PLUGINS PYTEST_DISABLE_PLUGIN_AUTOLOAD
 
@@ -17,7 +19,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network figures tradeoffs figure1 torch regress coverage waves bench formal lint synth systems verilog docs clean
+.PHONY: help setup test run layer network compile figures tradeoffs figure1 torch regress coverage waves bench formal lint synth systems verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -40,6 +42,9 @@ layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 
 network: $(STAMP) ## the nodes of a quantised network, one by one: NPZ=network.npz CONFIG= SIM=
 	@$(CLI) network "$$NPZ" --config "$(CONFIG)" --sim "$(SIM)"
+
+compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=inputs.npy MODE=auto PRUNE=1 UNTIL=node CONFIG= BATCH=
+	@$(CLI) compile "$$ONNX" --calib "$$CALIB" --mode "$(MODE)" $(if $(PRUNE),--prune) --until "$$UNTIL" --config "$(CONFIG)" --batch "$(BATCH)"
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table
 	@$(CLI) figures

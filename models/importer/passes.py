@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ class Imported:
     network, ranges: integers, and the range of each float tensor; floats: the same in float, pruned; ends: for each
     tensor of the ONNX graph where the core ends, the float network's; method: how ranges were chosen, None where the
     file has them all; cuts: what pruning took, by node; distances: of each node's values from the float network's, and
-    of each output's from the file's, on the calibration inputs.
+    of each output's from the file's, on the calibration inputs; examples: some of
+    these as the core's images.
     """
 
     graph: Graph
@@ -50,7 +51,7 @@ class Imported:
     distances: dict[str, float]
     outputs: dict[str, float]
     calibrated: bool
-    names: dict[str, str] = field(default_factory=dict)
+    examples: Bytes
 
     @property
     def host(self) -> list[str]:
@@ -72,6 +73,12 @@ class Imported:
             value = tensors[names[tensor]] * np.float32(self.ranges[tensor].scale)
             ends[name] = value.reshape(len(value), *self.graph.shapes[name][1:])
         return _outputs(self.graph, self.parts, ends)
+
+    def original(self, inputs: Array) -> Tensors:
+        """The file's outputs by ONNX Runtime."""
+        inputs = inputs.astype(self.graph.dtypes[self.graph.input])
+        session = Session(unsaturated(self.graph.original), self.graph.outputs)
+        return _by_chunks(self.graph, session, {self.graph.input: inputs})
 
     def run(self, inputs: Array) -> Tensors:
         """The file's outputs by the integer network."""
@@ -223,6 +230,7 @@ def bring(
         {step.name: apart[step.output] for step in floats.steps},
         {},
         calibration is not None,
+        images,
     )
     given = imported.finish(tensors)
     outputs = {name: distance(given[name], wanted[name]) for name in graph.outputs if given[name].dtype.kind == "f"}

@@ -15,6 +15,7 @@ from verif.host.cli.figure3 import run
 from verif.host.cli.figures import figures
 from verif.host.cli.given_layer import layer
 from verif.host.cli.given_network import network
+from verif.host.cli.given_onnx import compile
 from verif.host.cli.lint import lint
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
@@ -59,6 +60,7 @@ for command in (
     run,
     layer,
     network,
+    compile,
     figures,
     figure1,
     regress,

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make compile`: what an ONNX network is on the core, without a simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from models.compiler import Compiler
+from models.config import load_config
+from models.importer import explain, passes
+from models.importer.passes import Imported
+from verif.host.cli.phase import phase
+from verif.shared.paths import BUILD
+
+_COMPILED = 4  # calibration images that the compiler sees
+_AGREEING = 64  # on which classes are compared
+
+
+def inputs_of(path: str, what: str) -> npt.NDArray[Any]:
+    """The array in an NPY file, or the only one in an NPZ file. Raises ValueError, which names the file."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            if len(found.files) != 1:
+                raise ValueError(f"{what}: {path}: arrays {', '.join(found.files)}, expected one")
+            array: npt.NDArray[Any] = found[found.files[0]]
+            return array
+    except FileNotFoundError:
+        raise ValueError(f"{what}: {path}: no such file") from None
+    except (OSError, EOFError, BadZipFile, ValueError) as error:
+        if str(error).startswith(what):
+            raise
+        raise ValueError(f"{what}: {path}: no NPY or NPZ file, or one that is cut short") from None
+
+
+def agreement(imported: Imported, inputs: npt.NDArray[Any]) -> list[str]:
+    """Of each output that holds a number for each class: a line on how often the largest is ONNX Runtime's."""
+    lines = []
+    found, wanted = imported.run(inputs), imported.original(inputs)
+    for name, value in found.items():
+        classes, expected = (array.reshape(len(inputs), -1) for array in (value, wanted[name]))
+        if value.dtype.kind == "f" and value.ndim == 2 and classes.shape[1] > 1:
+            same = int((classes.argmax(1) == expected.argmax(1)).sum())
+            lines.append(f"output {name}: the largest is ONNX Runtime's for {same} of {len(inputs)} inputs")
+    return lines
+
+
+def compile(  # the command's name
+    onnx: str,
+    calib: str = "",
+    mode: str = "auto",
+    prune: bool = False,
+    until: str = "",
+    config: str = "paper",
+    batch: int = 1,
+) -> None:
+    """Explain the network in the file ONNX: its layers, what the host does, its program on CONFIG."""
+    console = Console(highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    if not onnx:
+        raise ValueError("ONNX is empty, expected a network: make compile ONNX=model.onnx")
+    configuration = load_config(config)
+    calibration = inputs_of(calib, "CALIB") if calib else None
+    with phase(console, f"reading {onnx}"):
+        imported = passes.bring(onnx, calibration, mode, prune, until)
+    images = imported.examples
+    say(explain.layers_table(imported, imported.network.run(images)))
+    for line in explain.summary(imported):
+        say(line)
+    if calibration is not None and not until:
+        for line in agreement(imported, calibration[:_AGREEING]):
+            say(line)
+    if until:
+        return
+    with phase(console, f"compiling for {config}"):
+        compiler = Compiler(imported.network, configuration, batch, images[:_COMPILED])
+        program = compiler.compile()
+        timeline = compiler.time(program)
+    say(f"predicted: {timeline.per_image:,.0f} cycles an image in batches of {batch}")
+    path = BUILD / "compile" / f"{Path(onnx).stem}-{config}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch]).save(path)
+    say(f"program: {path}")
