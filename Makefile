@@ -8,7 +8,7 @@ SEED    ?= 1
 MODE    ?= auto
 BATCH   ?= 1
 # By the environment: test ids and paths may hold characters that the shell takes for its own.
-export SEED TEST NPZ OUT ONNX CALIB UNTIL
+export SEED TEST NPZ OUT ONNX CALIB UNTIL NET
 # What would change Python's or pytest's behaviour unseen.
 unexport PYTHONSAFEPATH PYTHONPATH PYTHONHOME PYTEST_ADDOPTS PYTEST_PLUGINS PYTEST_DISABLE_PLUGIN_AUTOLOAD
 
@@ -19,7 +19,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network compile figures tradeoffs figure1 torch regress coverage waves bench formal lint synth systems verilog docs clean
+.PHONY: help setup test run layer network compile program figures tradeoffs figure1 torch regress coverage waves bench formal lint synth systems verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -45,6 +45,9 @@ network: $(STAMP) ## the nodes of a quantised network, one by one: NPZ=network.n
 
 compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=inputs.npy MODE=auto PRUNE=1 UNTIL=node CONFIG= BATCH=
 	@$(CLI) compile "$$ONNX" --calib "$$CALIB" --mode "$(MODE)" $(if $(PRUNE),--prune) --until "$$UNTIL" --config "$(CONFIG)" --batch "$(BATCH)"
+
+program: $(STAMP) ## a whole network in one run, every tensor checked: NET=resnet18 BATCH=1 CONFIG= SIM= CHECK=all reads tensors out as well
+	@$(CLI) program "$$NET" --batch "$(BATCH)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table
 	@$(CLI) figures

@@ -38,7 +38,7 @@ def test_beats(plans):
     ],
 )
 def test_words(progress, line, plans):
-    assert layers.progress_line(progress, plans) == line
+    assert layers.progress_line(progress, [plan.predicted for plan in plans]) == line
 
 
 def test_record(tmp_path, plans, monkeypatch):
@@ -51,7 +51,7 @@ def test_record(tmp_path, plans, monkeypatch):
         heard.set()
 
     Progress(0, COMPUTING, 1, 1).write(file)
-    with layers._followed(file, plans, tell):
+    with layers.followed(file, [plan.predicted for plan in plans], tell):
         assert not heard.wait(0.1)
         Progress(1, COMPUTING, 640, 64).write(file)
         assert heard.wait(10)

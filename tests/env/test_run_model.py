@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.program import Program
+from models.program_check import check
 from tests.env.feeding import CONFIG, Feeder
 from verif.shared.program_stimulus import random_program
 from verif.sim.env.conclusions import CommandOutcome, Interrupt, LinesDue, RunFailed, RunOver, RunStarted
@@ -66,6 +67,10 @@ def host(request):
     rng = np.random.default_rng(request.param)
     sizes = {"layers": int(rng.integers(1, 7)), "iterations": int(rng.integers(1, 5)), "batch": int(rng.integers(1, 3))}
     return Host(random_program(rng, CONFIG, **sizes), rng)
+
+
+def test_the_checker_of_programs_finds_no_fault(host):
+    check(host.program, CONFIG)
 
 
 def test_a_program_gives_the_tensors_of_its_network(host):

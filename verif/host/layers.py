@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,24 +60,27 @@ def time_limit(sim: str, plans: list[Plan]) -> int:
     return LIMIT_S + int(cycles / speed)
 
 
-def progress_line(progress: Progress, plans: list[Plan]) -> str:
+def progress_line(progress: Progress, predictions: Sequence[int | None]) -> str:
     """How far a simulation of layers is, in words, with the cycle model's prediction beside the cycles."""
-    predicted = plans[progress.layer].predicted
+    predicted = predictions[progress.layer]
     of = f" of about {predicted:,}" if predicted and progress.phase == COMPUTING else ""
     speed = f", {progress.cycles / progress.seconds:,.0f} a second" if progress.seconds > 0 else ""
-    return f"layer {progress.layer + 1} of {len(plans)}, {progress.phase}: {progress.cycles:,}{of} cycles{speed}"
+    return f"layer {progress.layer + 1} of {len(predictions)}, {progress.phase}: {progress.cycles:,}{of} cycles{speed}"
 
 
 @contextmanager
-def _followed(file: Path, plans: list[Plan], tell: Callable[[str], None]) -> Iterator[None]:
-    """Within, ``tell`` hears every POLL_S seconds, from a thread of its own, how far the simulation says to be."""
+def followed(file: Path, predictions: Sequence[int | None], tell: Callable[[str], None]) -> Iterator[None]:
+    """Within, ``tell`` hears every POLL_S seconds, from a thread of its own, how far the simulation says to be.
+
+    ``predictions``: cycles of its layers, as far as they are known.
+    """
     file.unlink(missing_ok=True)
     over = threading.Event()
 
     def follow() -> None:
         while not over.wait(POLL_S):
             if progress := Progress.read(file):
-                tell(progress_line(progress, plans))
+                tell(progress_line(progress, predictions))
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
@@ -107,7 +110,7 @@ def run_layers(
     simulation, plans = directory / "simulation", [plan for _, plan in layers]
     with held(directory.with_suffix(".lock"), rerun):
         save_layers(directory, layers)
-        with _followed(simulation / PROGRESS, plans, tell):
+        with followed(simulation / PROGRESS, [plan.predicted for plan in plans], tell):
             done = run_core(
                 config,
                 design,

@@ -64,8 +64,8 @@ class _Operation:
         return _ENGINES.index(type(self.step))
 
 
-def with_waits(operations: Sequence[_Operation]) -> list[Step]:
-    """The descriptors with the waits that the places ask for, in order."""
+def with_waits(operations: Sequence[_Operation], rng: np.random.Generator) -> list[Step]:
+    """The descriptors with the waits that the places ask for, in order, and some that nobody needs."""
     counts = [0] * len(_ENGINES)
     numbers = []  # engine and number of each operation, from 1 on
     for operation in operations:
@@ -79,6 +79,9 @@ def with_waits(operations: Sequence[_Operation]) -> list[Step]:
         operation = operations[index % len(operations)]
         awaited = {writers[place] for place in operation.reads + operation.writes if place in writers}
         awaited |= {reader for place in operation.writes for reader in readers.get(place, [])}
+        if rng.random() < 0.2:
+            awaited.add(int(rng.integers(index)) if index else 0)
+        awaited.discard(index)
         waits = [Wait() for _ in _ENGINES]
         # In order of time, so that a wait of this iteration, or for more, is the last.
         for other in sorted(awaited):
@@ -178,15 +181,15 @@ class _Maker:
         rng, config = self.rng, self.config
         operations: list[_Operation] = []
         rows: list[np.ndarray] = []
-        offsets: dict[tuple[str, bool], tuple[int, int]] = {}  # of a node's weights and parameters: first beat, beats
+        self.offsets: dict[tuple[str, bool], tuple[int, int]] = {}  # of weights and parameters: first beat, beats
         for node in self.nodes:
             layer = self.layers[node.name]
             for parameters in (False, True):
                 part = stream.parameter_rows(config, layer) if parameters else stream.weight_rows(config, layer)
-                offsets[node.name, parameters] = sum(map(len, rows)), len(part)
+                self.offsets[node.name, parameters] = sum(map(len, rows)), len(part)
                 rows.append(part)
         entries = max(tensor.shape[0] * self._lines(tensor.shape[1:]) for tensor in self.tensors.values())
-        places = _Places(rng, config, {key: count for key, (_, count) in offsets.items()}, entries)
+        places = _Places(rng, config, {key: count for key, (_, count) in self.offsets.items()}, entries)
         last = self.nodes[-1].name
         outputs = {last} | {node.name for node in self.nodes if rng.random() < 0.15}
         for image in range(self.batch):
@@ -199,7 +202,7 @@ class _Maker:
                     own.append((identity, place))
                     if place.holds != node.name or (image == 0):
                         place.holds = node.name
-                        data, count = offsets[node.name, parameters]
+                        data, count = self.offsets[node.name, parameters]
                         mode = (node.k.bit_length() - 1, node.m.bit_length() - 1) if not parameters else (0, 0)
                         step = WeightLoad(NO_WAITS, place.base, count, parameters, data, node.name, *mode)
                         operations.append(_Operation(step, writes=[identity]))
@@ -211,7 +214,7 @@ class _Maker:
                     sent = self._part(node.name, image, place)
                     transfer = ResultTransfer(NO_WAITS, place.base, sent.pitch * sent.last, sent)
                     operations.append(_Operation(transfer, reads=[identity]))
-        steps = with_waits(operations)
+        steps = with_waits(operations, rng)
         images = np.stack([self._image() for _ in range(iterations * self.batch)])
         return Program(
             config=config.name,
@@ -267,7 +270,16 @@ class _Maker:
             out_section=target % 32,
             res_idx_base=where[node.residual][1].base if node.residual else 0,
         )
-        step = LayerStep(NO_WAITS, d, node.name, self._part(node.name, image, out))
+        step = LayerStep(
+            NO_WAITS,
+            d,
+            node.name,
+            self._part(node.name, image, out),
+            source=self._part(node.source, image, where[node.source][1]),
+            residual=self._part(node.residual, image, where[node.residual][1]) if node.residual else None,
+            weights=self.offsets[node.name, False][0],
+            parameters=self.offsets[node.name, True][0],
+        )
         return _Operation(step, reads=reads, writes=[target])
 
 

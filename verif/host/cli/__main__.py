@@ -16,6 +16,7 @@ from verif.host.cli.figures import figures
 from verif.host.cli.given_layer import layer
 from verif.host.cli.given_network import network
 from verif.host.cli.given_onnx import compile
+from verif.host.cli.known_program import program
 from verif.host.cli.lint import lint
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
@@ -61,6 +62,7 @@ for command in (
     layer,
     network,
     compile,
+    program,
     figures,
     figure1,
     regress,

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a program on the simulated core and returns what was seen of the run, for `make program`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from models.program import ENGINES, LayerStep, Program, ResultTransfer, Wait, Waits
+from verif.host.core import run_core
+from verif.host.layers import followed
+from verif.host.runner import Build
+from verif.host.runner.lock import held
+from verif.host.runner.run import LIMIT_S
+from verif.shared.layer_files import PROGRESS
+from verif.shared.program_files import DIRECTORY, PROGRAM, REPORT, RunReport
+
+_LAYERS, _RESULTS = ENGINES.index("layers"), ENGINES.index("results")
+# Cycles a second of the slowest machine, PEs times that.
+_SLOWEST = {"verilator": 16_000, "icarus": 80}
+
+
+def _transfers(step: LayerStep, number: int) -> Iterator[ResultTransfer]:
+    """What reads a layer's tensor out: in one piece, or by channels where other lines lie between."""
+    waits = (Wait(), Wait(), Wait(number + 1), Wait())
+    part, d = step.part, step.descriptor
+    channels = range(part.first, part.last)
+    pieces = [part]
+    if part.pitch != d.out_lines:
+        pieces = [replace(part, first=c, last=c + 1, base=part.base + (c - part.first) * part.pitch) for c in channels]
+    for piece in pieces:
+        yield ResultTransfer(waits, piece.base, (piece.last - piece.first) * d.out_lines, piece)
+
+
+def with_read_outs(program: Program) -> Program:
+    """The program with every tensor read out right after its layer, and the next layer waiting for that.
+
+    Its results come when they did: after the layers that they wait for.
+    """
+    results: list[ResultTransfer] = []
+    places = [0]  # by number of retired results before, that of now
+    ends = []  # results that have to retire before the layer behind may begin
+    left = list(program.results)
+    for number, step in enumerate(program.layers):
+        results += _transfers(step, number)
+        ends.append(len(results))
+        while left and left[0].waits[_LAYERS].count <= number + 1:
+            results.append(left.pop(0))
+            places.append(len(results))
+
+    def moved(waits: Waits, least: Wait) -> Waits:
+        """Waits for the results' new numbers, and for at least so many of them."""
+        own = waits[_RESULTS]
+        now = replace(own, count=places[own.count])
+        # One of this iteration is the stronger.
+        strongest = max(now, least, key=lambda wait: (wait.count > 0, not wait.previous, wait.count))
+        a, b, c, _ = waits
+        return a, b, c, strongest
+
+    nothing = Wait()
+    before = [Wait(len(results), previous=True), *map(Wait, ends[:-1])]
+    return replace(
+        program,
+        weights=tuple(replace(step, waits=moved(step.waits, nothing)) for step in program.weights),
+        activations=tuple(replace(step, waits=moved(step.waits, nothing)) for step in program.activations),
+        layers=tuple(
+            replace(step, waits=moved(step.waits, least)) for step, least in zip(program.layers, before, strict=True)
+        ),
+        results=tuple(replace(step, waits=moved(step.waits, nothing)) for step in results),
+    )
+
+
+def time_limit(sim: str, program: Program, pes: int) -> int:
+    """Seconds that a simulation takes at most, also on a busy machine."""
+    beats = sum(load.count for load in program.weights)
+    cycles = program.iterations * (beats + sum(step.predicted for step in program.layers))
+    return LIMIT_S + int(4 * cycles * pes / _SLOWEST[sim])
+
+
+def run_program(
+    design: Build,
+    config: str,
+    program: Program,
+    directory: Path,
+    rerun: str,
+    pes: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> RunReport:
+    """One run of a program, every line and every result checked.
+
+    ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait. ``tell`` hears every
+    second how far the simulation is.
+    Raises SimulationFailure, which shows the command ``rerun``, when anything is wrong or the simulation fails.
+    """
+    directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    simulation = directory / "simulation"
+    predictions = [step.predicted for _ in range(program.iterations) for step in program.layers]
+    with held(directory.with_suffix(".lock"), rerun):
+        program.save(directory / PROGRAM)
+        with followed(simulation / PROGRESS, predictions, tell):
+            done = run_core(
+                config,
+                design,
+                "verif.sim.programs.given_program",
+                "GivenProgram",
+                env={DIRECTORY: str(directory)},
+                results_dir=simulation,
+                rerun=rerun,
+                limit_s=time_limit(design.sim, program, pes),
+            )
+        return RunReport.read(done.path / REPORT)
