@@ -303,12 +303,17 @@ class Descriptor:
         firsts = (channels.start + split * self.split_c for split in range(self.splits))
         return [range(min(first, channels.stop), min(first + self.split_c, channels.stop)) for first in firsts]
 
-    def units(self) -> Iterator[Unit]:
-        """The units in the scheduler's order: rows of tiles at the border last, for there are the light ones."""
+    @property
+    def tile_order(self) -> list[int]:
+        """Numbers of the tiles in the scheduler's order: rows at the border last, for there are the light ones."""
         rows = list(range(self.tiles_y))
         if self.tiles_y > 2:
             rows = [*rows[1:-1], 0, self.tiles_y - 1]
-        tiles = (row * self.tiles_x + column for row in rows for column in range(self.tiles_x))
+        return [row * self.tiles_x + column for row in rows for column in range(self.tiles_x)]
+
+    def units(self) -> Iterator[Unit]:
+        """The units in the scheduler's order."""
+        tiles = self.tile_order
         for job, (tile, chunk) in enumerate((tile, chunk) for tile in tiles for chunk in range(self.chunks)):
             for share in self.shares(chunk):
                 yield Unit(job, tile, chunk, share)

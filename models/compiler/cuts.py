@@ -62,7 +62,7 @@ class Cutter:
         key = (*shape, layer.groups, layer.signed, layer.residual is None, line, tile)
         if key not in self._found:
             whole = describe(self.config, layer, Cut(line, tile))
-            self._found[key] = best_splits(self.config, Choice(layer, whole, work.measure(whole, layer), 0))
+            self._found[key] = best_splits(self.config, Choice(layer, whole, work.measure(whole, layer, rough=True), 0))
         return self._found[key]
 
     def _tiles(self, node: Node, line: LineShape) -> list[LineShape]:
@@ -125,10 +125,8 @@ class Cutter:
         raise ValueError(f"{names}: no tile fits all of them, and their tensors are added or concatenated")
 
     def _own(self, node: Node, choice: Choice) -> Choice:
-        """The choice for a layer that has its cut from another of the same shape."""
+        """The choice with the layer's own numbers and its work in full; that of one of its shape served so far."""
         layer, like = self.layers[node.name], choice.descriptor
-        if layer is choice.layer:
-            return choice
         d = describe(self.config, layer, Cut(like.line, like.tile, like.splits))
         measured = work.measure(d, layer)
         return Choice(layer, d, measured, estimate(self.config, d, measured))
