@@ -61,7 +61,7 @@ module spcore_command_ctrl
   end
 
   // ---- what the engines do ----
-  logic wgt_busy_q, par_busy_q, prg_busy_q, act_busy_q, res_busy_q, wgt_discard_q, act_discard_q;
+  logic wgt_busy_q, par_busy_q, prg_busy_q, act_busy_q, res_busy_q, layer_busy_q, wgt_discard_q, act_discard_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -70,6 +70,7 @@ module spcore_command_ctrl
       prg_busy_q    <= 1'b0;
       act_busy_q    <= 1'b0;
       res_busy_q    <= 1'b0;
+      layer_busy_q  <= 1'b0;
       wgt_discard_q <= 1'b0;
       act_discard_q <= 1'b0;
     end else begin
@@ -78,6 +79,7 @@ module spcore_command_ctrl
       prg_busy_q    <= wgt_status_i.busy_program | wgt_cmd_o.start_program;
       act_busy_q    <= act_status_i.busy | act_cmd_o.start;
       res_busy_q    <= res_status_i.busy | res_cmd_o.start;
+      layer_busy_q  <= layer_status_i.busy | layer_cmd_o.push;
       wgt_discard_q <= wgt_status_i.discard & ~wgt_cmd_o.flush;
       act_discard_q <= act_status_i.discard & ~act_cmd_o.flush;
     end
@@ -92,16 +94,27 @@ module spcore_command_ctrl
   act_cmd_t   act;
   res_cmd_t   res;
 
-  assign wgt_base    = running ? program_status_i.wgt.base : reg2hw_i.wgt_base;
-  assign wgt_count   = running ? program_status_i.wgt.count : reg2hw_i.wgt_count;
-  assign wgt_k_log2  = running ? program_status_i.wgt.k_log2 : reg2hw_i.wgt_k_log2;
-  assign wgt_m_log2  = running ? program_status_i.wgt.m_log2 : reg2hw_i.wgt_m_log2;
-  assign par_base    = running ? program_status_i.wgt.base : reg2hw_i.par_base;
-  assign par_count   = running ? program_status_i.wgt.count : reg2hw_i.par_count;
+  descriptors_t next;   // of each engine of the program
+
+  spcore_descriptors u_descriptors (
+    .clk_i,
+    .we_i         (program_status_i.we),
+    .index_i      (program_status_i.index),
+    .word_i       (program_status_i.word),
+    .descriptors_o(next)
+  );
+
+  assign wgt_base   = running ? next.wgt_base : reg2hw_i.wgt_base;
+  assign wgt_count  = running ? next.wgt_count : reg2hw_i.wgt_count;
+  assign wgt_k_log2 = running ? next.wgt_k_log2 : reg2hw_i.wgt_k_log2;
+  assign wgt_m_log2 = running ? next.wgt_m_log2 : reg2hw_i.wgt_m_log2;
+  assign par_base   = running ? next.wgt_base : reg2hw_i.par_base;
+  assign par_count  = running ? next.wgt_count : reg2hw_i.par_count;
 
   // They are looked at in the cycle before the command: the host writes them before it, a program keeps them ready.
   logic wgt_fits_q, par_fits_q, prg_fits_q, act_fits_q, res_fits_q, run_fits_q, mode_ok;
   logic [NumEngines-1:0] program_fits;
+  typedef logic [19:0] end_t;   // the largest end of a program that a host can write
 
   // Entries [base, base + count) lie in a memory of that size, and there is at least one.
   function automatic logic fits(input addr_t base, input addr_t count, input addr_t size);
@@ -118,8 +131,8 @@ module spcore_command_ctrl
   // An engine without descriptors has its program anywhere.
   for (genvar e = 0; e < NumEngines; e++) begin : gen_program_fits
     assign program_fits[e] = reg2hw_i.run_count[e] == '0 ||
-                             fits(addr_t'(reg2hw_i.run_base[e]),
-                                  addr_t'(reg2hw_i.run_count[e]) * addr_t'(DescriptorWords[e]), addr_t'(Cfg.PrgDepth));
+                             end_t'(reg2hw_i.run_base[e]) + end_t'(reg2hw_i.run_count[e]) * end_t'(DescriptorWords[e]) <=
+                             end_t'(Cfg.PrgDepth);
   end
 
   always_ff @(posedge clk_i) begin
@@ -135,25 +148,14 @@ module spcore_command_ctrl
 
   // ---- commands ----
   ctrl_t host, cmd;
-  logic  wgt_start_q, par_start_q, act_start_q, layer_start_q, res_start_q;   // of the program
+  logic  [NumEngines-1:0] issue_q;   // of the program
   logic  wgt_free, act_free, res_free, run_free;
   logic  host_starts, busy_error, run_start;
   logic  [NumEngines-1:0] range_error;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      wgt_start_q   <= 1'b0;
-      par_start_q   <= 1'b0;
-      act_start_q   <= 1'b0;
-      layer_start_q <= 1'b0;
-      res_start_q   <= 1'b0;
-    end else begin
-      wgt_start_q   <= program_status_i.wgt.start_weights;
-      par_start_q   <= program_status_i.wgt.start_params;
-      act_start_q   <= program_status_i.act.start;
-      layer_start_q <= program_status_i.layer.push;
-      res_start_q   <= program_status_i.res.start;
-    end
+    if (!rst_ni) issue_q <= '0;
+    else         issue_q <= program_status_i.issue;
   end
 
   assign host        = soft_reset ? '0 : reg2hw_i.ctrl;
@@ -162,12 +164,12 @@ module spcore_command_ctrl
   always_comb begin
     cmd = host;
     if (running) begin
-      cmd.wgt_load    = wgt_start_q & ~stopping;
-      cmd.par_load    = par_start_q & ~stopping;
+      cmd.wgt_load    = issue_q[EngWeights] & ~next.params & ~stopping;
+      cmd.par_load    = issue_q[EngWeights] & next.params & ~stopping;
       cmd.prg_load    = 1'b0;
-      cmd.act_load    = act_start_q & ~stopping;
-      cmd.layer_push  = layer_start_q & ~stopping;
-      cmd.result_send = res_start_q & ~stopping;
+      cmd.act_load    = issue_q[EngActivations] & ~stopping;
+      cmd.layer_push  = issue_q[EngLayers] & ~stopping;
+      cmd.result_send = issue_q[EngResults] & ~stopping;
       cmd.run         = 1'b0;
     end
   end
@@ -177,7 +179,7 @@ module spcore_command_ctrl
   assign wgt_free = live & ~wgt_busy_q & ~par_busy_q & ~prg_busy_q & (~wgt_discard_q | cmd.wgt_flush);
   assign act_free = live & ~act_busy_q & (~act_discard_q | cmd.act_flush);
   assign res_free = live & ~res_busy_q;
-  assign run_free = wgt_free & act_free & res_free & ~layer_status_i.busy & ~host_starts;
+  assign run_free = wgt_free & act_free & res_free & ~layer_busy_q & ~host_starts;
 
   assign busy_error = (cmd.wgt_load & ~wgt_free) | (cmd.par_load & (~wgt_free | wgt_cmd_o.start_weights)) |
                       (cmd.prg_load & (~wgt_free | wgt_cmd_o.start_weights | wgt_cmd_o.start_params)) |
@@ -218,19 +220,19 @@ module spcore_command_ctrl
     act.start    = cmd.act_load & act_free & act_fits_q;
     act.flush    = cmd.act_flush & live;
     act.cancel    = stopping;
-    act.idx_base = running ? program_status_i.act.idx_base : reg2hw_i.act_idx_base;
-    act.lines    = running ? program_status_i.act.lines : reg2hw_i.act_lines;
-    act.base     = running ? program_status_i.act.base : reg2hw_i.act_base;
-    act.limit    = running ? program_status_i.act.limit : reg2hw_i.act_limit;
-    act.line_pos = running ? program_status_i.act.line_pos : reg2hw_i.act_line_pos;
+    act.idx_base = running ? next.act_idx_base : reg2hw_i.act_idx_base;
+    act.lines    = running ? next.act_lines : reg2hw_i.act_lines;
+    act.base     = running ? next.act_base : reg2hw_i.act_base;
+    act.limit    = running ? next.act_limit : reg2hw_i.act_limit;
+    act.line_pos = running ? next.act_line_pos : reg2hw_i.act_line_pos;
     res.start    = cmd.result_send & res_free & res_fits_q;
-    res.idx_base = running ? program_status_i.res.idx_base : reg2hw_i.res_idx_base;
-    res.lines    = running ? program_status_i.res.lines : reg2hw_i.res_lines;
+    res.idx_base = running ? next.res_idx_base : reg2hw_i.res_idx_base;
+    res.lines    = running ? next.res_lines : reg2hw_i.res_lines;
   end
 
   assign act_cmd_o   = act;
   assign res_cmd_o   = res;
-  assign layer_cmd_o = '{push: cmd.layer_push & live, layer: running ? program_status_i.layer.layer : reg2hw_i.layer};
+  assign layer_cmd_o = '{push: cmd.layer_push & live, layer: running ? next.layer : reg2hw_i.layer};
   assign pe_select_o = reg2hw_i.pe_select;
 
   // ---- runs ----
@@ -246,7 +248,7 @@ module spcore_command_ctrl
     .start_i   (run_start),
     .running_o (running),
     .stopping_o(stopping),
-    .busy_i    (wgt_busy_q | par_busy_q | act_busy_q | layer_status_i.busy | res_busy_q),
+    .busy_i    (wgt_busy_q | par_busy_q | act_busy_q | layer_busy_q | res_busy_q),
     .retire_i  (retire),
     .error_i   (engine_error),
     .program_i (program_status_i),

@@ -127,6 +127,7 @@ package spcore_front_pkg;
   parameter int unsigned DescriptorWords [NumEngines] = '{2, 3, 16, 2};
   parameter int unsigned LayerWords = DescriptorWords[EngLayers];
 
+  typedef logic [$clog2(LayerWords)-1:0] descriptor_index_t;
   typedef logic [15:0] prg_addr_t;   // word of the Program Memory, and number of words
   typedef logic [63:0] prg_word_t;
   typedef logic [14:0] ndesc_t;      // number of descriptors of an engine in an iteration
@@ -163,17 +164,34 @@ package spcore_front_pkg;
     dim_t                       iterations; // at least 1
   } program_cmd_t;
 
-  // From it: the engines' commands, of which the starts are pulses and the rest stays until the cycle after them; how far
-  // each engine is.
+  // From it: words of the descriptors to come, pulses with which an engine's descriptor is issued (its words stay until the
+  // cycle after that), and how far each engine is.
   typedef struct packed {
-    wgt_cmd_t                wgt;
-    act_cmd_t                act;
-    layer_cmd_t              layer;
-    res_cmd_t                res;
+    logic   [NumEngines-1:0] we;            // at most one
+    descriptor_index_t       index;         // of the word in the descriptor, from 1 on
+    prg_word_t               word;
+    logic   [NumEngines-1:0] issue;
     ndesc_t [NumEngines-1:0] number;        // of the descriptor under way, or the next
     dim_t   [NumEngines-1:0] iteration;
     logic                    done;          // all that there was has retired
   } program_status_t;
+
+  // Fields of the engines' descriptors, named as in reg2hw_t.
+  typedef struct packed {
+    logic       params;       // a load of parameters instead of weights
+    addr_t      wgt_base;
+    addr_t      wgt_count;
+    logic [1:0] wgt_k_log2;
+    logic [2:0] wgt_m_log2;
+    addr_t      act_idx_base;
+    addr_t      act_lines;
+    addr_t      act_base;
+    addr_t      act_limit;
+    npos_t      act_line_pos;
+    addr_t      res_idx_base;
+    addr_t      res_lines;
+    layer_t     layer;
+  } descriptors_t;
 
   // Registers as the core sees them: commands (pulses) and their arguments, and what the host reads.
   typedef struct packed {

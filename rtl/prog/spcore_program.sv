@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs: the Program Memory, a sequencer for each engine, and the descriptor that each will issue next.
+// Programs: the Program Memory and a sequencer for each engine. The descriptors themselves go to the host side, which has a
+// register for each engine's next one.
 //
-// Sequencers take turns at the memory by their order; a word a cycle. It is written while no run is on.
+// The memory gives a word a cycle, to the first of the engines that ask. It is written while no run is on.
 module spcore_program
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
 #(
   parameter int unsigned PrgDepth = 4096,
-  localparam int unsigned EntryW  = $clog2(PrgDepth),
-  localparam int unsigned IndexW  = $clog2(LayerWords)
+  localparam int unsigned EntryW  = $clog2(PrgDepth)
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
@@ -63,12 +63,8 @@ module spcore_program
   end
 
   progress_t [NumEngines-1:0]             progress;
-  logic      [NumEngines-1:0]             we, issue;
-  // Descriptors with a single word behind their waits need no number.
-  // verilator lint_off UNUSEDSIGNAL
-  logic      [NumEngines-1:0][IndexW-1:0] index;
-  // verilator lint_on UNUSEDSIGNAL
-
+  logic      [NumEngines-1:0]             we;
+  descriptor_index_t [NumEngines-1:0]     index;
   for (genvar e = 0; e < NumEngines; e++) begin : gen_engine
     localparam int unsigned Words = DescriptorWords[e];
     logic [$clog2(Words)-1:0] word_index;
@@ -79,58 +75,23 @@ module spcore_program
       .issue_i(cmd_i.issue), .retire_i(cmd_i.retire[e]),
       .req_o(req[e]), .addr_o(addr[e]), .gnt_i(gnt[e]), .word_i(word),
       .we_o(we[e]), .index_o(word_index),
-      .issue_o(issue[e]), .iteration_o(status_o.iteration[e]), .progress_o(progress[e]), .progress_i(progress)
+      .issue_o(status_o.issue[e]), .iteration_o(status_o.iteration[e]), .progress_o(progress[e]), .progress_i(progress)
     );
 
-    assign index[e]           = IndexW'(word_index);
+    assign index[e]           = descriptor_index_t'(word_index);
     assign status_o.number[e] = progress[e].number;
   end
 
-  // ---- descriptors: words from 1 on, of which only the bits that are fields are there ----
-  // verilator lint_off UNUSEDSIGNAL
-  prg_word_t                  weights_q, result_q;
-  prg_word_t [2:1]            lines_q;
-  // verilator lint_on UNUSEDSIGNAL
-  prg_word_t [LayerWords-1:1] layer_q;
-
-  always_ff @(posedge clk_i) begin
-    if (we[EngWeights]) weights_q <= word;
-    if (we[EngResults]) result_q  <= word;
-    for (int unsigned i = 1; i <= 2; i++) begin
-      if (we[EngActivations] && index[EngActivations] == IndexW'(i)) lines_q[i] <= word;
-    end
-    for (int unsigned i = 1; i < LayerWords; i++) begin
-      if (we[EngLayers] && index[EngLayers] == IndexW'(i)) layer_q[i] <= word;
-    end
-  end
-
-  assign status_o.wgt = '{
-    start_weights: issue[EngWeights] && !weights_q[31],
-    start_params:  issue[EngWeights] && weights_q[31],
-    start_program: 1'b0,
-    flush:         1'b0,
-    cancel:        1'b0,
-    base:          weights_q[23:0],
-    count:         weights_q[55:32],
-    k_log2:        weights_q[57:56],
-    m_log2:        weights_q[62:60]
-  };
-  assign status_o.act = '{
-    start:    issue[EngActivations],
-    flush:    1'b0,
-    cancel:   1'b0,
-    idx_base: lines_q[1][23:0],
-    lines:    lines_q[1][55:32],
-    base:     lines_q[2][23:0],
-    limit:    lines_q[2][55:32],
-    line_pos: lines_q[1][30:24]
-  };
-  assign status_o.layer = '{push: issue[EngLayers], layer: layer_of(layer_q)};
-  assign status_o.res   = '{start: issue[EngResults], idx_base: result_q[23:0], lines: result_q[55:32]};
+  assign status_o.we   = we;
+  assign status_o.word = word;
 
   always_comb begin
-    status_o.done = 1'b1;
-    for (int unsigned e = 0; e < NumEngines; e++) status_o.done &= progress[e].done;
+    status_o.index = '0;
+    status_o.done  = 1'b1;
+    for (int unsigned e = 0; e < NumEngines; e++) begin
+      if (we[e]) status_o.index |= index[e];
+      status_o.done &= progress[e].done;
+    end
   end
 
 endmodule

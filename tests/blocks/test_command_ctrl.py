@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """command_ctrl through its AXI4-Lite port: registers, commands and their checks, interrupts, errors, resets."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
 import cocotb
 import pytest
 from cocotb.triggers import FallingEdge, Timer
 from cocotbext.axi import AxiResp
 
+from models.program import NO_WAITS, ActivationLoad, ResultTransfer, WeightLoad
 from tests.blocks.command_bench import (
     ACT_ERR,
     ACT_SIZE,
@@ -342,47 +347,92 @@ async def programs_in_bounds(dut):
     await check(False, (0,) * 4, (1,) * 4, 0)
 
 
-# Of each engine: a command of its program, its pulse, a command that does not fit; how it is at work, ends and fails.
+RANDOM_LAYER: dict = {}  # a layer of random values, set by its words
+
+
+def _layer_words(bench) -> list[int]:
+    """A layer's descriptor of random values, and noise in the bits that are no field."""
+    names = [name for name in bench.registers.names if name.startswith("LAYER_")]
+    halves = [int(bench.gen.integers(2**32)) for _ in names]
+    RANDOM_LAYER.clear()
+    for name, half in zip(names, halves, strict=True):
+        RANDOM_LAYER.update({descriptor_field(name, k): v for k, v in bench.registers.decode(name, half).items()})
+    for name, field in LAYER.fields.items():
+        if field.signed:
+            RANDOM_LAYER[name] -= RANDOM_LAYER[name] >> (field.width - 1) << field.width
+    return [0, *(low | high << 32 for low, high in zip(halves[::2], halves[1::2], strict=True))]
+
+
+def _load(engine: int, *values) -> list[int]:
+    """A descriptor of a load or transfer, by models/program.py."""
+    kinds = WeightLoad, ActivationLoad, None, ResultTransfer
+    return kinds[engine](NO_WAITS, *values).words()
+
+
+@dataclass(frozen=True)
+class Step:
+    """Of an engine: a command of its program and its pulse; how the engine is at work, ends and fails."""
+
+    engine: int
+    words: Callable[[Bench], list[int]]
+    pulse: tuple
+    busy: tuple[str, str]
+    done: tuple[str, str]
+    failure: tuple[tuple, str] | None = None
+    out_of_range: list[int] | None = None
+
+
 STEPS = (
-    (
-        {"wgt": {"start_weights": 1, "base": 5, "count": 7, "k_log2": 1, "m_log2": 3}},
+    Step(
+        0,
+        lambda bench: _load(0, 5, 7, False, 0, "", 1, 3),
         ("wgt", "start_weights", 5, 7, 1, 3),
-        {"wgt": {"start_weights": 1, "base": WGT_SIZE, "count": 1}},
         ("wgt", "busy_weights"),
         ("wgt", "done_weights"),
         (("wgt", "err", {"index_order": 1}), "wgt_index_order"),
+        _load(0, WGT_SIZE, 1, False, 0, ""),
     ),
-    (
-        {"act": {"start": 1, "idx_base": 3, "lines": 4, "base": 9, "limit": 11, "line_pos": 35}},
+    Step(
+        1,
+        lambda bench: _load(1, 3, 4, 35, 9, 11, None),
         ("act", "start", 3, 4, 9, 11, 35),
-        {"act": {"start": 1, "idx_base": 3, "lines": 4, "base": 9, "limit": 11, "line_pos": 65}},
         ("act", "busy"),
         ("act", "done"),
         (("act", "err", {"overflow": 1}), "act_overflow"),
+        _load(1, 3, 4, 65, 9, 11, None),
     ),
-    (
-        {"layer": {"push": 1, "layer": {"in_c": 17, "res_shift": 44, "k_log2": 2, "pad_left": -3}}},
-        ("layer", "push", dict.fromkeys(LAYER.fields, 0) | {"in_c": 17, "res_shift": 44, "k_log2": 2, "pad_left": -3}),
-        None,
+    Step(
+        2,
+        _layer_words,
+        ("layer", "push", RANDOM_LAYER),
         ("layer", "busy"),
         ("layer", "done"),
         (("layer", "overflow"), "out_overflow"),
     ),
-    (
-        {"res": {"start": 1, "idx_base": 6, "lines": 8}},
+    Step(
+        3,
+        lambda bench: _load(3, 6, 8, None),
         ("res", "start", 6, 8),
-        {"res": {"start": 1, "idx_base": 0, "lines": 0}},
         ("res", "busy"),
         ("res", "done"),
         None,
+        _load(3, 0, 0, None),
+    ),
+    Step(
+        0,
+        lambda bench: _load(0, 8, 9, True, 0, "", 3, 7),
+        ("wgt", "start_params", 8, 9),
+        ("wgt", "busy_params"),
+        ("wgt", "done_params"),
+        (("wgt", "err", {"par_range": 1}), "par_range"),
+        _load(0, CONFIG.ParDepth - 1, 2, True, 0, ""),
     ),
 )
-PARAMETERS_STEP = {"wgt": {"start_params": 1, "base": 8, "count": 9, "k_log2": 3, "m_log2": 7}}
 
 
 async def _begin_run(bench):
     """All engines have something to do, none is done."""
-    bench.set("program", done=0, wgt={}, act={}, layer={}, res={})
+    bench.set("program", done=0)
     await _set_run(bench)
     await bench.clear()
     await bench.write("CTRL", run=1)
@@ -391,17 +441,23 @@ async def _begin_run(bench):
     bench.pulses.clear()
 
 
-async def _issue(bench, step: dict):
-    """Give a command of the program as the program unit does: its arguments before and after the pulse."""
-    starts = ("start_weights", "start_params", "start", "push")
-    held = {engine: {k: v for k, v in fields.items() if k not in starts} for engine, fields in step.items()}
-    bench.set("program", **held)
+async def _issue(bench, engine: int, words: list[int]):
+    """A descriptor of the program comes and is issued, as early as it can be; then the next one comes."""
+    for following in (False, True):
+        for index, word in enumerate(words):
+            await FallingEdge(bench.dut.clk_i)
+            sent = int.from_bytes(bench.gen.bytes(8), "little") if following else word
+            bench.set("program", we=(index > 0) << engine, index=index, word=sent)
+        if not following:
+            await FallingEdge(bench.dut.clk_i)
+            bench.set("program", we=0, index=int(bench.gen.integers(16)))
+            await FallingEdge(bench.dut.clk_i)
+            bench.set("program", issue=1 << engine)
+            await FallingEdge(bench.dut.clk_i)
+            bench.set("program", issue=0)
+            await FallingEdge(bench.dut.clk_i)
     await FallingEdge(bench.dut.clk_i)
-    bench.set("program", **step)
-    await FallingEdge(bench.dut.clk_i)
-    bench.set("program", **held)
-    await FallingEdge(bench.dut.clk_i)
-    bench.set("program", **{engine: {} for engine in step})
+    bench.set("program", we=0)
 
 
 async def _ends(bench, *causes: str):
@@ -419,16 +475,14 @@ async def runs(dut):
     bench.set("layer", ready=1)
     await _set_loads(bench, wgt=(1, 1), par=(2, 2), act=(3, 3, 0, 1, 3), res=(4, 4))
     await _begin_run(bench)
-    steps = [(engine, *step[:2], *step[3:5]) for engine, step in enumerate(STEPS)]
-    steps.append((0, PARAMETERS_STEP, ("wgt", "start_params", 8, 9), ("wgt", "busy_params"), ("wgt", "done_params")))
-    for engine, step, pulse, busy, done in steps:
-        await _issue(bench, step)
-        assert bench.pulses == [pulse]
-        bench.set(busy[0], **{busy[1]: 1})
+    for step in STEPS:
+        await _issue(bench, step.engine, step.words(bench))
+        assert bench.pulses == [step.pulse]
+        bench.set(step.busy[0], **{step.busy[1]: 1})
         await FallingEdge(dut.clk_i)
-        bench.set(busy[0], **{busy[1]: 0})
-        await bench.pulse(*done)
-        assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 1 << engine
+        bench.set(step.busy[0], **{step.busy[1]: 0})
+        await bench.pulse(*step.done)
+        assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 1 << step.engine
         await FallingEdge(dut.clk_i)
         assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 0
         bench.pulses.clear()
@@ -454,52 +508,52 @@ async def runs_that_fail(dut):
     """An error of each engine, its own or of its range: loaders are cancelled, nothing starts, the rest ends."""
     bench = await Bench(dut).begin()
     bench.set("layer", ready=1)
-    for engine, (step, pulse, bad, busy, _, failure) in enumerate(STEPS):
-        for out_of_range in (False, True):
-            if (bad if out_of_range else failure) is None:
-                continue
-            await _begin_run(bench)
-            gen = bench.gen
-            numbers, rounds = (tuple(int(n) for n in gen.integers(2**width, size=4)) for width in (15, 16))
-            bench.set(
-                "program",
-                number=sum(number << 15 * i for i, number in enumerate(numbers)),
-                iteration=sum(number << 16 * i for i, number in enumerate(rounds)),
-            )
-            held = ("res", "layer")[engine == 3]
-            bench.set(held, busy=1)  # as if the program had started it before
-            if out_of_range:
-                await _issue(bench, bad)
-                assert not bench.pulses
-                cause = "command_range"
-            else:
-                await _issue(bench, step)
-                assert bench.pulses == [pulse]
-                source, cause = failure
-                bench.set(busy[0], **{busy[1]: 1})
-                await bench.pulse(*source)
-            other = STEPS[(engine + 1) % 4]
-            bench.pulses.clear()
-            await FallingEdge(dut.clk_i)
-            assert COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
-            assert COMMAND["act"].unpack(dut.act_cmd_o.value)["cancel"]
-            assert not COMMAND["program"].unpack(dut.program_cmd_o.value)["issue"]
-            bench.set("program", number=0, iteration=0)
-            await _issue(bench, other[0])
+    for step, out_of_range in product(STEPS, (False, True)):
+        engine, busy = step.engine, step.busy
+        if (step.out_of_range if out_of_range else step.failure) is None:
+            continue
+        await _begin_run(bench)
+        gen = bench.gen
+        numbers, rounds = (tuple(int(n) for n in gen.integers(2**width, size=4)) for width in (15, 16))
+        bench.set(
+            "program",
+            number=sum(number << 15 * i for i, number in enumerate(numbers)),
+            iteration=sum(number << 16 * i for i, number in enumerate(rounds)),
+        )
+        held = ("res", "layer")[engine == 3]
+        bench.set(held, busy=1)  # as if the program had started it before
+        if out_of_range:
+            await _issue(bench, engine, step.out_of_range)
             assert not bench.pulses
-            bench.set(busy[0], **{busy[1]: 0})
-            assert await bench.set_bits("ERROR") == {cause}
-            assert await bench.set_bits("INTR_STATE") == {"error"}
-            assert (await bench.fields("STATUS"))["run_busy"] == 1
-            bench.set(held, busy=0)
-            await _ends(bench, "error")
-            want = {"engine": engine, "descriptor": numbers[engine], "failed": 1}
-            assert await bench.fields("RUN_ERROR") == want
-            assert await bench.read("RUN_ERROR_ITERATION") == rounds[engine]
-            assert not COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+            cause = "command_range"
+        else:
+            await _issue(bench, engine, step.words(bench))
+            assert bench.pulses == [step.pulse]
+            source, cause = step.failure
+            bench.set(busy[0], **{busy[1]: 1})
+            await bench.pulse(*source)
+        other = STEPS[(engine + 1) % 4]
+        bench.pulses.clear()
+        await FallingEdge(dut.clk_i)
+        assert COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+        assert COMMAND["act"].unpack(dut.act_cmd_o.value)["cancel"]
+        assert not COMMAND["program"].unpack(dut.program_cmd_o.value)["issue"]
+        bench.set("program", number=0, iteration=0)
+        await _issue(bench, other.engine, other.words(bench))
+        assert not bench.pulses
+        bench.set(busy[0], **{busy[1]: 0})
+        assert await bench.set_bits("ERROR") == {cause}
+        assert await bench.set_bits("INTR_STATE") == {"error"}
+        assert (await bench.fields("STATUS"))["run_busy"] == 1
+        bench.set(held, busy=0)
+        await _ends(bench, "error")
+        want = {"engine": engine, "descriptor": numbers[engine], "failed": 1}
+        assert await bench.fields("RUN_ERROR") == want
+        assert await bench.read("RUN_ERROR_ITERATION") == rounds[engine]
+        assert not COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
     # A refused descriptor; it is not retired.
     await _begin_run(bench)
-    await _issue(bench, STEPS[2][0])
+    await _issue(bench, 2, STEPS[2].words(bench))
     bench.set("layer", done=1, refused=1, refused_code=3)
     await FallingEdge(dut.clk_i)
     bench.set("layer", done=0, refused=0)
