@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from models.layer import Layer
 from models.lines import LineShape, default_shape
 from models.tiling import Cut
 
-PE = Path(__file__).resolve().parents[2] / "rtl" / "pe"
+ROOT = Path(__file__).resolve().parents[2]
+PE = ROOT / "rtl" / "pe"
 
 
 def make(rng, chw=(16, 14, 14), krs=(32, 3, 3), k=2, m=4, skip=True, density=0.4, stride=(1, 1)):
@@ -109,6 +113,57 @@ def test_planner_is_no_worse_than_the_obvious_cut(name, chw, krs, stride, rng):
     obvious = tiling.tile_candidates(config, layer)[0]
     _, found = predict(config, layer, Cut(default_shape(*chw[1:]), obvious))
     assert chosen <= 1.1 * found.cycles
+
+
+FIGURES = "cycles busy no_weight no_activation drain no_unit wgt_reads wgt_hits act_reads act_hits idx_reads idx_hits"
+PINNED = [  # configuration, mode, skip, splits, whether it is a pool, FIGURES
+    ("small", (2, 4), True, 1, False, [10963, 40948, 378, 1322, 1030, 174, 5752, 0, 2700, 40, 1556, 108]),
+    ("medium", (1, 1), False, 4, False, [6826, 102400, 51, 798, 4579, 1388, 8064, 0, 2716, 24, 1664, 0]),
+    ("paper", (1, 4), True, 2, False, [946, 10237, 340, 1562, 2730, 45675, 1244, 194, 500, 185, 205, 211]),
+    ("paper", (2, 4), True, 1, False, [1151, 10237, 89, 653, 346, 62339, 1328, 110, 557, 128, 218, 198]),
+    ("medium", (1, 1), True, 1, True, [754, 4815, 47, 685, 179, 6338, 82, 3, 430, 9, 152, 16]),
+]
+
+
+@pytest.mark.parametrize("name,mode,skip,splits,pool,figures", PINNED)
+def test_predictions_stay(name, mode, skip, splits, pool, figures):
+    """Figures as they were predicted before, whatever becomes of the model's form."""
+    rng, config = np.random.default_rng(7), load_config(name)
+    if pool:
+        x = masks.activations(masks.clustered((24, 14, 14), 0.5, rng), rng, False)
+        layer = Layer.pool("max_pool", x, (3, 3), stride=(2, 2), padding=(1, 1, 1, 1))
+    else:
+        layer = make(rng, k=mode[0], m=mode[1], skip=skip)
+    _, found = predict(config, layer, Cut(default_shape(14, 14), LineShape(2, 7), splits))
+    values = dataclasses.asdict(found)
+    assert [values[figure] for figure in FIGURES.split()] == figures
+
+
+PROGRAM = """
+from models import cycle_model, tiling, work
+from models.config import load_config
+from models.layer import Layer
+from models.lines import LineShape
+import numpy as np
+layer = Layer.pool("max_pool", np.ones((4, 8, 8), np.uint8), (2, 2), stride=(2, 2))
+plan = tiling.make_plan(load_config("small"), layer, tiling.Cut(LineShape(8, 8), LineShape(4, 4)))
+cycle_model.predict(plan, work.measure(plan.descriptor, layer))
+"""
+
+
+def test_the_model_is_compiled_once(rng):
+    """Another process takes what this one has compiled."""
+    predict(load_config("small"), make(rng), Cut(default_shape(14, 14), LineShape(2, 14)))
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=os.environ | {"NUMBA_DEBUG_CACHE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "data loaded from" in found.stdout and "data saved to" not in found.stdout, found.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scheduler and the parts of a PE up to its scanner (docs/architecture.md section 7, 1 to 5)."""
+
+from typing import Any
+
+from models.cycles import banks, events
+from models.cycles.compiled import part
+from models.cycles.state import (
+    ACCESS,
+    ACTIVATIONS,
+    ADDRESS,
+    AHEAD_WANTED,
+    BIND,
+    BIND_UNIT,
+    CHOICE,
+    ENTRY,
+    FLUSH,
+    INDEX,
+    KEPT_LINES,
+    LINE_LEFT,
+    LINES,
+    LOOKUP,
+    MAX_BUFFERS,
+    NONE,
+    PASSES,
+    REGION,
+    RELEASE,
+    REQUEST_DRAIN,
+    SEGMENT,
+    VECTOR,
+    WEIGHTS,
+    WORD,
+    Tables,
+)
+from models.work import LINE_BEGIN
+
+# Scheduler
+
+
+@part
+def tile_of(s: Any, t: Tables, unit: int) -> int:
+    """A unit's tile."""
+    layer = s.layer[0]
+    number: int = t.tiles[unit // (layer.splits * layer.chunks)].next
+    return number
+
+
+@part
+def chunk_of(s: Any, t: Tables, unit: int) -> int:
+    """A unit's chunk."""
+    layer = s.layer[0]
+    return unit // layer.splits % layer.chunks
+
+
+@part
+def bind(s: Any, t: Tables, p: int, time: int) -> None:
+    """A PE gets the next unit, if there is one."""
+    layer, total, pe = s.layer[0], s.total[0], s.pes[p]
+    unit = total.next_unit
+    if unit == layer.units:
+        return
+    total.next_unit += 1
+    time = max(time, total.schedule_time)
+    total.schedule_time = time + 1
+    start = time + BIND - ACCESS
+    share = t.shares[chunk_of(s, t, unit) // layer.group_chunks, unit % layer.splits]
+    pe.unit, pe.stop = unit, share.stop
+    if share.first < share.stop and t.tiles[tile_of(s, t, unit)].lines:
+        pe.ask_channel = pe.entry_channel = share.first
+        pe.ask_line = pe.entry_line = 0
+        want_entries(s, t, p, start)
+        banks.ask(s, INDEX, p, start)
+    else:
+        entry = t.entries[p, (pe.entries_first + pe.entries_count) % t.entries.shape[1]]
+        pe.entries_count += 1
+        entry.time, entry.first, entry.words, entry.load, entry.channel = start + 2, 0, 0, 0, 0
+        entry.unit, entry.last, entry.ends = unit, 1, 1
+        take_entries(s, t, p, start + 2)
+
+
+# Line fetch
+
+
+@part
+def want_entries(s: Any, t: Tables, p: int, time: int) -> None:
+    """Have requests for the next lines' index entries ready."""
+    layer, pe, requests = s.layer[0], s.pes[p], s.requests[INDEX, p]
+    tile = t.tiles[tile_of(s, t, pe.unit)]
+    while requests.wanted_count < AHEAD_WANTED and pe.ask_channel < pe.stop:
+        entry = layer.in_idx_base + pe.ask_channel * layer.in_pitch + t.numbers[tile.begin + pe.ask_line]
+        banks.want(requests, time, entry, NONE)
+        pe.ask_line += 1
+        if pe.ask_line == tile.lines:
+            pe.ask_line = 0
+            pe.ask_channel += 1
+
+
+@part
+def read_entry(s: Any, t: Tables, p: int, time: int) -> None:
+    """The index entry of the unit's next line is read."""
+    pe = s.pes[p]
+    tile = t.tiles[tile_of(s, t, pe.unit)]
+    line = t.lines[tile.begin * t.emissions.shape[1] + pe.entry_channel * tile.lines + pe.entry_line]
+    entry = t.entries[p, (pe.entries_first + pe.entries_count) % t.entries.shape[1]]
+    pe.entries_count += 1
+    entry.time = time + ENTRY - ACCESS - 2
+    entry.first, entry.words, entry.load = line.first, line.words, line.load
+    entry.channel, entry.unit = pe.entry_channel, pe.unit
+    pe.entry_line += 1
+    entry.last = pe.entry_line == tile.lines
+    if entry.last:
+        pe.entry_line = 0
+        pe.entry_channel += 1
+    entry.ends = pe.entry_channel == pe.stop
+    take_entries(s, t, p, time)
+
+
+@part
+def take_entries(s: Any, t: Tables, p: int, time: int) -> None:
+    """Take index entries in order while there is room for their lines."""
+    pe = s.pes[p]
+    while pe.entries_count:
+        entry = t.entries[p, pe.entries_first]
+        kept = entry.load or (entry.last and (pe.channel_open or entry.ends))
+        if kept and (pe.held == LINES or (pe.next_line != NONE and pe.fetching)):
+            return
+        pe.entries_first = (pe.entries_first + 1) % t.entries.shape[1]
+        pe.entries_count -= 1
+        taken = max(entry.time, time, pe.take_time)
+        pe.take_time = taken + 1
+        pe.channel_open = not entry.last and (pe.channel_open or entry.load > 0)
+        banks.give_back(s, INDEX, p, taken + 1)
+        ends = entry.ends
+        if kept:
+            pe.held += 1
+            keep_line(s, t, p, taken)
+        if ends:
+            events.at(s, taken + 1, BIND_UNIT, p)
+
+
+@part
+def keep_line(s: Any, t: Tables, p: int, taken: int) -> None:
+    """The line of the entry just taken goes to the region loader, when its words are there."""
+    pe = s.pes[p]
+    entry = t.entries[p, (pe.entries_first - 1) % t.entries.shape[1]]
+    place = (pe.lines_first + pe.lines_count) & (KEPT_LINES - 1)
+    pe.lines_count += 1
+    line = pe.lines[place]
+    line.first, line.words, line.load, line.channel = entry.first, entry.words, entry.load, entry.channel
+    line.unit, line.last, line.ends = entry.unit, entry.last, entry.ends
+    if line.words:
+        line.time = NONE
+        pe.next_line, pe.next_time = place, taken + 2
+        if not pe.fetching:
+            fetch_words(s, t, p, taken)
+    else:
+        line.time = taken
+        advance(s, t, p, True)
+
+
+@part
+def fetch_words(s: Any, t: Tables, p: int, time: int) -> None:
+    """Ask for the words of the next line."""
+    pe, requests = s.pes[p], s.requests[ACTIVATIONS, p]
+    place = pe.next_line
+    pe.fetching = place != NONE
+    if pe.fetching:
+        pe.next_line = NONE
+        start, line = max(pe.next_time, time + 1), pe.lines[place]
+        for word in range(line.words):
+            banks.want(requests, start, line.first + word, place if word == line.words - 1 else NONE)
+        banks.ask(s, ACTIVATIONS, p, start)
+
+
+@part
+def read_word(s: Any, t: Tables, p: int, time: int, line: int) -> None:
+    """A word is read, of ``line`` the last one, or of NONE."""
+    banks.give_back(s, ACTIVATIONS, p, time + 2)
+    if line != NONE:
+        s.pes[p].lines[line].time = time
+        advance(s, t, p, True)
+
+
+# Region loader
+
+
+@part
+def load_line(s: Any, t: Tables, p: int) -> tuple[bool, bool]:
+    """Spread the next line into a region, if that can be; whether it could, and whether this ended the channel."""
+    pe = s.pes[p]
+    if not pe.lines_count:
+        return False, False
+    line = pe.lines[pe.lines_first]
+    opens = line.load > 0 and not pe.region_open
+    if line.time == NONE or (opens and not pe.free_count):
+        return False, False
+    pe.lines_first = (pe.lines_first + 1) & (KEPT_LINES - 1)
+    pe.lines_count -= 1
+    start = max(line.time + WORD, pe.load_time)
+    if opens:
+        start = max(start, pe.buffers[pe.free_first])
+        pe.free_first = (pe.free_first + 1) & (MAX_BUFFERS - 1)
+        pe.free_count -= 1
+    pe.load_time = start + (line.load if line.load else LINE_BEGIN)
+    left = pe.load_time - LINE_BEGIN  # its last octet is taken
+    events.at(s, left, LINE_LEFT, p)
+    pe.region_open = pe.region_open or line.load > 0
+    if line.last:
+        region = t.regions[p, (pe.regions_first + pe.regions_count) % t.regions.shape[1]]
+        pe.regions_count += 1
+        region.time, region.unit, region.ends = left + REGION, line.unit, line.ends
+        region.channel = line.channel if pe.region_open else NONE
+        pe.region_open = 0
+    return True, line.last != 0
+
+
+@part
+def line_left(s: Any, t: Tables, p: int, time: int) -> None:
+    """The region loader has room for another line."""
+    s.pes[p].held -= 1
+    take_entries(s, t, p, time + 1)
+
+
+# Pass generator, weight queue
+
+
+@part
+def next_tap(s: Any, t: Tables, p: int, tap: int) -> int:
+    """The first tap from one on whose pass has emissions, of the generator's region; the number of taps if none has."""
+    row = t.emissions[s.pes[p].region_tile, s.pes[p].region_channel]
+    while tap < len(row) and not row[tap]:
+        tap += 1
+    return tap
+
+
+@part
+def generate(s: Any, t: Tables, p: int) -> None:
+    """The pass generator gets the next region."""
+    layer, pe = s.layer[0], s.pes[p]
+    region = t.regions[p, pe.regions_first]
+    pe.regions_first = (pe.regions_first + 1) % t.regions.shape[1]
+    pe.regions_count -= 1
+    pe.region_time = max(pe.generate_time, region.time)
+    pe.region_unit = region.unit if region.ends else NONE
+    pe.region_channel = region.channel
+    pe.last_tap = NONE
+    pe.generating = 1
+    if region.channel == NONE:
+        pe.generate_time = pe.region_time + 2
+        return
+    pe.generate_time = pe.region_time + layer.taps * layer.segments + 1
+    pe.region_tile = tile_of(s, t, region.unit)
+    pe.vector_asked = 0
+    pe.vector = t.chunks[chunk_of(s, t, region.unit)].vector + region.channel * (1 if layer.tap_shared else layer.taps)
+    pe.tap = next_tap(s, t, p, 0)
+    row = t.emissions[pe.region_tile, region.channel]
+    for tap in range(pe.tap, len(row)):
+        if row[tap]:
+            pe.last_tap = tap
+
+
+@part
+def fill(s: Any, t: Tables, p: int) -> bool:
+    """Ask for the weight vectors of the next passes, while there is room for them, but no longer than up to a pass that
+    can be computed without asking; whether there is one."""
+    layer, pe, requests = s.layer[0], s.pes[p], s.requests[WEIGHTS, p]
+    while pe.passes_count < layer.room:
+        if not pe.generating:
+            if not pe.regions_count:
+                return False
+            generate(s, t, p)
+        place = (pe.passes_first + pe.passes_count) & (PASSES - 1)
+        new = pe.passes[place]
+        address = NONE
+        if pe.last_tap == NONE:  # nothing to emit
+            pe.generating = 0
+            offset = 0 if pe.region_channel == NONE else layer.taps * layer.segments - 1
+            new.emissions, new.release, new.unit = 0, pe.region_channel != NONE, pe.region_unit
+        else:
+            tap = pe.tap
+            offset = tap * layer.segments
+            if not layer.tap_shared:
+                address = pe.vector + tap
+            elif not pe.vector_asked:  # one for all taps
+                address = pe.vector
+            pe.vector_asked = 1
+            pe.generating = tap != pe.last_tap
+            new.emissions = t.emissions[pe.region_tile, pe.region_channel, tap]
+            new.release, new.unit = not pe.generating, NONE if pe.generating else pe.region_unit
+            if pe.generating:
+                pe.tap = next_tap(s, t, p, tap + 1)
+        # Not before a pass has started for each beyond the room.
+        generated = max(pe.region_time + offset, pe.starts[(pe.started + pe.passes_count - layer.room) & (PASSES - 1)])
+        stall = generated - pe.region_time - offset
+        pe.region_time += stall
+        pe.generate_time += stall
+        new.time = generated + SEGMENT
+        pe.passes_count += 1
+        if address != NONE:
+            new.vector = NONE
+            banks.want(requests, generated + ADDRESS - ACCESS, address, place)
+            banks.ask(s, WEIGHTS, p, generated + ADDRESS - ACCESS)
+        else:
+            new.vector = 0
+            if ready(s, t, p):
+                return True
+    return False
+
+
+@part
+def read_vector(s: Any, t: Tables, p: int, time: int, place: int) -> None:
+    """The weight vector of a pass is read."""
+    s.requests[WEIGHTS, p].room += 1
+    s.pes[p].passes[place].vector = time + VECTOR
+    advance(s, t, p, False)
+
+
+# Scanner
+
+
+@part
+def ready(s: Any, t: Tables, p: int) -> bool:
+    """Whether there is a pass that can be computed."""
+    pe = s.pes[p]
+    return pe.passes_count > 0 and pe.passes[pe.passes_first].vector != NONE and pe.draining == NONE
+
+
+@part
+def compute(s: Any, t: Tables, p: int) -> bool:
+    """Compute the next pass; whether it frees a region."""
+    layer, total, pe = s.layer[0], s.total[0], s.pes[p]
+    now = pe.passes[pe.passes_first]
+    pe.passes_first = (pe.passes_first + 1) & (PASSES - 1)
+    pe.passes_count -= 1
+    start = max(pe.scan_end, now.time, now.vector)
+    no_weight = min(start - pe.scan_end, max(0, now.vector - max(now.time, pe.scan_end)))
+    total.no_weight += no_weight
+    total.no_activation += start - pe.scan_end - no_weight
+    pe.starts[pe.started & (PASSES - 1)] = start
+    pe.started += 1
+    pe.scan_end = start + now.emissions
+    if now.unit != NONE:
+        pe.draining = now.unit
+        events.at(s, pe.scan_end + FLUSH + CHOICE + (LOOKUP if layer.splits > 1 else 0), REQUEST_DRAIN, p)
+    if now.release:
+        pe.buffers[(pe.free_first + pe.free_count) & (MAX_BUFFERS - 1)] = pe.scan_end + RELEASE
+        pe.free_count += 1
+    return now.release != 0
+
+
+@part
+def advance(s: Any, t: Tables, p: int, load: bool) -> None:
+    """Load lines (if ``load``: one has become complete), generate passes and compute them, as far as a PE can now."""
+    while True:
+        if load:
+            load, channel_ends = load_line(s, t, p)
+            if load and not (channel_ends and fill(s, t, p)):
+                continue
+            if not load:
+                fill(s, t, p)
+        while ready(s, t, p):
+            if compute(s, t, p):
+                load = True
+                break
+            fill(s, t, p)
+        else:
+            if not load:
+                return

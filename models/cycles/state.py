@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constants of the cycle model, and the arrays that its compiled functions work on.
+
+Records of numpy are read and written as objects with attributes. Times are cycles; units, PEs, jobs and so on are
+numbers from 0, and NONE is none of them. Queues in records are rings: ``x_first`` is the place of the first entry,
+``x_count`` the number of entries.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+NONE = -1
+
+# Pipeline latencies in cycles.
+ACCESS = 2  # request to the access of a bank
+BIND = 6 + ACCESS  # PE seen to be ready to the first index read of the unit that it gets
+ENTRY = 6 + ACCESS  # index entry read to its line's first word
+WORD = 4  # last word read to the line's last piece in the region loader
+SLOT = 5 + ACCESS  # last word of a line read to the first of the line that takes its slot
+REGION = 6  # last piece to the pass generator
+SEGMENT = 6  # pass generated to its first emission
+ADDRESS = 5 + ACCESS  # pass generated to the access for its vector
+VECTOR = 2  # weight vector read to its pass's first emission
+RELEASE = 2  # last emission of a region to the first piece in its buffer, beyond the begin of a line
+FLUSH = 2  # last emission to the drain request
+CHOICE = 5  # drain request to its grant, by a streaming processor that waits for one
+LOOKUP = 2  # more of it when the layer is split
+GRANT = 5  # drain granted to its first row, also behind the last row of the one before
+AHEAD = 1  # emissions resume so long before the last row is handed over
+LINE = 16  # last values of a slot read to its last line written
+FIRST_RESIDUAL = 13  # last row of a slot to its first residual line
+RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12, and 8 are under way
+
+# Depths of the PE's queues: constants of the RTL, which a test compares.
+LINES = 5
+WORDS = 4
+ENTRIES = 12
+SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
+
+# The memories, and the arbitration of each.
+WEIGHTS, ACTIVATIONS, INDEX = range(3)
+GROUPS = 16  # of PEs at a memory, at most
+OFFERS = 2  # requests of a PE that wait in its group, and offers of a group
+DRAIN_GROUPS = 8  # of PEs in the drain network, at most
+
+# What events do: `kernel.run` says to whom. CYCLE + n is a cycle of memory n.
+BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FREE_SLOT, FINISH_JOB, CYCLE = range(7)
+
+# Places of rings, powers of two.
+AHEAD_WANTED = 16  # requests of a PE that are known in advance
+KEPT_LINES = 8  # more than LINES
+PASSES = 8  # more than SEGMENTS
+YEAR = 1024  # cycles that the calendar tells apart
+
+# Sizes that nothing may exceed.
+MAX_PES = 1024
+MAX_GROUP = MAX_PES // GROUPS
+MAX_BUFFERS = 64  # regions of a PE
+MAX_BANKS = 63
+MAX_PORTS = 63  # streaming processors
+MAX_AHEAD = 1 << 16  # cycles from a drain's grant to its last line
+MAX_EVENTS = 256 * MAX_PES  # to come
+
+I8 = np.int64
+
+
+def _record(*fields: str | tuple[Any, ...]) -> np.dtype[np.void]:
+    """A record; fields by name are int64."""
+    return np.dtype([(field, I8) if isinstance(field, str) else field for field in fields])
+
+
+LAYER = _record(
+    "pes",
+    "ports",
+    "units",
+    "splits",
+    "chunks",
+    "group_chunks",
+    "taps",
+    "segments",
+    "tap_shared",
+    "room",  # passes of a PE on their way to its scanner or in it
+    "residual",
+    "in_idx_base",
+    "in_pitch",
+    "out_idx_base",
+    "out_pitch",
+    "out_act_base",
+    "out_words",
+    "out_lines",  # of all channels
+)
+
+A_LINE = _record(  # a line on its way
+    "time",  # from when on its index entry can be taken; later: when its last word was read, or NONE
+    "first",  # word
+    "words",
+    "load",  # cycles in the region loader
+    "channel",
+    "unit",
+    "last",  # of its channel
+    "ends",  # its unit
+)
+
+A_REGION = _record(
+    "time",  # when the pass generator can have it
+    "unit",
+    "channel",  # NONE for no region, only the end of a unit
+    "ends",  # its unit
+)
+
+A_PASS = _record(
+    "time",  # when its segment is with the scanner
+    "emissions",
+    "release",  # ends its region
+    "unit",  # that it ends, or NONE
+    "vector",  # when its weight vector is there, or NONE
+)
+
+A_PE = _record(
+    # Line fetch: the unit's lines of which requests for index entries are not made yet, and have not been served
+    "unit",
+    "stop",  # behind its last channel
+    "ask_channel",
+    "ask_line",
+    "entry_channel",
+    "entry_line",
+    # Index entries read and not taken, in Tables.entries
+    "entries_first",
+    "entries_count",
+    "take_time",  # when the next one can be taken at the earliest
+    "channel_open",  # whether a line of its channel was kept
+    "fetching",  # words are asked for
+    "next_line",  # the kept line whose words are asked for next, or NONE
+    "next_time",  # and when
+    "held",  # lines, until they have left the region loader
+    ("lines", A_LINE, (KEPT_LINES,)),  # those that the loader has not seen
+    "lines_first",
+    "lines_count",
+    # Region loader: when region buffers became free; loaded ones, in Tables.regions
+    ("buffers", I8, (MAX_BUFFERS,)),
+    "free_first",
+    "free_count",
+    "load_time",
+    "region_open",
+    "regions_first",
+    "regions_count",
+    # Pass generator: its region and what is left of its passes
+    "region_time",  # when it had pass 0
+    "generate_time",  # when it can have the next region
+    "generating",
+    "tap",  # of the next pass
+    "last_tap",  # NONE without any pass
+    "region_tile",
+    "region_channel",  # NONE for no region
+    "vector",  # address of its first weight vector
+    "vector_asked",
+    "region_unit",  # that it ends, or NONE
+    # Scanner: passes up to it, and the starts of the last ones
+    ("passes", A_PASS, (PASSES,)),
+    "passes_first",
+    "passes_count",
+    ("starts", I8, (PASSES,)),
+    "started",  # passes
+    "scan_end",
+    "draining",  # the unit that waits to be drained, or NONE
+    "waiting",  # for a drain's grant
+)
+
+A_REQUEST = _record("time", "address", "what")
+
+REQUESTS = _record(  # of a PE to a memory
+    ("wanted", A_REQUEST, (AHEAD_WANTED,)),  # in order: from when on, which address, and what it is for
+    "wanted_first",
+    "wanted_count",
+    ("queue", A_REQUEST, (OFFERS,)),  # in the group, the first at 0
+    "queue_count",
+    "room",  # for so many requests more
+    ("returns", I8, (AHEAD_WANTED,)),  # when there is room for another one
+    "returns_first",
+    "returns_count",
+    "taken",  # found to have a request in this cycle
+)
+
+GROUP = _record(  # PEs that offer one request at a time to a memory
+    ("members", I8, (MAX_GROUP,)),  # with something in their queue
+    "members_count",
+    "turn",  # PE whose address it offered last
+    "offers",
+    ("address", I8, (OFFERS,)),
+    ("bank", I8, (OFFERS,)),
+    ("sharers", A_REQUEST, (OFFERS, MAX_GROUP)),  # PEs (address) that an offer is of, and what it is for
+    ("sharers_count", I8, (OFFERS,)),
+)
+
+MEMORY = _record(
+    "banks",
+    "skewed",
+    "group_size",
+    "reads",
+    "requests",
+    "active",  # groups with members or offers, as bits
+    "active_count",
+    ("places", I8, (GROUPS // 2,)),  # see banks.join
+    ("order", I8, (GROUPS,)),  # in which they are visited
+    ("wanting", I8, (MAX_BANKS,)),  # which of these offer it an address, as bits
+    ("winners", I8, (GROUPS,)),  # whose first offer is served
+    ("last", I8, (MAX_BANKS,)),  # group that a bank served last
+)
+
+A_WRITE = _record(
+    "time",
+    "banks",  # that are written, as bits
+)
+
+EVENT = _record(
+    "time",
+    "kind",
+    "argument",
+    "next",  # in its bucket of the calendar, among asks of a cycle, or among free ones
+    "first_ask",  # of a memory's cycle: PEs that may have a request
+    "last_ask",
+)
+
+BUCKET = _record("first", "last")
+
+CLOCK = _record("now", "pending", "free", "used")  # events: to come, and places that are free again or were ever used
+
+PORT = _record(  # a streaming processor
+    "slots",  # free ones
+    "port_free",  # when it can take a drain
+    "port_group",  # where the present one comes from
+    "free",  # when it has read all of its slots
+)
+
+JOB = _record("port", "units_left", "done")
+
+TOTAL = _record(
+    "next_unit",
+    "schedule_time",
+    "last_pe",  # drained, for round robin
+    "writer_free",
+    "oldest",  # job that is not done
+    "lines_written",
+    "end",
+    "no_weight",
+    "no_activation",
+    "drained",
+)
+
+TILE = _record(
+    "next",  # tile, in the scheduler's order
+    "rows",  # of its accumulators
+    ("beats", np.float64),  # cycles of an output line at its streaming processor
+    "lines",  # that its window meets
+    "begin",  # of these in Tables.numbers, and C times that in Tables.lines
+)
+
+CHUNK = _record(
+    "vector",  # address of its first weight vector, were the input channel 0
+    "lines",  # output channels
+)
+
+SHARE = _record("first", "stop")  # input channels of a unit
+
+A_FETCH = _record("first", "words", "load")  # of a line: its first word, words, cycles in the region loader
+
+STATE = _record(  # single values are arrays of one record
+    ("layer", LAYER, (1,)),
+    ("clock", CLOCK, (1,)),
+    ("total", TOTAL, (1,)),
+    ("pes", A_PE, (MAX_PES,)),
+    ("memories", MEMORY, (3,)),
+    ("requests", REQUESTS, (3, MAX_PES)),
+    ("groups", GROUP, (3, GROUPS)),
+    ("writes", A_WRITE, (3, MAX_AHEAD)),  # by cycle
+    ("asked", A_REQUEST, (MAX_PES,)),  # taken in a memory's cycle; of a PE (address)
+    ("served", A_REQUEST, (MAX_PES,)),
+    ("buckets", BUCKET, (YEAR,)),
+    ("events", EVENT, (MAX_EVENTS,)),
+    ("ports", PORT, (MAX_PORTS,)),
+)
+
+Ints = npt.NDArray[np.int64]
+Records = npt.NDArray[np.void]
+
+
+class Tables(NamedTuple):
+    """What has the size of the layer."""
+
+    tiles: Records  # (tiles,) TILE
+    chunks: Records  # (chunks,) CHUNK
+    shares: Records  # (groups, splits) SHARE
+    numbers: Ints  # of the lines that each tile's window meets
+    lines: Records  # (tile, C, line) A_FETCH
+    emissions: Ints  # (tiles, C, taps)
+    entries: Records  # (PEs, places) A_LINE: index entries read and not taken
+    regions: Records  # (PEs, places) A_REGION: loaded, for the pass generator
+    jobs: Records  # (jobs + 1,) JOB
