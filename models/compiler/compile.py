@@ -9,10 +9,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 from models import cycle_model
-from models.compiler.cuts import Cutter, dense_words, words_of
+from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.graph import Graph, read
 from models.compiler.parts import Parts, divide
+from models.compiler.strips import Planner, Strips, strip_choice
 from models.compiler.timing import Timeline, line_beats, timeline
 from models.config import Config, load_config
 from models.lines import LineShape
@@ -22,6 +23,7 @@ from models.reference import Bytes
 from models.tiling import Plan
 from models.work import Work
 
+PartKey = tuple[str, int]  # node and strip
 ITERATIONS = 2  # of the timelines that orders are compared by
 _SHARES = (1, 2, 3)  # parts of the Weight Memory that a part of a layer may fill
 
@@ -35,21 +37,21 @@ class Stretch:
     group: int
 
 
-def orders(graph: Graph, batch: int) -> Iterator[tuple[Stretch, ...]]:
+def orders(graph: Graph, batch: int, stripped: set[str]) -> Iterator[tuple[Stretch, ...]]:
     """Ways to take the images of a batch through the layers: a first stretch in smaller groups of images, a second in
     larger ones."""
     layers = len(graph.layers)
     groups = [n for n in range(1, batch + 1) if batch % n == 0]
     for group in groups:
         yield (Stretch(0, layers, group),)
-    for cut in _narrow(graph):
+    for cut in _narrow(graph, stripped):
         for large in groups:
             for small in groups:
                 if small < large:
                     yield Stretch(0, cut, small), Stretch(cut, layers, large)
 
 
-def _narrow(graph: Graph) -> list[int]:
+def _narrow(graph: Graph, stripped: set[str]) -> list[int]:
     """Places between layers where one tensor alone is read by later ones."""
     names = [node.name for node in graph.layers]
     spans = graph.spans
@@ -63,20 +65,34 @@ def _narrow(graph: Graph) -> list[int]:
             for read_ in node.reads
             if spans[read_].meets(spans[tensor])
         }
-        if len(needed) == 1:
+        if len(needed) == 1 and not needed & stripped:
             found.append(cut)
     return found
 
 
-def sequence(graph: Graph, parts: dict[str, Parts], stretches: Sequence[Stretch], batch: int) -> list[Use]:
-    """The layers engine's steps: in a group the images take turns, so that neighbours are independent."""
+def sequence(
+    graph: Graph, parts: dict[PartKey, Parts], strips: Strips, stretches: Sequence[Stretch], batch: int
+) -> list[Use]:
+    """The layers engine's steps: in a group the images take turns, so that neighbours are independent; but for chains
+    in strips, which one image runs to the end."""
+    chains = {name: chain for chain in strips.chains for name in chain}
     found: list[Use] = []
     for stretch in stretches:
         nodes = [node.name for node in graph.layers[stretch.first : stretch.last]]
         for first in range(0, batch, stretch.group):
+            group = range(first, first + stretch.group)
             for node in nodes:
-                for part in range(len(parts[node].parts)):
-                    found += [Use(node, part, image) for image in range(first, first + stretch.group)]
+                if node not in chains:
+                    for part in range(len(parts[node, 0].parts)):
+                        found += [Use(node, part, image) for image in group]
+                elif node == chains[node][0]:
+                    found += [
+                        Use(name, part, image, strip)
+                        for image in group
+                        for strip in range(strips.of(node))
+                        for name in chains[node]
+                        for part in range(len(parts[name, strip].parts))
+                    ]
     return found
 
 
@@ -90,11 +106,10 @@ class Compiler:
         self.tensors = self.graph.network.run(calibration)
         self.choices = Cutter(config, self.graph, self.tensors).choose()
         self.blocks = self._blocks()
-        written = [INPUT, *self.choices]
-        self.sizes = Sizes(
-            {name: words_of(self.tensors[name], self.blocks[name]) for name in written},
-            {name: dense_words(self.graph.shapes[name], self.blocks[name]) for name in written},
-        )
+        words = {name: words_of(self.tensors[name], self.blocks[name]) for name in (INPUT, *self.choices)}
+        self.strips = Planner(self.graph, config, words, self.blocks).plan()
+        self.cuts = self._cuts()
+        self.sizes = self._sizes()
         self._beats: dict[str, int] = {}
 
     def _blocks(self) -> dict[str, LineShape]:
@@ -110,6 +125,30 @@ class Compiler:
                 block = found.get(node.name) or found[node.source]
                 found |= dict.fromkeys((node.name, node.source, *node.others), block)
         return found
+
+    def _cuts(self) -> dict[tuple[str, int], Choice]:
+        """By node and strip its choice."""
+        found, stripped = {}, self.strips.stripped
+        for node in self.graph.layers:
+            choice = self.choices[node.name]
+            if node.name not in self.strips.rows:
+                found[node.name, 0] = choice
+                continue
+            ends = node.source in stripped, node.name in stripped
+            for strip, rows in enumerate(self.strips.rows[node.name]):
+                found[node.name, strip] = strip_choice(self.config, node, choice, rows, *ends)
+        return found
+
+    def _sizes(self) -> Sizes:
+        """Words of the tensors that are written, or their strips."""
+        seen, dense = {}, {}
+        for name in (INPUT, *self.choices):
+            (c, h, w), block = self.graph.shapes[name], self.blocks[name]
+            strips = self.strips.rows[name] if name in self.strips.stripped else [range(h)]
+            for strip, rows in enumerate(strips):
+                seen[name, strip] = words_of(self.tensors[name][:, :, rows.start : rows.stop], block)
+                dense[name, strip] = dense_words((c, len(rows), w), block)
+        return Sizes(seen, dense)
 
     def _beats_of(self, program: Program) -> tuple[list[int], list[int]]:
         """Beats of the activation loads and the results of an iteration, in calibration."""
@@ -127,23 +166,24 @@ class Compiler:
         """The program's timeline, with layers as predicted."""
         return timeline(program, self._beats_of(program), iterations)
 
-    def _parts(self, share: int) -> dict[str, Parts]:
+    def _parts(self, share: int) -> dict[PartKey, Parts]:
         vectors = self.config.WgtBanks * self.config.WgtDepth // share
-        return {name: divide(self.config, name, choice, vectors) for name, choice in self.choices.items()}
+        return {key: divide(self.config, key[0], choice, vectors) for key, choice in self.cuts.items()}
 
     def compile(self) -> Program:
         """The fastest program that fits. Raises ValueError where none does."""
-        found: list[tuple[float, int, Program, dict[str, Parts]]] = []
+        found: list[tuple[float, int, Program, dict[PartKey, Parts]]] = []
         problem: ValueError | None = None
         parts = {share: self._parts(share) for share in _SHARES}
         best: tuple[Stretch, ...] | None = None
 
         def attempt(stretches: tuple[Stretch, ...], share: int) -> None:
             nonlocal problem
-            order = sequence(self.graph, parts[share], stretches, self.batch)
+            order = sequence(self.graph, parts[share], self.strips, stretches, self.batch)
             for ahead in (1, 0):
                 try:
-                    emitter = Emitter(self.graph, self.config, parts[share], self.sizes, self.blocks, self.batch, ahead)
+                    layout = parts[share], self.strips, self.sizes, self.blocks
+                    emitter = Emitter(self.graph, self.config, *layout, self.batch, ahead)
                     program = emitter.emit(order)
                 except DoesNotFitError as error:
                     problem = problem or error
@@ -153,7 +193,7 @@ class Compiler:
                 return
 
         plans: dict[int, tuple[Stretch, ...]] = {}
-        for stretches in orders(self.graph, self.batch):
+        for stretches in orders(self.graph, self.batch, self.strips.stripped):
             attempt(stretches, 2)
         if found:
             best = plans[min(found)[1]]
@@ -165,34 +205,40 @@ class Compiler:
         _, _, program, used = min(found, key=lambda entry: entry[:2])
         return with_data(self._predicted(program, used), used)
 
-    def _predicted(self, program: Program, parts: dict[str, Parts]) -> Program:
+    def _predicted(self, program: Program, parts: dict[PartKey, Parts]) -> Program:
         """The program with the cycle model's cycles in the place of the estimates."""
         plans: dict[_Key, tuple[Plan, Work]] = {}
         keys = []
         for step in program.layers:
-            own = next(p for p in parts[step.node].parts if p.first == step.part.first)
+            strip = self._strip(step.node, step.part)
+            of_node = parts[step.node, strip]
+            own = next(p for p in of_node.parts if p.first == step.part.first)
             # Parts of as many channels differ in their weights alone.
-            like = next(p for p in parts[step.node].parts if _alike(p.descriptor, own.descriptor))
-            key = step.node, like.first
+            like = next(p for p in of_node.parts if p.descriptor == own.descriptor)
+            key = step.node, strip, like.first
             keys.append(key)
             if key not in plans:
-                words = self.sizes.seen[step.node] * own.descriptor.out_k // parts[step.node].choice.descriptor.out_k
-                plans[key] = Plan(self.config, step.descriptor, 0, 0, 0, words), own.work
+                d, whole = step.descriptor, self.choices[step.node].descriptor
+                if step.node in self.strips.stripped:
+                    words = self.sizes.seen[step.node, strip] * d.out_k // whole.out_k
+                else:
+                    words = self.sizes.seen[step.node, 0] * d.out_k * d.out_h // (whole.out_k * whole.out_h)
+                plans[key] = Plan(self.config, d, 0, 0, 0, words), own.work
         cycles = predict_all(plans)
         layers = tuple(replace(step, predicted=cycles[key]) for step, key in zip(program.layers, keys, strict=True))
         return replace(program, layers=layers)
 
-
-def _alike(one: object, other: object) -> bool:
-    places = dict.fromkeys(("out_idx_base", "res_idx_base", "out_append"), 0)
-    return replace(one, **places) == replace(other, **places)  # type: ignore[type-var]
+    def _strip(self, node: str, part: Part) -> int:
+        """The strip that a step makes."""
+        rows = self.strips.rows.get(node)
+        return rows.index(range(part.top, part.bottom)) if rows else 0
 
 
 def _predict(job: tuple[Plan, Work]) -> int:
     return cycle_model.predict(*job).cycles
 
 
-_Key = tuple[str, int]  # a node, the first channel of a part
+_Key = tuple[str, int, int]  # a node, strip, the first channel of a part
 
 
 def predict_all(plans: dict[_Key, tuple[Plan, Work]]) -> dict[_Key, int]:

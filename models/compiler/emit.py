@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ import numpy as np
 from models.compiler.graph import Graph
 from models.compiler.parts import LayerPart, Parts
 from models.compiler.place import Need, Ring, pack
+from models.compiler.strips import Strips, read_rows
 from models.compiler.waits import Access, waits
 from models.config import Config
 from models.lines import LineShape
@@ -25,19 +27,25 @@ _SHARING_STEPS = 6  # of the search for how much spare memory sections get
 
 @dataclass(frozen=True)
 class Sizes:
-    """Words of the Activation Memory of each tensor that is written, as calibration saw and without zeros."""
+    """Words of the Activation Memory of each tensor that is written, or of its strips, as calibration saw and without
+    zeros."""
 
-    seen: dict[str, int]
-    dense: dict[str, int]
+    seen: dict[tuple[str, int], int]
+    dense: dict[tuple[str, int], int]
 
 
 @dataclass(frozen=True)
 class Use:
-    """One step of the layers engine: a part of a node for an image of the batch."""
+    """One step of the layers engine: a part of a node for an image of the batch; of a node in strips, one of them."""
 
     node: str
     part: int
     image: int
+    strip: int = 0
+
+
+# A tensor of an image of the batch, or one of its strips where only strips of it exist.
+Instance = tuple[str, int, int]
 
 
 class DoesNotFitError(ValueError):
@@ -45,24 +53,31 @@ class DoesNotFitError(ValueError):
 
 
 class Emitter:
-    """Makes programs of one network. blocks: of every tensor; ahead: steps that an input is loaded ahead."""
+    """Makes programs of one network.
+
+    parts: by node and strip; blocks: of every tensor; ahead: steps that an input is loaded ahead.
+    """
 
     def __init__(
         self,
         graph: Graph,
         config: Config,
-        parts: dict[str, Parts],
+        parts: dict[tuple[str, int], Parts],
+        strips: Strips,
         sizes: Sizes,
         blocks: dict[str, LineShape],
         batch: int,
         ahead: int,
     ):
         self.graph, self.config, self.parts, self.sizes = graph, config, parts, sizes
-        self.blocks, self.batch, self.ahead = blocks, batch, ahead
+        self.blocks, self.batch, self.ahead, self.strips = blocks, batch, ahead, strips
         self.nodes: dict[str, Node] = {node.name: node for node in graph.layers}
         self.spans = graph.spans
         self.written = [name for name in (INPUT, *self.nodes) if name != INPUT or self._readers(INPUT)]
         self.readers = {name: self._readers(name) for name in self.written}
+        self.sources = {
+            node.name: [name for name in self.written if node.name in self.readers[name]] for node in graph.layers
+        }
         self.results = [
             (name, [other for other in self.written if self.spans[other].meets(self.spans[name])])
             for name in graph.network.outputs
@@ -76,58 +91,68 @@ class Emitter:
 
     # Lifetimes and places of tensors
 
-    def _lives(self, order: Sequence[Use]) -> dict[tuple[str, int], tuple[int, int]]:
-        """By written tensor and image the first step that it is there and the one when it no longer is."""
-        writes: dict[tuple[str, int], list[int]] = {}
+    def _instance(self, tensor: str, image: int, strip: int) -> Instance:
+        """Where a step of a strip finds or puts a tensor."""
+        return tensor, image, strip if tensor in self.strips.stripped else 0
+
+    def _lives(self, order: Sequence[Use]) -> dict[Instance, tuple[int, int]]:
+        """By written tensor the first step that it is there and the one when it no longer is."""
+        writes: dict[Instance, list[int]] = {}
+        reads: dict[Instance, list[int]] = {}
         for time, use in enumerate(order):
-            writes.setdefault((use.node, use.image), []).append(time)
-        found = {}
-        for name in self.written:
-            for image in range(self.batch):
-                reads = [time for reader in self.readers[name] for time in writes[reader, image]]
-                own = writes[name, image] if name != INPUT else [min(reads) - self.ahead]
-                found[name, image] = min(own), max([*own, *reads]) + 1
+            writes.setdefault(self._instance(use.node, use.image, use.strip), []).append(time)
+            for name in self.sources[use.node]:
+                reads.setdefault(self._instance(name, use.image, use.strip), []).append(time)
+        for name, image, strip in [key for key in reads if key[0] == INPUT]:
+            writes[name, image, strip] = [min(reads[name, image, strip]) - self.ahead]
+        found = {key: (min(own), max([*own, *reads.get(key, own)]) + 1) for key, own in writes.items()}
         for _, made in self.results:
             for image in range(self.batch):
-                end = max(found[name, image][0] if name == INPUT else writes[name, image][-1] for name in made) + 1
+                end = max(writes[name, image, 0][-1] for name in made) + 1
                 for name in made:
-                    birth, last = found[name, image]
-                    found[name, image] = birth, max(last, end + _RESULT_STEPS)
+                    birth, last = found[name, image, 0]
+                    found[name, image, 0] = birth, max(last, end + _RESULT_STEPS)
         return found
 
-    def _entries(self, root: str) -> int:
-        c, h, w = self.graph.shapes[root]
-        rows, columns = self.blocks[root].grid(h, w)
-        return c * rows * columns
+    def _rows(self, tensor: str, strip: int) -> range:
+        """The rows of an instance of a tensor."""
+        if tensor in self.strips.stripped:
+            return self.strips.rows[tensor][strip]
+        return range(self.graph.shapes[tensor][1])
 
-    def _index(self, lives: dict[tuple[str, int], tuple[int, int]], period: int) -> dict[tuple[str, int], int]:
-        """By root and image its first index entry."""
-        keys = list(dict.fromkeys((self.spans[name].root, image) for name, image in lives))
-        needs = []
-        for root, image in keys:
-            spans = [lives[name, image] for name in self.written if self.spans[name].root == root]
-            needs.append(Need(self._entries(root), min(b for b, _ in spans), max(e for _, e in spans)))
+    def _pitch(self, tensor: str, strip: int) -> int:
+        """Lines of a channel of an instance."""
+        rows, columns = self.blocks[tensor].grid(len(self._rows(tensor, strip)), self.graph.shapes[tensor][2])
+        return rows * columns
+
+    def _index(self, lives: dict[Instance, tuple[int, int]], period: int) -> dict[Instance, int]:
+        """By root its first index entry."""
+        inside: dict[Instance, list[tuple[int, int]]] = {}
+        for (name, image, strip), life in lives.items():
+            inside.setdefault((self.spans[name].root, image, strip), []).append(life)
+        needs = [
+            Need(self.graph.shapes[root][0] * self._pitch(root, strip), min(b for b, _ in own), max(e for _, e in own))
+            for (root, _, strip), own in inside.items()
+        ]
         memory = self.config.IdxBanks * self.config.IdxDepth
         bases = pack(needs, period, memory)
         if bases is None:
-            raise self._full("lines", needs, [root for root, _ in keys], period, memory, "Index Memory")
-        return dict(zip(keys, bases, strict=True))
+            raise self._full("lines", needs, [root for root, _, _ in inside], period, memory, "Index Memory")
+        return dict(zip(inside, bases, strict=True))
 
-    def _words(
-        self, lives: dict[tuple[str, int], tuple[int, int]], period: int
-    ) -> dict[tuple[str, int], tuple[int, int]]:
-        """By written tensor and image its section: as large as its lines without zeros, or as the memory allows."""
+    def _words(self, lives: dict[Instance, tuple[int, int]], period: int) -> dict[Instance, tuple[int, int]]:
+        """By written tensor its section: as large as its lines without zeros, or as the memory allows."""
         memory, keys = self.config.ActBanks * self.config.ActDepth, list(lives)
         low, high, found = 0.0, 1.0, None
         for step in range(_SHARING_STEPS):
             share = high if step == 0 else 0.0 if step == 1 else (low + high) / 2
             needs = []
-            for name, image in keys:
-                seen, dense = self.sizes.seen[name], self.sizes.dense[name]
-                needs.append(Need(seen + int(share * (dense - seen)), *lives[name, image]))
+            for name, image, strip in keys:
+                seen, dense = self.sizes.seen[name, strip], self.sizes.dense[name, strip]
+                needs.append(Need(seen + int(share * (dense - seen)), *lives[name, image, strip]))
             bases = pack(needs, period, memory)
             if bases is None and step == 1:
-                names = [name for name, _ in keys]
+                names = [name for name, _, _ in keys]
                 raise self._full("words", needs, names, period, memory, "Activation Memory")
             if bases is not None:
                 low = share
@@ -157,33 +182,42 @@ class Emitter:
 
     # Steps
 
-    def _part(self, tensor: str, image: int, placed: Placed, channels: range | None = None) -> Part:
-        """Where channels of a tensor lie."""
+    def _part(
+        self,
+        placed: Placed,
+        tensor: str,
+        image: int,
+        strip: int = 0,
+        channels: range | None = None,
+        rows: range | None = None,
+    ) -> Part:
+        """Where channels and rows of a tensor lie; the rows of a whole tensor begin with a line."""
         span, block = self.spans[tensor], self.blocks[tensor]
-        c, h, w = self.graph.shapes[tensor]
-        rows, columns = block.grid(h, w)
-        pitch = rows * columns
-        channels = channels or range(c)
-        base = placed.index[span.root, image] + (span.first + channels.start) * pitch
-        return Part(tensor, image, channels.start, channels.stop, 0, h, block.line_h, block.line_w, base, pitch)
+        there, pitch = self._rows(tensor, strip), self._pitch(tensor, strip)
+        channels, rows = channels or range(self.graph.shapes[tensor][0]), rows or there
+        _, columns = block.grid(1, self.graph.shapes[tensor][2])
+        base = placed.index[self._instance(span.root, image, strip)] + (span.first + channels.start) * pitch
+        base += (rows.start - there.start) // block.line_h * columns
+        lines = block.line_h, block.line_w
+        return Part(tensor, image, channels.start, channels.stop, rows.start, rows.stop, *lines, base, pitch)
 
-    def _sections(self, order: Sequence[Use]) -> dict[tuple[str, int], int]:
-        """Numbers of the output sections: one of its own for each tensor that parts are being appended to."""
-        last = {(use.node, use.image): time for time, use in enumerate(order)}
+    def _sections(self, order: Sequence[Use]) -> dict[Instance, int]:
+        """Numbers of the output sections: one of its own for each tensor that layers are being appended to."""
+        last = {self._instance(use.node, use.image, use.strip): time for time, use in enumerate(order)}
+        steps = Counter(self._instance(use.node, use.image, use.strip) for use in order)
         free = list(range(_SECTIONS - 1, 0, -1))
-        open_: dict[tuple[str, int], int] = {}
-        found: dict[tuple[str, int], int] = {}
+        found: dict[Instance, int] = {}
         for time, use in enumerate(order):
-            key = use.node, use.image
-            if len(self.parts[use.node].parts) == 1:
+            key = self._instance(use.node, use.image, use.strip)
+            if steps[key] == 1:
                 found[key] = 0
                 continue
-            if key not in open_:
+            if key not in found:
                 if not free:
                     raise DoesNotFitError(f"network does not fit: more than {_SECTIONS - 1} tensors in parts at once")
-                open_[key] = found[key] = free.pop()
+                found[key] = free.pop()
             if last[key] == time:
-                free.append(open_.pop(key))
+                free.append(found[key])
         return found
 
     def emit(self, order: Sequence[Use]) -> Program:
@@ -192,22 +226,26 @@ class Emitter:
         index, words = self._index(lives, len(order)), self._words(lives, len(order))
         placed = Placed(index, words, self._sections(order))
         last = {(use.node, use.image): time for time, use in enumerate(order)}
+        begun: set[Instance] = set()
         rings = Ring(self.config.WgtBanks * self.config.WgtDepth), Ring(self.config.ParDepth)
         lists, data = _Lists(), _Data()
         loaded: set[int] = set()
         for time, use in enumerate(order):
-            node, part = self.nodes[use.node], self.parts[use.node].parts[use.part]
+            node, part = self.nodes[use.node], self.parts[use.node, use.strip].parts[use.part]
             bases, rows = [], []
-            for ring, (key, size) in zip(rings, data_of(use, part), strict=True):
-                base, missing = ring.place(key, size)
+            for ring, (own, size) in zip(rings, data_of(use, part), strict=True):
+                base, missing = ring.place(own, size)
                 bases.append(base)
-                rows.append(data.row(key, size))
+                rows.append(data.row(own, size))
                 if missing:
                     self._weights(lists, use.node, part, base, size, rows[-1], ring is rings[1])
             if use.node in self.readers.get(INPUT, ()) and use.image not in loaded:
                 loaded.add(use.image)
                 self._load(lists, placed, use.image)
-            self._layer(lists, placed, use, node, part, (bases[0], bases[1]), (rows[0], rows[1]))
+            key = self._instance(use.node, use.image, use.strip)
+            append = key in begun
+            begun.add(key)
+            self._layer(lists, placed, use, node, part, (bases[0], bases[1]), (rows[0], rows[1]), append)
             for name, made in self.results:
                 if max(last[other, use.image] for other in made if other != INPUT) == time:
                     self._result(lists, placed, name, made, use.image)
@@ -240,7 +278,7 @@ class Emitter:
         access.use("parameters" if parameters else "weights", base, size, True)
 
     def _load(self, lists: _Lists, placed: Placed, image: int) -> None:
-        part, (base, limit) = self._part(INPUT, image, placed), placed.words[INPUT, image]
+        part, (base, limit) = self._part(placed, INPUT, image), placed.words[INPUT, image, 0]
         lines = (part.last - part.first) * part.pitch
         load = ActivationLoad(NO_WAITS, part.base, lines, part.line_h * part.line_w, base, limit, part)
         access = lists.add(1, load)
@@ -248,12 +286,12 @@ class Emitter:
         access.use("words", base, limit - base, True)
 
     def _result(self, lists: _Lists, placed: Placed, name: str, made: list[str], image: int) -> None:
-        part = self._part(name, image, placed)
+        part = self._part(placed, name, image)
         lines = (part.last - part.first) * part.pitch
         access = lists.add(3, ResultTransfer(NO_WAITS, part.base, lines, part))
         access.use("index", part.base, lines)
         for other in made:
-            base, limit = placed.words[other, image]
+            base, limit = placed.words[other, image, 0]
             access.use("words", base, limit - base)
 
     def _layer(
@@ -265,14 +303,21 @@ class Emitter:
         part: LayerPart,
         bases: tuple[int, int],
         rows: tuple[int, int],
+        append: bool,
     ) -> None:
-        d = part.descriptor
-        base, limit = placed.words[use.node, use.image]
+        d, image, strip = part.descriptor, use.image, use.strip
+        own = self._instance(use.node, image, strip)
+        base, limit = placed.words[own]
         outputs = range(part.first, part.first + d.out_k)
-        out = self._part(use.node, use.image, placed, outputs)
-        first = d.in_idx_base // d.in_pitch  # input channel
-        source = self._part(node.source, use.image, placed, range(first, first + d.in_c))
-        residual = None if node.residual is None else self._part(node.residual, use.image, placed, outputs)
+        inputs = range(part.first_input, part.first_input + d.in_c)
+        made = read = None
+        if use.node in self.strips.rows:
+            made = self.strips.rows[use.node][strip]
+            height, line_h = self.graph.shapes[node.source][1], self.blocks[node.source].line_h
+            read = read_rows(node, made, height, line_h, node.source in self.strips.stripped)
+        out = self._part(placed, use.node, image, strip, outputs, made)
+        source = self._part(placed, node.source, image, strip, inputs, read)
+        residual = None if node.residual is None else self._part(placed, node.residual, image, 0, outputs)
         d = replace(
             d,
             wgt_base=bases[0],
@@ -282,7 +327,8 @@ class Emitter:
             res_idx_base=residual.base if residual else 0,
             out_act_base=base,
             out_act_limit=limit,
-            out_section=placed.sections[use.node, use.image],
+            out_section=placed.sections[own],
+            out_append=int(append),
         )
         access = lists.add(2, LayerStep(NO_WAITS, d, use.node, out, source, residual, *rows, part.cycles))
         access.use("weights", d.wgt_base, d.vectors)
@@ -291,20 +337,18 @@ class Emitter:
         access.use("index", d.res_idx_base, d.res_entries)
         access.use("index", out.base, d.out_entries, True)
         access.use("words", base, limit - base, True)
-        for name in self.written:
-            if any(self.spans[name].meets(self.spans[read]) for read in node.reads):
-                low, high = placed.words[name, use.image]
-                access.use("words", low, high - low)
+        for name in self.sources[use.node]:
+            low, high = placed.words[self._instance(name, image, strip)]
+            access.use("words", low, high - low)
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Places of tensors by name and image of the batch: first index entry of roots; of those that are written the
-    section, and its number."""
+    """Places of tensors: first index entry of roots; of those that are written the section, and its number."""
 
-    index: dict[tuple[str, int], int]
-    words: dict[tuple[str, int], tuple[int, int]]
-    sections: dict[tuple[str, int], int]
+    index: dict[Instance, int]
+    words: dict[Instance, tuple[int, int]]
+    sections: dict[Instance, int]
 
 
 class _Lists:
@@ -350,14 +394,15 @@ def data_of(use: Use, part: LayerPart) -> tuple[tuple[Hashable, int], tuple[Hash
     return (weights, len(part.vectors)), (("parameters", use.node, use.part), len(part.parameters))
 
 
-def with_data(program: Program, parts: dict[str, Parts]) -> Program:
+def with_data(program: Program, parts: dict[tuple[str, int], Parts]) -> Program:
     """The program with the beats of its weight loads."""
     beats = np.zeros_like(program.beats)
     for step in program.layers:
-        own = next(p for p in parts[step.node].parts if p.first == step.part.first)
+        of_node = parts[step.node, 0]  # a strip's are the same
+        own = next(p for p in of_node.parts if p.first == step.part.first)
         for row, of_layer, which in (
-            (step.weights, parts[step.node].weights, own.vectors),
-            (step.parameters, parts[step.node].parameters, own.parameters),
+            (step.weights, of_node.weights, own.vectors),
+            (step.parameters, of_node.parameters, own.parameters),
         ):
             beats[row : row + len(which)] = of_layer[which.start : which.stop]
     return replace(program, beats=beats)

@@ -23,13 +23,14 @@ from models.work import Fetch, Work
 class LayerPart:
     """One of a layer's parts.
 
-    descriptor: its index bases count from line 0 of the whole tensors' channel 0; first: its first output channel;
+    descriptor: everything lies at 0; first, first_input: its first output and input channel;
     vectors, parameters: the rows of the layer's weights and parameters that are its own; work, cycles: in calibration,
     the cycles estimated.
     """
 
     descriptor: Descriptor
     first: int
+    first_input: int
     vectors: range
     parameters: range
     work: Work
@@ -95,15 +96,12 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int) -> Part
             chunks=len(chunks),
             out_k=last - first,
             group_chunks=block if by_group else len(chunks),
-            out_idx_base=first * d.out_pitch,
-            res_idx_base=first * d.res_pitch,
-            out_append=int(first > 0),
         )
-        measured = choice.work
+        measured, first_input = choice.work, 0
         if by_group:
             channels = range(blocks.start * d.group_c, min(blocks.stop * d.group_c, d.in_c))
-            place = channels.start * d.in_pitch
-            part = replace(part, groups=len(blocks), in_c=len(channels), in_idx_base=place)
+            first_input = channels.start
+            part = replace(part, groups=len(blocks), in_c=len(channels))
             measured = _of_channels(measured, slice(channels.start, channels.stop))
         cut = choice if part.out_k == d.out_k else replace(choice, descriptor=part, work=measured)
         if cut is not choice:
@@ -113,7 +111,7 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int) -> Part
         rows = (
             range(0, d.vectors) if d.tap_shared else range(*(n * vectors // block for n in (chunks.start, chunks.stop)))
         )
-        found.append(LayerPart(part, first, rows, range(first, last), cut.work, cut.cycles))
+        found.append(LayerPart(part, first, first_input, rows, range(first, last), cut.work, cut.cycles))
     return Parts(node, config, choice, tuple(found))
 
 

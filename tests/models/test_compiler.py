@@ -9,7 +9,8 @@ import pytest
 from models import networks
 from models.compiler import compile_network
 from models.config import load_config
-from models.networks.builder import images
+from models.network import INPUT
+from models.networks.builder import Builder, images
 from models.program import Program
 from models.program_check import check
 from tests import program_interpreter as interpreter
@@ -77,6 +78,20 @@ def test_memories_too_small(sizes, message):
 def test_memory_that_is_barely_enough(depth, rng):
     """Sections get what is left; without a batch's turns the same results come out."""
     run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
+
+
+@pytest.mark.parametrize("sizes", [{"IdxDepth": 36}, {"ActDepth": 170}], ids=["index", "words"])
+def test_tensors_too_large_run_in_strips(sizes, rng):
+    """A chain with strides and uneven padding, of which only strips exist between its ends."""
+    build = Builder((2, 90, 8), rng, 2)
+    x = build.conv("first", INPUT, 12, 3, mode=(1, 1), density=0.7)
+    x = build.conv("second", x, 12, (5, 3), padding=(2, 1, 1, 1), density=0.7)
+    x = build.max_pool("pool", x, 3, stride=(2, 2), padding=(1, 1, 1, 1))
+    build.conv("last", build.conv("mid", x, 8, 3, stride=(2, 1), density=0.5), 4, 1)
+    program = run(build.network(), replace(SMALL, PrgDepth=4096, **sizes), 2, rng)
+    for name in ("first", "second", "pool"):
+        assert len({step.part.top for step in program.layers if step.node == name}) > 1
+    assert any(step.descriptor.out_append and step.part.top for step in program.layers)
 
 
 def test_plans_follow_from_calibration_alone(rng):
