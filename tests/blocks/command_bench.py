@@ -3,10 +3,11 @@
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.types import LogicArray
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from models.config import load_config
-from verif.shared.structs import struct
+from verif.shared.structs import Struct, struct
 from verif.sim.env.register_model import RegisterModel
 from verif.sim.kit import start
 from verif.sim.seed import rng
@@ -40,6 +41,11 @@ PULSES = {
 }
 
 
+def unpack(layout: Struct, value: LogicArray) -> dict:
+    """A struct's fields. What is unknown before a program's first words are there is 1: a pulse that is would show."""
+    return layout.unpack(int(value.resolve("ones")))
+
+
 class Bench:
     """Register access by name, and a record of every pulse to the engines with its arguments."""
 
@@ -63,7 +69,7 @@ class Bench:
         dut = self.dut
         while True:
             await RisingEdge(dut.clk_i)
-            commands = {engine: COMMAND[engine].unpack(getattr(dut, f"{engine}_cmd_o").value) for engine in ENGINES}
+            commands = {engine: unpack(COMMAND[engine], getattr(dut, f"{engine}_cmd_o").value) for engine in ENGINES}
             for (engine, pulse), arguments in PULSES.items():
                 if commands[engine][pulse]:
                     self.pulses.append((engine, pulse, *(commands[engine][argument] for argument in arguments)))

@@ -26,6 +26,7 @@ from tests.blocks.command_bench import (
     WGT_ERR,
     WGT_SIZE,
     Bench,
+    unpack,
 )
 from verif.shared.stalls import STALLS
 from verif.sim.env.layer_reference import descriptor_field
@@ -482,9 +483,9 @@ async def runs(dut):
         await FallingEdge(dut.clk_i)
         bench.set(step.busy[0], **{step.busy[1]: 0})
         await bench.pulse(*step.done)
-        assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 1 << step.engine
+        assert unpack(COMMAND["program"], dut.program_cmd_o.value)["retire"] == 1 << step.engine
         await FallingEdge(dut.clk_i)
-        assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 0
+        assert unpack(COMMAND["program"], dut.program_cmd_o.value)["retire"] == 0
         bench.pulses.clear()
     # The host's commands are refused, but flushes; its registers are its own again after the run.
     for name in ("wgt_load", "par_load", "prg_load", "act_load", "layer_push", "result_send", "run"):
@@ -535,9 +536,9 @@ async def runs_that_fail(dut):
         other = STEPS[(engine + 1) % 4]
         bench.pulses.clear()
         await FallingEdge(dut.clk_i)
-        assert COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
-        assert COMMAND["act"].unpack(dut.act_cmd_o.value)["cancel"]
-        assert not COMMAND["program"].unpack(dut.program_cmd_o.value)["issue"]
+        assert unpack(COMMAND["wgt"], dut.wgt_cmd_o.value)["cancel"]
+        assert unpack(COMMAND["act"], dut.act_cmd_o.value)["cancel"]
+        assert not unpack(COMMAND["program"], dut.program_cmd_o.value)["issue"]
         bench.set("program", number=0, iteration=0)
         await _issue(bench, other.engine, other.words(bench))
         assert not bench.pulses
@@ -550,14 +551,14 @@ async def runs_that_fail(dut):
         want = {"engine": engine, "descriptor": numbers[engine], "failed": 1}
         assert await bench.fields("RUN_ERROR") == want
         assert await bench.read("RUN_ERROR_ITERATION") == rounds[engine]
-        assert not COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+        assert not unpack(COMMAND["wgt"], dut.wgt_cmd_o.value)["cancel"]
     # A refused descriptor; it is not retired.
     await _begin_run(bench)
     await _issue(bench, 2, STEPS[2].words(bench))
     bench.set("layer", done=1, refused=1, refused_code=3)
     await FallingEdge(dut.clk_i)
     bench.set("layer", done=0, refused=0)
-    assert COMMAND["program"].unpack(dut.program_cmd_o.value)["retire"] == 0
+    assert unpack(COMMAND["program"], dut.program_cmd_o.value)["retire"] == 0
     await _ends(bench, "error")
     assert await bench.fields("RUN_ERROR") == {"engine": 2, "descriptor": 0, "failed": 1}
     assert await bench.set_bits("ERROR") == {"descriptor"}
@@ -593,7 +594,7 @@ async def soft_reset_in_a_run(dut):
             await FallingEdge(dut.clk_i)
         for name in ("RUN_ERROR", "RUN_ERROR_ITERATION", "ERROR", "INTR_STATE"):
             assert await bench.read(name) == 0, name
-        assert not COMMAND["wgt"].unpack(dut.wgt_cmd_o.value)["cancel"]
+        assert not unpack(COMMAND["wgt"], dut.wgt_cmd_o.value)["cancel"]
         assert await bench.read("RUN_ITERATIONS") == 1
 
 

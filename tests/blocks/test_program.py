@@ -100,12 +100,16 @@ class Bench:
     def command(self, **fields):
         self.dut.cmd_i.value = COMMAND.pack(fields)
 
+    def flat(self) -> int:
+        """status_o; what is unknown before the first word is read is 1: a pulse that is would show."""
+        return int(self.dut.status_o.value.resolve("ones"))
+
     def status(self) -> dict:
-        return STATUS.unpack(self.dut.status_o.value)
+        return STATUS.unpack(self.flat())
 
     def quiet(self) -> bool:
         """Nothing is issued in this cycle."""
-        return not int(self.dut.status_o.value) >> ISSUE & 0xF
+        return not self.flat() >> ISSUE & 0xF
 
     async def run(self, listing: Listing, delays=(1, 1, 1, 1), stop_at: int | None = None, exact: bool = False):
         """Play the engines, each about or exactly `delays` cycles at a descriptor, until the end or `stop_at`."""
@@ -120,7 +124,7 @@ class Bench:
             assert cycle < 100000
             self.command(issue=1, retire=0 if cycle == 0 else self._retired(state), **later)
             await FallingEdge(self.dut.clk_i)
-            flat = int(self.dut.status_o.value)
+            flat = self.flat()
             cycle += 1
             if flat & WRITES:
                 self._take(STATUS.unpack(flat))
@@ -258,7 +262,7 @@ async def nothing_to_do(dut):
 
 @block_test(us=100)
 async def ready_in_advance(dut):
-    """The next descriptor is there when one retires: five cycles to the next issue, of layers too."""
+    """The next descriptor is there when one retires: two cycles to the next issue, of layers too."""
     await start(dut)
     bench = Bench(dut)
     listing = bench.listing((6, 6, 6, 6))
@@ -276,7 +280,7 @@ async def ready_in_advance(dut):
             if not bench.quiet():
                 issues.append(cycle)
         assert len(issues) == 12 and bench.status()["done"]
-        assert {after - before for before, after in zip(retirements, issues[1:], strict=False)} <= {2, 3}
+        assert {after - before for before, after in zip(retirements, issues[1:], strict=False)} == {2}
         bench.command()
 
 
