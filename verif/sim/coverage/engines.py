@@ -42,7 +42,9 @@ class ProgramCoverage:
         self.ahead = point("program.loads_ahead", [STILL_LOADING, *AHEAD.labels])
         self.held_back = point("program.held_back_an_iteration_ahead", ENGINES)
         self.errors = point("program.error", ERRORS)
-        self.error_iteration = point("program.error_in_iteration", cross(ENGINES, ["first", "later"]))
+        # A result transfer that is refused is refused the first time.
+        iterations = [*cross(ENGINES[:-1], ["first", "later"]), "results/first"]
+        self.error_iteration = point("program.error_in_iteration", iterations)
 
     def started(self, plan: RunPlan) -> None:
         """A run that was accepted."""

@@ -90,13 +90,14 @@ class RunError:
 class _Run:
     """A run as it would go if nothing took time: each descriptor as soon as its waits are met and its input is there.
 
-    The core is never ahead of it. ``loading``: engines whose load has begun; ``failed``: no more is done.
+    The core is never ahead of it. ``loading``: engines whose load has begun; ``failed``: no more is done; ``ended``: the
+    host knows of its end, which is before that of the faulty packet.
     """
 
     def __init__(self, plan: RunPlan):
         self.standing = Standing(plan)
         self.loading: set[Engine] = set()
-        self.failed = False
+        self.failed = self.ended = False
 
 
 class CoreModel:
@@ -252,10 +253,13 @@ class CoreModel:
             iteration, number = self.run.standing.at(engine)
             self.run_error = RunError(True, engine, number, iteration)
             streams = {Engine.WEIGHTS: "wgt_discard", Engine.ACTIVATIONS: "act_discard"}
-            self._discard_unknown = {bit for other, bit in streams.items() if other is not engine}
+            known = None if cause == "command_range" else streams.get(engine)
+            self._discard_unknown = {bit for bit in streams.values() if bit != known}
             self.weights_discard = self.activations_discard = True
             self.publish(RunFailed(engine, iteration, number, cause))
             self.publish(Interrupt("run_done"))
+            if self.run.ended:
+                self._end_run()
 
     @staticmethod
     def _in_range(base: int, count: int, size: int) -> bool:
@@ -627,6 +631,9 @@ class CoreModel:
     def _end_run(self) -> None:
         """The host knows that the run, if there is one, has ended."""
         if self.run is None:
+            return
+        if not (self.run.failed or self.run.standing.over):
+            self.run.ended = True
             return
         failed, self.run = self.run.failed, None
         if failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 from cocotb import start_soon
 from cocotb.triggers import ClockCycles
@@ -369,7 +370,8 @@ class RunProgram(CoreSequence):
 
     async def body(self):
         sequencer, program = self.sequencer, self.program
-        await LoadProgram(self.words, stalls=self.stalls.weights).start(sequencer)
+        if self.words:
+            await LoadProgram(self.words, stalls=self.stalls.weights).start(sequencer)
         for register, value in program.encode()[1].items():
             await self.write(register, value=value)
         sequencer.tensors.program = program
@@ -382,14 +384,18 @@ class RunProgram(CoreSequence):
         await self.sequencer.interrupts.wait("run_done", since=since, cycles=run_cycles(program))
         self.seconds = time.perf_counter() - started
         self.record = sequencer.run_monitor.record
-        if self.record.failed:
+        if (await self.read("RUN_ERROR"))["failed"]:
             raise CoreError(await self.errors())
         for task in (*self.inputs, self.taking):
             await task
 
-    def weight_packets(self) -> list[Packet]:
-        """What the weight loads bring in an iteration."""
+    @cached_property
+    def _weights(self) -> list[Packet]:
         return [Packet(self.program.weight_beats(load)) for load in self.program.weights]
+
+    def weight_packets(self, iteration: int) -> list[Packet]:
+        """What the weight loads bring, in each iteration the same."""
+        return self._weights
 
     def activation_packets(self, iteration: int) -> list[Packet]:
         """What the activation loads bring."""
@@ -398,9 +404,9 @@ class RunProgram(CoreSequence):
 
     async def weights(self):
         """Weights and parameters, an iteration after the other."""
-        packets = self.weight_packets()
-        for _ in range(self.program.iterations if packets else 0):
-            await ItemSequence(Transfer(packets, self.stalls.weights)).start(self.sequencer.weights)
+        for iteration in range(self.program.iterations if self.program.weights else 0):
+            transfer = Transfer(self.weight_packets(iteration), self.stalls.weights)
+            await ItemSequence(transfer).start(self.sequencer.weights)
 
     async def activations(self):
         """The input."""
@@ -428,6 +434,8 @@ class EndFailedRun(CoreSequence):
 
     async def body(self):
         sequencer, (weights, activations) = self.sequencer, self.run.inputs
+        while not self.run.record.failed:  # the faulty packet has not ended
+            await ClockCycles(device().clk_i, 20)
         self.status = await self.read("STATUS")
         self.error, self.iteration = await self.read("RUN_ERROR"), (await self.read("RUN_ERROR_ITERATION"))["value"]
         sequencer.result_agent.driver.drop()
