@@ -90,8 +90,8 @@ class RunError:
 class _Run:
     """A run as it would go if nothing took time: each descriptor as soon as its waits are met and its input is there.
 
-    The core is never ahead of it. ``loading``: engines whose load has begun; ``failed``: no more is done; ``ended``: the
-    host knows of its end, which is before that of the faulty packet.
+    The core is never ahead of it. ``loading``: engines whose load has begun; ``failed``: no more is done; ``ended``:
+    the host knows of its end, which is before that of the faulty packet.
     """
 
     def __init__(self, plan: RunPlan):
