@@ -5,6 +5,8 @@
 // the core is reset by core_rst_no: with rst_ni, and for ResetCycles after it and after a soft reset.
 // Engines are seen a cycle late, and count as busy from their start on until that shows.
 // While a run is on the program's commands stand in the place of the host's, of which only flushes and soft_reset count.
+`include "../common/spcore_assert.svh"
+
 module spcore_command_ctrl
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -148,7 +150,7 @@ module spcore_command_ctrl
 
   // ---- commands ----
   ctrl_t host, cmd;
-  logic  [NumEngines-1:0] issue_q;   // of the program
+  logic  [NumEngines-1:0] issue_q, issue;   // of the program
   logic  wgt_free, act_free, res_free, run_free;
   logic  host_starts, busy_error, run_start;
   logic  [NumEngines-1:0] range_error;
@@ -161,15 +163,17 @@ module spcore_command_ctrl
   assign host        = soft_reset ? '0 : reg2hw_i.ctrl;
   assign host_starts = host.wgt_load | host.par_load | host.prg_load | host.act_load | host.layer_push | host.result_send;
 
+  assign issue = live & ~stopping ? issue_q : '0;
+
   always_comb begin
     cmd = host;
     if (running) begin
-      cmd.wgt_load    = issue_q[EngWeights] & ~next.params & ~stopping;
-      cmd.par_load    = issue_q[EngWeights] & next.params & ~stopping;
+      cmd.wgt_load    = issue[EngWeights] & ~next.params;
+      cmd.par_load    = issue[EngWeights] & next.params;
       cmd.prg_load    = 1'b0;
-      cmd.act_load    = issue_q[EngActivations] & ~stopping;
-      cmd.layer_push  = issue_q[EngLayers] & ~stopping;
-      cmd.result_send = issue_q[EngResults] & ~stopping;
+      cmd.act_load    = issue[EngActivations];
+      cmd.layer_push  = issue[EngLayers];
+      cmd.result_send = issue[EngResults];
       cmd.run         = 1'b0;
     end
   end
@@ -329,5 +333,8 @@ module spcore_command_ctrl
     hw2reg_o.counters         = counters_i;
     hw2reg_o.pe_counters      = pe_counters_i;
   end
+
+  // What the program issues is taken or out of range.
+  `SPCORE_ASSERT(!(running && busy_error && !host_starts && !host.run), "a program's command met an engine at work")
 
 endmodule

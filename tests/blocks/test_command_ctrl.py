@@ -442,23 +442,21 @@ async def _begin_run(bench):
     bench.pulses.clear()
 
 
+async def _words(bench, engine: int, words: list[int]):
+    """A descriptor of the program comes; its first word, the waits, does not come here."""
+    for index, word in enumerate(words):
+        await FallingEdge(bench.dut.clk_i)
+        bench.set("program", we=(index > 0) << engine, index=index, word=word)
+    await FallingEdge(bench.dut.clk_i)
+    bench.set("program", we=0, index=int(bench.gen.integers(16)))
+
+
 async def _issue(bench, engine: int, words: list[int]):
     """A descriptor of the program comes and is issued, as early as it can be; then the next one comes."""
-    for following in (False, True):
-        for index, word in enumerate(words):
-            await FallingEdge(bench.dut.clk_i)
-            sent = int.from_bytes(bench.gen.bytes(8), "little") if following else word
-            bench.set("program", we=(index > 0) << engine, index=index, word=sent)
-        if not following:
-            await FallingEdge(bench.dut.clk_i)
-            bench.set("program", we=0, index=int(bench.gen.integers(16)))
-            await FallingEdge(bench.dut.clk_i)
-            bench.set("program", issue=1 << engine)
-            await FallingEdge(bench.dut.clk_i)
-            bench.set("program", issue=0)
-            await FallingEdge(bench.dut.clk_i)
+    await _words(bench, engine, words)
+    await bench.pulse("program", "issue", 1 << engine)
     await FallingEdge(bench.dut.clk_i)
-    bench.set("program", we=0)
+    await _words(bench, engine, [int.from_bytes(bench.gen.bytes(8), "little") for _ in words])
 
 
 async def _ends(bench, *causes: str):
@@ -577,17 +575,13 @@ async def runs_that_fail(dut):
     await _begin_run(bench)
 
 
-@block_test(us=10)
+@block_test(us=100)
 async def soft_reset_in_a_run(dut):
-    """It ends the run without a word, also one that an error is ending."""
+    """It ends the run without a word: one that an error is ending, and one that is just issuing something."""
     bench = await Bench(dut).begin()
-    for failing in (False, True):
-        await _begin_run(bench)
-        if failing:
-            bench.set("layer", busy=1)
-            await bench.pulse("layer", "overflow")
-            assert await bench.set_bits("RUN_ERROR") >= {"failed"}
-        await bench.write("CTRL", soft_reset=1)
+    bench.set("layer", ready=1)
+
+    async def ends():
         assert not (await bench.fields("STATUS"))["run_busy"]
         bench.set("layer", busy=0)
         for _ in range(10):
@@ -596,6 +590,26 @@ async def soft_reset_in_a_run(dut):
             assert await bench.read(name) == 0, name
         assert not unpack(COMMAND["wgt"], dut.wgt_cmd_o.value)["cancel"]
         assert await bench.read("RUN_ITERATIONS") == 1
+
+    await _begin_run(bench)
+    bench.set("layer", busy=1)
+    await bench.pulse("layer", "overflow")
+    assert await bench.set_bits("RUN_ERROR") >= {"failed"}
+    await bench.write("CTRL", soft_reset=1)
+    await ends()
+    started = set()
+    for cycles in range(12):
+        await _begin_run(bench)
+        for step in STEPS[:4]:
+            await _words(bench, step.engine, step.words(bench))
+        reset = cocotb.start_soon(bench.write("CTRL", soft_reset=1))
+        for _ in range(cycles):
+            await FallingEdge(dut.clk_i)
+        await bench.pulse("program", "issue", 0xF)
+        await reset
+        await ends()
+        started.add(len(bench.pulses))
+    assert started == {0, 4}
 
 
 @block_test(us=50)
