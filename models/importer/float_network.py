@@ -99,6 +99,11 @@ class FloatNetwork:
         """The step that makes a tensor."""
         return next(step for step in self.steps if step.output == output)
 
+    @property
+    def quantised(self) -> bool:
+        """Whether the file has steps for some tensor."""
+        return self.quant is not None or any(step.quant is not None for step in self.steps)
+
     def quant_of(self, tensor: str) -> Quant | None:
         """How the file quantises a tensor's values: a max pool's are those that it reads."""
         if tensor == self.input:

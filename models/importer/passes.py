@@ -71,6 +71,9 @@ class Imported:
         ends: Tensors = {}
         for name, tensor in self.ends.items():
             value = tensors[names[tensor]] * np.float32(self.ranges[tensor].scale)
+            quant, dtype = self.floats.quant_of(tensor), self.graph.dtypes[name]
+            if dtype.kind in "iu" and quant is not None:  # the file's integers
+                value = np.clip(np.rint(value / quant.scale) + quant.zero, quant.low, quant.high).astype(dtype)
             ends[name] = value.reshape(len(value), *self.graph.shapes[name][1:])
         return _outputs(self.graph, self.parts, ends)
 
@@ -198,7 +201,7 @@ def bring(
     floats, cuts = modes.apply(floats, table := modes.parse(mode, floats), prune)
     floats = ranges.one_scale(floats)
     why = ranges.needs_calibration(floats)
-    if why is not None and not graph.exact and calibration is None:
+    if why is not None and calibration is None and (not graph.exact or floats.quantised):
         raise ValueError(f"{why}: a quantised file that needs calibration inputs (CALIB=)")
     samples = ranges.record(floats, values)
     nodes = {step.output: step.name for step in floats.steps}
@@ -233,7 +236,7 @@ def bring(
         images,
     )
     given = imported.finish(tensors)
-    outputs = {name: distance(given[name], wanted[name]) for name in graph.outputs if given[name].dtype.kind == "f"}
+    outputs = {name: distance(given[name], wanted[name]) for name in graph.outputs if name in wanted}
     imported.outputs.update(outputs)
     return imported
 

@@ -77,10 +77,6 @@ def _bring(tensor: onnx.TensorProto, path: Path) -> None:
 
 def _check(model: onnx.ModelProto) -> int:
     """The opset. Raises ValueError for what ONNX itself refuses."""
-    for entry in model.opset_import:
-        if entry.domain not in _DOMAINS and any(node.domain == entry.domain for node in model.graph.node):
-            node = next(node for node in model.graph.node if node.domain == entry.domain)
-            raise ValueError(f"{node.name or node.output[0]}: operator {entry.domain}.{node.op_type} is not supported")
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if opset not in OPSETS:
         raise ValueError(f"opset: {opset}, supported are {OPSETS[0]} to {OPSETS[-1]}")
@@ -92,6 +88,14 @@ def _check(model: onnx.ModelProto) -> int:
         text = str(error).strip().split("\n")[0]
         raise ValueError(f"model: {text}") from None
     return opset
+
+
+def _domains(model: onnx.ModelProto) -> None:
+    """Raise ValueError for an operator of a domain that is not known."""
+    for node in model.graph.node:
+        if node.domain not in _DOMAINS:
+            name = node.name or node.output[0]
+            raise ValueError(f"{name}: operator {node.domain}.{node.op_type} is not supported")
 
 
 def _input(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, int | None]:
@@ -176,6 +180,7 @@ def read(model: onnx.ModelProto) -> Graph:
     model.CopyFrom(original)
     if model.functions:
         model = inliner.inline_local_functions(model)
+    _domains(model)
     _densified(model)
     _named(model)
     value, batch = _input(model)

@@ -22,6 +22,7 @@ def _options() -> onnxruntime.SessionOptions:
     # Optimised, it calculates quantised convolutions in integers, and wrongly on CPUs without VNNI.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 2
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
     return options
 

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that this project's own exporter did not make: exported by PyTorch, quantised by ONNX Runtime."""
+
+import logging
+
+import numpy as np
+import onnx
+import pytest
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+
+from models.importer.passes import bring
+from tests.importer.foreign import FOLDER, NAMES, images
+
+CALIBRATION, TESTED = 32, 200
+
+
+class _Reader(CalibrationDataReader):
+    def __init__(self):
+        self.images = iter(images(8, 2)[0])
+
+    def get_next(self):
+        image = next(self.images, None)
+        return None if image is None else {"images": image[None]}
+
+
+def quantised(name, form, directory):
+    """The file of a network in a quantised form: its path."""
+    source, target = FOLDER / f"{name}.onnx", directory / f"{name}-{form}.onnx"
+    logging.disable(logging.WARNING)
+    if form == "dynamic":
+        quantize_dynamic(source, target)
+    else:
+        options = {
+            "qdq": {"activation_type": QuantType.QUInt8, "per_channel": True},
+            "qdq-int8": {"activation_type": QuantType.QInt8, "extra_options": {"ActivationSymmetric": True}},
+            "qlinear": {"quant_format": QuantFormat.QOperator, "activation_type": QuantType.QInt8},
+        }[form]
+        quantize_static(source, target, _Reader(), **{"weight_type": QuantType.QInt8} | options)
+    logging.disable(logging.NOTSET)
+    return target
+
+
+def check(path, calibration):
+    """At most 1 % of the classes differ from ONNX Runtime's on the same file."""
+    found = bring(path, calibration)
+    inputs, labels = images(TESTED, 3)
+    (given,), (wanted,) = (run(inputs).values() for run in (found.run, found.original))
+    same = given.argmax(1) == wanted.argmax(1)
+    assert same.mean() >= 0.99
+    assert abs((given.argmax(1) == labels).mean() - (wanted.argmax(1) == labels).mean()) <= 0.01
+    assert found.outputs["classes"] < 0.1
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float(name):
+    found = check(FOLDER / f"{name}.onnx", images(CALIBRATION, 2)[0])
+    assert found.network.scale == 1 / 255 and found.network.example.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    "name,form",
+    [
+        *((name, "qdq") for name in NAMES),
+        ("vgg", "qlinear"),
+        ("resnet", "qlinear"),
+        ("inception", "qdq-int8"),
+        ("mobilenet", "qdq-int8"),
+        ("mlp", "qlinear"),
+        ("resnet", "dynamic"),
+        ("mlp", "dynamic"),
+    ],
+)
+def test_quantised(name, form, tmp_path):
+    check(quantised(name, form, tmp_path), images(CALIBRATION, 2)[0])
+
+
+def test_scales_of_the_file_need_no_calibration(tmp_path):
+    path = quantised("vgg", "qdq-int8", tmp_path)
+    assert check(path, None).method is None
+    with pytest.raises(ValueError, match=r"zero point \d+ of uint8: a quantised file that needs calibration inputs"):
+        bring(quantised("vgg", "qdq", tmp_path), None)
+
+
+def test_kinds_of_layers():
+    """What each network is there for."""
+    calibration = images(CALIBRATION, 2)[0]
+    networks = {name: bring(FOLDER / f"{name}.onnx", calibration).network for name in NAMES}
+    assert sum(node.op == "concat" for node in networks["squeezenet"].nodes) == 3
+    assert sum(node.residual is not None for node in networks["resnet"].nodes) == 3
+    assert sum(node.groups > 1 for node in networks["mobilenet"].nodes) == 3
+    assert max(len(node.others) for node in networks["inception"].nodes) == 4
+    assert [node.op for node in networks["mlp"].nodes] == ["conv"] * 3
+    assert networks["vgg"].nodes[-2].kernel == (3, 3)
+    # Nothing but these: pools, and no copies.
+    assert all(node.op != "sum_pool" or node.kernel != (1, 1) for other in networks.values() for node in other.nodes)
+    assert onnx.load(FOLDER / "inception.onnx").opset_import[0].version > 17
