@@ -25,7 +25,7 @@ from models.work import Work
 
 PartKey = tuple[str, int]  # node and strip
 ITERATIONS = 2  # of the timelines that orders are compared by
-_SHARES = (1, 2, 3)  # parts of the Weight Memory that a part of a layer may fill
+_SHARES = (2, 1, 3)  # a part of a layer may fill half of the Weight Memory, all of it, a third; tried in this order
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,22 @@ def sequence(
                         for part in range(len(parts[name, strip].parts))
                     ]
     return found
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A program, its cycles an image, and what it was made from."""
+
+    cycles: float
+    program: Program
+    parts: dict[PartKey, Parts]
+    stretches: tuple[Stretch, ...]
+
+
+def _better(one: _Found | None, other: _Found | None) -> _Found:
+    """The one with fewer cycles, if there are two."""
+    found = [entry for entry in (one, other) if entry is not None]
+    return min(found, key=lambda entry: entry.cycles)
 
 
 class Compiler:
@@ -172,38 +188,40 @@ class Compiler:
 
     def compile(self) -> Program:
         """The fastest program that fits. Raises ValueError where none does."""
-        found: list[tuple[float, int, Program, dict[PartKey, Parts]]] = []
-        problem: ValueError | None = None
         parts = {share: self._parts(share) for share in _SHARES}
-        best: tuple[Stretch, ...] | None = None
+        self._problem: ValueError | None = None
+        best: _Found | None = None
+        for share in _SHARES:
+            for stretches in orders(self.graph, self.batch, self.strips.stripped):
+                attempt = self._attempt(parts[share], stretches)
+                best = _better(best, attempt) if attempt else best
+            if best:
+                break
+        if best is None:
+            raise self._problem or ValueError("network does not fit")
+        for share in _SHARES:
+            best = _better(best, self._attempt(parts[share], best.stretches))
+        # Layer by layer, where parts differ.
+        for node in dict.fromkeys(name for name, _ in self.cuts):
+            keys = [(node, strip) for strip in range(self.strips.of(node))]
+            counts = {len(parts[share][keys[0]].parts): share for share in _SHARES}
+            for share in counts.values() if len(counts) > 1 else ():
+                trial = best.parts | {key: parts[share][key] for key in keys}
+                best = _better(best, self._attempt(trial, best.stretches))
+        return with_data(self._predicted(best.program, best.parts), best.parts)
 
-        def attempt(stretches: tuple[Stretch, ...], share: int) -> None:
-            nonlocal problem
-            order = sequence(self.graph, parts[share], self.strips, stretches, self.batch)
-            for ahead in (1, 0):
-                try:
-                    layout = parts[share], self.strips, self.sizes, self.blocks
-                    emitter = Emitter(self.graph, self.config, *layout, self.batch, ahead)
-                    program = emitter.emit(order)
-                except DoesNotFitError as error:
-                    problem = problem or error
-                    continue
-                found.append((self.time(program).per_image, len(found), program, parts[share]))
-                plans[len(found) - 1] = stretches
-                return
-
-        plans: dict[int, tuple[Stretch, ...]] = {}
-        for stretches in orders(self.graph, self.batch, self.strips.stripped):
-            attempt(stretches, 2)
-        if found:
-            best = plans[min(found)[1]]
-            for share in _SHARES:
-                if share != 2:
-                    attempt(best, share)
-        if not found:
-            raise problem or ValueError("network does not fit")
-        _, _, program, used = min(found, key=lambda entry: entry[:2])
-        return with_data(self._predicted(program, used), used)
+    def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...]) -> _Found | None:
+        """The program of parts in an order, with inputs loaded ahead if they fit; None if it does not fit at all."""
+        order = sequence(self.graph, parts, self.strips, stretches, self.batch)
+        for ahead in (1, 0):
+            layout = parts, self.strips, self.sizes, self.blocks
+            try:
+                program = Emitter(self.graph, self.config, *layout, self.batch, ahead).emit(order)
+            except DoesNotFitError as error:
+                self._problem = self._problem or error
+                continue
+            return _Found(self.time(program).per_image, program, parts, stretches)
+        return None
 
     def _predicted(self, program: Program, parts: dict[PartKey, Parts]) -> Program:
         """The program with the cycle model's cycles in the place of the estimates."""
@@ -238,13 +256,14 @@ def _predict(job: tuple[Plan, Work]) -> int:
     return cycle_model.predict(*job).cycles
 
 
+_MANY_PASSES = 100_000  # a second or two: worth further processes
 _Key = tuple[str, int, int]  # a node, strip, the first channel of a part
 
 
 def predict_all(plans: dict[_Key, tuple[Plan, Work]]) -> dict[_Key, int]:
     """The cycle model's cycles of planned layers, on all processors."""
     longest = sorted(plans, key=lambda key: -plans[key][0].descriptor.passes)
-    if len(longest) < 4:
+    if sum(plan.descriptor.passes for plan, _ in plans.values()) < _MANY_PASSES:
         return {key: _predict(plans[key]) for key in longest}
     with ProcessPoolExecutor(min(len(longest), os.cpu_count() or 1)) as pool:
         return dict(zip(longest, pool.map(_predict, [plans[key] for key in longest]), strict=True))
