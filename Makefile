@@ -19,7 +19,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network compile program figures tradeoffs figure1 torch regress coverage waves bench formal lint synth systems verilog docs clean
+.PHONY: help setup test run layer network compile program figures tradeoffs figure1 torch regress coverage waves bench formal lint synth paper verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -49,8 +49,8 @@ compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=i
 program: $(STAMP) ## a whole network in one run, every tensor checked: NET=resnet18 BATCH=1 CONFIG= SIM= CHECK=all reads tensors out as well
 	@$(CLI) program "$$NET" --batch "$(BATCH)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
 
-figures: $(STAMP) ## every layer that the project is measured on, as a table
-	@$(CLI) figures
+figures: $(STAMP) ## every layer that the project is measured on, as a table; UPDATE=1: docs/study/rtl.json
+	@$(CLI) figures $(if $(UPDATE),--update)
 
 tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time, by synthesis and the cycle model
 	@$(CLI) tradeoffs
@@ -88,8 +88,8 @@ lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration, ruf
 synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file UPDATE=1
 	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)") $(if $(UPDATE),--update)
 
-systems: $(STAMP) ## the accelerators of the paper's Table 1 on the same layers, by models (minutes); UPDATE=1: into docs/study.md
-	@$(CLI) systems $(if $(UPDATE),--update)
+paper: $(STAMP) ## the study: the paper's tables and figures beside this project's, as build/paper/report.html; UPDATE=1: docs/study.md
+	@$(CLI) paper $(if $(UPDATE),--update)
 
 verilog: $(STAMP) ## build/verilog/sparsecore_CONFIG.v: the core as one Verilog-2005 file
 	@$(CLI) verilog --config "$(CONFIG)"

@@ -31,13 +31,9 @@ class Row:
     result: Result
 
 
-def layers(group: str, works: list[Workload], tell: Callable[[str], None]) -> list[Row]:
+def layers(group: str, works: list[Workload]) -> list[Row]:
     """Every layer on every system."""
-    found = []
-    for work in works:
-        tell(f"{group}: {work.name}")
-        found += [Row(group, work, system, run(system, work)) for system in SYSTEMS]
-    return found
+    return [Row(group, work, system, run(system, work)) for work in works for system in SYSTEMS]
 
 
 def network(name: str) -> list[Workload]:
@@ -48,6 +44,9 @@ def network(name: str) -> list[Workload]:
 def sums(rows: list[Row]) -> dict[str, Result]:
     """Layers together, by system."""
     return {system.name: total([row.result for row in rows if row.system == system]) for system in SYSTEMS}
+
+
+Probe = Callable[[float, float], Workload]
 
 
 def probe(weights: float, activations: float) -> Workload:
@@ -61,18 +60,6 @@ def probe(weights: float, activations: float) -> Workload:
         mode=networks.MODES[weights],
         out_density=activations,
     )
-
-
-def surface(weights: list[float], activations: list[float]) -> dict[str, list[list[float]]]:
-    """Speed-up over the dense array by system, [weights][activations]."""
-    found: dict[str, list[list[float]]] = {system.name: [[] for _ in weights] for system in SYSTEMS}
-    for number, w in enumerate(weights):
-        for a in activations:
-            work = probe(w, a)
-            dense = run(DENSE, work).cycles
-            for system in SYSTEMS:
-                found[system.name][number].append(dense / run(system, work).cycles)
-    return found
 
 
 @dataclass(frozen=True)
@@ -119,8 +106,8 @@ def _fetched(result: Result, operand: str) -> float:
     return sum(result.accesses[name].all_bits for name in _READS[operand] if name in result.accesses)
 
 
-def traits() -> list[Traits]:
-    """Of all systems."""
+def traits(probe: Probe = probe) -> list[Traits]:
+    """Of all systems, on a layer of given densities."""
     full = probe(1.0, 1.0)
     half = {"activations": probe(1.0, 0.5), "weights": probe(0.5, 1.0)}
     sizes = {"weights": full.weights.size, "activations": full.activations.size, "sums": full.outputs}

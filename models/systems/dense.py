@@ -7,12 +7,14 @@ last round has idle PEs: a generous machine. Nothing is compressed, gated or ski
 """
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
 from models.systems.system import (
     ACTIVATION_BANK,
     BYTE,
+    MEAN_WAY,
     SUM_BITS,
     WEIGHT_BANK,
     WORD_BITS,
@@ -22,14 +24,18 @@ from models.systems.system import (
     ceil_div,
 )
 
+REGION_BYTES = 2048
+
 
 @dataclass(frozen=True)
 class Dense:
-    """pes: output positions at once; lanes: output channels of each."""
+    """pes: output positions at once; lanes: output channels of each; buffered: a PE keeps the window of a channel, as
+    this core's do, so that an activation is not read for each tap again."""
 
     name: str = "Dense"
     pes: int = 64
     lanes: int = 16
+    buffered: bool = False
 
     def part(self, work: Workload) -> Result:
         k, c, r, s = work.weights.shape
@@ -42,6 +48,10 @@ class Dense:
         vectors = int((last // work.positions - first // work.positions + 1).sum()) * steps
         # Neighbours in a row lie stride apart in the memory's words.
         words = held * steps * min(work.stride, WORD_BITS // BYTE) / (WORD_BITS // BYTE)
+        local = {}
+        if self.buffered:
+            words /= r * s
+            local["regions"] = access(held * steps, BYTE, REGION_BYTES)
         return Result(
             cycles=rounds * steps,
             multipliers=self.pes * self.lanes,
@@ -51,6 +61,7 @@ class Dense:
                 "weights": access(vectors, BYTE * self.lanes, WEIGHT_BANK),
                 "activations": access(words, WORD_BITS, ACTIVATION_BANK),
                 "outputs": access(work.outputs * BYTE / WORD_BITS, WORD_BITS, ACTIVATION_BANK),
+                **local,
                 "sums": access(2 * work.macs, SUM_BITS, SUM_BITS / 8),
             },
             moved={"weights": vectors * self.lanes, "activations": held * steps, "sums": work.outputs},
@@ -59,4 +70,11 @@ class Dense:
                 "activations": (work.activations.size + work.outputs) * BYTE,
             },
             requantised=work.outputs,
+            wires={
+                "weights": vectors * BYTE * self.lanes * MEAN_WAY,
+                "activations": words * WORD_BITS * MEAN_WAY,
+                "outputs": work.outputs * (SUM_BITS + BYTE) * MEAN_WAY,
+            },
+            # A vector goes to all PEs, a byte to its own: along a tree of as many pitches as there are PEs.
+            tree=vectors * BYTE * self.lanes * sqrt(self.pes) + held * steps * BYTE * MEAN_WAY,
         )

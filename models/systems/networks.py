@@ -15,7 +15,7 @@ from models.masks import Mask
 from models.systems.system import Workload
 
 FILE = Path(__file__).with_name("networks.toml")
-NAMES = ("ResNet-18", "AlexNet", "VGG-16", "GoogLeNet")
+NAMES = ("ResNet-18", "ResNet-50", "AlexNet", "VGG-16", "GoogLeNet")
 MODES = {1.0: (1, 1), 0.5: (2, 4), 0.25: (1, 4)}  # by density
 
 

@@ -10,6 +10,7 @@ which asks the cycle model about more cuts, takes longer and finds equal or bett
 """
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from models.config import Config, load_config
 from models.layer import Layer
 from models.masks import Mask
 from models.reference import pad
-from models.systems.system import BYTE, WORD_BITS, Access, Result, Workload, access, ceil_div
+from models.systems.system import BYTE, MEAN_WAY, WORD_BITS, Result, Workload, access, ceil_div
 from models.tiling import Cut, Plan, chunk_channels, make_plan, max_tile, split_candidates, tile_candidates, with_splits
 from models.work import Work
 
@@ -109,16 +110,47 @@ def _least_strips(config: Config, whole: Workload) -> int:
     return max(1, int(lines_held), int(words_held), int(passes / _PASSES))
 
 
+def counted(layer: Layer, plan: Plan, measured: Work, counts: Mapping[str, int]) -> Result:
+    """A planned layer with the cycle model's counts, or the core's counters in lower case."""
+    c, did = plan.config, energy.actions(plan, measured, counts)
+    written = (np.count_nonzero(layer.expected) * BYTE + layer.expected.size) / WORD_BITS
+    lane_bits = energy.LANE_BITS * c.NumLanes
+    return Result(
+        cycles=counts["cycles"],
+        multipliers=c.NumPe * c.NumLanes,
+        multiplications=did.multiplications,
+        useful=counts["macs"],
+        accesses={**did.accesses, "outputs": access(written, WORD_BITS, c.ActDepth * WORD_BITS / 8)},
+        moved={
+            "weights": counts["wgt_reads"] * c.NumLanes,
+            "activations": counts["act_reads"] * WORD_BITS // BYTE,
+            "sums": did.handed,
+        },
+        requantised=did.requantised,
+        # Shared reads go to each PE that asked for them.
+        wires={
+            "weights": (counts["wgt_reads"] + counts["wgt_hits"]) * lane_bits * MEAN_WAY,
+            "activations": (counts["act_reads"] + counts["act_hits"]) * WORD_BITS * MEAN_WAY,
+            "index": (counts["idx_reads"] + counts["idx_hits"]) * energy.ENTRY_BITS * MEAN_WAY,
+            "outputs": (did.handed * energy.ACC_BITS + written * WORD_BITS) * MEAN_WAY,
+        },
+        decoding={
+            "positions": counts["busy"],
+            "lines": float(measured.load.sum(0) @ plan.descriptor.readers),
+        },
+    )
+
+
 @dataclass(frozen=True)
 class SparseCore:
-    """config: of rtl/configs.toml; skip: False is its dense mode."""
+    """config: one, or the name of one of rtl/configs.toml; skip: False is its dense mode."""
 
     name: str = "SparseCore"
-    config: str = "paper"
+    config: str | Config = "paper"
     skip: bool = True
 
     def part(self, work: Workload) -> Result:
-        config = load_config(self.config)
+        config = self.config if isinstance(self.config, Config) else load_config(self.config)
         k, c, r, s = work.weights.shape
         chunk = chunk_channels(config, *work.mode)
         fits = max(1, config.WgtBanks * config.WgtDepth // (c * r * s))  # chunks
@@ -135,7 +167,9 @@ class SparseCore:
                 problem, strips = error, strips * 2
         else:
             raise problem or ValueError("layer does not fit")
-        found = self._result(layer, plan, measured) * (times * ceil_div(k, chunk) / ceil_div(share, chunk))
+        found = counted(layer, plan, measured, asdict(cycle_model.predict(plan, measured))) * (
+            times * ceil_div(k, chunk) / ceil_div(share, chunk)
+        )
         # Whole, not a multiple of a strip.
         nonzero, vectors = int(work.activations.sum()), ceil_div(k, chunk) * c * r * s
         plane = work.activations.shape[1:]
@@ -148,34 +182,5 @@ class SparseCore:
             outside={
                 "weights": vectors * energy.LANE_BITS * config.NumLanes,
                 "activations": (lines_in + lines_out) * lines.LINE_BITS + (nonzero + written) * BYTE,
-            },
-        )
-
-    def _result(self, layer: Layer, plan: Plan, measured: Work) -> Result:
-        c, d = plan.config, plan.descriptor
-        predicted = cycle_model.predict(plan, measured)
-        spent = energy.estimate(plan, measured, asdict(predicted))
-        lanes = predicted.busy * c.NumLanes
-        handed = int(measured.rows.sum()) * d.chunks * d.splits * 4 * c.NumLanes
-        pieces = int(measured.pieces.sum()) * d.chunks
-        written = (np.count_nonzero(layer.expected) * BYTE + layer.expected.size) / WORD_BITS
-        return Result(
-            cycles=predicted.cycles,
-            multipliers=c.NumPe * c.NumLanes,
-            multiplications=lanes,
-            useful=predicted.macs,
-            accesses={
-                "weights": Access(predicted.wgt_reads, energy.LANE_BITS * c.NumLanes, spent.weights),
-                "activations": Access(predicted.act_reads, WORD_BITS, spent.activations),
-                "index": Access(predicted.idx_reads, energy.ENTRY_BITS, spent.index),
-                "outputs": access(written, WORD_BITS, c.ActDepth * WORD_BITS / 8),
-                "sums": Access(2 * (lanes + handed), energy.ACC_BITS, spent.accumulators),
-                "regions": Access(8 * pieces + predicted.busy, BYTE, spent.regions),
-                "staging": Access(2 * handed, energy.ACC_BITS, spent.output),
-            },
-            moved={
-                "weights": predicted.wgt_reads * c.NumLanes,
-                "activations": predicted.act_reads * WORD_BITS // BYTE,
-                "sums": handed,
             },
         )

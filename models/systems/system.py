@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from models import energy, reference
+from models.energy import Access, Technology
 from models.masks import Mask
 from models.work import Counts
 
@@ -23,7 +24,7 @@ WEIGHT_BYTES, ACTIVATION_BYTES = 512 << 10, 2 << 20
 WEIGHT_BANK, ACTIVATION_BANK = WEIGHT_BYTES / BANKS, ACTIVATION_BYTES / BANKS
 SUM_BITS, BYTE = 32, 8
 WORD_BITS = 64  # of an activation memory
-DRAM_PJ = 8.0  # a bit of LPDDR4: CACTI's wrapper in Accelergy
+MEAN_WAY = 0.5  # between a shared memory and a PE, in sides of the machine
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -102,27 +103,9 @@ class Workload:
             yield replace(self, activations=a, weights=w, groups=1)
 
 
-@dataclass(frozen=True)
-class Access:
-    """Accesses of one kind: how many, of how many bits each, and what they take together in pJ."""
-
-    count: float
-    bits: float
-    picojoule: float
-
-    def __add__(self, other: "Access") -> "Access":
-        count = self.count + other.count
-        bits = (self.count * self.bits + other.count * other.bits) / count if count else self.bits
-        return Access(count, bits, self.picojoule + other.picojoule)
-
-    @property
-    def all_bits(self) -> float:
-        return self.count * self.bits
-
-
 def access(count: float, bits: int, capacity: float) -> Access:
     """Accesses of ``bits`` to a memory or bank of ``capacity`` bytes."""
-    return Access(float(count), bits, float(count) * energy.access_pj(bits, capacity))
+    return Access(float(count), bits, capacity)
 
 
 SHARED = ("weights", "activations", "index", "outputs", "shared sums")  # memories that all of a system's PEs share
@@ -135,7 +118,9 @@ class Result:
     cycles; multiplications: those carried out, whatever their operands; useful: of two non-zero operands;
     accesses: by place, those of SHARED and a system's own; moved: elements of weights, activations and sums that go
     from shared memories into PEs or back, multicast counted once; outside: bits from and to outside, each tensor once
-    in the form that the system keeps it in; requantised: outputs, where no place in `accesses` counts them.
+    in the form that the system keeps it in; requantised: outputs brought to 8 bits; wires: bits times the sides of the
+    machine that they go along, by operand, of systems whose wires are modelled; tree: bits times the sides of the array
+    of PEs; decoding: PE-cycles in which this core decodes indices of positions and of lines.
     """
 
     cycles: int
@@ -146,19 +131,24 @@ class Result:
     moved: Mapping[str, float]
     outside: Mapping[str, float] = field(default_factory=dict)
     requantised: int = 0
+    wires: Mapping[str, float] = field(default_factory=dict)
+    tree: float = 0
+    decoding: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def utilization(self) -> float:
         """Useful multiplications over all multiplier-cycles."""
         return self.useful / (self.multipliers * self.cycles)
 
+    def energy_in(self, technology: Technology) -> dict[str, float]:
+        """Dynamic energy on chip by place, in pJ: arithmetic and memories."""
+        found = {name: found.picojoule(technology) for name, found in self.accesses.items()}
+        return energy.arithmetic(self.multiplications, self.requantised, technology) | found
+
     @property
     def energy(self) -> dict[str, float]:
-        """Dynamic energy on chip by place, in pJ."""
-        found = {name: found.picojoule for name, found in self.accesses.items()}
-        arithmetic = self.multiplications * (energy.MULTIPLY_PJ + energy.ADD_PJ)
-        requantisation = self.requantised * (energy.MULTIPLY_PJ * 16 + energy.ADD_PJ)
-        return {"arithmetic": arithmetic, "requantisation": requantisation} | found
+        """At 45 nm."""
+        return self.energy_in(energy.N45)
 
     @property
     def total_energy(self) -> float:
@@ -168,7 +158,7 @@ class Result:
     @property
     def outside_energy(self) -> float:
         """Of DRAM, in pJ."""
-        return DRAM_PJ * sum(self.outside.values())
+        return energy.N45.dram * sum(self.outside.values())
 
     @property
     def shared_bits(self) -> float:
@@ -182,18 +172,23 @@ class Result:
             multipliers=self.multipliers,
             multiplications=round(self.multiplications * count),
             useful=round(self.useful * count),
-            accesses={n: Access(a.count * count, a.bits, a.picojoule * count) for n, a in self.accesses.items()},
+            accesses={name: found * count for name, found in self.accesses.items()},
             moved={name: value * count for name, value in self.moved.items()},
             outside={name: value * count for name, value in self.outside.items()},
             requantised=round(self.requantised * count),
+            wires={name: value * count for name, value in self.wires.items()},
+            tree=self.tree * count,
+            decoding={name: value * count for name, value in self.decoding.items()},
         )
 
 
 def total(results: Iterable[Result]) -> Result:
     """Layers one after another on one system."""
     found = list(results)
-    names = list(dict.fromkeys(name for result in found for name in result.accesses))
-    nothing = Access(0, 1, 0)
+    accesses: dict[str, Access] = {}
+    for result in found:
+        for name, one in result.accesses.items():
+            accesses[name] = accesses[name] + one if name in accesses else one
 
     def added(maps: list[Mapping[str, float]]) -> dict[str, float]:
         return {name: sum(m[name] for m in maps) for name in maps[0]}
@@ -203,10 +198,13 @@ def total(results: Iterable[Result]) -> Result:
         multipliers=found[0].multipliers,
         multiplications=sum(r.multiplications for r in found),
         useful=sum(r.useful for r in found),
-        accesses={n: sum((r.accesses.get(n, nothing) for r in found), nothing) for n in names},
+        accesses=accesses,
         moved=added([r.moved for r in found]),
         outside=added([r.outside for r in found]),
         requantised=sum(r.requantised for r in found),
+        wires=added([r.wires for r in found]),
+        tree=sum(r.tree for r in found),
+        decoding=added([r.decoding for r in found]),
     )
 
 

@@ -167,11 +167,20 @@ def _layers(rows: list[Row]) -> dict[str, dict[str, Result]]:
     return found
 
 
-def surfaces(found: Mapping[str, list[list[float]]], weights: Sequence[float], activations: Sequence[float]) -> str:
+def speeds(found: Mapping[str, list[list[Result]]]) -> dict[str, list[list[float]]]:
+    """Speed-up over dense by system, [weights][activations], of results in that order."""
+    dense = found[DENSE.name]
+    return {
+        name: [[d.cycles / r.cycles for d, r in zip(*both, strict=True)] for both in zip(dense, lines, strict=True)]
+        for name, lines in found.items()
+    }
+
+
+def surfaces(found: Mapping[str, list[list[Result]]], weights: Sequence[float], activations: Sequence[float]) -> str:
     """Speed-up over dense by system and densities."""
     rows = [
         (name, f"{w:.2f}", *(f"{speed:.2f}x" for speed in line))
-        for name, lines in found.items()
+        for name, lines in speeds(found).items()
         for w, line in zip(weights, lines, strict=True)
     ]
     return markdown(("system", "weights", *(f"{a:.1f}" for a in activations)), rows)

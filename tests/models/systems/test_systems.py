@@ -18,7 +18,7 @@ from models.systems.scnn import QUEUE, STEPS, STREAMS, Dcnn, Scnn
 from models.systems.sparsecore import SparseCore
 from models.systems.system import Workload, run
 from verif.host.benchmarks import FIGURE_3, FIGURE_3_DENSE_CYCLES
-from verif.host.cli.systems import as_workload
+from verif.host.paper.study import as_workload
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_sparsecore_is_the_cycle_and_energy_model(rng):
     predicted = cycle_model.predict(plan, measured)
     assert result.cycles == predicted.cycles
     assert result.useful == predicted.macs == work.useful
-    spent = energy.estimate(plan, measured, asdict(predicted)).total
+    spent = sum(energy.actions(plan, measured, asdict(predicted)).energy().values())
     assert result.total_energy == pytest.approx(spent + result.energy["outputs"])
 
 

@@ -18,10 +18,10 @@ from verif.host.cli.given_network import network
 from verif.host.cli.given_onnx import compile
 from verif.host.cli.known_program import program
 from verif.host.cli.lint import lint
+from verif.host.cli.paper import paper
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
 from verif.host.cli.synth import synth
-from verif.host.cli.systems import systems
 from verif.host.cli.tradeoffs import tradeoffs
 from verif.host.cli.verilog_file import verilog
 from verif.host.cli.waves import waves
@@ -71,7 +71,7 @@ for command in (
     bench,
     lint,
     synth,
-    systems,
+    paper,
     tradeoffs,
     verilog,
     docs,

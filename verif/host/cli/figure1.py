@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from verif.host.paper import pruning
 from verif.shared.paths import BUILD, ROOT
 
 DOCS = ROOT / "docs" / "figure1"
@@ -15,7 +16,7 @@ CHECKPOINTS = ROOT / "models" / "checkpoints"
 
 def figure1(full: bool = False) -> None:
     """Run what is still to do and draw the figure: of fewer images and one seed, or (--full) that of the docs."""
-    from models.training import figure, runs  # torch is optional
+    from models.training import runs  # torch is optional
 
     console = Console(highlight=False)
 
@@ -28,9 +29,9 @@ def figure1(full: bool = False) -> None:
     records = target / "runs.jsonl"
     runs.run(study, records, work / "weights", report)
     found = runs.read_records(records)
-    figure.draw(found, target / "figure1.png", runs.title(study))
-    (target / "table.md").write_text(figure.table(found))
-    report(figure.table(found))
+    pruning.draw(found, target / "figure1.png", runs.title(study))
+    (target / "table.md").write_text(pruning.table(found))
+    report(pruning.table(found))
     report(f"{(target / 'figure1.png').relative_to(ROOT)}, table.md, densities.md and runs.jsonl beside it")
     for path in runs.save_checkpoints(study, work / "weights", CHECKPOINTS if full else work):
         report(f"{path.relative_to(ROOT)}")

@@ -38,7 +38,7 @@ STATE_LABELS = {
 def microjoules(layer: Layer, plan: Plan, result: LayerResult) -> float:
     """Dynamic energy by models/energy.py from the core's counters."""
     counts = {name.lower(): value for name, value in result.counters.items()}
-    return energy.estimate(plan, work.measure(plan.descriptor, layer), counts).total / 1e6
+    return sum(energy.actions(plan, work.measure(plan.descriptor, layer), counts).energy().values()) / 1e6
 
 
 def report(sparse: LayerResult, dense: LayerResult, pes: int, energies: list[float]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -21,6 +22,7 @@ from verif.host.cli.figure3 import STATE_LABELS
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.layers import LayerResult, run_layers
+from verif.host.paper import measured
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
 
@@ -115,7 +117,9 @@ def planned(
     return layers[0][1], layers
 
 
-def figures() -> None:
+def figures(
+    update: Annotated[bool, typer.Option(help="keep the core's counters in docs/study/rtl.json")] = False,
+) -> None:
     """Run all benchmark layers, check every output, print the tables and write them to build/figures/table.md."""
     console, seed = Console(highlight=False), default_seed()
     found: list[Figure] = []
@@ -136,6 +140,12 @@ def figures() -> None:
                 for (layer, p), result in zip(of_benchmark, own, strict=True)
             ]
             found.append(Figure(benchmark, plan, own, max(errors, key=abs)))
+    if update:
+        measured.record(
+            (figure.benchmark, seed + number, figure.plan, result.counters)
+            for figure in found
+            for number, result in enumerate(figure.results)
+        )
     dense = next(figure.cycles for figure in found if figure.benchmark is DENSE)
     same = [
         dense if (f.benchmark.shape, f.benchmark.out_channels) == (DENSE.shape, DENSE.out_channels) else None

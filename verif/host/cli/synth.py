@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from models.config import load_config
+from models.study import silicon
 from verif.host.cli.phase import phase
 from verif.host.core import TOP
 from verif.host.runner.sources import sources_of
@@ -76,9 +77,12 @@ def synth(
         f"figures before layout; 1 GE = {library.nand2.name}, {library.nand2.area:g}; "
         f"FO4 of {library.inverter.name} {library.fo4_ps:.1f} ps"
     )
+    facts = {"name": library.name, "fo4_ps": round(library.fo4_ps, 1), "nand2_area": library.nand2.area}
+    if update and rows and config == "paper" and liberty == DEFAULT_LIBERTY:
+        kept_record = report.record("make synth UPDATE=1", facts, top, measured, rows)
+        silicon.FILE.write_text(json.dumps(kept_record, indent=1) + "\n")
     for fault in found:
         console.print(f"FAIL {fault}", markup=False, soft_wrap=True)
-    facts = {"name": library.name, "fo4_ps": library.fo4_ps, "nand2_area": library.nand2.area}
     path = report.json_path(library.dir, f"{config}_{unit}" if unit else config)
     path.write_text(
         json.dumps(report.as_json(top, measured, found, facts) | ({"table2": rows} if rows else {}), indent=1)

@@ -221,6 +221,29 @@ def as_json(
     return {"library": dict(library), "before_layout": True, "units": units, "faults": list(faults)}
 
 
+def record(
+    command: str,
+    library: Mapping[str, object],
+    top: Unit,
+    measured: Mapping[str, Measured],
+    rows: Mapping[str, Mapping[str, float]],
+) -> dict[str, object]:
+    """What the study keeps of a whole configuration: units, and areas by row of Table 2."""
+    units = {}
+    for unit in top.tree():
+        result = measured[unit.key]
+        units[labels(top)[unit.key]] = {
+            "count": top.count(unit),
+            "area_ge": round(result.area_ge),
+            "path_fo4": round(max((path["fo4"] for path in result.paths.values()), default=0.0), 1),
+            "flip_flops": result.flip_flops,
+            "memories": Counter(str(memory_of(m)) for m in unit.memories.values()),
+            "memory_bits": sum(memory_of(m).bits for m in unit.memories.values()),
+        }
+    areas = {row: {name: round(mm2, 4) for name, mm2 in found.items()} for row, found in rows.items()}
+    return {"command": command, "library": dict(library), "units": units, "table2": areas}
+
+
 def json_path(library_dir: Path, config: str) -> Path:
     """Where the JSON report goes."""
     return library_dir / f"report_{config}.json"

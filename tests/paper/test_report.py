@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a small study: every table and picture has its place, and the data their values."""
+
+import csv
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models import energy, masks
+from models.study import figure3, scaling, silicon
+from models.systems import networks, validate
+from models.systems.compare import SYSTEMS
+from models.systems.system import Workload
+from verif.host.benchmarks import FIGURE_3
+from verif.host.cli import paper
+from verif.host.paper import measured, page, pictures, study, tables
+
+SHAPE = networks.Shape("small", 8, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5)
+
+
+def few():
+    return [networks.workload(replace(SHAPE, name=name)) for name in (FIGURE_3.name, "another")]
+
+
+def probe(weights, activations):
+    rng = np.random.default_rng(1)
+    mode = networks.MODES[weights]
+    mask = masks.bernoulli((8, 12, 12), activations, rng)
+    return Workload("probe", mask, networks.structured((32, 8, 3, 3), mode, rng), padding=1, mode=mode)
+
+
+SMALL = study.Scope(
+    groups={study.BENCHMARK_LAYERS: few, "ResNet-18": few},
+    weights=(1.0, 0.5),
+    activations=(1.0, 0.8, 0.5),
+    probe=probe,
+    models=(validate.dense,),
+    sizes=[scaling.sized(16, 16), scaling.sized(64, 8), scaling.sized(16, 16, 2)],
+    scaled=few,
+    changes=("NumRegions=2",),
+    knobs=few,
+    predicts=False,
+)
+
+
+@pytest.fixture(scope="module")
+def found():
+    whole = study.compute(SMALL, lambda text: None)
+    return replace(whole, runs=whole.runs[:2])  # what Figure 3 is made of
+
+
+@pytest.fixture(scope="module")
+def out(found, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("paper")
+    paper.write(found, directory)
+    return directory
+
+
+def test_the_page_has_a_place_for_each_table_and_picture_and_no_other(found):
+    text = page.PAGE.read_text()
+    assert sorted(page.names(text)) == sorted(tables.everything(found))
+    assert set(re.findall(r"\(study/(\w+)\.svg\)", text)) <= set(pictures.PICTURES)
+
+
+def test_the_report_is_one_file_with_all_tables_and_pictures(out):
+    report = (out / "report.html").read_text()
+    assert report.count("<svg") == page.PAGE.read_text().count(".svg)")
+    assert not re.findall(r'(?:src|href)="(?!#)', report), "something outside the file"
+    assert report.count("<table>") >= len(list(out.glob("*.csv"))) - 1
+    # Names in a picture are of that picture alone.
+    ids = re.findall(r'\bid="([^"]+)"', report)
+    assert len(ids) == len(set(ids))
+    for name in set(re.findall(r'(?:href="#|url\(#)([^")]+)', report)):
+        assert name in ids
+
+
+def test_data_lie_beside_it(out, found):
+    with open(out / "counts.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * len(SYSTEMS)
+    first = found.groups["ResNet-18"][0]
+    row = next(r for r in rows if r["layers"] == "ResNet-18")
+    assert (row["system"], int(row["cycles"])) == (first.system.name, first.result.cycles)
+    with open(out / "figure_3.csv") as file:
+        cells = {row[0]: row[1] for row in csv.reader(file)}
+    assert cells["cycles"] == f"{found.runs[1].counters['CYCLES']:,}"
+
+
+def test_energy_by_item_adds_up_and_each_cost_moves_the_gain_its_way(found):
+    sparse, mode, dense, buffered = found.figure3
+    for technology in energy.TECHNOLOGIES:
+        assert figure3.total(sparse, technology) < figure3.total(mode, technology)
+        assert figure3.total(buffered, technology) < figure3.total(dense, technology)
+        moved = figure3.sensitivity(dense, sparse, technology)
+        assert set(moved) == set(figure3.COSTS)
+        now = figure3.gain(dense, sparse, technology)
+        assert all(min(half, twice) <= now <= max(half, twice) for half, twice in moved.values())
+        # The core alone decodes indices, and clocks more flip-flops for a product.
+        assert moved["gate"][1] < now and moved["flip_flop"][1] < now
+    places = figure3.energy(sparse, energy.N45)
+    assert {"wires", "decoding", "clock", "sums", "weights"} <= set(places)
+    assert all(value > 0 for value in places.values())
+
+
+def test_break_even_is_between_the_densities_where_the_gain_passes_one():
+    assert figure3.break_even((1.0, 0.8, 0.5), (0.5, 0.9, 1.1)) == pytest.approx(0.65)
+    assert figure3.break_even((1.0, 0.5), (1.2, 2.0)) is None
+    assert figure3.break_even((1.0, 0.5), (0.2, 0.8)) is None
+
+
+def test_area_of_other_sizes_starts_from_the_synthesised_one():
+    base = silicon.load_config(silicon.BASE)
+    assert silicon.logic_ge(base) == pytest.approx(sum(u.count * u.area_ge for u in silicon.units()))
+    areas = [silicon.area_mm2(scaling.sized(pes, 16), energy.N45) for pes in (16, 64, 256)]
+    assert areas == sorted(areas) and areas[1] == pytest.approx(silicon.area_mm2(base, energy.N45), rel=0.01)
+    assert silicon.logic_ge(scaling.sized(64, 16, 2)) > silicon.logic_ge(base)
+    unknown = {u.kind for u in silicon.units()} - set(silicon.KNOWN)
+    assert not unknown, "units of which it is not said what they grow with or when they work"
+
+
+def test_a_treemap_fills_its_box_in_proportion():
+    places = pictures.treemap({"a": 4.0, "b": 2.0, "c": 1.0, "d": 1.0}, (0, 0, 2, 1))
+    areas = {name: width * height for name, (_, _, width, height) in places.items()}
+    assert areas == pytest.approx({"a": 1.0, "b": 0.5, "c": 0.25, "d": 0.25})
+
+
+def test_kept_runs_are_read_back(tmp_path, found):
+    run = found.runs[1]
+    path = tmp_path / "rtl.json"
+    measured.record([(run.benchmark, run.seed, run.plan, run.counters)], path)
+    (again,) = measured.load(path)
+    assert again == run
