@@ -4,9 +4,6 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from models import reference
 from models.lines import LineShape
 
@@ -208,11 +205,6 @@ class Descriptor:
     def tile(self) -> LineShape:
         """The output's tile, its line block."""
         return LineShape(self.tile_h, self.tile_w)
-
-    def meets_row(self, row: npt.NDArray[np.int64]) -> npt.NDArray[np.bool]:
-        """Whether taps meet rows, counted from the window's first. With stride 3 all count as met."""
-        met: npt.NDArray[np.bool] = (row % self.y.stride < self.kernel_r) | (self.y.stride == 3)
-        return met
 
     @property
     def line_step(self) -> int:

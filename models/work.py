@@ -107,44 +107,40 @@ def _products(emissions: Counts, weight_counts: Counts) -> int:
     return int((emissions.sum(0) * weight_counts).sum())
 
 
-def _pieces(d: Descriptor, marked: Mask) -> tuple[Counts, Counts]:
-    """(pieces, load), int64 (C,), of a line with ``marked`` positions, bool (C, positions)."""
-    bit = np.arange(marked.shape[1])
-    begins = np.flatnonzero((bit % OCTET == 0) | (bit % d.line_w == 0))
-    pieces = np.logical_or.reduceat(marked, begins, axis=1)
-    in_octets = np.add.reduceat(pieces, np.flatnonzero(begins % OCTET == 0), axis=1, dtype=np.int64)
-    in_last = np.take_along_axis(in_octets, in_octets.shape[1] - 1 - (in_octets[:, ::-1] > 0).argmax(1)[:, None], 1)
-    count = in_octets.sum(1)
-    return count, count + np.maximum(0, LINE_BEGIN - in_last[:, 0]) * (count > 0)
-
-
 def _fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
     """What each tile's window reads of each channel, and what becomes of it."""
+    from models.cycles import fetched  # late: numba takes a second to import
+
     bits = lines.to_blocks(nonzero, d.line)
     rank = np.cumsum(bits, axis=2, dtype=np.int64)  # of a non-zero: its place among the packed bytes, from 1
     sizes = -(-rank[:, :, -1] // WORD_BYTES)
     pointers = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
-    i, j = np.divmod(np.arange(d.line_h * d.line_w), d.line_w)
-    found = []
+    met: list[list[int]] = []  # lines, by tile
+    windows: list[tuple[int, ...]] = []
     for (y0, y1), (begin, _) in zip(d.y.inside, d.y.windows, strict=True):
         for x0, x1 in d.x.inside:
-            met, counts = [], []
             empty = y0 == y1 or x0 == x1
-            for ly in () if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1, d.line_step):
-                for lx in range(x0 // d.line_w, (x1 - 1) // d.line_w + 1):
-                    y, x = ly * d.line_h + i, lx * d.line_w + j
-                    line = ly * d.lines_x + lx
-                    inside = (y0 <= y) & (y < y1) & (x0 <= x) & (x < x1) & d.meets_row(y - begin)
-                    needed = bits[:, line] & inside
-                    last = (rank[:, line] * needed).max(1)
-                    first = np.where(needed, rank[:, line], lines.LINE_BITS).min(1)
-                    met.append(line)
-                    words = np.where(last > 0, (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1, 0)
-                    marked = needed if d.skip else np.broadcast_to(inside, needed.shape)
-                    counts.append((pointers[:, line] + (first - 1) // WORD_BYTES, words, *_pieces(d, marked)))
-            fields = np.array(counts, np.int64).reshape(len(met), 4, d.in_c).transpose(1, 2, 0)
-            found.append(Fetch(met, *fields))
-    return found
+            rows = range(0) if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1, d.line_step)
+            columns = range(0) if empty else range(x0 // d.line_w, (x1 - 1) // d.line_w + 1)
+            met.append([ly * d.lines_x + lx for ly in rows for lx in columns])
+            windows += [(y0, y1, x0, x1, begin)] * len(met[-1])
+    numbers = np.array([line for tile in met for line in tile], np.int64)
+    counts = np.empty((len(numbers), 4, d.in_c), np.int64)
+    fetched.count(
+        np.ascontiguousarray(bits),
+        rank,
+        pointers,
+        numbers,
+        np.array(windows, np.int64).reshape(-1, 5),
+        d.line_w,
+        d.lines_x,
+        d.y.stride,
+        d.kernel_r,
+        d.skip,
+        counts,
+    )
+    ends = np.cumsum([len(tile) for tile in met])
+    return [Fetch(tile, *counts[end - len(tile) : end].transpose(1, 2, 0)) for tile, end in zip(met, ends, strict=True)]
 
 
 def _rough_fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:

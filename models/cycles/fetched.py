@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is fetched of a line for a window, and how long the region loader takes: the inner loop of `models/work.py`."""
+
+import numpy as np
+import numpy.typing as npt
+
+from models.cycles.compiled import whole
+from models.cycles.state import Ints
+from models.lines import LINE_BITS, WORD_BYTES
+from models.work import LINE_BEGIN, OCTET
+
+
+@whole
+def count(
+    bits: npt.NDArray[np.bool],
+    rank: Ints,
+    pointers: Ints,
+    numbers: Ints,
+    windows: Ints,
+    line_w: int,
+    lines_x: int,
+    stride: int,
+    kernel_r: int,
+    skip: int,
+    counts: Ints,
+) -> None:
+    """Fill ``counts``, int64 (fetches, 4, C): first word, words, pieces, cycles in the region loader, of each fetch.
+
+    bits, rank: (C, lines, positions), the non-zeros and how many there are up to each; pointers: (C, lines), first
+    words of the lines; numbers: (fetches,), of the lines; windows: int64 (fetches, 5), first and last row and column
+    inside the plane, and the row where the window begins.
+    """
+    channels, _, positions = bits.shape
+    line_h = positions // line_w
+    for number in range(len(numbers)):
+        line = numbers[number]
+        y0, y1, x0, x1, begin = windows[number]
+        for channel in range(channels):
+            first, last = LINE_BITS, 0
+            pieces = in_octet = in_last = 0
+            for i in range(line_h):
+                y = line // lines_x * line_h + i
+                # A row that no tap meets is left out; with stride 3 all count as met.
+                row = y0 <= y < y1 and ((y - begin) % stride < kernel_r or stride == 3)
+                piece = False
+                for j in range(line_w):
+                    position, x = i * line_w + j, line % lines_x * line_w + j
+                    if position % OCTET == 0:
+                        piece = False
+                        if in_octet:
+                            in_last, in_octet = in_octet, 0
+                    if not (row and x0 <= x < x1):
+                        continue
+                    if bits[channel, line, position]:
+                        first = min(first, rank[channel, line, position])
+                        last = rank[channel, line, position]
+                    elif skip:
+                        continue
+                    if not piece:
+                        piece = True
+                        pieces += 1
+                        in_octet += 1
+            if in_octet:
+                in_last = in_octet
+            counts[number, 0, channel] = pointers[channel, line] + (first - 1) // WORD_BYTES
+            counts[number, 1, channel] = (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1 if last else 0
+            counts[number, 2, channel] = pieces
+            counts[number, 3, channel] = pieces + (max(0, LINE_BEGIN - in_last) if pieces else 0)
