@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
-from models import cycle_model
 from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.graph import Graph, read
 from models.compiler.parts import Parts, divide
+from models.compiler.predict import predict_all
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.compiler.timing import Timeline, line_beats, timeline
 from models.config import Config, load_config
@@ -225,7 +223,7 @@ class Compiler:
 
     def _predicted(self, program: Program, parts: dict[PartKey, Parts]) -> Program:
         """The program with the cycle model's cycles in the place of the estimates."""
-        plans: dict[_Key, tuple[Plan, Work]] = {}
+        plans: dict[tuple[str, int, int], tuple[Plan, Work]] = {}
         keys = []
         for step in program.layers:
             strip = self._strip(step.node, step.part)
@@ -250,23 +248,6 @@ class Compiler:
         """The strip that a step makes."""
         rows = self.strips.rows.get(node)
         return rows.index(range(part.top, part.bottom)) if rows else 0
-
-
-def _predict(job: tuple[Plan, Work]) -> int:
-    return cycle_model.predict(*job).cycles
-
-
-_MANY_PASSES = 100_000  # a second or two: worth further processes
-_Key = tuple[str, int, int]  # a node, strip, the first channel of a part
-
-
-def predict_all(plans: dict[_Key, tuple[Plan, Work]]) -> dict[_Key, int]:
-    """The cycle model's cycles of planned layers, on all processors."""
-    longest = sorted(plans, key=lambda key: -plans[key][0].descriptor.passes)
-    if sum(plan.descriptor.passes for plan, _ in plans.values()) < _MANY_PASSES:
-        return {key: _predict(plans[key]) for key in longest}
-    with ProcessPoolExecutor(min(len(longest), os.cpu_count() or 1)) as pool:
-        return dict(zip(longest, pool.map(_predict, [plans[key] for key in longest]), strict=True))
 
 
 def compile_network(network: Network, config: str | Config, batch: int, calibration: Bytes) -> Program:

@@ -21,6 +21,7 @@ from models.scales import fixed_point
 STEP = 1 / 32  # value of an output step
 INPUT_STEP = 1 / 255
 _SPREAD = 40  # standard deviation of a layer's sums in output steps: few exceed 255
+_BLOCK = 64  # outputs, whole groups of every mode
 _SHARE = 0.7  # of it that a residual keeps, and that the convolution beside it gets: their sum has no more
 
 
@@ -81,10 +82,7 @@ class Builder:
         """
         r, s = (kernel, kernel) if isinstance(kernel, int) else kernel
         options = {"padding": (r // 2, r // 2, s // 2, s // 2)} | options
-        normal = self.rng.normal(0, 40, (outputs, self.channels(source) // groups, r, s))
-        weights = np.clip(np.rint(normal), -127, 127).astype(np.int8)
-        if groups == 1:
-            weights = km.project(weights, *mode, 0)
+        weights = self._weights((outputs, self.channels(source) // groups, r, s), mode if groups == 1 else (1, 1))
         acc = reference.convolve(
             self.tensors[source], weights, options.get("stride", (1, 1)), options["padding"], groups
         )
@@ -122,6 +120,15 @@ class Builder:
             return self._add(node, reference.requantize(acc, *numbers, *clamp))
         other = self.tensors[residual or ""], added["residual_multiplier"], added["residual_shift"]
         return self._add(node, reference.requantize_residual(acc, *numbers, *other, *clamp))
+
+    def _weights(self, shape: tuple[int, int, int, int], mode: tuple[int, int]) -> npt.NDArray[np.int8]:
+        """Random weights int8 (K, C, R, S) in a mode, some outputs after the other: large layers have 100 M of them."""
+        weights = np.empty(shape, np.int8)
+        for first in range(0, len(weights), _BLOCK):
+            block = weights[first : first + _BLOCK]
+            normal = np.rint(40 * self.rng.standard_normal(block.shape, np.float32))
+            block[:] = km.project(np.clip(normal, -127, 127).astype(np.int8), *mode, 0)
+        return weights
 
     @staticmethod
     def _offset(acc: Int64, ratio: float, beside: Int64 | None, density: float) -> int:

@@ -87,9 +87,8 @@ def mobilenet(rng: np.random.Generator) -> Network:
     return build.network()
 
 
-def vgg16(rng: np.random.Generator) -> Network:
-    """VGG-16 at 224x224: 13 convolutions, 5 max pools, 3 fully connected layers."""
-    build = Builder((3, 224, 224), rng)
+def _vgg_features(build: Builder) -> str:
+    """VGG-16's 13 convolutions and 5 max pools."""
     x = INPUT
     for stage, (count, width) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))):
         for n in range(count):
@@ -97,9 +96,22 @@ def vgg16(rng: np.random.Generator) -> Network:
             density = DENSITIES[min(stage, len(DENSITIES) - 1)]
             x = build.conv(f"conv{stage + 1}.{n + 1}", x, width, 3, mode=mode, density=density)
         x = build.max_pool(f"pool{stage + 1}", x, 2, stride=(2, 2))
-    x = build.conv("fc6", x, 4096, 7, padding=(0, 0, 0, 0), density=DENSITIES[3])
+    return x
+
+
+def vgg16(rng: np.random.Generator) -> Network:
+    """VGG-16 at 224x224: 13 convolutions, 5 max pools, 3 fully connected layers."""
+    build = Builder((3, 224, 224), rng)
+    x = build.conv("fc6", _vgg_features(build), 4096, 7, padding=(0, 0, 0, 0), density=DENSITIES[3])
     x = build.conv("fc7", x, 4096, 1, density=DENSITIES[3])
     build.conv("fc8", x, CLASSES, 1)
+    return build.network()
+
+
+def vgg16_features(rng: np.random.Generator) -> Network:
+    """VGG-16 without its fully connected layers, the first of which has more weights in a chunk than `paper` holds."""
+    build = Builder((3, 224, 224), rng)
+    _vgg_features(build)
     return build.network()
 
 
@@ -127,7 +139,7 @@ def tiny_branches(rng: np.random.Generator) -> Network:
     return build.network("grouped")
 
 
-_BUILDERS = {f.__name__: f for f in (resnet18, resnet50, mobilenet, vgg16, tiny, tiny_branches)}
+_BUILDERS = {f.__name__: f for f in (resnet18, resnet50, mobilenet, vgg16, vgg16_features, tiny, tiny_branches)}
 NAMES = tuple(_BUILDERS)
 
 

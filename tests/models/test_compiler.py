@@ -2,12 +2,15 @@
 """Compiled programs: what they compute in any order that their waits allow, and what the compiler refuses."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from models import networks
-from models.compiler import compile_network
+from models.compiler import Compiler, compile_network
+from models.compiler.predict import actual_cycles
+from models.compiler.report import layers_table, memory_map
 from models.config import load_config
 from models.network import INPUT
 from models.networks.builder import Builder, images
@@ -92,6 +95,26 @@ def test_tensors_too_large_run_in_strips(sizes, rng):
     for name in ("first", "second", "pool"):
         assert len({step.part.top for step in program.layers if step.node == name}) > 1
     assert any(step.descriptor.out_append and step.part.top for step in program.layers)
+
+
+def test_predictions(rng):
+    """On the calibration's image the cycles are those predicted; the timeline follows from them and the waits."""
+    network = networks.build("tiny")
+    compiler = Compiler(network, SMALL, 2, network.example[None])
+    program = compiler.compile().with_images(np.stack([network.example] * 2))
+    assert actual_cycles(program, SMALL) == [step.predicted for step in program.layers]
+    times = compiler.time(program, 3)
+    for engine, (steps, spans) in enumerate(zip(program.engines, times.spans, strict=True)):
+        assert len(spans) == 3 * len(steps)
+        assert all(begin < end for begin, end in spans) and all(a[1] <= b[0] for a, b in pairwise(spans))
+        for number, step in enumerate(steps):
+            for other, wait in enumerate(step.waits):
+                if wait.count:
+                    at = (2 - wait.previous) * len(program.engines[other]) + wait.count - 1
+                    assert times.spans[other][at][1] <= spans[2 * len(steps) + number][0], (engine, number, other)
+    assert times.cycles == max(spans[-1][1] for spans in times.spans) and times.per_image * 6 == times.cycles
+    table, places = layers_table(program, times), memory_map(program)
+    assert all(f"| {node.name} |" in table and f"| {node.name} | 1 |" in places for node in network.nodes)
 
 
 def test_plans_follow_from_calibration_alone(rng):
