@@ -208,10 +208,11 @@ module spcore_command_ctrl
     wgt_cmd_o.cancel         = stopping;
     wgt_cmd_o.k_log2        = wgt_k_log2;
     wgt_cmd_o.m_log2        = wgt_m_log2;
-    if (wgt_cmd_o.start_weights) begin
+    // Of the load that starts, if one does; those of a program's are the same for both.
+    if (running || (reg2hw_i.ctrl.wgt_load && wgt_fits_q)) begin
       wgt_cmd_o.base  = wgt_base;
       wgt_cmd_o.count = wgt_count;
-    end else if (wgt_cmd_o.start_params) begin
+    end else if (reg2hw_i.ctrl.par_load && par_fits_q) begin
       wgt_cmd_o.base  = par_base;
       wgt_cmd_o.count = par_count;
     end else begin
