@@ -40,6 +40,9 @@ class Corrupted(CoreTest):
         d, model, checker = plan.descriptor, self.env.predictor.model, self.env.scoreboard.checker
         await LoadLayer(layer, plan).start(self.sequencer)
         await PushLayer(d).start(self.sequencer)
+        if os.environ["CHANGE"] == "line":
+            due = self.env.scoreboard.line_checker.due
+            object.__setattr__(due[d.out_idx_base][0], "bitmap", 3 << 40)
         await WaitLayers(layer_cycles(d)).start(self.sequencer)
         line = next(i for i in range(d.out_idx_base, len(model.bitmaps)) if len(model.packed[i]) > 1)
         match os.environ["CHANGE"]:
@@ -118,6 +121,7 @@ def test_a_hang_is_explained(simulate, sim):
 @pytest.mark.parametrize(
     "change, message",
     [
+        ("line", r"line: index entry \d+ of layer: bitmap 0x"),
         ("byte", r"result: packet \d+: byte 0 of beat 1 is"),
         ("bitmap", r"result: packet \d+: bitmap 0x"),
         ("macs", "counters: MACS is"),

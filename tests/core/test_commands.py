@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make layer` as a user meets it: a layer judged by scipy, and one line for each thing that may be wrong with it."""
+"""`make layer` and `make program` as a user meets them: a layer judged by scipy, and one line for each thing that may be
+wrong with it; a small network."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -80,3 +82,10 @@ def test_a_file_that_is_no_layer(tmp_path):
         assert done.exit_code == 1 and done.stderr.startswith(str(tmp_path / name)) and done.stderr.count("\n") == 1
     done = command(tmp_path / "text.npz", tmp_path / "result.npz", config="huge")
     assert done.exit_code == 1 and "configuration 'huge' is unknown" in done.stderr
+
+
+def test_a_program():
+    done = CliRunner().invoke(app, ["program", "tiny", "--batch", "2", "--config", "small", "--check", "all"])
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert re.search(r"^\| block\.conv2 \| 16x4x4 \| 16x4x4 \| 2/4 \| 2 \|", done.stdout, re.MULTILINE)
+    assert "equal to the integer network" in done.stdout and "of 14 layers when they were written" in done.stdout

@@ -25,6 +25,22 @@ def test_unknown_name(command):
     assert done.exit_code == 1 and "'nope'" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ([""], "NET is empty, expected one of"),
+        (["nope"], "network 'nope' is unknown, expected one of"),
+        (["tiny", "--check", "some"], "CHECK: 'some', expected one of lines, all"),
+        (["tiny", "--config", "nope"], "configuration 'nope' is unknown"),
+        (["tiny", "--config", "small", "--batch", "0"], "batch: 0, expected at least 1"),
+        (["tiny", "--config", "small", "--sim", "nope"], "simulator 'nope' is unknown"),
+    ],
+)
+def test_programs_that_cannot_run(options, message):
+    done = CliRunner().invoke(app, ["program", *options])
+    assert done.exit_code == 1 and done.stderr.startswith(message) and done.stderr.count("\n") == 1
+
+
 def test_no_configuration():
     done = CliRunner().invoke(app, ["run", "--config", ""])
     assert done.exit_code == 1 and done.stderr.startswith("configuration '' is unknown, expected one of small")

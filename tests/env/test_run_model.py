@@ -7,6 +7,7 @@ import pytest
 from models.program import Program
 from models.program_check import check
 from tests.env.feeding import CONFIG, Feeder
+from verif.host.programs import with_read_outs
 from verif.shared.program_stimulus import random_program
 from verif.sim.env.conclusions import CommandOutcome, Interrupt, LinesDue, RunFailed, RunOver, RunStarted
 from verif.sim.env.core_model import UnknownContents
@@ -187,3 +188,15 @@ def test_an_error_ends_the_run_and_is_named(long, fault):
     feeder.command("wgt_flush")
     feeder.command("act_flush")
     assert not feeder.model.weights_discard and not feeder.model.activations_discard
+
+
+def test_tensors_read_out_after_each_layer(host):
+    host.program = with_read_outs(host.program)
+    check(host.program, CONFIG)
+    host.start()
+    host.go_on()
+    assert not host.weights and not host.activations
+    assert host.feeder.checker.due == host.expected()
+    layers = host.program.layers
+    read = {(transfer.part.tensor, transfer.part.image) for transfer in host.program.results}
+    assert read == {(step.part.tensor, step.part.image) for step in layers}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
+from itertools import combinations, product
 
 from verif.sim.coverage.bins import cross, point
 from verif.sim.env.interrupts import CAUSES
@@ -20,7 +20,8 @@ STREAMS = {
 }
 COMMANDS = ("wgt_load", "par_load", "act_load", "layer_push", "result_send", "prg_load", "run")
 OUTCOMES = ("accepted", "busy", "refused")
-ENGINES = ("wgt_busy", "par_busy", "act_busy", "layer_busy", "result_busy")
+WEIGHT_STREAM = ("wgt_busy", "par_busy", "prg_busy")
+ENGINES = (*WEIGHT_STREAM, "act_busy", "layer_busy", "result_busy")
 ERRORS = (
     "wgt_tlast_early",
     "wgt_tlast_late",
@@ -39,8 +40,9 @@ ERRORS = (
 )
 RESETS = {  # and the bits of STATUS that show it
     "layer running": ("layer_busy",),
-    "load under way": ("wgt_busy", "par_busy", "act_busy"),
+    "load under way": ("wgt_busy", "par_busy", "prg_busy", "act_busy"),
     "result under way": ("result_busy",),
+    "run": ("run_busy",),
 }
 
 
@@ -55,9 +57,8 @@ class ProtocolCoverage:
         self.interrupts = point("protocol.interrupt", CAUSES)
         self.errors = point("protocol.error", ERRORS)
         self.descriptor = point("protocol.descriptor_check", [str(n) for n in range(1, 19)])
-        pairs = [f"{a} + {b}" for i, a in enumerate(ENGINES) for b in ENGINES[i + 1 :]]
-        # Both loads use the weight stream.
-        self.overlap = point("protocol.engines_overlap", [pair for pair in pairs if pair != "wgt_busy + par_busy"])
+        pairs = [f"{a} + {b}" for a, b in combinations(ENGINES, 2) if not {a, b} <= {*WEIGHT_STREAM}]
+        self.overlap = point("protocol.engines_overlap", pairs)
         self.queue = point("protocol.queue_level", [str(n) for n in range(queue_depth + 1)])
         self.resets = {kind: point(f"protocol.{kind}", ["idle", *RESETS]) for kind in ("rst_ni", "soft_reset")}
         self.accesses = point(
@@ -76,10 +77,8 @@ class ProtocolCoverage:
 
     def status(self, values: Mapping[str, int]) -> None:
         """A read of STATUS."""
-        busy = [engine for engine in ENGINES if values[engine]]
-        for i, a in enumerate(busy):
-            for b in busy[i + 1 :]:
-                self.overlap.hit(f"{a} + {b}")
+        for a, b in combinations((engine for engine in ENGINES if values[engine]), 2):
+            self.overlap.hit(f"{a} + {b}")
         self.queue.hit(str(values["queue_level"]))
 
     def reset(self, kind: str, status: Mapping[str, int]) -> None:

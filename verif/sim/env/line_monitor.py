@@ -93,7 +93,7 @@ class LineChecker:
 
     fail: hears of what is wrong, as a kind and a text; written: of each line that was due, and how many of those that
     are due with it are left.
-    `digest` and `compared`: of the lines so far.
+    `digest` and `compared`: of the lines so far; `due`: those to come, by index entry.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LineChecker:
         self.fail, self.written = fail, written
         self.digest = hashlib.sha256()
         self.compared = 0
-        self._due: defaultdict[int, deque[_Line]] = defaultdict(deque)
+        self.due: defaultdict[int, deque[_Line]] = defaultdict(deque)
         # What else is written is not known: a run goes to its end after an error, or a reset is under way.
         self._failed = self._resetting = False
 
@@ -113,25 +113,25 @@ class LineChecker:
                 self._resetting = False
                 batch = _Batch(conclusion, len(entries), conclusion.first)
                 for entry, bitmap, octets in zip(entries, bitmaps, packed, strict=True):
-                    self._due[entry].append(_Line(batch, bitmap, octets))
+                    self.due[entry].append(_Line(batch, bitmap, octets))
             case LinesOver():
-                for queue in self._due.values():
+                for queue in self.due.values():
                     while queue and not queue[0].batch.due.complete:
                         queue.popleft()
             case RunFailed():
                 self._failed = True
             case RunOver() if self._failed:
                 self._failed = False
-                self._due.clear()
+                self.due.clear()
             case Reset():
                 self._failed, self._resetting = False, True
-                self._due.clear()
+                self.due.clear()
 
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
         for value, size in ((found.entry, 3), (found.first_word, 3), (found.bitmap, 8), (found.octets, 64)):
             self.digest.update(value.to_bytes(size, "little"))
-        queue = self._due[found.entry]
+        queue = self.due[found.entry]
         # Of a section that overflows some lines stay out.
         while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
             queue.popleft()
@@ -159,7 +159,7 @@ class LineChecker:
     @property
     def missing(self) -> list[str]:
         """Lines that never came; known when nothing is under way."""
-        found = [(entry, line) for entry, queue in self._due.items() for line in queue if line.batch.due.complete]
+        found = [(entry, line) for entry, queue in self.due.items() for line in queue if line.batch.due.complete]
         if not found:
             return []
         entry, line = found[0]
