@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make layer` and `make program` as a user meets them: a layer judged by scipy, and one line for each thing that may be
-wrong with it; a small network."""
+"""`make layer` and `make program` as a user meets them: a layer judged by scipy, one line for each thing that may be
+wrong with it, and a small network."""
 
 import json
 import re
