@@ -49,6 +49,9 @@ compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=i
 program: $(STAMP) ## a whole network in one run, every tensor checked: NET=resnet18 BATCH=1 CONFIG= SIM= CHECK=all reads tensors out as well
 	@$(CLI) program "$$NET" --batch "$(BATCH)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
 
+nodetests: $(STAMP) ## the node tests of the package onnx through the importer and the integer model, as a table
+	@$(CLI) nodetests
+
 figures: $(STAMP) ## every layer that the project is measured on, as a table; UPDATE=1: docs/study/rtl.json
 	@$(CLI) figures $(if $(UPDATE),--update)
 

@@ -12,6 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 MICROSOFT = "com.microsoft"
+_AXES = 13  # the first opset whose DequantizeLinear has an axis
 
 
 @dataclass
@@ -20,6 +21,8 @@ class _Parts:
 
     node: onnx.NodeProto
     floating: set[str]  # tensors that stand for integers but are values
+    opset: int
+    makers: dict[str, onnx.NodeProto]  # what tensors are by a DequantizeLinear that the opset lacks
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def input(self, at: int) -> str:
@@ -34,9 +37,21 @@ class _Parts:
     def constant(self, value: np.ndarray, suffix: str) -> str:
         return self.add("Constant", [], suffix, value=numpy_helper.from_array(value))
 
-    def value(self, integers: str, scale: str, zero: str, suffix: str, **attributes: Any) -> str:
+    def value(self, integers: str, scale: str, zero: str, suffix: str, axis: int | None = None, rank: int = 1) -> str:
+        """Integers as values; with an axis, constants of a rank that may have a scale for each index of it."""
         inputs = [integers, scale, zero] if zero else [integers, scale]
-        return self.add("DequantizeLinear", inputs, suffix, **attributes)
+        if axis is None:
+            return self.add("DequantizeLinear", inputs, suffix)
+        if self.opset >= _AXES:
+            return self.add("DequantizeLinear", inputs, suffix, axis=axis)
+        shape = self.constant(np.array([1] * axis + [-1] + [1] * (rank - axis - 1), np.int64), f"{suffix}.shape")
+        value = self.add("Cast", [integers], f"{suffix}.cast", to=onnx.TensorProto.FLOAT)
+        if zero:
+            zeros = self.add("Cast", [zero], f"{suffix}.zero", to=onnx.TensorProto.FLOAT)
+            value = self.add("Sub", [value, self.add("Reshape", [zeros, shape], f"{suffix}.zeros")], f"{suffix}.around")
+        value = self.add("Mul", [value, self.add("Reshape", [scale, shape], f"{suffix}.scales")], suffix)
+        self.makers[value] = helper.make_node("DequantizeLinear", inputs, [value], axis=axis)
+        return value
 
     def plain(self, operator: str, inputs: list[str], without: tuple[str, ...] = (), **more: Any) -> str:
         """The plain operator with the node's attributes."""
@@ -69,13 +84,17 @@ class _Parts:
 
 def _convolution(parts: _Parts) -> None:
     i = parts.input
-    inputs = [parts.value(i(0), i(1), i(2), "x"), parts.value(i(3), i(4), i(5), "w", axis=0), *parts.bias(8, (1, 4))]
+    inputs = [
+        parts.value(i(0), i(1), i(2), "x"),
+        parts.value(i(3), i(4), i(5), "w", axis=0, rank=4),
+        *parts.bias(8, (1, 4)),
+    ]
     parts.quantised(parts.plain("Conv", inputs), i(6), i(7))
 
 
 def _product(parts: _Parts) -> None:
     i = parts.input
-    inputs = [parts.value(i(0), i(1), i(2), "a"), parts.value(i(3), i(4), i(5), "b", axis=1)]
+    inputs = [parts.value(i(0), i(1), i(2), "a"), parts.value(i(3), i(4), i(5), "b", axis=1, rank=2)]
     parts.quantised(parts.plain("MatMul", inputs), i(6), i(7))
 
 
@@ -84,7 +103,7 @@ def _gemm(parts: _Parts) -> None:
     flags = {attribute.name: helper.get_attribute_value(attribute) for attribute in parts.node.attribute}
     inputs = [
         parts.value(i(0), i(1), i(2), "a"),
-        parts.value(i(3), i(4), i(5), "b", axis=0 if flags.get("transB") else 1),
+        parts.value(i(3), i(4), i(5), "b", axis=0 if flags.get("transB") else 1, rank=2),
         *parts.bias(6, (1, 4)),
     ]
     # The bias is in steps of alpha times the product of scales.
@@ -177,11 +196,20 @@ FORMS = {
 }
 
 
-def take_apart(model: onnx.ModelProto) -> frozenset[str] | None:
-    """Rewrite the quantised operators of a model. Returns which tensors, integers in the model, are values now; None
-    if there were no such operators."""
+@dataclass(frozen=True)
+class Apart:
+    """Of a model that was taken apart: tensors that are integers in it and values now, and tensors that are what a
+    DequantizeLinear would make although several nodes do."""
+
+    values: frozenset[str]
+    makers: dict[str, onnx.NodeProto]
+
+
+def take_apart(model: onnx.ModelProto, opset: int) -> Apart | None:
+    """Rewrite the quantised operators of a model; None if there were none."""
     nodes: list[onnx.NodeProto] = []
     floating: set[str] = set()
+    makers: dict[str, onnx.NodeProto] = {}
     rewritten = False
     for node in model.graph.node:
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -194,11 +222,11 @@ def take_apart(model: onnx.ModelProto) -> frozenset[str] | None:
         for attribute in node.attribute:
             if attribute.name == "channels_last" and attribute.i:
                 raise ValueError(f"{node.name}: {node.op_type}: channels_last = 1, supported: 0")
-        parts = _Parts(node, floating)
+        parts = _Parts(node, floating, opset, makers)
         form.apart(parts)
         nodes += parts.nodes
         rewritten = True
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    return frozenset(floating) if rewritten else None
+    return Apart(frozenset(floating), makers) if rewritten else None

@@ -186,7 +186,7 @@ def read(model: onnx.ModelProto) -> Graph:
     value, batch = _input(model)
     _finite(model)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    return _graph(original, model, value, batch, opset, forms.take_apart(model))
+    return _graph(original, model, value, batch, opset, forms.take_apart(model, opset))
 
 
 def _graph(
@@ -195,7 +195,7 @@ def _graph(
     value: onnx.ValueInfoProto,
     batch: int | None,
     opset: int,
-    values: frozenset[str] | None,
+    apart: forms.Apart | None,
 ) -> Graph:
     constants: dict[str, Array] = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     constant, kept, made = set(constants), [], []
@@ -237,7 +237,7 @@ def _graph(
         outputs,
         batch,
         opset,
-        values is None,
-        values or frozenset(),
-        {name: node for node in model.graph.node for name in node.output},
+        apart is None,
+        frozenset() if apart is None else apart.values,
+        {name: node for node in model.graph.node for name in node.output} | ({} if apart is None else apart.makers),
     )

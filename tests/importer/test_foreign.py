@@ -9,7 +9,10 @@ import pytest
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 from models.importer.passes import bring
+from models.network import Network
+from models.qdq import qdq
 from tests.importer.foreign import FOLDER, NAMES, images
+from verif.shared.paths import ROOT
 
 CALIBRATION, TESTED = 32, 200
 
@@ -80,6 +83,18 @@ def test_scales_of_the_file_need_no_calibration(tmp_path):
     assert check(path, None).method is None
     with pytest.raises(ValueError, match=r"zero point \d+ of uint8: a quantised file that needs calibration inputs"):
         bring(quantised("vgg", "qdq", tmp_path), None)
+
+
+@pytest.mark.parametrize("name", ["resnet18-2of4", "resnet18-dense"])
+def test_a_network_written_as_qdq_comes_back(name):
+    """The trained networks: the same integers."""
+    network = Network.load(ROOT / "models" / "checkpoints" / f"{name}.npz")
+    found = bring(qdq(network)).network
+    inputs = np.stack([network.example, np.rot90(network.example, 1, (1, 2)), 255 - network.example])
+    tensors, wanted = found.run(inputs), network.run(inputs)
+    for node, original in zip(found.nodes, network.nodes, strict=True):
+        np.testing.assert_array_equal(tensors[node.name], wanted[original.name])
+        assert (node.k, node.m) == (original.k, original.m)
 
 
 def test_kinds_of_layers():

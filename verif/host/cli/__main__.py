@@ -18,6 +18,7 @@ from verif.host.cli.given_network import network
 from verif.host.cli.given_onnx import compile
 from verif.host.cli.known_program import program
 from verif.host.cli.lint import lint
+from verif.host.cli.node_tests import nodetests
 from verif.host.cli.paper import paper
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
@@ -62,6 +63,7 @@ for command in (
     layer,
     network,
     compile,
+    nodetests,
     program,
     figures,
     figure1,
