@@ -87,5 +87,5 @@ def test_a_file_that_is_no_layer(tmp_path):
 def test_a_program():
     done = CliRunner().invoke(app, ["program", "tiny", "--batch", "2", "--config", "small", "--check", "all"])
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert re.search(r"^\| block\.conv2 \| 16x4x4 \| 16x4x4 \| 2/4 \| 2 \|", done.stdout, re.MULTILINE)
+    assert re.search(r"^\| block\.conv2 \| 16x4x4 \| 16x4x4 \| 2/4 \| 2 \| 1 \|", done.stdout, re.MULTILINE)
     assert "equal to the integer network" in done.stdout and "of 14 layers when they were written" in done.stdout

@@ -16,7 +16,8 @@ from verif.shared.variables import CONFIG_VARIABLE
 TOP = "sparsecore"
 _PE = "spcore_pe"
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
-_PUBLIC = ("axis_protocol.seen_q", "spcore_activation_store.write_q", "spcore_activation_store.line_q")
+_LINES = "spcore_activation_store.lw_"
+_PUBLIC = ("axis_protocol.seen_q", f"{_LINES}valid_i", f"{_LINES}ready_o", f"{_LINES}line_i")
 _STATES = ("*.state_q",)  # for the words of verif.sim.kit.bounds
 
 # With the PEs' own checks every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.

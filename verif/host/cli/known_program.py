@@ -26,8 +26,8 @@ from verif.shared.program_files import RunReport
 CALIBRATION = 2**31  # seeds of the images that cuts are chosen from, apart from those that run
 CHECKS = ("lines", "all")
 HEADER = (
-    "| layer | input | output | k/m | images | predicted | cycles | off | ALU utilisation |"
-    "\n|---|---|---|---|---:|---:|---:|---:|---:|"
+    "| layer | input | output | k/m | images | parts | predicted | cycles | off | ALU utilisation |"
+    "\n|---|---|---|---|---:|---:|---:|---:|---:|---:|"
 )
 
 
@@ -46,13 +46,15 @@ def rows(program: Program, times: Timeline, report: RunReport, alus: int) -> lis
     steps = [step for _ in range(program.iterations) for step in program.layers]
     for step, cycles, seen in zip(steps, forecast, report.layers, strict=True):
         found[step.node] = [a + b for a, b in zip(found[step.node], (cycles, seen.cycles, seen.macs), strict=True)]
-    by_node = {step.node: step.descriptor for step in reversed(program.layers)}
     lines = []
     for node, (due, cycles, macs) in found.items():
-        d = by_node[node]
+        parts = [step for step in program.layers if step.node == node and step.part.image == 0]
+        d = parts[0].descriptor
+        channels = sum(step.descriptor.out_k for step in parts if step.part.top == 0)
+        rows_out = max(step.part.bottom for step in parts)
         lines.append(
-            f"| {node} | {d.in_c}x{d.in_h}x{d.in_w} | {d.out_k}x{d.out_h}x{d.out_w} | {d.k}/{d.m} "
-            f"| {len(program.images)} | {due:,} | {cycles:,} | {100 * (due / cycles - 1):+.1f} % "
+            f"| {node} | {d.in_c}x{d.in_h}x{d.in_w} | {channels}x{rows_out}x{d.out_w} | {d.k}/{d.m} "
+            f"| {len(program.images)} | {len(parts)} | {due:,} | {cycles:,} | {100 * (due / cycles - 1):+.1f} % "
             f"| {100 * macs / (alus * cycles):.1f} % |"
         )
     return lines

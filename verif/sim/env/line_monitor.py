@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import RisingEdge, ValueChange
 from pyuvm import uvm_analysis_port, uvm_component
 
 from models.lines import WORD_BYTES
@@ -32,24 +32,27 @@ class LineWrite:
 
 
 class LineMonitor(uvm_component):
-    """Publishes each LineWrite in the cycle in which it reaches the memories. Python sleeps in between."""
+    """Publishes each LineWrite when the activation store takes it, of whichever writer. Python sleeps in between."""
 
     def build_phase(self):
         self.ap = uvm_analysis_port("ap", self)
-        fields = struct("line_write_t").fields
+        layout = struct("line_write_t")
+        fields, self._width = layout.fields, layout.width
         names = ("idx_addr", "ptr", "bitmap", "words", "bytes")
         self._fields = [(fields[name].offset, (1 << fields[name].width) - 1) for name in names]
 
     async def run_phase(self):
         store = device().u_activation_store
-        writes, line = store.write_q, store.line_q
-        edge, begins = RisingEdge(device().clk_i), RisingEdge(writes)
+        valid, ready, lines = store.lw_valid_i, store.lw_ready_o, store.lw_line_i
+        edge, changes = RisingEdge(device().clk_i), ValueChange(valid)
+        await RisingEdge(device().rst_ni)  # before the first reset they mean nothing
         while True:
-            if writes.value != 1:
-                await begins
+            if not int(valid.value):
+                await changes
             await edge
-            if writes.value == 1:
-                flat = int(line.value)
+            if taken := int(valid.value) & int(ready.value):  # of one writer
+                both = str(lines.value)  # what the other one shows may be unknown
+                flat = int(both[: self._width] if taken == 2 else both[self._width :], 2)
                 self.ap.write(LineWrite(*(flat >> low & mask for low, mask in self._fields)))
 
 
