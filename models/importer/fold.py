@@ -10,9 +10,9 @@ import numpy as np
 
 from models.importer import operators
 from models.importer.float_network import FloatNetwork, Floats, Quant, Step
+from models.importer.host import Parts, Planes
 from models.importer.onnx_graph import Graph, Operation
 from models.importer.operators import VIEWS, Use
-from models.importer.parts import Parts, Planes
 from models.importer.runtime import Array
 from models.layer import MAX_PADDING
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from models.importer import modes, parts, ranges, read
+from models.importer import host, modes, ranges, read
 from models.importer.float_network import FloatNetwork
 from models.importer.fold import fold
+from models.importer.host import Parts
 from models.importer.lower import lower, to_integers
 from models.importer.modes import Cut
 from models.importer.onnx_graph import Graph
-from models.importer.parts import Parts
 from models.importer.ranges import Range
 from models.importer.runtime import Array, Session, Tensors, distance, unsaturated
 from models.network import INPUT, Network
@@ -186,9 +186,9 @@ def bring(
     """
     graph = read.read(source if isinstance(source, onnx.ModelProto) else read.load(source))
     if until:
-        graph = parts.until(graph, until)
-    split = parts.split(graph)
-    planes = parts.planes(graph, split)
+        graph = host.until(graph, until)
+    split = host.split(graph)
+    planes = host.planes(graph, split)
     if calibration is not None:
         check_inputs(graph, calibration, "calibration")
     inputs = (_noise(graph) if calibration is None else calibration).astype(graph.dtypes[graph.input])

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from models.compiler import Compiler
+from models.compiler import Compiler, report
 from models.config import load_config
 from models.importer import explain, passes
 from models.importer.passes import Imported
 from verif.host.cli.phase import phase
-from verif.shared.paths import BUILD
+from verif.shared.paths import BUILD, ROOT
 
 _COMPILED = 4  # calibration images that the compiler sees
 _AGREEING = 64  # on which classes are compared
@@ -87,8 +87,10 @@ def compile(  # the command's name
         compiler = Compiler(imported.network, configuration, batch, images[:_COMPILED])
         program = compiler.compile()
         timeline = compiler.time(program)
+    say(report.layers_table(program, timeline))
     say(f"predicted: {timeline.per_image:,.0f} cycles an image in batches of {batch}")
     path = BUILD / "compile" / f"{Path(onnx).stem}-{config}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch]).save(path)
-    say(f"program: {path}")
+    path.with_suffix(".md").write_text(report.memory_map(program) + "\n")
+    say(f"program: {path.relative_to(ROOT)}, memory map: {path.with_suffix('.md').relative_to(ROOT)}")

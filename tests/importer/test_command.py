@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make compile` as a user meets it."""
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from models.program import Program
+from tests.importer.graphs import floats, model, node
+from verif.host.cli import given_onnx
+from verif.host.cli.__main__ import app
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A model and inputs for it."""
+    nodes = [
+        node("Conv", "x w", "c", pads=(1, 1, 1, 1)),
+        node("Relu", "c", "r"),
+        node("GlobalAveragePool", "r", "p"),
+        node("Flatten", "p", "f"),
+        node("Gemm", "f v", "y", transB=1),
+    ]
+    made = model(nodes, ("n", 2, 5, 5), w=floats(4, 2, 3, 3), v=floats(6, 4))
+    onnx.save(made, tmp_path / "small.onnx")
+    np.save(tmp_path / "inputs.npy", floats(12, 2, 5, 5, seed=1))
+    np.savez(tmp_path / "two.npz", a=np.zeros(1), b=np.zeros(1))
+    return tmp_path
+
+
+def called(*arguments):
+    return CliRunner().invoke(app, ["compile", *map(str, arguments)])
+
+
+def test_explains_and_compiles(files, monkeypatch):
+    monkeypatch.setattr(given_onnx, "BUILD", files / "build")
+    monkeypatch.setattr(given_onnx, "ROOT", files)
+    done = called(
+        files / "small.onnx", "--calib", files / "inputs.npy", "--config", "small", "--mode", "2/4", "--prune"
+    )
+    assert done.exit_code == 0, done.output
+    for text in (
+        "| conv | conv 3x3 | 2x5x5 | 4x5x5 | 2/4 | 72 | 0.50 |",
+        "pruned: conv: 50.0 % of the weights",
+        "output y: the largest is ONNX Runtime's for",
+        "cycles an image in batches of 1",
+        "program: build/compile/small-small.npz, memory map: build/compile/small-small.md",
+    ):
+        assert text in done.output
+    assert len(Program.load(files / "build" / "compile" / "small-small.npz").layers) == 3
+
+
+def test_until(files):
+    done = called(files / "small.onnx", "--until", "relu")
+    assert done.exit_code == 0 and "output r: " in done.output and "compiling" not in done.output
+    assert "scales: by " in done.output and "noise: give calibration inputs (CALIB=)" in done.output
+
+
+@pytest.mark.parametrize(
+    "calib,problem",
+    [
+        ("none.npy", "CALIB: {}: no such file"),
+        ("small.onnx", "CALIB: {}: no NPY or NPZ file, or one that is cut short"),
+        ("two.npz", "CALIB: {}: arrays a, b, expected one"),
+    ],
+)
+def test_bad_calibration(files, calib, problem):
+    done = called(files / "small.onnx", "--calib", files / calib)
+    assert done.exit_code == 1 and done.stderr == problem.format(files / calib) + "\n"
+
+
+def test_no_file():
+    done = called("")
+    assert done.exit_code == 1 and done.stderr.startswith("ONNX is empty, expected a network: make compile ONNX=")
