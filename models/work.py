@@ -143,35 +143,14 @@ def _fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
     return [Fetch(tile, *counts[end - len(tile) : end].transpose(1, 2, 0)) for tile, end in zip(met, ends, strict=True)]
 
 
-def _rough_fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
-    """As `_fetches`, with the non-zeros of a line taken to be spread evenly over it."""
-    counts = np.count_nonzero(lines.to_blocks(nonzero, d.line), axis=2)
-    found = []
-    for y0, y1 in d.y.inside:
-        for x0, x1 in d.x.inside:
-            empty = y0 == y1 or x0 == x1
-            ly = np.arange(0) if empty else np.arange(y0 // d.line_h, (y1 - 1) // d.line_h + 1, d.line_step)
-            lx = np.arange(0) if empty else np.arange(x0 // d.line_w, (x1 - 1) // d.line_w + 1)
-            rows = np.minimum(y1, (ly + 1) * d.line_h) - np.maximum(y0, ly * d.line_h)
-            columns = np.minimum(x1, (lx + 1) * d.line_w) - np.maximum(x0, lx * d.line_w)
-            met = (ly[:, None] * d.lines_x + lx).ravel()
-            inside = counts[:, met] * np.outer(rows, columns).ravel() / (d.line_h * d.line_w)
-            octets = np.outer(rows, columns / OCTET + 1 - 1 / OCTET).ravel()  # a row's positions may be of one more
-            pieces = np.ceil(octets * (1 - np.exp(-inside / octets))).astype(np.int64)
-            words = np.ceil(inside / WORD_BYTES + (inside > 0) * 0.5).astype(np.int64)
-            load = pieces + (pieces > 0) * (LINE_BEGIN - 1)
-            found.append(Fetch(met.tolist(), np.zeros_like(words), words, pieces, load))
-    return found
-
-
-def measure(d: Descriptor, layer: Tensors, rough: bool = False) -> Work:
-    """Count a layer's work as the descriptor cuts it; what is fetched only about, if a rough count will do."""
+def measure(d: Descriptor, layer: Tensors) -> Work:
+    """Count a layer's work as the descriptor cuts it."""
     nonzero = layer.activations != 0
     mask = nonzero if d.skip else np.ones_like(nonzero)
     heights, widths = np.array(d.y.counts), np.array(d.x.counts)
     positions = ((heights[:, None] - 1) * d.tile_w + widths).ravel()
     emissions = _emissions(d, mask)
-    fetches = _rough_fetches(d, nonzero) if rough else _fetches(d, nonzero)
+    fetches = _fetches(d, nonzero)
     last = (d.tile_h - 1) * d.y.stride * d.x.window + (d.tile_w - 1) * d.x.stride  # position of a tile in its window
     return Work(
         emissions=emissions,

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.graph import Graph, read
 from models.compiler.parts import Parts, divide
-from models.compiler.predict import predict_all
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.compiler.timing import Timeline, line_beats, timeline
 from models.config import Config, load_config
@@ -18,8 +17,6 @@ from models.lines import LineShape
 from models.network import INPUT, Network
 from models.program import Part, Program
 from models.reference import Bytes
-from models.tiling import Plan
-from models.work import Work
 
 PartKey = tuple[str, int]  # node and strip
 ITERATIONS = 2  # of the timelines that orders are compared by
@@ -206,7 +203,7 @@ class Compiler:
             for share in counts.values() if len(counts) > 1 else ():
                 trial = best.parts | {key: parts[share][key] for key in keys}
                 best = _better(best, self._attempt(trial, best.stretches))
-        return with_data(self._predicted(best.program, best.parts), best.parts)
+        return with_data(best.program, best.parts)
 
     def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...]) -> _Found | None:
         """The program of parts in an order, with inputs loaded ahead if they fit; None if it does not fit at all."""
@@ -220,34 +217,6 @@ class Compiler:
                 continue
             return _Found(self.time(program).per_image, program, parts, stretches)
         return None
-
-    def _predicted(self, program: Program, parts: dict[PartKey, Parts]) -> Program:
-        """The program with the cycle model's cycles in the place of the estimates."""
-        plans: dict[tuple[str, int, int], tuple[Plan, Work]] = {}
-        keys = []
-        for step in program.layers:
-            strip = self._strip(step.node, step.part)
-            of_node = parts[step.node, strip]
-            own = next(p for p in of_node.parts if p.first == step.part.first)
-            # Parts of as many channels differ in their weights alone.
-            like = next(p for p in of_node.parts if p.descriptor == own.descriptor)
-            key = step.node, strip, like.first
-            keys.append(key)
-            if key not in plans:
-                d, whole = step.descriptor, self.choices[step.node].descriptor
-                if step.node in self.strips.stripped:
-                    words = self.sizes.seen[step.node, strip] * d.out_k // whole.out_k
-                else:
-                    words = self.sizes.seen[step.node, 0] * d.out_k * d.out_h // (whole.out_k * whole.out_h)
-                plans[key] = Plan(self.config, d, 0, 0, 0, words), own.work
-        cycles = predict_all(plans)
-        layers = tuple(replace(step, predicted=cycles[key]) for step, key in zip(program.layers, keys, strict=True))
-        return replace(program, layers=layers)
-
-    def _strip(self, node: str, part: Part) -> int:
-        """The strip that a step makes."""
-        rows = self.strips.rows.get(node)
-        return rows.index(range(part.top, part.bottom)) if rows else 0
 
 
 def compile_network(network: Network, config: str | Config, batch: int, calibration: Bytes) -> Program:

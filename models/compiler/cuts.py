@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models import lines, work
+from models import cycle_model, lines, work
 from models.compiler.estimate import estimate
 from models.compiler.graph import Graph
 from models.config import Config
@@ -21,29 +21,47 @@ from models.layer import Layer
 from models.lines import LineShape
 from models.network import Node
 from models.reference import Bytes
-from models.tiling import Cut, describe, max_tile, region_size, split, split_candidates, tile_candidates
+from models.tiling import Cut, Plan, describe, max_tile, region_size, split, split_candidates, tile_candidates
 from models.work import Work
 
-_KEPT = 4  # tiles of a layer that are compared further
+_KEPT = 3  # tiles of a layer that are compared further
+_FINALISTS = 2  # splits of a tile that are predicted
 _SMALL = 4  # tiles of fewer than a quarter of the positions are the second choice
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A layer as it is cut: its descriptor, with everything at 0, its work in calibration and estimated cycles."""
+    """A layer as it is cut: its descriptor, with everything at 0, its work in calibration, the words of its output and
+    its cycles, estimated or predicted."""
 
     layer: Layer
     descriptor: Descriptor
     work: Work
-    cycles: int
+    out_words: int
+    cycles: int = 0
 
 
-def best_splits(config: Config, choice: Choice) -> Choice:
-    """The same layer with the splits of the fewest cycles."""
+def predict(config: Config, choice: Choice) -> int:
+    """The cycle model's cycles."""
+    plan = Plan(config, choice.descriptor, 0, 0, 0, choice.out_words)
+    return cycle_model.predict(plan, choice.work).cycles
+
+
+def estimated_best(config: Config, choice: Choice) -> Choice:
+    """The same layer with the splits of the fewest estimated cycles."""
+    return _ranked(config, choice)[0]
+
+
+def predicted_best(config: Config, choice: Choice) -> Choice:
+    """The same layer with the splits of the fewest predicted cycles, of those that the estimate likes best."""
+    finalists = [replace(cut, cycles=predict(config, cut)) for cut in _ranked(config, choice)[:_FINALISTS]]
+    return min(finalists, key=lambda cut: cut.cycles)
+
+
+def _ranked(config: Config, choice: Choice) -> list[Choice]:
     cuts = [split(choice.descriptor, n) for n in split_candidates(config, choice.descriptor)]
-    units = [(estimate(config, d, choice.work), n) for n, d in enumerate(cuts)]
-    cycles, best = min(units)
-    return replace(choice, descriptor=cuts[best], cycles=cycles)
+    found = [replace(choice, descriptor=d, cycles=estimate(config, d, choice.work)) for d in cuts]
+    return sorted(found, key=lambda cut: cut.cycles)
 
 
 class Cutter:
@@ -52,18 +70,27 @@ class Cutter:
     def __init__(self, config: Config, graph: Graph, tensors: dict[str, Bytes]):
         self.config, self.graph = config, graph
         self.layers = {node.name: node.layer(tensors) for node in graph.layers}
-        self._found: dict[tuple[object, ...], Choice] = {}
+        self.tensors = tensors
+        self._estimated: dict[tuple[object, ...], Choice] = {}
+        self._predicted: dict[tuple[object, ...], Choice] = {}
 
-    def _choice(self, node: Node, line: LineShape, tile: LineShape) -> Choice:
-        """The layer with the best splits for a block of its input and a tile."""
+    def _choice(self, node: Node, line: LineShape, tile: LineShape, exact: bool = True) -> Choice:
+        """The layer with the best splits for a block of its input and a tile, predicted or, if not exact, estimated."""
         layer = self.layers[node.name]
         # Layers of one shape get one cut.
         shape = layer.activations.shape, layer.weights.shape, layer.kind, layer.stride, layer.padding, layer.k, layer.m
         key = (*shape, layer.groups, layer.signed, layer.residual is None, line, tile)
-        if key not in self._found:
-            whole = describe(self.config, layer, Cut(line, tile))
-            self._found[key] = best_splits(self.config, Choice(layer, whole, work.measure(whole, layer, rough=True), 0))
-        return self._found[key]
+        found = self._predicted if exact else self._estimated
+        if key not in found:
+            best = predicted_best if exact else estimated_best
+            found[key] = best(self.config, self._whole(node, Cut(line, tile)))
+        return found[key]
+
+    def _whole(self, node: Node, cut: Cut) -> Choice:
+        """The layer with a given cut."""
+        layer = self.layers[node.name]
+        d = describe(self.config, layer, cut)
+        return Choice(layer, d, work.measure(d, layer), words_of(self.tensors[node.name][:1], cut.tile))
 
     def _tiles(self, node: Node, line: LineShape) -> list[LineShape]:
         """The best tiles of a layer, for one block of its input."""
@@ -71,7 +98,7 @@ class Cutter:
         tiles = tile_candidates(self.config, layer)
         most = max(tile.line_h * tile.line_w for tile in tiles)
         large = [tile for tile in tiles if _SMALL * tile.line_h * tile.line_w >= most]
-        return sorted(large, key=lambda tile: self._choice(node, line, tile).cycles)[:_KEPT]
+        return sorted(large, key=lambda tile: self._choice(node, line, tile, exact=False).cycles)[:_KEPT]
 
     def _fits(self, node: Node, tile: LineShape) -> bool:
         layer = self.layers[node.name]
@@ -125,11 +152,12 @@ class Cutter:
         raise ValueError(f"{names}: no tile fits all of them, and their tensors are added or concatenated")
 
     def _own(self, node: Node, choice: Choice) -> Choice:
-        """The choice with the layer's own numbers and its work in full; that of one of its shape served so far."""
-        layer, like = self.layers[node.name], choice.descriptor
-        d = describe(self.config, layer, Cut(like.line, like.tile, like.splits))
-        measured = work.measure(d, layer)
-        return Choice(layer, d, measured, estimate(self.config, d, measured))
+        """The choice with the layer's own numbers, where one of its shape served so far."""
+        if self.layers[node.name] is choice.layer:
+            return choice
+        d = choice.descriptor
+        own = self._whole(node, Cut(d.line, d.tile, d.splits))
+        return replace(own, cycles=predict(self.config, own))
 
 
 def words_of(tensor: Bytes, block: LineShape) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import stream
-from models.compiler.cuts import Choice, best_splits
+from models.compiler.cuts import Choice, predicted_best
 from models.config import Config
 from models.descriptor import Descriptor
 from models.tiling import chunk_channels
@@ -24,8 +24,7 @@ class LayerPart:
     """One of a layer's parts.
 
     descriptor: everything lies at 0; first, first_input: its first output and input channel;
-    vectors, parameters: the rows of the layer's weights and parameters that are its own; work, cycles: in calibration,
-    the cycles estimated.
+    vectors, parameters: the rows of the layer's weights and parameters that are its own; cycles: predicted.
     """
 
     descriptor: Descriptor
@@ -33,7 +32,6 @@ class LayerPart:
     first_input: int
     vectors: range
     parameters: range
-    work: Work
     cycles: int
 
 
@@ -103,15 +101,19 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int) -> Part
             first_input = channels.start
             part = replace(part, groups=len(blocks), in_c=len(channels))
             measured = _of_channels(measured, slice(channels.start, channels.stop))
-        cut = choice if part.out_k == d.out_k else replace(choice, descriptor=part, work=measured)
+        cut = (
+            choice
+            if part.out_k == d.out_k
+            else replace(choice, descriptor=part, work=measured, out_words=choice.out_words * part.out_k // d.out_k)
+        )
         if cut is not choice:
-            cut = alike[part.out_k] if part.out_k in alike and not by_group else best_splits(config, cut)
+            cut = alike[part.out_k] if part.out_k in alike and not by_group else predicted_best(config, cut)
             alike[part.out_k] = cut
         part = replace(part, splits=cut.descriptor.splits, split_c=cut.descriptor.split_c)
         rows = (
             range(0, d.vectors) if d.tap_shared else range(*(n * vectors // block for n in (chunks.start, chunks.stop)))
         )
-        found.append(LayerPart(part, first, first_input, rows, range(first, last), cut.work, cut.cycles))
+        found.append(LayerPart(part, first, first_input, rows, range(first, last), cut.cycles))
     return Parts(node, config, choice, tuple(found))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from models import work
-from models.compiler.cuts import Choice, best_splits
+from models.compiler.cuts import Choice, predicted_best
 from models.compiler.graph import Graph
 from models.config import Config
 from models.lines import LineShape
@@ -81,7 +81,8 @@ def strip_choice(config: Config, node: Node, choice: Choice, outputs: range, sou
         out_pitch=tiles_y * d.tiles_x if output else d.out_pitch,
     )
     cut = _Cut(choice.layer.activations[:, rows.start : rows.stop], choice.layer.weight_counts)
-    return best_splits(config, replace(choice, descriptor=strip, work=work.measure(strip, cut)))
+    words = choice.out_words * len(outputs) // d.out_h
+    return predicted_best(config, replace(choice, descriptor=strip, work=work.measure(strip, cut), out_words=words))
 
 
 class Planner:

@@ -83,7 +83,7 @@ def test_memory_that_is_barely_enough(depth, rng):
     run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
 
 
-@pytest.mark.parametrize("sizes", [{"IdxDepth": 36}, {"ActDepth": 170}], ids=["index", "words"])
+@pytest.mark.parametrize("sizes", [{"IdxDepth": 44}, {"ActDepth": 170}], ids=["index", "words"])
 def test_tensors_too_large_run_in_strips(sizes, rng):
     """A chain with strides and uneven padding, of which only strips exist between its ends."""
     build = Builder((2, 90, 8), rng, 2)
