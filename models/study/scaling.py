@@ -9,7 +9,7 @@ from models.study import silicon
 from models.systems.sparsecore import SparseCore
 from models.systems.system import Result, Workload, run
 
-PES, LANES, BANKS = (16, 32, 64, 128, 256), (8, 16, 32), (1, 2, 4)
+PES, LANES, BANKS = (16, 32, 64, 128, 256), (8, 16, 32), (1, 2)
 MOST_PES = PES[-1]
 
 
