@@ -76,11 +76,6 @@ class Step:
         assert self.weights is not None
         return self.weights
 
-    @property
-    def open(self) -> bool:
-        """Whether the result is still to be clamped: what clamps or quantises it can become part of the step."""
-        return self.kind in ("conv", "mean_pool") and self.quant is None
-
 
 @dataclass(frozen=True)
 class FloatNetwork:

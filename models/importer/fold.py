@@ -16,7 +16,7 @@ from models.importer.operators import VIEWS, Use
 from models.importer.runtime import Array
 from models.layer import MAX_PADDING
 
-_KEEP_INTEGERS = (*VIEWS, "MaxPool", "Concat", "GlobalMaxPool")
+_KEEP_INTEGERS = (*VIEWS, "MaxPool", "Concat", "GlobalMaxPool", "Pad")
 
 
 def fold(graph: Graph, parts: Parts, planes: Planes) -> tuple[FloatNetwork, dict[str, str]]:
@@ -116,11 +116,6 @@ class _Folder:
         shape = self.planes[use.operation.output]
         return Step(use.operation.name, kind, reads, use.operation.output, shape, **more)  # type: ignore[arg-type]
 
-    def _open(self, tensor: str) -> Step | None:
-        """The step of a tensor, if what reads it can become part of it."""
-        step = self.steps.get(tensor)
-        return step if step is not None and step.open and self._alone(tensor) else None
-
     # Layers
 
     def _conv(self, use: Use) -> None:
@@ -128,8 +123,8 @@ class _Folder:
         window, source = use.window, self._source(use)
         spread = np.zeros((*weights.shape[:2], *window.kernel))
         spread[:, :, :: window.dilation[0], :: window.dilation[1]] = weights
-        padding, before = window.padding, self._open(source)
-        if before is not None and _pads_only(before):
+        padding, before = window.padding, self.steps.get(source)
+        if before is not None and self._alone(source) and _pads_only(before):
             whole = tuple(a + b for a, b in zip(before.padding, padding, strict=True))
             if max(whole) <= MAX_PADDING:
                 padding, source = whole, before.reads[0]  # type: ignore[assignment]
@@ -223,14 +218,28 @@ class _Folder:
     def _pad(self, use: Use) -> None:
         before, after = operators.pads(use)
         padding = (before[2], after[2], before[3], after[3])
+        integers = use.graph.dtypes[use.input(0)].kind in "iu"
+        quant = self.quants.get(self._source(use)) if integers else None
+        if quant is not None:
+            given = use.constant(2)
+            value = 0 if given is None or not given.size else int(np.asarray(given).reshape(()))
+            if value != quant.zero:
+                raise ValueError(
+                    f"{use.operation.name}: Pad: constant_value = {value} of integers, supported: their zero point, "
+                    f"{quant.zero}"
+                )
         if not before[1] and not after[1]:
-            self._emit(self._new(use, "mean_pool", self._source(use), padding=padding))
+            self._emit(self._new(use, "mean_pool", self._source(use), padding=padding, quant=quant))
             return
         # Channels of zeros: a convolution that passes the others on.
         c = use.plane(0)[0]
         whole = before[1] + c + after[1]
         weights = np.eye(whole, c, -before[1])[:, :, None, None]
-        self._emit(self._new(use, "conv", self._source(use), padding=padding, weights=weights, bias=np.zeros(whole)))
+        self._emit(
+            self._new(
+                use, "conv", self._source(use), padding=padding, weights=weights, bias=np.zeros(whole), quant=quant
+            )
+        )
 
     # What becomes part of another step
 
@@ -397,5 +406,5 @@ class _Folder:
 
 
 def _pads_only(step: Step) -> bool:
-    plain = Step(step.name, "mean_pool", step.reads, step.output, step.shape, padding=step.padding)
+    plain = Step(step.name, "mean_pool", step.reads, step.output, step.shape, padding=step.padding, quant=step.quant)
     return step == plain

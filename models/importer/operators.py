@@ -240,7 +240,7 @@ def _pad_amounts(use: Use) -> object:
 
 
 def _pad_value(use: Use) -> object:
-    if not use.input(2):
+    if not use.input(2) or use.graph.dtypes[use.input(0)] in _BYTES:  # integers: their zero point, seen by the fold
         return None
     value = use.constant(2)
     if value is None:

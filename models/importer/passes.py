@@ -26,7 +26,8 @@ COMPARED = 4  # calibration inputs on which passes are compared
 # Root mean squares of what a pass may change, in those of the tensor: rounding in another order, rounding to steps at
 # other places (quantised files), rounding to steps at all.
 EXACT, ROUNDED, QUANTISED = 1e-3, 0.1, 0.5
-_LEAST = 1e-4  # of the largest tensor: one of smaller values is compared as if they were so large
+# Of the largest value: a tensor of smaller ones is compared as if they were so large. The second where steps are.
+_LEAST, _LEAST_ROUNDED = 1e-4, 0.05
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,17 @@ def _outputs(graph: Graph, split: Parts, ends: Tensors) -> Tensors:
 
 def _compare(what: str, found: Tensors, wanted: Tensors, limit: float, nodes: dict[str, str]) -> dict[str, float]:
     """Distances by tensor. Raises ValueError for the first that exceeds the limit, which names pass and node."""
-    most = max((float(np.abs(value).max()) for value in wanted.values() if value.size), default=0.0)
+    largest = {"i": 0.0, "f": 0.0}  # of integers and of values
+    for value in wanted.values():
+        kind = "f" if value.dtype.kind == "f" else "i"
+        largest[kind] = max(largest[kind], float(np.abs(value.astype(np.float64)).max(initial=0)))
+    share = _LEAST if limit == EXACT else _LEAST_ROUNDED
     distances = {}
     for name, value in found.items():
         expected = wanted[name].astype(np.float64)
         size = np.sqrt(np.square(expected).mean())
-        scale = size / max(size, _LEAST * most, 1e-30)
+        least = share * largest["f" if wanted[name].dtype.kind == "f" else "i"]
+        scale = size / max(size, least, 1e-30)
         distances[name] = apart = distance(value, expected) * scale
         if not apart <= limit:
             raise ValueError(

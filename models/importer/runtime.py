@@ -72,11 +72,18 @@ def distance(found: Array, wanted: Array) -> float:
     return float(np.sqrt(np.square(apart).mean()) / max(np.sqrt(np.square(wanted).mean()), 1e-6))
 
 
-_PRODUCTS = {"MatMulInteger": (1, 2, 3), "QLinearMatMul": (3, 2, 5), "QGemm": (3, 2, 5)}  # B, zero points of A and B
+# Of integer operators, which inputs are the weights, and the zero points of activations and weights.
+_PRODUCTS = {
+    "MatMulInteger": (1, 2, 3),
+    "ConvInteger": (1, 2, 3),
+    "QLinearMatMul": (3, 2, 5),
+    "QLinearConv": (3, 2, 5),
+    "QGemm": (3, 2, 5),
+}
 
 
 def unsaturated(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with int8 matrices beside uint8 tensors as uint8: on CPUs without VNNI, ONNX Runtime's products of the
+    """The model with int8 weights beside uint8 tensors as uint8: on CPUs without VNNI, ONNX Runtime's products of the
     two types saturate at 16 bits in pairs, whatever its options."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     dynamic = {name for node in model.graph.node if node.op_type == "DynamicQuantizeLinear" for name in node.output}

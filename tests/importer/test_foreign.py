@@ -1,45 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that this project's own exporter did not make: exported by PyTorch, quantised by ONNX Runtime."""
 
-import logging
-
 import numpy as np
 import onnx
 import pytest
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 from models.importer.passes import bring
 from models.network import Network
 from models.qdq import qdq
 from tests.importer.foreign import FOLDER, NAMES, images
+from tests.importer.quantiser import quantise
 from verif.shared.paths import ROOT
 
 CALIBRATION, TESTED = 32, 200
 
 
-class _Reader(CalibrationDataReader):
-    def __init__(self):
-        self.images = iter(images(8, 2)[0])
-
-    def get_next(self):
-        image = next(self.images, None)
-        return None if image is None else {"images": image[None]}
-
-
 def quantised(name, form, directory):
     """The file of a network in a quantised form: its path."""
-    source, target = FOLDER / f"{name}.onnx", directory / f"{name}-{form}.onnx"
-    logging.disable(logging.WARNING)
-    if form == "dynamic":
-        quantize_dynamic(source, target)
-    else:
-        options = {
-            "qdq": {"activation_type": QuantType.QUInt8, "per_channel": True},
-            "qdq-int8": {"activation_type": QuantType.QInt8, "extra_options": {"ActivationSymmetric": True}},
-            "qlinear": {"quant_format": QuantFormat.QOperator, "activation_type": QuantType.QInt8},
-        }[form]
-        quantize_static(source, target, _Reader(), **{"weight_type": QuantType.QInt8} | options)
-    logging.disable(logging.NOTSET)
+    target = directory / f"{name}-{form}.onnx"
+    quantise(FOLDER / f"{name}.onnx", target, form, [{"images": image[None]} for image in images(8, 2)[0]])
     return target
 
 

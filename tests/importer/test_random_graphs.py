@@ -2,17 +2,20 @@
 """Random graphs: after every pass they calculate what ONNX Runtime does (`bring` compares), and what cannot be
 expressed is refused in one line."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
+import onnx
 from hypothesis import HealthCheck, assume, given, seed, settings
 from hypothesis import strategies as st
 from onnx import helper
 
 from models.importer.passes import bring
-from models.importer.runtime import Session
 from tests.importer.graphs import OPSET, model
+from tests.importer.quantiser import FORMS, quantise
 from verif.host.runner.run import default_seed
 
-EXAMPLES = 30
 IMAGES = 6
 
 
@@ -147,21 +150,45 @@ def graphs(draw):
     return Drawn(draw)
 
 
-@seed(default_seed())
-@settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(graphs())
-def test_random_graphs(drawn):
+def model_of(drawn):
     assume(drawn.nodes)
-    made = model(drawn.nodes, ("n", *drawn.shape), " ".join(drawn.outputs()), OPSET, **drawn.constants)
-    images = drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32)
+    return model(drawn.nodes, ("n", *drawn.shape), " ".join(drawn.outputs()), OPSET, **drawn.constants)
+
+
+def check(made, images):
+    """What comes out of the integer network is near ONNX Runtime's; what is refused is so in one line."""
     try:
         found = bring(made, images)
     except ValueError as error:
         assert "\n" not in str(error)
         assert "supported: " in str(error) or "no layer for the core" in str(error), error
         return
-    wanted = Session(made).run({"x": images})
-    for name, value in found.run(images).items():
-        size = np.sqrt(np.square(wanted[name]).mean())
-        assert value.shape == wanted[name].shape
-        assert np.sqrt(np.square(value - wanted[name]).mean()) <= 0.25 * max(size, 0.1), name
+    given, wanted = found.run(images), found.original(images)
+    for name, value in wanted.items():
+        size = np.sqrt(np.square(value).mean())
+        assert given[name].shape == value.shape
+        assert np.sqrt(np.square(given[name] - value).mean()) <= 0.25 * max(size, 0.1), name
+
+
+def random(examples):
+    return settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@seed(default_seed())
+@random(30)
+@given(graphs())
+def test_random_graphs(drawn):
+    check(model_of(drawn), drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32))
+
+
+@seed(default_seed())
+@random(12)
+@given(graphs(), st.sampled_from(FORMS))
+def test_random_quantised_graphs(drawn, form):
+    """As ONNX Runtime's quantiser writes them."""
+    images = drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "float.onnx", Path(folder) / "quantised.onnx"
+        onnx.save(model_of(drawn), source)
+        quantise(source, target, form, [{"x": image[None]} for image in images])
+        check(onnx.load(target), images)
