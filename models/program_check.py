@@ -54,7 +54,7 @@ class _Event:
         return f"{ENGINES[self.engine]} {self.number} ({what}{image}) of iteration {self.iteration}"
 
 
-def _replay(program: Program, iterations: int) -> list[_Event]:
+def replay(program: Program, iterations: int) -> list[_Event]:
     """Every descriptor in an order in which it can run. Raises ValueError for a standstill."""
     sizes = [len(steps) for steps in program.engines]
     clocks: list[list[npt.NDArray[np.int64]]] = [[] for _ in ENGINES]
@@ -137,7 +137,7 @@ class _Memory:
 class _Checker:
     def __init__(self, program: Program, config: Config):
         self.program = program
-        self.events = _replay(program, min(program.iterations, ITERATIONS) if program.iterations else ITERATIONS)
+        self.events = replay(program, min(program.iterations, ITERATIONS) if program.iterations else ITERATIONS)
         self.sizes = [len(steps) for steps in program.engines]
         self.weights = _Memory("weight vectors", config.WgtBanks * config.WgtDepth)
         self.parameters = _Memory("parameters", config.ParDepth)

@@ -79,7 +79,7 @@ def test_memories_too_small(sizes, message):
 
 @pytest.mark.parametrize("depth", [150, 110])
 def test_memory_that_is_barely_enough(depth, rng):
-    """Sections get what is left; without a batch's turns the same results come out."""
+    """Sections have little more than what calibration saw."""
     run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
 
 

@@ -10,7 +10,7 @@ from models import networks
 from models.compiler import compile_network
 from models.config import load_config
 from models.program import ENGINES, NO_WAITS, Wait
-from models.program_check import _replay, check
+from models.program_check import check, replay
 
 # Little memory, so that everything is used several times.
 CONFIG = replace(load_config("small"), WgtBanks=1, WgtDepth=160, ParDepth=20, ActDepth=40, IdxDepth=20)
@@ -55,14 +55,14 @@ def test_good_program(program):
 
 def test_every_wait_is_needed_or_implied(program):
     """Without one of its waits a program is refused, but where others say the same."""
-    clocks = {(e.engine, e.iteration, e.number): e.clock for e in _replay(program, 3)}
+    clocks = {(e.engine, e.iteration, e.number): e.clock for e in replay(program, 3)}
     refusals = 0
     for engine, number, other in single_waits(program):
         waits = list(program.engines[ENGINES.index(engine)][number].waits)
         waits[other] = Wait()
         mutant = with_step(program, engine, number, waits=tuple(waits))
         message = refused(mutant)
-        same = all(clocks[e.engine, e.iteration, e.number] == e.clock for e in _replay(mutant, 3))
+        same = all(clocks[e.engine, e.iteration, e.number] == e.clock for e in replay(mutant, 3))
         assert (message is None) == same, (engine, number, other, message)
         if message:
             refusals += 1
