@@ -82,9 +82,23 @@ class Cutter:
         key = (*shape, layer.groups, layer.signed, layer.residual is None, line, tile)
         found = self._predicted if exact else self._estimated
         if key not in found:
-            best = predicted_best if exact else estimated_best
-            found[key] = best(self.config, self._whole(node, Cut(line, tile)))
+            whole = self._whole(node, Cut(line, tile))
+            part, count = self._part(whole)
+            best = (predicted_best if exact else estimated_best)(self.config, part)
+            d = split(whole.descriptor, best.descriptor.splits)
+            found[key] = replace(whole, descriptor=d, cycles=count * best.cycles)
         return found[key]
+
+    def _part(self, whole: Choice) -> tuple[Choice, int]:
+        """What runs at a time, and how often: parts of at most half of the Weight Memory, of a layer without groups."""
+        d, chunk = whole.descriptor, whole.descriptor.group_c * whole.descriptor.channel_vectors
+        most = max(1, self.config.WgtBanks * self.config.WgtDepth // 2 // chunk)
+        count = 1 if d.groups > 1 or d.tap_shared else -(-d.chunks // most)
+        if count == 1:
+            return whole, 1
+        chunks = -(-d.chunks // count)
+        part = replace(d, chunks=chunks, group_chunks=chunks, out_k=d.out_k * chunks // d.chunks)
+        return replace(whole, descriptor=part, out_words=whole.out_words * chunks // d.chunks), count
 
     def _whole(self, node: Node, cut: Cut) -> Choice:
         """The layer with a given cut."""

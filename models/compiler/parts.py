@@ -106,7 +106,9 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int) -> Part
             if part.out_k == d.out_k
             else replace(choice, descriptor=part, work=measured, out_words=choice.out_words * part.out_k // d.out_k)
         )
-        if cut is not choice:
+        if cut is choice and d.vectors > memory // 2:  # its cut was chosen for parts
+            cut = predicted_best(config, choice)
+        elif cut is not choice:
             cut = alike[part.out_k] if part.out_k in alike and not by_group else predicted_best(config, cut)
             alike[part.out_k] = cut
         part = replace(part, splits=cut.descriptor.splits, split_c=cut.descriptor.split_c)
