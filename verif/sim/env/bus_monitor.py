@@ -14,7 +14,7 @@ from verif.sim.env.device import device
 class HandshakeMonitor(BusMonitor):
     """Hands the payload of each transfer of a VALID/READY handshake to a function, at the clock edge that takes it.
 
-    Python sleeps while VALID is low.
+    Python sleeps while VALID or READY is low.
     """
 
     def __init__(self, prefix: str, channel: str, payload: Sequence[str], callback: Callable[[list[int]], None]):
@@ -25,10 +25,12 @@ class HandshakeMonitor(BusMonitor):
 
     async def _monitor_recv(self):
         valid, ready, *payload = self.bus._signals.values()
-        edge, offered = RisingEdge(self.clock), RisingEdge(valid)
+        edge, offered, taken = RisingEdge(self.clock), RisingEdge(valid), RisingEdge(ready)
         while True:
             await edge
             if self.in_reset or not valid.value:
                 await offered
             elif ready.value:
                 self._recv([int(signal.value) for signal in payload])
+            else:
+                await taken

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cocotb
 from cocotb.task import Task
 from cocotb.triggers import FallingEdge
-from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import AxiStreamBus, AxiStreamSink
 from pyuvm import (
     uvm_agent,
     uvm_analysis_port,
@@ -22,7 +22,7 @@ from pyuvm import (
 from models.stream import Packet
 from verif.shared.stalls import NO_STALLS, Stalls
 from verif.sim import seed
-from verif.sim.env.axi_stream import frame_of
+from verif.sim.env.axi_stream import SleepingSource, frame_of
 from verif.sim.env.bus_monitor import HandshakeMonitor
 from verif.sim.env.device import device
 
@@ -73,7 +73,7 @@ class StreamDriver(uvm_driver):
         self.port = self.cdb_get("PORT")
 
     def start_of_simulation_phase(self):
-        self.source = self.port.connect(AxiStreamSource)
+        self.source = self.port.connect(SleepingSource)
         self.rng = seed.rng(self.port.number)
 
     async def run_phase(self):
