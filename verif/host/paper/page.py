@@ -17,6 +17,7 @@ PAGE = ROOT / "docs" / "study.md"
 PICTURES = ROOT / "docs" / "study"
 COMMAND = "make paper UPDATE=1"
 
+MANY = 5  # columns of a table that a phone's width does not hold
 _IMAGE = re.compile(r'<img alt="([^"]*)" src="study/(\w+)\.svg" ?/?>')
 _HTML = """<!DOCTYPE html>
 <html lang="en">
@@ -33,6 +34,7 @@ nav ul { columns: 18rem; padding-left: 1.2rem; }
 table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.6rem; vertical-align: top; min-width: 3rem; }
 th { text-align: left; border-bottom: 2px solid #888; }
+table.many { min-width: 56rem; }
 td:first-child { min-width: 8rem; }
 tbody tr:hover { background: #f3f6fa; }
 code { background: #f2f2f2; padding: 0 0.2em; }
@@ -85,11 +87,18 @@ def as_csv(table: str) -> str:
     return out.getvalue()
 
 
+def _boxed(match: re.Match[str]) -> str:
+    """A table in a box that scrolls; one of many columns does not shrink with the window."""
+    table = match[0]
+    many = ' class="many"' if table.count("<th") > MANY + table.count("<thead") else ""
+    return f'<div class="wide">{table.replace("<table>", f"<table{many}>")}</div>'
+
+
 def html(text: str, pictures: Mapping[str, str]) -> str:
     """The page as one HTML file: pictures in it, wide tables in boxes that scroll. Links to other pages become text."""
     converter = markdown.Markdown(extensions=["tables", "toc"], output_format="html")
     body = converter.convert(re.sub(r"\[([^\]]+)\]\((?!study/)[^)#]+\)", r"\1", text))
-    body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+    body = re.sub(r"<table>.*?</table>", _boxed, body, flags=re.DOTALL)
 
     def picture(match: re.Match[str]) -> str:
         caption, name = match.groups()
