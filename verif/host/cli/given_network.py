@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make network`: the nodes of a quantised network on the simulated core one by one, with its example's activations."""
+"""`make network`: an ONNX network in one run of the simulated core, or a network of this project's node by node."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from models.layer import Layer
 from models.network import Network
 from models.planner import choose_plan
 from models.tiling import Plan
+from verif.host.cli.given_onnx import run_onnx
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.layers import LayerResult, run_layers
@@ -46,14 +47,39 @@ def row(name: str, layer: Layer, result: LayerResult) -> str:
     )
 
 
-def network(npz: str, config: str = "paper", sim: str = "verilator") -> None:
-    """Run the nodes of the network in NPZ on CONFIG one after another, check every output, print a table.
+def network(
+    npz: str = "",
+    onnx: str = "",
+    inputs: str = "",
+    calib: str = "",
+    out: str = "",
+    mode: str = "auto",
+    prune: bool = False,
+    batch: int = 1,
+    config: str = "paper",
+    sim: str = "verilator",
+    check: str = "lines",
+) -> None:
+    """Run the network in the file ONNX on the inputs in INPUT, in one run of CONFIG, every line and result compared;
+    OUT takes its outputs by name and the cycles an image. CALIB: inputs to calibrate on, INPUT's otherwise.
 
-    Nodes that the core cannot run are named.
+    Or the nodes of the network in NPZ one after another, each on what its example brings; those that the core cannot
+    run are named.
     """
+    if bool(npz) == bool(onnx):
+        raise ValueError(
+            f"NPZ={npz} ONNX={onnx}: expected one of them: make network ONNX=model.onnx INPUT=x.npy, or make network "
+            "NPZ=models/checkpoints/name.npz"
+        )
+    if onnx:
+        run_onnx(onnx, inputs, calib, out, mode, prune, batch, config, sim, check)
+    else:
+        run_nodes(npz, config, sim)
+
+
+def run_nodes(npz: str, config: str, sim: str) -> None:
+    """Run the nodes of the network in NPZ one by one; see `network`."""
     console = Console(highlight=False)
-    if not npz:
-        raise ValueError("NPZ is empty, expected a network: make network NPZ=models/checkpoints/name.npz")
     configuration, layers = load_config(config), Network.load(npz).layers()
     check_simulator(sim)
     with phase(console, f"planning {len(layers)} layers"):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make compile`: what an ONNX network is on the core, without a simulator."""
+"""`make compile`: what an ONNX network is on the core, without a simulator; `make network ONNX=`: it runs there."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,7 +16,9 @@ from models.compiler import Compiler, report
 from models.config import load_config
 from models.importer import explain, passes
 from models.importer.passes import Imported
+from verif.host.cli.network_run import check_check, run_compiled
 from verif.host.cli.phase import phase
+from verif.host.runner.build import check_simulator
 from verif.shared.paths import BUILD, ROOT
 
 _COMPILED = 4  # calibration images that the compiler sees
@@ -94,3 +97,57 @@ def compile(  # the command's name
     program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch]).save(path)
     path.with_suffix(".md").write_text(report.memory_map(program) + "\n")
     say(f"program: {path.relative_to(ROOT)}, memory map: {path.with_suffix('.md').relative_to(ROOT)}")
+
+
+def check_outputs_file(path: str, inputs: str) -> None:
+    """Raise ValueError, before anything is simulated, for an OUT that cannot take the outputs."""
+    if Path(path).suffix != ".npz":
+        raise ValueError(f"OUT: {path}: expected a name that ends in .npz")
+    if not Path(path).resolve().parent.is_dir():
+        raise ValueError(f"OUT: {path}: no such directory")
+    if Path(inputs).resolve() == Path(path).resolve():
+        raise ValueError(f"OUT: {path}: is INPUT, which would be replaced")
+
+
+def run_onnx(
+    onnx: str,
+    inputs: str,
+    calib: str,
+    out: str,
+    mode: str,
+    prune: bool,
+    batch: int,
+    config: str,
+    sim: str,
+    check: str,
+) -> None:
+    """Run the network in the file ONNX on the inputs in INPUT, in one run of the core; see `network`."""
+    console = Console(highlight=False)
+    check_check(check)
+    check_simulator(sim)
+    configuration = load_config(config)
+    if not inputs:
+        raise ValueError("INPUT is empty, expected inputs: make network ONNX=model.onnx INPUT=x.npy")
+    if out:
+        check_outputs_file(out, inputs)
+    given = inputs_of(inputs, "INPUT")
+    with phase(console, f"reading {onnx}"):
+        imported = passes.bring(onnx, inputs_of(calib, "CALIB") if calib else given, mode, prune, "")
+    passes.check_inputs(imported.graph, given, "INPUT")
+    images = imported.prepare(given)
+    if batch < 1 or len(images) % batch:
+        raise ValueError(f"BATCH: {batch}, expected a divisor of the number of inputs, {len(images)}")
+    for line in explain.summary(imported):
+        console.print(line, markup=False, soft_wrap=True)
+    with phase(console, f"compiling for {config}, batches of {batch}"):
+        program = Compiler(imported.network, configuration, batch, imported.examples[:_COMPILED]).compile()
+        program = program.with_images(images)
+    again = ["make", "network", f"ONNX={onnx}", f"INPUT={inputs}", f"CONFIG={config}", f"SIM={sim}"]
+    run = run_compiled(console, Path(onnx).stem, program, config, sim, check, shlex.join(again))
+    for line in agreement(imported, given):
+        console.print(line, markup=False, soft_wrap=True)
+    if out:
+        # The run has compared the core's results with these.
+        outputs: dict[str, Any] = {"cycles": np.array(run.cycles / len(images)), **imported.run(given)}
+        np.savez(out, **outputs)
+        console.print(f"outputs: {out}", markup=False, soft_wrap=True)
