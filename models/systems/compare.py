@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models import masks
-from models.systems import networks
+from models.systems import published_networks
 from models.systems.cambricon_x import CambriconX
 from models.systems.cnvlutin import Cnvlutin
 from models.systems.dense import Dense
@@ -38,7 +38,7 @@ def layers(group: str, works: list[Workload]) -> list[Row]:
 
 def network(name: str) -> list[Workload]:
     """The layers of a network, in its modes."""
-    return [networks.workload(shape) for shape in networks.shapes(name)]
+    return [published_networks.workload(shape) for shape in published_networks.shapes(name)]
 
 
 def sums(rows: list[Row]) -> dict[str, Result]:
@@ -55,9 +55,9 @@ def probe(weights: float, activations: float) -> Workload:
     return Workload(
         name=f"{weights:.2f} x {activations:.2f}",
         activations=masks.bernoulli((64, 32, 32), activations, rng),
-        weights=networks.structured((128, 64, 3, 3), networks.MODES[weights], rng),
+        weights=published_networks.structured((128, 64, 3, 3), published_networks.MODES[weights], rng),
         padding=1,
-        mode=networks.MODES[weights],
+        mode=published_networks.MODES[weights],
         out_density=activations,
     )
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from models.systems import networks
+from models.systems import published_networks
 from models.systems.cambricon_x import CambriconX
 from models.systems.cnvlutin import Cnvlutin
 from models.systems.dense import Dense
 from models.systems.eyeriss import Eyeriss
-from models.systems.networks import Shape
+from models.systems.published_networks import Shape
 from models.systems.scnn import Dcnn, Scnn
 from models.systems.system import Result, System, Workload, run
 
@@ -43,12 +43,12 @@ def figures() -> list[Figure]:
 
 def _free(network: str) -> list[Workload]:
     """Layers with the published densities, weights without structure."""
-    return [networks.workload(shape, free=True) for shape in networks.shapes(network)]
+    return [published_networks.workload(shape, free=True) for shape in published_networks.shapes(network)]
 
 
 def _modules() -> list[Shape]:
     """GoogLeNet as SCNN counts it: the convolutions of the inception modules."""
-    return [shape for shape in networks.shapes("GoogLeNet") if shape.name[0].isdigit()]
+    return [shape for shape in published_networks.shapes("GoogLeNet") if shape.name[0].isdigit()]
 
 
 def _cycles(system: System, works: list[Workload]) -> int:
@@ -82,8 +82,10 @@ def cnvlutin() -> dict[str, float]:
     """16 units against DaDianNao at one density of all layers but the first."""
     found = []
     for network in ("AlexNet", "GoogLeNet", "VGG-16"):
-        first, *others = networks.shapes(network)
-        works = [networks.workload(first)] + [networks.workload(s, density=CNVLUTIN_DENSITY) for s in others]
+        first, *others = published_networks.shapes(network)
+        works = [published_networks.workload(first)] + [
+            published_networks.workload(s, density=CNVLUTIN_DENSITY) for s in others
+        ]
         found.append(_cycles(Cnvlutin(units=16, skip=False), works) / _cycles(Cnvlutin(units=16), works))
     return {"cnvlutin_alexnet": found[0], "cnvlutin_mean": float(np.mean(found)), "cnvlutin_least": min(found)}
 
@@ -114,7 +116,7 @@ def _utilization(results: list[Result]) -> float:
 
 def scnn() -> dict[str, float]:
     """64 PEs of 4x4 against DCNN of the same tiles; the densities' sweep with independent masks."""
-    modules = [networks.workload(shape, free=True) for shape in _modules()]
+    modules = [published_networks.workload(shape, free=True) for shape in _modules()]
     found = {
         "scnn_utilization": _utilization([run(Scnn(), work) for work in modules]),
         "scnn_utilization_4": _utilization([run(Scnn(grid=2, f=16, i=16), work) for work in modules]),
@@ -126,7 +128,7 @@ def scnn() -> dict[str, float]:
     speeds = []
     for density in _SWEEP:
         works = [
-            networks.workload(replace(shape, weights=density), density=density, clustered=False, free=True)
+            published_networks.workload(replace(shape, weights=density), density=density, clustered=False, free=True)
             for shape in _modules()
         ]
         speeds.append(_dcnn(works) / _cycles(Scnn(), works))

@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 
 from models import energy, masks
-from models.study import figure3, scaling, silicon
-from models.systems import networks, validate
+from models.study import figure3_energy, scaling, silicon
+from models.systems import published_networks, validate
 from models.systems.compare import SYSTEMS
 from models.systems.system import Workload
 from verif.host.benchmarks import FIGURE_3
 from verif.host.cli import paper
-from verif.host.paper import measured, page, pictures, study, tables
+from verif.host.paper import measured, page, pictures, study, study_tables
 
-SHAPE = networks.Shape("small", 8, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5)
+SHAPE = published_networks.Shape("small", 8, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5)
 
 
 def few():
-    return [networks.workload(replace(SHAPE, name=name)) for name in (FIGURE_3.name, "another")]
+    return [published_networks.workload(replace(SHAPE, name=name)) for name in (FIGURE_3.name, "another")]
 
 
 def probe(weights, activations):
     rng = np.random.default_rng(1)
-    mode = networks.MODES[weights]
+    mode = published_networks.MODES[weights]
     mask = masks.bernoulli((8, 12, 12), activations, rng)
-    return Workload("probe", mask, networks.structured((32, 8, 3, 3), mode, rng), padding=1, mode=mode)
+    return Workload("probe", mask, published_networks.structured((32, 8, 3, 3), mode, rng), padding=1, mode=mode)
 
 
 SMALL = study.Scope(
@@ -60,7 +60,7 @@ def out(found, tmp_path_factory):
 
 def test_the_page_has_a_place_for_each_table_and_picture_and_no_other(found):
     text = page.PAGE.read_text()
-    assert sorted(page.names(text)) == sorted(tables.everything(found))
+    assert sorted(page.names(text)) == sorted(study_tables.everything(found))
     assert sorted(re.findall(r"\(study/(\w+)\.svg\)", text)) == sorted(pictures.PICTURES)
 
 
@@ -91,23 +91,23 @@ def test_data_lie_beside_it(out, found):
 def test_energy_by_item_adds_up_and_each_cost_moves_the_gain_its_way(found):
     sparse, mode, dense, buffered = found.figure3
     for technology in energy.TECHNOLOGIES:
-        assert figure3.total(sparse, technology) < figure3.total(mode, technology)
-        assert figure3.total(buffered, technology) < figure3.total(dense, technology)
-        moved = figure3.sensitivity(dense, sparse, technology)
-        assert set(moved) == set(figure3.COSTS)
-        now = figure3.gain(dense, sparse, technology)
+        assert figure3_energy.total(sparse, technology) < figure3_energy.total(mode, technology)
+        assert figure3_energy.total(buffered, technology) < figure3_energy.total(dense, technology)
+        moved = figure3_energy.sensitivity(dense, sparse, technology)
+        assert set(moved) == set(figure3_energy.COSTS)
+        now = figure3_energy.gain(dense, sparse, technology)
         assert all(min(half, twice) <= now <= max(half, twice) for half, twice in moved.values())
         # The core alone decodes indices, and clocks more flip-flops for a product.
         assert moved["gate"][1] < now and moved["flip_flop"][1] < now
-    places = figure3.energy(sparse, energy.N45)
+    places = figure3_energy.energy(sparse, energy.N45)
     assert {"wires", "decoding", "clock", "sums", "weights"} <= set(places)
     assert all(value > 0 for value in places.values())
 
 
 def test_break_even_is_between_the_densities_where_the_gain_passes_one():
-    assert figure3.break_even((1.0, 0.8, 0.5), (0.5, 0.9, 1.1)) == pytest.approx(0.65)
-    assert figure3.break_even((1.0, 0.5), (1.2, 2.0)) is None
-    assert figure3.break_even((1.0, 0.5), (0.2, 0.8)) is None
+    assert figure3_energy.break_even((1.0, 0.8, 0.5), (0.5, 0.9, 1.1)) == pytest.approx(0.65)
+    assert figure3_energy.break_even((1.0, 0.5), (1.2, 2.0)) is None
+    assert figure3_energy.break_even((1.0, 0.5), (0.2, 0.8)) is None
 
 
 def test_area_of_other_sizes_starts_from_the_synthesised_one():

@@ -11,7 +11,7 @@ pytest.importorskip("mlxtend", reason="mlxtend is not installed (make torch)")
 from models import km  # noqa: E402
 from models.network import Network  # noqa: E402
 from models.training import runs, sensitivity  # noqa: E402
-from verif.host.paper import pruning  # noqa: E402
+from verif.host.paper import accuracy  # noqa: E402
 
 TINY = runs.Study(data="mnist", network="plain_cnn", images=256, seeds=(1,), epochs=1, methods=())
 
@@ -104,10 +104,10 @@ def test_figure_and_table(tmp_path):
     records = [record(seed, 0.0, 0.9 + seed / 100, 1, method="dense", trained=True) for seed in (1, 2)]
     records += [record(seed, 0.5, 0.89 + seed / 100) for seed in (1, 2)]
     records.append(record(1, 0.5, 0.88, axis="input"))
-    text = pruning.table(json.loads(json.dumps(records)))
+    text = accuracy.table(json.loads(json.dumps(records)))
     assert "| output depth | 2/4 | 50 % | 2 | 90.50 ± 0.71 | 90.40 ± 0.71 | +1.00 ± 0.00 | +0.10 ± 0.00 |" in text
     assert "| input depth | 2/4 | 50 % | 1 | 88.00 | 87.90 | +3.00 | +0.10 |" in text
-    pruning.draw(records, tmp_path / "figure.png", "a title")
+    accuracy.draw(records, tmp_path / "figure.png", "a title")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 

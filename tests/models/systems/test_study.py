@@ -3,7 +3,7 @@
 
 import pytest
 
-from models.systems import compare, networks, tables, validate
+from models.systems import compare, published_networks, tables, validate
 from verif.host.paper import measured
 from verif.host.paper.page import PAGE, marks, put
 
@@ -49,20 +49,20 @@ def test_columns_of_table_1_follow_from_counts():
     "network,macs", [("AlexNet", 666e6), ("VGG-16", 15.3e9), ("ResNet-18", 1.81e9), ("GoogLeNet", 1.6e9)]
 )
 def test_networks_have_the_known_number_of_multiplications(network, macs):
-    shapes = networks.shapes(network)
+    shapes = published_networks.shapes(network)
     found = 0
     for s in shapes:
         out = (s.plane + 2 * s.padding - s.kernel) // s.stride + 1
         found += out * out * s.out_channels * s.channels // s.groups * s.kernel**2 * s.count
     assert found == pytest.approx(macs, rel=0.03)
-    assert networks.source(network)
+    assert published_networks.source(network)
     assert all(0 < s.weights <= 1 and 0 < s.inputs <= 1 and 0 < s.outputs <= 1 for s in shapes)
 
 
 def test_masks_have_the_densities_asked_for():
-    shape = networks.shapes("VGG-16")[7]
+    shape = published_networks.shapes("VGG-16")[7]
     for free, density in ((False, 0.25), (True, 0.32)):
-        work = networks.workload(shape, free=free)
+        work = published_networks.workload(shape, free=free)
         assert work.weights.mean() == pytest.approx(density, abs=0.005)
         assert work.activations.mean() == pytest.approx(0.64, abs=0.01)
     assert shape.mode == (1, 4)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models import cycle_model, energy, reference
-from models.systems import networks, sparsecore
+from models.systems import published_networks, sparsecore
 from models.systems.cambricon_x import CambriconX
 from models.systems.cnvlutin import Cnvlutin
 from models.systems.compare import SYSTEMS
@@ -85,7 +85,7 @@ def test_run_length_pairs(rng, density):
 
 def test_eyeriss_uses_the_pes_that_its_paper_says():
     chip = Eyeriss(rows=12, columns=14)
-    parts = [next(networks.workload(shape).parts()) for shape in networks.shapes("AlexNet")]
+    parts = [next(published_networks.workload(shape).parts()) for shape in published_networks.shapes("AlexNet")]
     found = [chip.mapping(part).active for part in parts]
     # Strips of 13.75 rows on average where the paper counts the PEs of a whole strip of 14: 154.
     assert found == pytest.approx([11 * 13.75, 135, 156, 156, 156])
@@ -182,7 +182,7 @@ def test_dcnn_pads_its_tiles(rng):
 
 
 def test_sparsecore_is_the_cycle_and_energy_model(rng):
-    work = networks.workload(networks.Shape("small", 16, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5))
+    work = published_networks.workload(published_networks.Shape("small", 16, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5))
     result = run(SparseCore(), work)
     layer = sparsecore.as_layer(work)
     plan, measured = sparsecore._plan(sparsecore.load_config("paper"), layer)
@@ -194,8 +194,8 @@ def test_sparsecore_is_the_cycle_and_energy_model(rng):
 
 
 def test_a_layer_beyond_the_memories_is_cut(rng):
-    shape = networks.Shape("large", 32, 24, 3, 1, 1, 64, 1, 1, 0.5, 0.5, 0.5)
-    work = networks.workload(shape)
+    shape = published_networks.Shape("large", 32, 24, 3, 1, 1, 64, 1, 1, 0.5, 0.5, 0.5)
+    work = published_networks.workload(shape)
     fits, cut = run(SparseCore(config="medium"), work), run(SparseCore(config="medium,ActDepth=128,WgtDepth=50"), work)
     # Strips read their halo twice and have a tail each; parts of the output channels read all inputs again.
     assert fits.cycles < cut.cycles < 1.6 * fits.cycles
@@ -205,7 +205,7 @@ def test_a_layer_beyond_the_memories_is_cut(rng):
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
 def test_energy_is_the_sum_of_places_and_grows_with_the_count(system):
-    work = networks.workload(networks.Shape("small", 16, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5))
+    work = published_networks.workload(published_networks.Shape("small", 16, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5))
     once, thrice = run(system, work), run(system, replace(work, count=3))
     assert once.total_energy == pytest.approx(sum(once.energy.values()))
     assert thrice.cycles == 3 * once.cycles

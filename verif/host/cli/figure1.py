@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verif.host.paper import pruning
+from verif.host.paper import accuracy
 from verif.shared.paths import BUILD, ROOT
 
 DOCS = ROOT / "docs" / "figure1"
@@ -29,9 +29,9 @@ def figure1(full: bool = False) -> None:
     records = target / "runs.jsonl"
     runs.run(study, records, work / "weights", report)
     found = runs.read_records(records)
-    pruning.draw(found, target / "figure1.png", runs.title(study))
-    (target / "table.md").write_text(pruning.table(found))
-    report(pruning.table(found))
+    accuracy.draw(found, target / "figure1.png", runs.title(study))
+    (target / "table.md").write_text(accuracy.table(found))
+    report(accuracy.table(found))
     report(f"{(target / 'figure1.png').relative_to(ROOT)}, table.md, densities.md and runs.jsonl beside it")
     for path in runs.save_checkpoints(study, work / "weights", CHECKPOINTS if full else work):
         report(f"{path.relative_to(ROOT)}")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from models.systems import tables as system_tables
 from verif.host.cli.phase import phase
-from verif.host.paper import page, pictures, tables
+from verif.host.paper import page, pictures, study_tables
 from verif.host.paper.study import FULL, Study, compute
 from verif.shared.paths import BUILD, ROOT
 
@@ -27,7 +27,7 @@ def _rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -
 
 def write(study: Study, out: Path) -> dict[str, str]:
     """Everything into a directory: report.html, pictures as SVG, tables and raw figures as CSV. Returns the tables."""
-    found, drawn = tables.everything(study), pictures.everything(study)
+    found, drawn = study_tables.everything(study), pictures.everything(study)
     out.mkdir(parents=True, exist_ok=True)
     text = page.filled(page.PAGE.read_text(), found)
     (out / "report.html").write_text(page.html(text, drawn))

@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.energy import N45, TECHNOLOGIES
-from models.study import figure3, limits, silicon
+from models.study import figure3_energy, limits, silicon
 from models.systems import tables as system_tables
 from models.systems.compare import DENSE, SYSTEMS, sums
-from verif.host.paper import pruning, tables
+from verif.host.paper import accuracy, study_tables
 from verif.host.paper.study import Study
 
 Rectangle = tuple[float, float, float, float]
@@ -83,7 +83,7 @@ def energy(study: Study, figure: Figure) -> None:
         axes = figure.add_subplot(1, len(TECHNOLOGIES), number + 1)
         runs = study.figure3
         below = np.zeros(len(runs))
-        for place, (item, values) in enumerate(figure3.items(runs, technology).items()):
+        for place, (item, values) in enumerate(figure3_energy.items(runs, technology).items()):
             heights = np.array(values) / _MICRO
             hatch = "//" if place >= 10 else None
             axes.bar(range(len(runs)), heights, bottom=below, label=item, color=f"C{place % 10}", hatch=hatch)
@@ -99,9 +99,9 @@ def sensitivity(study: Study, figure: Figure) -> None:
     sparse, _, dense, _ = study.figure3
     for number, technology in enumerate(TECHNOLOGIES):
         axes = figure.add_subplot(1, len(TECHNOLOGIES), number + 1)
-        found = figure3.sensitivity(dense, sparse, technology)
-        now = figure3.gain(dense, sparse, technology)
-        names = [figure3.WHAT[cost] for cost in found]
+        found = figure3_energy.sensitivity(dense, sparse, technology)
+        now = figure3_energy.gain(dense, sparse, technology)
+        names = [figure3_energy.WHAT[cost] for cost in found]
         for place, (half, twice) in enumerate(found.values()):
             axes.barh(-place, half - now, left=now, color="C0", label="half" if not place else None)
             axes.barh(-place, twice - now, left=now, color="C1", label="twice" if not place else None)
@@ -116,7 +116,7 @@ def sweep(study: Study, figure: Figure) -> None:
     """Gains in cycles and energy against the activations' density, a line a mode."""
     scope = study.scope
     shown = {"cycles": study.gains(lambda dense, sparse: dense.cycles / sparse.cycles)}
-    shown |= {f"energy, {t.name}": tables.gains_of(study, t) for t in TECHNOLOGIES}
+    shown |= {f"energy, {t.name}": study_tables.gains_of(study, t) for t in TECHNOLOGIES}
     for number, (what, gains) in enumerate(shown.items()):
         axes = figure.add_subplot(1, len(shown), number + 1)
         for w, line in zip(scope.weights, gains, strict=True):
@@ -181,7 +181,7 @@ def area(study: Study, figure: Figure) -> None:
 def figure_1(study: Study, figure: Figure) -> None:
     """Figure 1: accuracy lost against sparsity, with the paper's claim marked."""
     axes = figure.subplots()
-    kept = [point for point in pruning.points(tables.records()) if not point.kind.startswith("dense")]
+    kept = [point for point in accuracy.points(study_tables.records()) if not point.kind.startswith("dense")]
     for kind, m in dict.fromkeys((point.kind, point.m) for point in kept):
         line = sorted((p for p in kept if (p.kind, p.m) == (kind, m)), key=lambda point: point.sparsity)
         axes.plot(

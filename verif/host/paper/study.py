@@ -12,9 +12,9 @@ from itertools import chain
 from models import cycle_model
 from models.config import Config
 from models.study import scaling
-from models.study.figure3 import Run
+from models.study.figure3_energy import Run
 from models.study.scaling import Point
-from models.systems import compare, networks, validate
+from models.systems import compare, published_networks, validate
 from models.systems.compare import DENSE, SPARSECORE, Probe, Row, Traits
 from models.systems.system import Result, Workload, run
 from models.systems.validate import Check
@@ -71,7 +71,7 @@ class Scope:
 FULL = Scope(
     groups={
         BENCHMARK_LAYERS: lambda: [as_workload(b) for b in CONVOLUTIONS],
-        **{name: partial(compare.network, name) for name in networks.NAMES},
+        **{name: partial(compare.network, name) for name in published_networks.NAMES},
     },
     weights=(1.0, 0.5, 0.25),
     activations=(1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1),

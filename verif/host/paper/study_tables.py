@@ -7,13 +7,13 @@ import json
 from textwrap import fill
 
 from models.energy import TECHNOLOGIES, Technology
-from models.study import figure3, limits, silicon
+from models.study import figure3_energy, limits, silicon
 from models.study.scaling import Point
 from models.systems import tables
 from models.systems.tables import markdown
 from verif.host.benchmarks import FIGURE_3, FIGURE_3_DENSE_CYCLES
 from verif.host.cli.figure3 import PAPER, STATE_LABELS
-from verif.host.paper import measured, pruning
+from verif.host.paper import accuracy, measured
 from verif.host.paper.study import BENCHMARK_LAYERS, CONVOLUTIONS, Study
 from verif.host.synth.report import NODES
 from verif.shared.paths import ROOT
@@ -55,11 +55,11 @@ def figure_3(study: Study) -> str:
 def energy(study: Study) -> str:
     """Energy of the Figure 3 layer by item, in uJ, in each technology."""
     runs = study.figure3
-    found = [figure3.items(runs, technology) for technology in TECHNOLOGIES]
+    found = [figure3_energy.items(runs, technology) for technology in TECHNOLOGIES]
     rows = [(item, *(f"{one[item][i] / _MICRO:,.1f}" for one in found for i in range(len(runs)))) for item in found[0]]
-    totals = [figure3.total(run, technology) for technology in TECHNOLOGIES for run in runs]
+    totals = [figure3_energy.total(run, technology) for technology in TECHNOLOGIES for run in runs]
     rows.append(("**all**", *(f"**{value / _MICRO:,.1f}**" for value in totals)))
-    sparse = [figure3.total(runs[0], technology) for technology in TECHNOLOGIES for _ in runs]
+    sparse = [figure3_energy.total(runs[0], technology) for technology in TECHNOLOGIES for _ in runs]
     rows.append(("over SparseCore", *(f"{t / s:.2f}x" for t, s in zip(totals, sparse, strict=True))))
     header = [f"{technology.name}: {run.name}" for technology in TECHNOLOGIES for run in runs]
     return markdown(("uJ", *header), rows)
@@ -93,9 +93,9 @@ def sensitivity(study: Study) -> str:
     """What moves the gain in energy over the dense machine."""
     sparse, _, dense, _ = study.figure3
     rows = [
-        (technology.name, figure3.WHAT[cost], f"{half:.2f}x", f"{twice:.2f}x", f"{abs(twice - half):.2f}")
+        (technology.name, figure3_energy.WHAT[cost], f"{half:.2f}x", f"{twice:.2f}x", f"{abs(twice - half):.2f}")
         for technology in TECHNOLOGIES
-        for cost, (half, twice) in figure3.sensitivity(dense, sparse, technology).items()
+        for cost, (half, twice) in figure3_energy.sensitivity(dense, sparse, technology).items()
     ]
     return markdown(("technology", "cost of", "half of it", "twice", "moves by"), rows, 2)
 
@@ -106,7 +106,7 @@ def sweep(study: Study) -> str:
     for technology in TECHNOLOGIES:
         gains = gains_of(study, technology)
         for w, line in zip(study.scope.weights, gains, strict=True):
-            even = figure3.break_even(study.scope.activations, line)
+            even = figure3_energy.break_even(study.scope.activations, line)
             rows.append(
                 (technology.name, f"{w:.2f}", *(f"{g:.2f}x" for g in line), "-" if even is None else f"{even:.2f}")
             )
@@ -117,8 +117,8 @@ def sweep(study: Study) -> str:
 def gains_of(study: Study, technology: Technology) -> list[list[float]]:
     """Energy of the dense machine over the core's, [weights][activations]."""
     return study.gains(
-        lambda dense, sparse: figure3.gain(
-            figure3.Run("dense", dense, dense=True), figure3.Run("sparse", sparse), technology
+        lambda dense, sparse: figure3_energy.gain(
+            figure3_energy.Run("dense", dense, dense=True), figure3_energy.Run("sparse", sparse), technology
         )
     )
 
@@ -198,7 +198,7 @@ def table_2(study: Study) -> str:
 
 def figure_1(study: Study) -> str:
     """The runs of Figure 1."""
-    return pruning.table(records())
+    return accuracy.table(records())
 
 
 def scaling(study: Study) -> str:
