@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from models.compiler.cuts import Choice, Cutter, dense_words, words_of
+from models.compiler.dataflow import Graph, read
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
-from models.compiler.graph import Graph, read
+from models.compiler.engine_times import Timeline, line_beats, timeline
 from models.compiler.parts import Parts, divide
 from models.compiler.strips import Planner, Strips, strip_choice
-from models.compiler.timing import Timeline, line_beats, timeline
 from models.config import Config, load_config
 from models.lines import LineShape
 from models.network import INPUT, Network

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models import cycle_model, lines, work
+from models.compiler.dataflow import Graph
 from models.compiler.estimate import estimate
-from models.compiler.graph import Graph
 from models.config import Config
 from models.descriptor import Descriptor
 from models.layer import Layer

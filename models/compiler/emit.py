@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.compiler.graph import Graph
+from models.compiler.dataflow import Graph
 from models.compiler.parts import LayerPart, Parts
 from models.compiler.place import Need, Ring, pack
 from models.compiler.strips import Strips, read_rows

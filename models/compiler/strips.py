@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from models import work
 from models.compiler.cuts import Choice, predicted_best
-from models.compiler.graph import Graph
+from models.compiler.dataflow import Graph
 from models.config import Config
 from models.lines import LineShape
 from models.network import INPUT, Node

@@ -10,7 +10,7 @@ import pytest
 from models import networks
 from models.compiler import Compiler, compile_network
 from models.compiler.predict import actual_cycles
-from models.compiler.report import layers_table, memory_map
+from models.compiler.program_tables import layers_table, memory_map
 from models.config import load_config
 from models.network import INPUT
 from models.networks.builder import Builder, images

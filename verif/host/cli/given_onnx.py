@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from models.compiler import Compiler, report
+from models.compiler import Compiler, program_tables
 from models.config import load_config
 from models.importer import explain, passes
 from models.importer.passes import Imported
@@ -90,12 +90,12 @@ def compile(  # the command's name
         compiler = Compiler(imported.network, configuration, batch, images[:_COMPILED])
         program = compiler.compile()
         timeline = compiler.time(program)
-    say(report.layers_table(program, timeline))
+    say(program_tables.layers_table(program, timeline))
     say(f"predicted: {timeline.per_image:,.0f} cycles an image in batches of {batch}")
     path = BUILD / "compile" / f"{Path(onnx).stem}-{config}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch]).save(path)
-    path.with_suffix(".md").write_text(report.memory_map(program) + "\n")
+    path.with_suffix(".md").write_text(program_tables.memory_map(program) + "\n")
     say(f"program: {path.relative_to(ROOT)}, memory map: {path.with_suffix('.md').relative_to(ROOT)}")
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from rich.console import Console
 
-from models.compiler.timing import Timeline, line_beats, timeline
+from models.compiler.engine_times import Timeline, line_beats, timeline
 from models.config import load_config
 from models.program import ENGINES, Program
 from verif.host.cli.phase import phase

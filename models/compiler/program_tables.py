@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.compiler.graph import read
-from models.compiler.timing import Timeline
+from models.compiler.dataflow import read
+from models.compiler.engine_times import Timeline
 from models.program import ENGINES, LAYERS, Program
 
 
