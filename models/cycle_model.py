@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.config import Config
 from models.cycles import state
 from models.cycles.state import ENTRIES, GRANT, LINE, LINES, NONE, SEGMENTS, WORDS, Records, Tables
 from models.descriptor import Descriptor
@@ -51,9 +52,23 @@ def _shares(d: Descriptor) -> Counts:
     )
 
 
+def _check_sizes(config: Config) -> None:
+    """Raise ValueError for a core that the compiled model has no places for."""
+    for names, most in (
+        (("NumPe",), state.MAX_PES),
+        (("NumRegions",), state.MAX_BUFFERS),
+        (("WgtBanks", "ActBanks", "IdxBanks"), state.MAX_BANKS),
+        (("NumSp",), state.MAX_PORTS),
+    ):
+        for name in names:
+            if getattr(config, name) > most:
+                raise ValueError(f"{name} = {getattr(config, name)}: the cycle model has places for {most}")
+
+
 def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     """The layer, and the core before it."""
     d, config = plan.descriptor, plan.config
+    _check_sizes(config)
     pes, tiles = config.NumPe, d.out_lines
     chunk_k = chunk_channels(config, d.k, d.m)
     chunk_lines = np.array([min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)])
@@ -138,7 +153,10 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
 
 
 def predict(plan: Plan, work: Work) -> Cycles:
-    """Predicted cycles of a planned layer, from its measured work."""
+    """Predicted cycles of a planned layer, from its measured work.
+
+    Raises ValueError for a core of more PEs, regions, banks or streaming processors than `models.cycles.state` has.
+    """
     from models.cycles import kernel  # late: numba takes a second to import
 
     states, tables = _state(plan, work)

@@ -185,3 +185,9 @@ def test_planner_says_what_does_not_fit(rng):
     config = dataclasses.replace(load_config("small"), WgtDepth=2)
     with pytest.raises(ValueError, match="layer does not fit: 576 weight vectors, the Weight Memory holds at most 16"):
         planner.choose_plan(config, make(rng))
+
+
+def test_a_core_beyond_the_models_places(rng):
+    config = dataclasses.replace(load_config("small"), ActBanks=64)
+    with pytest.raises(ValueError, match="ActBanks = 64: the cycle model has places for 63"):
+        predict(config, make(rng), Cut(default_shape(14, 14), LineShape(2, 14)))
