@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 AXES = {"output": "output depth", "input": "input depth", "whole": "unstructured"}
@@ -106,7 +107,8 @@ def draw(records: list[dict], path: Path, title: str) -> None:
         _line(left, line, "int8", f"m = {m}, int8", color=colour, marker="x", linestyle="--")
     left.set_title("k/m along the output depth")
     kinds = dict.fromkeys((point.kind, point.m) for point in found if point.kind not in ("dense", "output depth"))
-    for kind, m in [("output depth", 4), *kinds]:
+    colours = [colormaps["tab20"](number) for number in range(20)]
+    for (kind, m), colour in zip([("output depth", 4), *kinds], (*colours[::2], *colours[1::2]), strict=False):
         line = [point for point in found if point.kind == kind and point.m == m]
         shown = (
             kind
@@ -114,7 +116,7 @@ def draw(records: list[dict], path: Path, title: str) -> None:
             else f"{kind}, m = {m}"
         )
         joined = "-" if len(line) > 1 else ""
-        _line(right, dense * (joined == "-") + line, "real", shown, marker="o", linestyle=joined, alpha=0.8)
+        _line(right, dense * (joined == "-") + line, "real", shown, marker="o", linestyle=joined, color=colour)
     right.set_title("other ways to prune, float")
     for axes in (left, right):
         axes.set_xlabel("sparsity of the pruned convolutions, %")
