@@ -108,7 +108,7 @@ def draw(records: list[dict], path: Path, title: str) -> None:
     left.set_title("k/m along the output depth")
     kinds = dict.fromkeys((point.kind, point.m) for point in found if point.kind not in ("dense", "output depth"))
     colours = [colormaps["tab20"](number) for number in range(20)]
-    for (kind, m), colour in zip([("output depth", 4), *kinds], (*colours[::2], *colours[1::2]), strict=False):
+    for (kind, m), shade in zip([("output depth", 4), *kinds], (*colours[::2], *colours[1::2]), strict=False):
         line = [point for point in found if point.kind == kind and point.m == m]
         shown = (
             kind
@@ -116,7 +116,7 @@ def draw(records: list[dict], path: Path, title: str) -> None:
             else f"{kind}, m = {m}"
         )
         joined = "-" if len(line) > 1 else ""
-        _line(right, dense * (joined == "-") + line, "real", shown, marker="o", linestyle=joined, color=colour)
+        _line(right, dense * (joined == "-") + line, "real", shown, marker="o", linestyle=joined, color=shade)
     right.set_title("other ways to prune, float")
     for axes in (left, right):
         axes.set_xlabel("sparsity of the pruned convolutions, %")
