@@ -54,12 +54,27 @@ module spcore_program
     .rdata_o(word)
   );
 
-  // ---- sequencers ----
-  dim_t last_iteration_q;
+  // ---- start: a cycle later, for its loads, with the arguments that it came with ----
+  logic                       start_q;
+  prg_addr_t [NumEngines-1:0] base_q;
+  ndesc_t    [NumEngines-1:0] count_q;
+  dim_t                       iterations_q, last_iteration_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni)          last_iteration_q <= '0;
-    else if (cmd_i.start) last_iteration_q <= cmd_i.iterations - 1'b1;
+    if (!rst_ni) start_q <= 1'b0;
+    else         start_q <= cmd_i.start;
+  end
+
+  always_ff @(posedge clk_i) begin
+    base_q       <= cmd_i.base;
+    count_q      <= cmd_i.count;
+    iterations_q <= cmd_i.iterations;
+  end
+
+  // ---- sequencers ----
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni)      last_iteration_q <= '0;
+    else if (start_q) last_iteration_q <= iterations_q - 1'b1;
   end
 
   progress_t [NumEngines-1:0]             progress;
@@ -71,8 +86,8 @@ module spcore_program
 
     spcore_sequencer #(.Words(Words), .PrgDepth(PrgDepth)) u_sequencer (
       .clk_i, .rst_ni,
-      .start_i(cmd_i.start), .base_i(cmd_i.base[e]), .count_i(cmd_i.count[e]), .last_iteration_i(last_iteration_q),
-      .issue_i(cmd_i.issue), .retire_i(cmd_i.retire[e]),
+      .start_i(start_q), .base_i(base_q[e]), .count_i(count_q[e]), .last_iteration_i(last_iteration_q),
+      .issue_i(cmd_i.issue && !start_q), .retire_i(cmd_i.retire[e]),
       .req_o(req[e]), .addr_o(addr[e]), .gnt_i(gnt[e]), .word_i(word),
       .we_o(we[e]), .index_o(word_index),
       .issue_o(status_o.issue[e]), .iteration_o(status_o.iteration[e]), .progress_o(progress[e]), .progress_i(progress)
@@ -87,7 +102,7 @@ module spcore_program
 
   always_comb begin
     status_o.index = '0;
-    status_o.done  = 1'b1;
+    status_o.done  = !start_q;
     for (int unsigned e = 0; e < NumEngines; e++) begin
       if (we[e]) status_o.index |= index[e];
       status_o.done &= progress[e].done;
