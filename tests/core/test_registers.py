@@ -197,6 +197,16 @@ class InterruptMasks(RegisterTest):
             if not any(status.values()):
                 break
         assert not any(status.values()), status
+        # A program load of a word, and a run in which no engine has anything to do.
+        for name, value in (("PRG_BASE", 0), ("PRG_COUNT", 1), ("RUN_ITERATIONS", 1)):
+            await self.raw(registers.address(name), True, value)
+        for engine in ("WGT", "ACT", "LAYER", "RES"):
+            await self.raw(registers.address(f"RUN_{engine}_COUNT"), True, 0)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", prg_load=1))
+        await ItemSequence(Transfer([Packet([0])])).start(self.sequencer.weights)
+        await ClockCycles(cocotb.top.clk_i, 20)
+        await self.raw(registers.address("CTRL"), True, registers.encode("CTRL", run=1))
+        await ClockCycles(cocotb.top.clk_i, 20)
         assert irq.value == 0
         pending = registers.decode("INTR_STATE", (await self.raw(state, False)).data)
         assert {cause for cause, on in pending.items() if on} == set(CAUSES), pending
