@@ -86,7 +86,8 @@ def region_size(layer: Layer, tile: LineShape) -> int:
     return rows * columns
 
 
-def _tile_fits(config: Config, layer: Layer, tile: LineShape) -> bool:
+def tile_fits(config: Config, layer: Layer, tile: LineShape) -> bool:
+    """Whether a PE has accumulators and a region for a tile."""
     positions = tile.line_h * tile.line_w
     return positions <= max_tile(config, layer.k, layer.m) and region_size(layer, tile) <= config.RegionPos
 
@@ -237,7 +238,7 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
     found: dict[LineShape, None] = {}
     for height in range(1, min(ho, lines.LINE_BITS) + 1):
         widths = range(min(wo, lines.LINE_BITS // height), 0, -1)
-        width = next((n for n in widths if _tile_fits(config, layer, LineShape(height, n))), None)
+        width = next((n for n in widths if tile_fits(config, layer, LineShape(height, n))), None)
         if width is None:
             break
         # As many tiles as needed, but none of them a sliver where the rest is wide.

@@ -21,7 +21,7 @@ from models.layer import Layer
 from models.lines import LineShape
 from models.network import Node
 from models.reference import Bytes
-from models.tiling import Cut, Plan, describe, max_tile, region_size, split, split_candidates, tile_candidates
+from models.tiling import Cut, Plan, describe, split, split_candidates, tile_candidates, tile_fits
 from models.work import Work
 
 _KEPT = 3  # tiles of a layer that are compared further
@@ -114,13 +114,6 @@ class Cutter:
         large = [tile for tile in tiles if _SMALL * tile.line_h * tile.line_w >= most]
         return sorted(large, key=lambda tile: self._choice(node, line, tile, exact=False).cycles)[:_KEPT]
 
-    def _fits(self, node: Node, tile: LineShape) -> bool:
-        layer = self.layers[node.name]
-        positions = tile.line_h * tile.line_w
-        return (
-            positions <= max_tile(self.config, layer.k, layer.m) and region_size(layer, tile) <= self.config.RegionPos
-        )
-
     def choose(self) -> dict[str, Choice]:
         """By node its cut. Raises ValueError, with names, where layers that are added have no tile in common."""
         graph, classes = self.graph, self.graph.classes()
@@ -160,7 +153,9 @@ class Cutter:
         every = {node.name: tile_candidates(self.config, self.layers[node.name]) for node in made}
         for candidates in (kept, every):
             tiles = dict.fromkeys(tile for node in made for tile in candidates[node.name])
-            if fitting := [tile for tile in tiles if all(self._fits(node, tile) for node in made)]:
+            if fitting := [
+                tile for tile in tiles if all(tile_fits(self.config, self.layers[node.name], tile) for node in made)
+            ]:
                 return fitting
         names = ", ".join(node.name for node in made)
         raise ValueError(f"{names}: no tile fits all of them, and their tensors are added or concatenated")

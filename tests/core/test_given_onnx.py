@@ -39,8 +39,8 @@ def test_bad_input_in_one_line(tmp_path):
     for options, text in (
         ({"npz": "a.npz"} | good, "expected one of them"),
         ({"onnx": MODEL}, "INPUT is empty, expected inputs"),
-        (good | {"out": tmp_path / "x.npy"}, "expected a name that ends in .npz"),
-        (good | {"out": tmp_path / "no" / "y.npz"}, "no such directory"),
+        (good | {"out": tmp_path / "x.npy"}, "OUT is INPUT itself, expected another file"),
+        (good | {"out": tmp_path / "no" / "y.npz"}, "no does not exist"),
         (good | {"inputs": tmp_path / "wrong.npy"}, "shape (1, 3, 23, 24), expected (N, 3, 24, 24)"),
         (good | {"batch": 2}, "BATCH: 2, expected a divisor of the number of inputs, 3"),
         (good | {"check": "some"}, "CHECK: 'some', expected one of lines, all"),

@@ -6,22 +6,21 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from models.config import Config, load_config
 from models.layer import Layer
 from models.planner import choose_plan
 from models.tiling import Plan
+from verif.host.cli.output_file import check_target, save_arrays
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
-from verif.host.layers import LayerResult, run_layers
+from verif.host.layers import run_layers
 from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
-from verif.shared.paths import BUILD, ROOT
+from verif.shared.paths import BUILD
 
 
 def _check_files(npz: str, out: str) -> None:
@@ -29,15 +28,7 @@ def _check_files(npz: str, out: str) -> None:
     for name, value in (("NPZ", npz), ("OUT", out)):
         if not value:
             raise ValueError(f"{name} is empty, expected a file: make layer NPZ=layer.npz OUT=result.npz")
-    target = Path(out)
-    if target.is_dir():
-        raise ValueError(f"{out}: a directory, expected a file")
-    if not target.parent.is_dir():
-        raise ValueError(f"{out}: directory {target.parent} does not exist")
-    if target.exists() and Path(npz).exists() and target.samefile(npz):
-        raise ValueError(f"{out}: OUT is NPZ itself, expected another file")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise ValueError(f"{out}: not writable")
+    check_target(out, "NPZ", npz)
 
 
 def _planned(configuration: Config, npz: str) -> tuple[Layer, Plan]:
@@ -49,24 +40,6 @@ def _planned(configuration: Config, npz: str) -> tuple[Layer, Plan]:
         raise ValueError(f"{npz}: {error.strerror} (looked in {Path.cwd()})") from None
     except ValueError as error:
         raise ValueError(f"{npz}: {error}") from None
-
-
-def _save(result: LayerResult, out: str, spare: Path) -> None:
-    """Write the result to ``spare``, then ``out``; raises ValueError that names ``spare`` where ``out`` fails."""
-    with spare.open("wb") as file:
-        np.savez(
-            file,
-            output=result.output,
-            cycles=result.cycles,
-            macs=result.counters["MACS"],
-            utilization=result.utilization,
-            counters=json.dumps(result.counters),
-        )
-    try:
-        shutil.copyfile(spare, out)
-    except OSError as error:
-        raise ValueError(f"{out}: {error.strerror}; the result is in {spare.relative_to(ROOT)}") from None
-    spare.unlink()
 
 
 def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> None:
@@ -83,7 +56,14 @@ def layer(npz: str, out: str, config: str = "paper", sim: str = "verilator") -> 
     directory = BUILD / "layer" / f"{config}-{sim}"
     with phase(console, f"simulating on {config} with {sim}") as tell:
         (result,) = run_layers(design, config, [planned], directory, shlex.join(again), tell)
-    _save(result, out, directory / f"out-{os.getpid()}.npz")
+    arrays = {
+        "output": result.output,
+        "cycles": result.cycles,
+        "macs": result.counters["MACS"],
+        "utilization": result.utilization,
+        "counters": json.dumps(result.counters),
+    }
+    save_arrays(arrays, out, directory / f"out-{os.getpid()}.npz")
     shape = "x".join(str(n) for n in result.output.shape)
     console.print(
         f"{out}: {planned[0].title}, output {shape} {result.output.dtype}, {result.cycles:,} cycles, "

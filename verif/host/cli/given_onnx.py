@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from models.config import load_config
 from models.importer import explain, passes
 from models.importer.passes import Imported
 from verif.host.cli.network_run import check_check, run_compiled
+from verif.host.cli.output_file import check_target, save_arrays
 from verif.host.cli.phase import phase
 from verif.host.runner.build import check_simulator
+from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
 
 _COMPILED = 4  # calibration images that the compiler sees
@@ -99,16 +102,6 @@ def compile(  # the command's name
     say(f"program: {path.relative_to(ROOT)}, memory map: {path.with_suffix('.md').relative_to(ROOT)}")
 
 
-def check_outputs_file(path: str, inputs: str) -> None:
-    """Raise ValueError, before anything is simulated, for an OUT that cannot take the outputs."""
-    if Path(path).suffix != ".npz":
-        raise ValueError(f"OUT: {path}: expected a name that ends in .npz")
-    if not Path(path).resolve().parent.is_dir():
-        raise ValueError(f"OUT: {path}: no such directory")
-    if Path(inputs).resolve() == Path(path).resolve():
-        raise ValueError(f"OUT: {path}: is INPUT, which would be replaced")
-
-
 def run_onnx(
     onnx: str,
     inputs: str,
@@ -129,7 +122,7 @@ def run_onnx(
     if not inputs:
         raise ValueError("INPUT is empty, expected inputs: make network ONNX=model.onnx INPUT=x.npy")
     if out:
-        check_outputs_file(out, inputs)
+        check_target(out, "INPUT", inputs)
     given = inputs_of(inputs, "INPUT")
     with phase(console, f"reading {onnx}"):
         imported = passes.bring(onnx, inputs_of(calib, "CALIB") if calib else given, mode, prune, "")
@@ -142,12 +135,25 @@ def run_onnx(
     with phase(console, f"compiling for {config}, batches of {batch}"):
         program = Compiler(imported.network, configuration, batch, imported.examples[:_COMPILED]).compile()
         program = program.with_images(images)
-    again = ["make", "network", f"ONNX={onnx}", f"INPUT={inputs}", f"CONFIG={config}", f"SIM={sim}"]
+    given_variables = {
+        "ONNX": onnx,
+        "INPUT": inputs,
+        "CALIB": calib,
+        "OUT": out,
+        "MODE": mode,
+        "PRUNE": "1" if prune else "",
+        "BATCH": batch,
+        "CONFIG": config,
+        "SIM": sim,
+        "CHECK": check,
+        "SEED": default_seed(),
+    }
+    again = ["make", "network", *(f"{name}={value}" for name, value in given_variables.items() if value != "")]
     run = run_compiled(console, Path(onnx).stem, program, config, sim, check, shlex.join(again))
     for line in agreement(imported, given):
         console.print(line, markup=False, soft_wrap=True)
     if out:
         # The run has compared the core's results with these.
         outputs: dict[str, Any] = {"cycles": np.array(run.cycles / len(images)), **imported.run(given)}
-        np.savez(out, **outputs)
+        save_arrays(outputs, out, BUILD / "network" / f"out-{os.getpid()}.npz")
         console.print(f"outputs: {out}", markup=False, soft_wrap=True)
