@@ -32,7 +32,10 @@ _OUTPUT = (
     *("line_compressor", "streaming_processor", "line_writer", "output_stage"),
 )
 # At rest while a layer is computed.
-_OTHER = ("layer_setup", "param_mem", "counters", "host", "weight_loader", "activation_loader", "result_streamer")
+_OTHER = (
+    *("layer_setup", "param_mem", "counters", "host", "program", "sequencer"),
+    *("weight_loader", "activation_loader", "result_streamer"),
+)
 KNOWN = (*_PE, *_MEMORY, *_OUTPUT, *_OTHER, "sparsecore")
 # Of those outside the PEs that grow with the PEs, or with the width of an accumulator row.
 _PER_PE = ("request_group",)
