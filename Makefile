@@ -7,6 +7,7 @@ SEEDS   ?= 20
 SEED    ?= 1
 MODE    ?= auto
 BATCH   ?= 1
+IMAGES  ?= 100
 # By the environment: test ids and paths may hold characters that the shell takes for its own.
 export SEED TEST NPZ OUT ONNX INPUT CALIB UNTIL NET
 # What would change Python's or pytest's behaviour unseen.
@@ -40,8 +41,8 @@ run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down wh
 layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 	@$(CLI) layer "$$NPZ" "$$OUT" --config "$(CONFIG)" --sim "$(SIM)"
 
-network: $(STAMP) ## an ONNX network on the core in one run: ONNX=model.onnx INPUT=x.npy CALIB= OUT=y.npz MODE= PRUNE= BATCH= CONFIG= SIM= CHECK=; or node by node: NPZ=
-	@$(CLI) network --npz "$$NPZ" --onnx "$$ONNX" --inputs "$$INPUT" --calib "$$CALIB" --out "$$OUT" --mode "$(MODE)" $(if $(PRUNE),--prune) --batch "$(BATCH)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
+network: $(STAMP) ## the trained network of the tree on IMAGES=100 test images in one run; or yours: ONNX=model.onnx INPUT=x.npy CALIB= OUT=y.npz MODE= PRUNE= BATCH= UNTIL= CONFIG= SIM= CHECK=; or node by node: NPZ=
+	@$(CLI) network --npz "$$NPZ" --onnx "$$ONNX" --inputs "$$INPUT" --calib "$$CALIB" --out "$$OUT" --mode "$(MODE)" $(if $(PRUNE),--prune) --batch "$(BATCH)" --until "$$UNTIL" --images "$(IMAGES)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
 
 compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=inputs.npy MODE=auto PRUNE=1 UNTIL=node CONFIG= BATCH=
 	@$(CLI) compile "$$ONNX" --calib "$$CALIB" --mode "$(MODE)" $(if $(PRUNE),--prune) --until "$$UNTIL" --config "$(CONFIG)" --batch "$(BATCH)"

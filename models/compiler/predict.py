@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cycle model's cycles of the layers of a program, on what runs."""
+"""What the cycle model says of the layers of a program, on what runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from models import cycle_model, work
 from models.config import Config
+from models.cycle_model import Cycles
+from models.network import Node
 from models.program import LayerStep, Program
 from models.reference import Bytes
 from models.tiling import Plan
@@ -17,23 +19,35 @@ from models.work import Counts
 
 @dataclass(frozen=True)
 class _Tensors:
-    """What a layer reads. Its weights do not matter for the cycles."""
+    """What a layer reads. Its weights matter for the products alone."""
 
     activations: Bytes
     residual: Bytes | None
     weight_counts: Counts
 
 
-def _cycles(config: Config, step: LayerStep, tensors: dict[str, Bytes]) -> int:
+def _weight_counts(node: Node, step: LayerStep) -> Counts:
+    """Non-zero weights of a step's input channels and taps over its outputs, int64 (C, R*S); 1 where it has none."""
+    inputs, outputs = step.source, step.part
+    if node.op != "conv":
+        return np.ones((inputs.last - inputs.first, step.descriptor.taps), np.int64)
+    k, group_c, *_ = node.kernels.shape
+    own = np.zeros((k, group_c, step.descriptor.taps), np.int64)
+    own[outputs.first : outputs.last] = node.kernels.reshape(own.shape)[outputs.first : outputs.last] != 0
+    counts: Counts = own.reshape(node.groups, k // node.groups, *own.shape[1:]).sum(1).reshape(-1, own.shape[-1])
+    return counts[inputs.first : inputs.last]
+
+
+def _predicted(config: Config, node: Node, step: LayerStep, tensors: dict[str, Bytes]) -> Cycles:
     d, image = step.descriptor, step.part.image
     residual = None if step.residual is None else step.residual.cut(tensors[step.residual.tensor][image])
     source = step.source.cut(tensors[step.source.tensor][image])
-    read = _Tensors(source, residual, np.zeros((d.in_c, d.taps), np.int64))
+    read = _Tensors(source, residual, _weight_counts(node, step))
     words = int(step.part.lines(tensors[step.part.tensor][image]).words.sum())
-    return cycle_model.predict(Plan(config, d, 0, 0, 0, words), work.measure(d, read)).cycles
+    return cycle_model.predict(Plan(config, d, 0, 0, 0, words), work.measure(d, read))
 
 
-def actual_cycles(program: Program, config: Config, iteration: int = 0) -> list[int]:
-    """Predicted cycles of each layer step of an iteration, on the tensors that its images bring."""
-    tensors = program.tensors(iteration)
-    return [_cycles(config, step, tensors) for step in program.layers]
+def actual(program: Program, config: Config, iteration: int = 0) -> list[Cycles]:
+    """The prediction for each layer step of an iteration, on the tensors that its images bring."""
+    tensors, nodes = program.tensors(iteration), {node.name: node for node in program.network.nodes}
+    return [_predicted(config, nodes[step.node], step, tensors) for step in program.layers]

@@ -78,6 +78,19 @@ class Imported:
             ends[name] = value.reshape(len(value), *self.graph.shapes[name][1:])
         return _outputs(self.graph, self.parts, ends)
 
+    def tensors(self, found: dict[str, Bytes]) -> Tensors:
+        """The core's tensors by their names in the file, as values, float32, batch first: those of them that still are
+        one. found: by the integer network's names, parts of concatenations at least."""
+        found, values = dict(found), {}
+        for step, node in zip(self.floats.steps, self.network.nodes, strict=True):
+            if node.op == "concat" and node.name not in found:
+                parts = [found[name] for name in (node.source, *node.others)]
+                found[node.name] = np.concatenate(parts, 1, dtype=node.dtype, casting="unsafe")
+            if step.output in self.graph.shapes:
+                value = found[node.name] * np.float32(self.ranges[step.output].scale)
+                values[step.output] = value.reshape(len(value), *self.graph.shapes[step.output][1:])
+        return values
+
     def original(self, inputs: Array) -> Tensors:
         """The file's outputs by ONNX Runtime."""
         inputs = inputs.astype(self.graph.dtypes[self.graph.input])

@@ -177,6 +177,23 @@ def save_checkpoints(study: Study, weights: Path, directory: Path) -> list[Path]
     return found
 
 
+TEST_IMAGES, CALIBRATION_IMAGES = 200, 4
+
+
+def save_test_images(study: Study, weights: Path, file: Path) -> None:
+    """Write the first test images and their labels, some training images as "calibration", and by name of CHECKPOINTS
+    the test images' classes in float of those stages whose weights are there: what `make network` runs."""
+    images, labels = (part[:TEST_IMAGES] for part in _data(study).test)
+    arrays = {"images": images.numpy(), "labels": labels.numpy().astype(np.uint8)}
+    arrays["calibration"] = _data(study).train[0][:CALIBRATION_IMAGES].numpy()
+    for name, stage in CHECKPOINTS.items():
+        if weights_file(weights, stage).exists():
+            model = load_model(study, weights, stage).eval()
+            with torch.no_grad():
+                arrays[name] = model(fit.images_of(images)).argmax(1).numpy().astype(np.uint8)
+    np.savez_compressed(file, **arrays)
+
+
 DENSITY_IMAGES = 200
 
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make network ONNX=` as a user meets it: a network that another exporter made, on the core in one run."""
+"""`make network` as a user meets it: networks in one run of the core, from inputs to outputs and a report."""
 
 import numpy as np
+import onnx
 import onnxruntime
 from typer.testing import CliRunner
 
 from verif.host.cli.__main__ import app
-from verif.shared.paths import ROOT
+from verif.shared.paths import BUILD, ROOT
 
 MODEL = ROOT / "tests" / "importer" / "foreign" / "squeezenet.onnx"
 
@@ -20,16 +21,51 @@ def inputs(count):
     return np.random.default_rng(1).normal(size=(count, 3, 24, 24)).astype(np.float32)
 
 
+def judged(names):
+    """Tensors of the model by ONNX Runtime."""
+    model = onnx.load(MODEL)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name != "classes")
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return dict(zip(names, session.run(names, {"images": inputs(2)}), strict=True))
+
+
+def near(found, wanted):
+    return found.shape == wanted.shape and np.sqrt(np.square(found - wanted).mean() / np.square(wanted).mean()) < 0.1
+
+
 def test_runs_on_the_core(tmp_path):
+    """Every tensor comes back from the core under its name in the file."""
     np.save(tmp_path / "x.npy", inputs(2))
-    done = called(onnx=MODEL, inputs=tmp_path / "x.npy", out=tmp_path / "y.npz", config="small")
+    done = called(onnx=MODEL, inputs=tmp_path / "x.npy", out=tmp_path / "y.npz", config="small", check="all")
     assert done.exit_code == 0, done.output
-    assert "equal to the integer network: " in done.output
-    (wanted,) = onnxruntime.InferenceSession(MODEL).run(["classes"], {"images": inputs(2)})
+    assert "equal to the integer network: " in done.output and "report: build/network/squeezenet-small" in done.output
+    assert "output classes: " in done.output and "of 2 inputs" in done.output
     with np.load(tmp_path / "y.npz") as found:
-        assert set(found) == {"classes", "cycles"} and found["cycles"] > 0
-        assert found["classes"].dtype == np.float32 and found["classes"].shape == wanted.shape
-        assert np.abs(found["classes"] - wanted).max() < 0.1 * np.abs(wanted).max()
+        assert found["cycles"] > 0 and found["classes"].dtype == np.float32
+        names = [name for name in found if name != "cycles"]
+        assert len(names) > 15
+        for name, wanted in judged(names).items():
+            assert near(found[name], wanted), name
+    report = (BUILD / "network" / "squeezenet-small.html").read_text()
+    assert "Measured on the RTL" in report and report.count("<svg") == 2
+
+
+def test_until_a_node(tmp_path):
+    np.save(tmp_path / "x.npy", inputs(2))
+    node = next(node for node in onnx.load(MODEL).graph.node if node.op_type == "MaxPool")
+    done = called(onnx=MODEL, inputs=tmp_path / "x.npy", out=tmp_path / "y.npz", config="small", until=node.name)
+    assert done.exit_code == 0 and f"output {node.output[0]}: " in done.output, done.output
+    with np.load(tmp_path / "y.npz") as found:
+        assert set(found) == {node.output[0], "cycles"}
+        assert near(found[node.output[0]], judged([node.output[0]])[node.output[0]])
+
+
+def test_the_trained_network():
+    """From test images to classes: those of the integer model."""
+    done = called(config="small", images=4, batch=2)
+    assert done.exit_code == 0, done.output
+    assert "accuracy over 4 test images of Fashion-MNIST: float 100.0%, int8 100.0%, RTL 100.0%" in done.output
+    assert "classes of the RTL are the int8 model's for 4 of 4 images" in done.output
 
 
 def test_bad_input_in_one_line(tmp_path):
@@ -44,6 +80,10 @@ def test_bad_input_in_one_line(tmp_path):
         (good | {"inputs": tmp_path / "wrong.npy"}, "shape (1, 3, 23, 24), expected (N, 3, 24, 24)"),
         (good | {"batch": 2}, "BATCH: 2, expected a divisor of the number of inputs, 3"),
         (good | {"check": "some"}, "CHECK: 'some', expected one of lines, all"),
+        (good | {"until": "nowhere"}, "nowhere: no such node, expected one of "),
+        ({"inputs": tmp_path / "x.npy"}, "INPUT: expected with a network: make network ONNX=model.onnx INPUT=x.npy"),
+        ({"images": 500}, "IMAGES: 500, expected 1 to 200"),
+        ({"images": 3, "batch": 2}, "BATCH: 2, expected a divisor of the number of images, 3"),
     ):
         done = called(**options)
         assert done.exit_code == 1 and text in done.output and done.output.count("\n") <= 3, done.output

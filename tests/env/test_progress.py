@@ -30,11 +30,11 @@ def test_beats(plans):
     "progress, line",
     [
         (
-            Progress(1, COMPUTING, 12_288, 1.2),
-            "layer 2 of 2, computing: 12,288 of about 74,273 cycles, 10,240 a second",
+            Progress(1, COMPUTING, 12_288, 10_240.0),
+            "layer 2 of 2, computing: 12,288 of about 74,273 cycles, 10,240 a second, 6 s left",
         ),
-        (Progress(0, COMPUTING, 6_400, 80), "layer 1 of 2, computing: 6,400 cycles, 80 a second"),
-        (Progress(1, LOADING, 0, 0), "layer 2 of 2, loading: 0 cycles"),
+        (Progress(0, COMPUTING, 6_400, 80.0), "layer 1 of 2, computing: 6,400 cycles, 80 a second"),
+        (Progress(1, LOADING, 0, 0.0), "layer 2 of 2, loading: 0 cycles"),
     ],
 )
 def test_words(progress, line, plans):
@@ -50,12 +50,12 @@ def test_record(tmp_path, plans, monkeypatch):
         told.append(line)
         heard.set()
 
-    Progress(0, COMPUTING, 1, 1).write(file)
+    Progress(0, COMPUTING, 1, 1.0).write(file)
     with layers.followed(file, [plan.predicted for plan in plans], tell):
         assert not heard.wait(0.1)
-        Progress(1, COMPUTING, 640, 64).write(file)
+        Progress(1, COMPUTING, 640, 10.0).write(file)
         assert heard.wait(10)
-    assert set(told) == {"layer 2 of 2, computing: 640 of about 74,273 cycles, 10 a second"}
+    assert set(told) == {"layer 2 of 2, computing: 640 of about 74,273 cycles, 10 a second, 123 min left"}
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
 
 

@@ -43,11 +43,16 @@ def test_explains_and_compiles(files, monkeypatch):
     for text in (
         "| conv | conv 3x3 | 2x5x5 | 4x5x5 | 2/4 | 72 | 0.50 |",
         "pruned: conv: 50.0 % of the weights",
-        "output y: the largest is ONNX Runtime's for",
+        "% from ONNX Runtime's; the largest is ONNX Runtime's for",
+        "| conv | conv 3x3 | 2x5x5 | 4x5x5 | 2/4 | 0.50 |",
+        "cut: nothing: every layer runs whole",
+        "| BATCH=2 |",
         "cycles an image in batches of 1",
-        "program: build/compile/small-small.npz, memory map: build/compile/small-small.md",
+        "program: build/compile/small-small.npz, memory map: build/compile/small-small.md, report: ",
     ):
         assert text in done.output
+    report = (files / "build" / "compile" / "small-small.html").read_text()
+    assert report.count("<svg") == 2 and "What a change would bring" in report and "src=" not in report
     assert len(Program.load(files / "build" / "compile" / "small-small.npz").layers) == 3
 
 

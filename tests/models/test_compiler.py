@@ -9,7 +9,7 @@ import pytest
 
 from models import networks
 from models.compiler import Compiler, compile_network
-from models.compiler.predict import actual_cycles
+from models.compiler.predict import actual
 from models.compiler.program_tables import layers_table, memory_map
 from models.config import load_config
 from models.network import INPUT
@@ -102,7 +102,7 @@ def test_predictions(rng):
     network = networks.build("tiny")
     compiler = Compiler(network, SMALL, 2, network.example[None])
     program = compiler.compile().with_images(np.stack([network.example] * 2))
-    assert actual_cycles(program, SMALL) == [step.predicted for step in program.layers]
+    assert [found.cycles for found in actual(program, SMALL)] == [step.predicted for step in program.layers]
     times = compiler.time(program, 3)
     for engine, (steps, spans) in enumerate(zip(program.engines, times.spans, strict=True)):
         assert len(spans) == 3 * len(steps)

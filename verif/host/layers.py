@@ -61,11 +61,19 @@ def time_limit(sim: str, plans: list[Plan]) -> int:
 
 
 def progress_line(progress: Progress, predictions: Sequence[int | None]) -> str:
-    """How far a simulation of layers is, in words, with the cycle model's prediction beside the cycles."""
-    predicted = predictions[progress.layer]
+    """How far a simulation of layers is, in words, with the cycle model's prediction beside the cycles, and the time
+    that the layers still take where all are predicted."""
+    predicted, behind = predictions[progress.layer], [cycles or 0 for cycles in predictions[progress.layer + 1 :]]
     of = f" of about {predicted:,}" if predicted and progress.phase == COMPUTING else ""
-    speed = f", {progress.cycles / progress.seconds:,.0f} a second" if progress.seconds > 0 else ""
+    speed = f", {progress.speed:,.0f} a second" if progress.speed > 0 else ""
+    if predicted and all(behind) and progress.speed > 0:
+        left = max(0, predicted - progress.cycles) + sum(behind)
+        speed += f", {_duration(left / progress.speed)} left"
     return f"layer {progress.layer + 1} of {len(predictions)}, {progress.phase}: {progress.cycles:,}{of} cycles{speed}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 @contextmanager

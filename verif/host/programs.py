@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program on the simulated core and returns what was seen of the run, for `make program`."""
+"""Runs programs on the simulated core and returns what was seen of the runs, for `make program`, `make network`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from models.program import ENGINES, LayerStep, Program, ResultTransfer, Wait, Waits
+from models.reference import Bytes
 from verif.host.core import run_core
 from verif.host.layers import followed
 from verif.host.runner import Build
 from verif.host.runner.lock import held
 from verif.host.runner.run import LIMIT_S
 from verif.shared.layer_files import PROGRESS
-from verif.shared.program_files import DIRECTORY, PROGRAM, REPORT, RunReport
+from verif.shared.program_files import COUNT, DIRECTORY, PROGRAM, REPORT, RESULTS, RunReport
 
+Run = tuple[RunReport, dict[str, Bytes]]  # what was seen of it; results by name, (images, C, H, W)
 _LAYERS, _RESULTS = ENGINES.index("layers"), ENGINES.index("results")
 # Cycles a second of the slowest machine, PEs times that.
 _SLOWEST = {"verilator": 16_000, "icarus": 80}
@@ -71,43 +75,52 @@ def with_read_outs(program: Program) -> Program:
     )
 
 
-def time_limit(sim: str, program: Program, pes: int) -> int:
-    """Seconds that a simulation takes at most, also on a busy machine."""
-    beats = sum(load.count for load in program.weights)
-    cycles = program.iterations * (beats + sum(step.predicted for step in program.layers))
+def time_limit(sim: str, programs: Sequence[Program], pes: int) -> int:
+    """Seconds that a simulation of programs takes at most, also on a busy machine."""
+    cycles = 0
+    for program in programs:
+        beats = sum(load.count for load in program.weights)
+        cycles += program.iterations * (beats + sum(step.predicted for step in program.layers))
     return LIMIT_S + int(4 * cycles * pes / _SLOWEST[sim])
 
 
-def run_program(
+def run_programs(
     design: Build,
     config: str,
-    program: Program,
+    programs: Sequence[Program],
     directory: Path,
     rerun: str,
     pes: int,
     tell: Callable[[str], None] = lambda text: None,
-) -> RunReport:
-    """One run of a program, every line and every result checked.
+) -> list[Run]:
+    """One run of each program, one after another in one simulation, every line and every result checked.
 
-    ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait. ``tell`` hears every
-    second how far the simulation is.
+    ``directory`` takes what goes in and comes out, from one simulation at a time: others say so and wait. ``tell``
+    hears every second how far the simulation is.
     Raises SimulationFailure, which shows the command ``rerun``, when anything is wrong or the simulation fails.
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     simulation = directory / "simulation"
-    predictions = [step.predicted for _ in range(program.iterations) for step in program.layers]
+    predictions = [step.predicted for program in programs for _ in range(program.iterations) for step in program.layers]
     with held(directory.with_suffix(".lock"), rerun):
-        program.save(directory / PROGRAM)
+        for number, program in enumerate(programs):
+            program.save(directory / PROGRAM.format(number))
         with followed(simulation / PROGRESS, predictions, tell):
             done = run_core(
                 config,
                 design,
-                "verif.sim.programs.given_program",
-                "GivenProgram",
-                env={DIRECTORY: str(directory)},
+                "verif.sim.programs.given_programs",
+                "GivenPrograms",
+                env={DIRECTORY: str(directory), COUNT: str(len(programs))},
                 results_dir=simulation,
                 rerun=rerun,
-                limit_s=time_limit(design.sim, program, pes),
+                limit_s=time_limit(design.sim, programs, pes),
             )
-        return RunReport.read(done.path / REPORT)
+        return [_read(done.path, number) for number in range(len(programs))]
+
+
+def _read(directory: Path, number: int) -> Run:
+    with np.load(directory / RESULTS.format(number), allow_pickle=False) as results:
+        tensors = {str(name): results[f"arr_{at}"] for at, name in enumerate(results["names"])}
+    return RunReport.read(directory / REPORT.format(number)), tensors

@@ -48,12 +48,12 @@ def beats(plan: Plan) -> int:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a simulation is: number of the layer, what it does, since so many cycles and seconds."""
+    """How far a simulation is: number of the layer, what it does since so many cycles; cycles simulated a second."""
 
     layer: int
     phase: str
     cycles: int
-    seconds: float
+    speed: float
 
     def write(self, file: Path) -> None:
         """Replace the file at once: who reads it meanwhile finds it whole."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program on its way from a command to the simulation, and what comes back."""
+"""Programs on their way from a command to the simulation, and what comes back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-DIRECTORY = "SPARSECORE_PROGRAM"  # environment: where a simulation finds its program
-PROGRAM = "program.npz"
-REPORT = "report.json"
+DIRECTORY = "SPARSECORE_PROGRAMS"  # environment: where a simulation finds its programs
+COUNT = "SPARSECORE_PROGRAM_COUNT"  # environment: how many there are
+PROGRAM = "program{}.npz"
+REPORT = "report{}.json"
+RESULTS = "results{}.npz"  # what the result stream brought, (images, C, H, W), and "names" of these
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from verif.shared.paths import BUILD, ROOT
 
 DOCS = ROOT / "docs" / "figure1"
 CHECKPOINTS = ROOT / "models" / "checkpoints"
+IMAGES = ROOT / "models" / "data" / "fashion_mnist.npz"
 
 
 def figure1(full: bool = False) -> None:
@@ -35,4 +36,5 @@ def figure1(full: bool = False) -> None:
     report(f"{(target / 'figure1.png').relative_to(ROOT)}, table.md, densities.md and runs.jsonl beside it")
     for path in runs.save_checkpoints(study, work / "weights", CHECKPOINTS if full else work):
         report(f"{path.relative_to(ROOT)}")
+    runs.save_test_images(study, work / "weights", IMAGES if full else work / IMAGES.name)
     (target / "densities.md").write_text(runs.densities(study, work / "weights"))

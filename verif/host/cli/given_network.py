@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make network`: an ONNX network in one run of the simulated core, or a network of this project's node by node."""
+"""`make network`: the trained network of the tree or an ONNX network in one run of the simulated core, or a network of
+this project's node by node."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from models.planner import choose_plan
 from models.tiling import Plan
 from verif.host.cli.given_onnx import run_onnx
 from verif.host.cli.phase import phase
+from verif.host.cli.trained_network import run_trained
 from verif.host.core import build_core
 from verif.host.layers import LayerResult, run_layers
 from verif.host.runner.build import check_simulator
@@ -59,22 +61,31 @@ def network(
     config: str = "paper",
     sim: str = "verilator",
     check: str = "lines",
+    until: str = "",
+    images: int = 100,
 ) -> None:
-    """Run the network in the file ONNX on the inputs in INPUT, in one run of CONFIG, every line and result compared;
-    OUT takes its outputs by name and the cycles an image. CALIB: inputs to calibrate on, INPUT's otherwise.
+    """Run the trained network of the tree on IMAGES test images, in one run of CONFIG, every line and result compared.
+
+    Or run the network in the file ONNX on the inputs in INPUT, in one run of CONFIG, every line and result compared;
+    OUT takes its outputs by name and the cycles an image, with CHECK=all every tensor. CALIB: inputs to calibrate on,
+    else INPUT's; UNTIL: the node or tensor at which to stop.
 
     Or the nodes of the network in NPZ one after another, each on what its example brings; those that the core cannot
     run are named.
     """
-    if bool(npz) == bool(onnx):
+    if npz and onnx:
         raise ValueError(
             f"NPZ={npz} ONNX={onnx}: expected one of them: make network ONNX=model.onnx INPUT=x.npy, or make network "
             "NPZ=models/checkpoints/name.npz"
         )
     if onnx:
-        run_onnx(onnx, inputs, calib, out, mode, prune, batch, config, sim, check)
-    else:
+        run_onnx(onnx, inputs, calib, out, mode, prune, batch, until, config, sim, check)
+    elif npz:
         run_nodes(npz, config, sim)
+    elif unused := [name for name, value in (("INPUT", inputs), ("CALIB", calib), ("OUT", out)) if value]:
+        raise ValueError(f"{unused[0]}: expected with a network: make network ONNX=model.onnx INPUT=x.npy")
+    else:
+        run_trained(images, batch, config, sim, check)
 
 
 def run_nodes(npz: str, config: str, sim: str) -> None:

@@ -14,18 +14,24 @@ import numpy.typing as npt
 from rich.console import Console
 
 from models.compiler import Compiler, program_tables
+from models.compiler.what_if import trials
 from models.config import load_config
 from models.importer import explain, passes
 from models.importer.passes import Imported
-from verif.host.cli.network_run import check_check, run_compiled
+from models.importer.runtime import Tensors, distance
+from models.network import INPUT
+from verif.host.cli.network_run import check_check, run_compiled, write_report
 from verif.host.cli.output_file import check_target, save_arrays
 from verif.host.cli.phase import phase
+from verif.host.report import cuts, page, table
+from verif.host.report.figures import figures
 from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
 
 _COMPILED = 4  # calibration images that the compiler sees
 _AGREEING = 64  # on which classes are compared
+_TRIALS_S = 60  # seconds in which other modes, memories and batches are tried
 
 
 def inputs_of(path: str, what: str) -> npt.NDArray[Any]:
@@ -45,18 +51,6 @@ def inputs_of(path: str, what: str) -> npt.NDArray[Any]:
         if str(error).startswith(what):
             raise
         raise ValueError(f"{what}: {path}: no NPY or NPZ file, or one that is cut short") from None
-
-
-def agreement(imported: Imported, inputs: npt.NDArray[Any]) -> list[str]:
-    """Of each output that holds a number for each class: a line on how often the largest is ONNX Runtime's."""
-    lines = []
-    found, wanted = imported.run(inputs), imported.original(inputs)
-    for name, value in found.items():
-        classes, expected = (array.reshape(len(inputs), -1) for array in (value, wanted[name]))
-        if value.dtype.kind == "f" and value.ndim == 2 and classes.shape[1] > 1:
-            same = int((classes.argmax(1) == expected.argmax(1)).sum())
-            lines.append(f"output {name}: the largest is ONNX Runtime's for {same} of {len(inputs)} inputs")
-    return lines
 
 
 def compile(  # the command's name
@@ -82,10 +76,11 @@ def compile(  # the command's name
         imported = passes.bring(onnx, calibration, mode, prune, until)
     images = imported.examples
     say(explain.layers_table(imported, imported.network.run(images)))
-    for line in explain.summary(imported):
+    for line in (network := explain.summary(imported)):
         say(line)
     if calibration is not None and not until:
-        for line in agreement(imported, calibration[:_AGREEING]):
+        some = calibration[:_AGREEING]
+        for line in judged(imported, some, imported.run(some)):
             say(line)
     if until:
         return
@@ -93,13 +88,41 @@ def compile(  # the command's name
         compiler = Compiler(imported.network, configuration, batch, images[:_COMPILED])
         program = compiler.compile()
         timeline = compiler.time(program)
-    say(program_tables.layers_table(program, timeline))
+    program = program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch])
+    found = figures(program, configuration, timeline)
+    say(table.table(found))
+    for line in table.summary(found):
+        say(line)
     say(f"predicted: {timeline.per_image:,.0f} cycles an image in batches of {batch}")
+    for line in (cut := cuts.cuts(program, configuration)):
+        say(f"cut: {line}")
+    with phase(console, "compiling with other modes, memories and batches") as tell:
+        others = trials(imported.network, configuration, batch)
+        changed = cuts.changes(others, images[:_COMPILED], timeline.per_image, _TRIALS_S, tell)
+    say(changed)
     path = BUILD / "compile" / f"{Path(onnx).stem}-{config}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch]).save(path)
+    program.save(path)
     path.with_suffix(".md").write_text(program_tables.memory_map(program) + "\n")
-    say(f"program: {path.relative_to(ROOT)}, memory map: {path.with_suffix('.md').relative_to(ROOT)}")
+    more = [
+        page.section("What was cut, and why", page.bullets(cut), program_tables.layers_table(program, timeline)),
+        page.section("What a change would bring", "Predicted by compiling again; nothing was retrained.", changed),
+    ]
+    page.write(path.with_suffix(".html"), Path(onnx).stem, found, [], network, more)
+    names = {"program": ".npz", "memory map": ".md", "report": ".html"}
+    say(", ".join(f"{name}: {path.with_suffix(suffix).relative_to(ROOT)}" for name, suffix in names.items()))
+
+
+def judged(imported: Imported, inputs: npt.NDArray[Any], found: Tensors) -> list[str]:
+    """Of each output a line on how far it is from ONNX Runtime's, and how often its largest number is the same one."""
+    wanted, lines = imported.original(inputs), []
+    for name, value in found.items():
+        text = f"output {name}: {100 * distance(value, wanted[name]):.2f} % from ONNX Runtime's"
+        if value.dtype.kind == "f" and value.ndim == 2 and value.shape[1] > 1:
+            same = int((value.argmax(1) == wanted[name].argmax(1)).sum())
+            text += f"; the largest is ONNX Runtime's for {same} of {len(inputs)} inputs"
+        lines.append(text)
+    return lines
 
 
 def run_onnx(
@@ -110,6 +133,7 @@ def run_onnx(
     mode: str,
     prune: bool,
     batch: int,
+    until: str,
     config: str,
     sim: str,
     check: str,
@@ -125,12 +149,12 @@ def run_onnx(
         check_target(out, "INPUT", inputs)
     given = inputs_of(inputs, "INPUT")
     with phase(console, f"reading {onnx}"):
-        imported = passes.bring(onnx, inputs_of(calib, "CALIB") if calib else given, mode, prune, "")
+        imported = passes.bring(onnx, inputs_of(calib, "CALIB") if calib else given, mode, prune, until)
     passes.check_inputs(imported.graph, given, "INPUT")
     images = imported.prepare(given)
     if batch < 1 or len(images) % batch:
         raise ValueError(f"BATCH: {batch}, expected a divisor of the number of inputs, {len(images)}")
-    for line in explain.summary(imported):
+    for line in (notes := explain.summary(imported)):
         console.print(line, markup=False, soft_wrap=True)
     with phase(console, f"compiling for {config}, batches of {batch}"):
         program = Compiler(imported.network, configuration, batch, imported.examples[:_COMPILED]).compile()
@@ -143,17 +167,21 @@ def run_onnx(
         "MODE": mode,
         "PRUNE": "1" if prune else "",
         "BATCH": batch,
+        "UNTIL": until,
         "CONFIG": config,
         "SIM": sim,
         "CHECK": check,
         "SEED": default_seed(),
     }
     again = ["make", "network", *(f"{name}={value}" for name, value in given_variables.items() if value != "")]
-    run = run_compiled(console, Path(onnx).stem, program, config, sim, check, shlex.join(again))
-    for line in agreement(imported, given):
+    name = Path(onnx).stem
+    found, sent = run_compiled(console, name, program, config, sim, check, shlex.join(again))
+    outputs = imported.finish(sent | {INPUT: images})
+    for line in (judgement := judged(imported, given, outputs)):
         console.print(line, markup=False, soft_wrap=True)
+    write_report(console, name, found, judgement, notes)
     if out:
-        # The run has compared the core's results with these.
-        outputs: dict[str, Any] = {"cycles": np.array(run.cycles / len(images)), **imported.run(given)}
-        save_arrays(outputs, out, BUILD / "network" / f"out-{os.getpid()}.npz")
+        tensors = imported.tensors(sent | {INPUT: images}) if check == "all" else {}
+        arrays = {"cycles": np.array(found.cycles / len(images)), **tensors, **outputs}
+        save_arrays(arrays, out, BUILD / "network" / f"out-{os.getpid()}.npz")
         console.print(f"outputs: {out}", markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from models.compiler import compile_network
 from models.config import load_config
 from models.networks import known
 from models.networks.builder import images
-from verif.host.cli.network_run import CHECKS, check_check, run_compiled
+from verif.host.cli.network_run import CHECKS, check_check, run_compiled, write_report
 from verif.host.cli.phase import phase
 from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
@@ -37,4 +37,5 @@ def program(net: str, batch: int = 1, config: str = "paper", sim: str = "verilat
     again = ["make", "program", f"NET={net}", f"BATCH={batch}", f"CONFIG={config}", f"SIM={sim}", f"SEED={seed}"]
     if check != CHECKS[0]:
         again.append(f"CHECK={check}")
-    run_compiled(console, net, compiled, config, sim, check, shlex.join(again))
+    found, _ = run_compiled(console, net, compiled, config, sim, check, shlex.join(again))
+    write_report(console, net, found, [], [f"{net}: known shapes, random weights and images"])

@@ -3,24 +3,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
 
 from rich.console import Console
 
 from models.compiler.engine_times import Timeline, line_beats, timeline
 from models.config import load_config
-from models.program import ENGINES, Program
+from models.program import Program
+from models.reference import Bytes
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
-from verif.host.programs import run_program, with_read_outs
-from verif.shared.paths import BUILD
-from verif.shared.program_files import RunReport
+from verif.host.programs import run_programs, with_read_outs
+from verif.host.report import page, table
+from verif.host.report.figures import Figures, figures
+from verif.shared.paths import BUILD, ROOT
 
 CHECKS = ("lines", "all")
-HEADER = (
-    "| layer | input | output | k/m | images | parts | predicted | cycles | off | ALU utilisation |"
-    "\n|---|---|---|---|---:|---:|---:|---:|---:|---:|"
-)
 
 
 def predicted(program: Program, stream_bytes: int) -> Timeline:
@@ -28,28 +26,6 @@ def predicted(program: Program, stream_bytes: int) -> Timeline:
     loads = [line_beats(load.part.lines(program.images[load.part.image]), stream_bytes) for load in program.activations]
     results = [line_beats(program.expected_lines(transfer.part, 0), stream_bytes) for transfer in program.results]
     return timeline(program, (loads, results), program.iterations)
-
-
-def rows(program: Program, times: Timeline, report: RunReport, alus: int) -> list[str]:
-    """A line for each node: the layers of all its parts and images together."""
-    ends = [end for _, end in times.spans[ENGINES.index("layers")]]
-    forecast = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    steps = [step for _ in range(program.iterations) for step in program.layers]
-    for step, cycles, seen in zip(steps, forecast, report.layers, strict=True):
-        found[step.node] = [a + b for a, b in zip(found[step.node], (cycles, seen.cycles, seen.macs), strict=True)]
-    lines = []
-    for node, (due, cycles, macs) in found.items():
-        parts = [step for step in program.layers if step.node == node and step.part.image == 0]
-        d = parts[0].descriptor
-        channels = sum(step.descriptor.out_k for step in parts if step.part.top == 0)
-        rows_out = max(step.part.bottom for step in parts)
-        lines.append(
-            f"| {node} | {d.in_c}x{d.in_h}x{d.in_w} | {channels}x{rows_out}x{d.out_w} | {d.k}/{d.m} "
-            f"| {len(program.images)} | {len(parts)} | {due:,} | {cycles:,} | {100 * (due / cycles - 1):+.1f} % "
-            f"| {100 * macs / (alus * cycles):.1f} % |"
-        )
-    return lines
 
 
 def check_check(check: str) -> None:
@@ -60,10 +36,11 @@ def check_check(check: str) -> None:
 
 def run_compiled(
     console: Console, name: str, program: Program, config: str, sim: str, check: str, rerun: str
-) -> RunReport:
+) -> tuple[Figures, dict[str, Bytes]]:
     """Run a program with its images, every line that the core writes and every result compared; print the table.
 
-    check "all": every tensor is read out after its layer as well. Raises SimulationFailure, which shows ``rerun``.
+    check "all": every tensor is read out after its layer as well. Returns the figures, and by name what the core has
+    sent, (images, C, H, W). Raises SimulationFailure, which shows ``rerun``.
     """
     configuration = load_config(config)
     if check == "all":
@@ -72,19 +49,15 @@ def run_compiled(
         design = build_core(config, sim)
     with phase(console, f"simulating {name} on {config} with {sim}") as tell:
         directory = BUILD / "program" / f"{name}-{config}-{sim}"
-        report = run_program(design, config, program, directory, rerun, configuration.NumPe, tell)
-    times = predicted(program, configuration.StreamBytes)
-    alus, images = configuration.NumPe * configuration.NumLanes, len(program.images)
-    macs = sum(layer.macs for layer in report.layers)
-    vectors = sum(load.count for load in program.weights) * program.iterations
-    lines = [
-        HEADER,
-        *rows(program, times, report, alus),
-        f"{report.cycles:,} cycles, {report.cycles // images:,} an image ({times.cycles:,} predicted), utilisation "
-        f"{100 * macs / (alus * report.cycles):.1f} %; {vectors:,} weight vectors and parameters loaded; "
-        f"{report.cycles / report.seconds:,.0f} cycles a second",
-        f"equal to the integer network: {report.lines:,} lines of {len(report.layers)} layers when they were written, "
-        f"{report.packets:,} result lines",
-    ]
-    console.print("\n".join(lines), markup=False, soft_wrap=True)
-    return report
+        ((report, tensors),) = run_programs(design, config, [program], directory, rerun, configuration.NumPe, tell)
+    found = figures(program, configuration, predicted(program, configuration.StreamBytes), report)
+    for line in (table.table(found), *table.summary(found)):
+        console.print(line, markup=False, soft_wrap=True)
+    return found, tensors
+
+
+def write_report(console: Console, name: str, found: Figures, accuracy: Sequence[str], network: Sequence[str]) -> None:
+    """Write the run's report as one HTML file beside the run, and say where."""
+    path = BUILD / "network" / f"{name}-{found.config.name}.html"
+    page.write(path, name, found, accuracy, network)
+    console.print(f"report: {path.relative_to(ROOT)}", markup=False, soft_wrap=True)

@@ -18,7 +18,8 @@ PICTURES = ROOT / "docs" / "study"
 COMMAND = "make paper UPDATE=1"
 
 MANY = 5  # columns of a table that a phone's width does not hold
-_IMAGE = re.compile(r'<img alt="([^"]*)" src="study/(\w+)\.svg" ?/?>')
+WIDE = 12  # columns beyond which cells are not wrapped: no window holds them anyway
+_IMAGE = re.compile(r'<img alt="([^"]*)" src="(?:study/)?(\w+)\.svg" ?/?>')
 _HTML = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -35,6 +36,7 @@ table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tab
 th, td { border-bottom: 1px solid #ddd; padding: 0.25rem 0.6rem; vertical-align: top; min-width: 3rem; }
 th { text-align: left; border-bottom: 2px solid #888; }
 table.many { min-width: 56rem; }
+table.long td { white-space: nowrap; }
 td:first-child { min-width: 8rem; }
 tbody tr:hover { background: #f3f6fa; }
 code { background: #f2f2f2; padding: 0 0.2em; }
@@ -90,14 +92,16 @@ def as_csv(table: str) -> str:
 def _boxed(match: re.Match[str]) -> str:
     """A table in a box that scrolls; one of many columns does not shrink with the window."""
     table = match[0]
-    many = ' class="many"' if table.count("<th") > MANY + table.count("<thead") else ""
-    return f'<div class="wide">{table.replace("<table>", f"<table{many}>")}</div>'
+    columns = table.count("<th") - table.count("<thead")
+    kinds = " ".join(kind for kind, most in (("many", MANY), ("long", WIDE)) if columns > most)
+    table = table.replace("<table>", f'<table class="{kinds}">' if kinds else "<table>")
+    return f'<div class="wide">{table}</div>'
 
 
 def html(text: str, pictures: Mapping[str, str]) -> str:
     """The page as one HTML file: pictures in it, wide tables in boxes that scroll. Links to other pages become text."""
     converter = markdown.Markdown(extensions=["tables", "toc"], output_format="html")
-    body = converter.convert(re.sub(r"\[([^\]]+)\]\((?!study/)[^)#]+\)", r"\1", text))
+    body = converter.convert(re.sub(r"(?<!!)\[([^\]]+)\]\([^)#]+\)", r"\1", text))
     body = re.sub(r"<table>.*?</table>", _boxed, body, flags=re.DOTALL)
 
     def picture(match: re.Match[str]) -> str:

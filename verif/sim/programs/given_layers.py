@@ -64,7 +64,8 @@ class Sampler:
             now = time.monotonic()
             if now - self._written >= 1:
                 self._written = now
-                Progress(self._layer, self._phase, self._cycles, now - self._began).write(Path(PROGRESS))
+                speed = self._cycles / (now - self._began)
+                Progress(self._layer, self._phase, self._cycles, speed).write(Path(PROGRESS))
 
     def states(self) -> np.ndarray:
         """uint8 (samples, PEs) since the last call."""
