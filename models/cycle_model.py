@@ -23,13 +23,17 @@ __all__ = ["ENTRIES", "GRANT", "LINE", "LINES", "LONG", "LONG_ERROR", "SEGMENTS"
 # What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
 LONG, LONG_ERROR = 20_000, 0.03
 
+LEAD = 60  # cycles from a unit's start to its first emission, in which its PE may still compute the one before
+
 
 @dataclass(frozen=True)
 class Cycles:
     """Prediction: cycles of the layer, products of two non-zero operands, their share of all lane-cycles, PE-cycles by
-    state (they add up to N times the cycles), bank accesses and further PEs served by them."""
+    state (they add up to N times the cycles), bank accesses and further PEs served by them; tail: cycles before the
+    end at which a PE, on average, could have begun with a unit of another layer."""
 
     cycles: int
+    tail: int
     macs: int
     utilization: float
     busy: int
@@ -166,8 +170,11 @@ def predict(plan: Plan, work: Work) -> Cycles:
     cycles = int(total["end"])
     pe_cycles = cycles * plan.config.NumPe
     no_weight, no_activation, drained = (int(total[name]) for name in ("no_weight", "no_activation", "drained"))
+    pes = states[0]["pes"][: plan.config.NumPe]
+    free = np.maximum(pes["without_unit"], pes["scan_end"] - LEAD)
     return Cycles(
         cycles=cycles,
+        tail=cycles - round(float(free.mean())),
         macs=work.macs,
         utilization=work.macs / (pe_cycles * plan.config.NumLanes),
         busy=busy,

@@ -26,6 +26,7 @@ from models.stream import Packet, packets_of
 
 ENGINES = ("weights", "activations", "layers", "results")
 LAYERS = ENGINES.index("layers")
+OPEN = (1, 1, 2, 1)  # descriptors of an engine that may be at work at a time
 WAIT_BITS = 15  # of a wait's count; the bit above says that it is of the previous iteration
 COUNT_BITS = 24
 _ENGINE_REGISTERS = ("RUN_WGT", "RUN_ACT", "RUN_LAYER", "RUN_RES")
@@ -179,7 +180,8 @@ class ActivationLoad:
 @dataclass(frozen=True)
 class LayerStep:
     """A layer. part: what it writes; node: the network's node that it calculates, or a part of; source, residual: what
-    it reads; weights, parameters: the first of its beats in `Program.beats`; predicted: cycles."""
+    it reads; weights, parameters: the first of its beats in `Program.beats`; predicted, tail: by the cycle model.
+    """
 
     waits: Waits
     descriptor: Descriptor
@@ -190,6 +192,7 @@ class LayerStep:
     weights: int
     parameters: int
     predicted: int = 0
+    tail: int = 0
 
     def words(self) -> list[int]:
         """The descriptor."""

@@ -3,7 +3,9 @@
 
 Both follow from the waits alone, whatever the streams and layers take: what has surely retired when a descriptor is
 issued is what its waits, its engine's order and the engines' lead of at most one iteration say. Two accesses of a place
-of which one writes have to be ordered so; then what each reads does not depend on time, and one order is replayed.
+of which one writes have to be ordered so; then what each reads does not depend on time, and one order is replayed. Only
+layers that append to one section may write it at the same time: in which order its words come does not matter, as each
+line's index entry says where they are. But none may still be writing when the section is begun anew.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from models.descriptor import Descriptor
 from models.network import Network
 from models.program import (
     ENGINES,
+    OPEN,
     ActivationLoad,
     LayerStep,
     Part,
@@ -29,7 +32,6 @@ from models.program import (
 )
 
 ITERATIONS = 3  # replayed: the first has no one before it, the others are two consecutive ones
-OPEN = (1, 1, 2, 1)  # descriptors of an engine that may be at work at a time
 _NOTHING = -1
 
 Ids = npt.NDArray[np.int64]
@@ -80,8 +82,8 @@ def replay(program: Program, iterations: int) -> list[_Event]:
                 counts = needed(engine)
                 if any(count > len(done) for count, done in zip(counts, clocks, strict=True)):
                     break
-                # Who has retired had itself waited.
-                clock = counts
+                # Who has retired had itself waited, and so had the one before, which was issued first.
+                clock = np.maximum(counts, clocks[engine][-1]) if clocks[engine] else counts
                 for other, count in enumerate(counts):
                     if count:
                         clock = np.maximum(clock, clocks[other][count - 1])
@@ -145,6 +147,7 @@ class _Checker:
         self.words = _Memory("words", config.ActBanks * config.ActDepth)
         self.section_of: dict[int, int] = {}  # by event that wrote lines, the section's first event
         self.sections: dict[int, int] = {}  # by number, the event that began what is in it
+        self.users: dict[int, int] = {}  # by number of a section, the last event that wrote to it
         self.origins = _Origins(program.network)
 
     # Order
@@ -239,11 +242,16 @@ class _Checker:
                     raise ValueError(
                         f"program: {event.name} appends to section {layer.out_section}, which is another's"
                     )
-            self.sections[layer.out_section] = begun
+            elif (other := self.users.get(layer.out_section)) is not None and not self._after(event, other):
+                raise ValueError(
+                    f"program: {event.name} begins section {layer.out_section} anew, and no wait says that "
+                    f"{self.events[other].name} has written to it"
+                )
+            self.sections[layer.out_section], self.users[layer.out_section] = begun, number
         if begun == number:
             self._write(number, self.words, places, number)
-        else:  # others of the section may be read meanwhile
-            self._read(number, self.words, places, begun, "its section")
+        else:  # others of the section may be read, and may be written, meanwhile
+            self._read_words(number, places, begun, "its section")
         self.section_of[number] = begun
         entries = part.entries(self.origins.width(part.tensor)).ravel()
         self._write(number, self.index, entries, self._lines(part, event.iteration).ravel())

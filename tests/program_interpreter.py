@@ -6,8 +6,10 @@ import numpy as np
 from models import lines
 from models.config import Config
 from models.lines import WORD_BYTES
-from models.program import ENGINES, ActivationLoad, LayerStep, Program, WeightLoad
+from models.program import ENGINES, LAYERS, OPEN, ActivationLoad, LayerStep, Program, WeightLoad
 from verif.sim.env.layer_reference import compute_layer
+
+_OPEN_LAYER = len(ENGINES)  # instead of an engine's next descriptor
 
 
 class Interpreter:
@@ -20,6 +22,7 @@ class Interpreter:
         self.words = np.zeros(config.ActBanks * config.ActDepth * WORD_BYTES, np.uint8)
         self.index = [(0, 0)] * (config.IdxBanks * config.IdxDepth)
         self.ends: dict[int, int] = {}  # of sections
+        self.open: list[list] = []  # layers that were issued and have not retired: descriptor, whether it is calculated
 
     def run(self, rng) -> list[tuple[int, object]]:
         """Runs all iterations, with engines taking turns at random as their waits allow; the result transfers, each
@@ -28,18 +31,44 @@ class Interpreter:
         sizes = [len(steps) for steps in program.engines]
         done = [0] * len(ENGINES)
         while any(d < program.iterations * size for d, size in zip(done, sizes, strict=True)):
-            ready = [e for e in range(len(ENGINES)) if done[e] < program.iterations * sizes[e] and self._ready(e, done)]
-            engine = int(rng.choice(ready))
-            iteration, number = divmod(done[engine], sizes[engine])
-            found = self._step(program.engines[engine][number], iteration)
+            ready = [e for e in range(len(ENGINES)) if self._ready(e, done)]
+            engine = int(rng.choice(ready + [_OPEN_LAYER] * len(self.open)))
+            if engine == _OPEN_LAYER:
+                done[LAYERS] += self._go_on(rng)
+                continue
+            iteration, number = divmod(self._issued(engine, done), sizes[engine])
+            step = program.engines[engine][number]
+            if isinstance(step, LayerStep):
+                self.open.append([step.descriptor, False])
+                if not step.descriptor.out_append:
+                    self.ends[step.descriptor.out_section] = step.descriptor.out_act_base
+                continue
+            found = self._step(step, iteration)
             if found is not None:
-                results.append((iteration, program.engines[engine][number], found))
+                results.append((iteration, step, found))
             done[engine] += 1
         return results
 
+    def _issued(self, engine, done):
+        return done[engine] + (len(self.open) if engine == LAYERS else 0)
+
+    def _go_on(self, rng):
+        """Calculates an open layer, whichever, or retires the oldest; how many retire."""
+        left = [layer for layer in self.open if not layer[1]]
+        if self.open[0][1] and (not left or rng.random() < 0.5):
+            self.open.pop(0)
+            return 1
+        layer = left[rng.integers(len(left))]
+        self._layer(layer[0])
+        layer[1] = True
+        return 0
+
     def _ready(self, engine, done):
         sizes = [len(steps) for steps in self.program.engines]
-        iteration, number = divmod(done[engine], sizes[engine])
+        issued = self._issued(engine, done)
+        if issued == self.program.iterations * sizes[engine] or issued - done[engine] == OPEN[engine]:
+            return False
+        iteration, number = divmod(issued, sizes[engine])
         for other, wait in enumerate(self.program.engines[engine][number].waits):
             met = wait.count == 0 or iteration < wait.previous
             if not met and done[other] < (iteration - wait.previous) * sizes[other] + wait.count:
@@ -76,14 +105,12 @@ class Interpreter:
             for n, (bitmap, packed) in enumerate(zip(found.bitmaps.ravel().tolist(), found.packed(), strict=True)):
                 word = self._write_line(step.idx_base + n, bitmap, packed.tobytes(), word)
             assert word <= step.limit and n + 1 == step.lines
-        elif isinstance(step, LayerStep):
-            self._layer(step.descriptor)
         else:
             return self._lines(range(step.idx_base, step.idx_base + step.lines))
         return None
 
     def _layer(self, d):
-        start = self.ends[d.out_section] if d.out_append else d.out_act_base
+        start = self.ends[d.out_section]
         vectors = self.weights[d.wgt_base : d.wgt_base + d.vectors]
         parameters = self.parameters[d.par_base : d.par_base + d.out_k]
         appended = bool(d.out_append)

@@ -115,7 +115,7 @@ class Compiler:
             raise ValueError(f"batch: {batch}, expected at least 1")
         self.graph, self.config, self.batch = read(network), config, batch
         self.tensors = self.graph.network.run(calibration)
-        self.choices = Cutter(config, self.graph, self.tensors).choose()
+        self.choices = Cutter(config, self.graph, self.tensors, batch > 1).choose()
         self.blocks = self._blocks()
         words = {name: words_of(self.tensors[name], self.blocks[name]) for name in (INPUT, *self.choices)}
         self.strips = Planner(self.graph, config, words, self.blocks).plan()
@@ -179,7 +179,7 @@ class Compiler:
 
     def _parts(self, share: int) -> dict[PartKey, Parts]:
         vectors = self.config.WgtBanks * self.config.WgtDepth // share
-        return {key: divide(self.config, key[0], choice, vectors) for key, choice in self.cuts.items()}
+        return {key: divide(self.config, key[0], choice, vectors, self.batch > 1) for key, choice in self.cuts.items()}
 
     def compile(self) -> Program:
         """The fastest program that fits. Raises ValueError where none does."""

@@ -32,19 +32,26 @@ _SMALL = 4  # tiles of fewer than a quarter of the positions are the second choi
 @dataclass(frozen=True)
 class Choice:
     """A layer as it is cut: its descriptor, with everything at 0, its work in calibration, the words of its output and
-    its cycles, estimated or predicted."""
+    its cycles, estimated or predicted; tail: as predicted, see `cycle_model.Cycles`."""
 
     layer: Layer
     descriptor: Descriptor
     work: Work
     out_words: int
     cycles: int = 0
+    tail: int = 0
+
+    def cost(self, hidden: bool) -> float:
+        """Cycles; hidden: without the tail, behind which there are another layer's units. A layer whose tail is most of
+        it leaves that one as much to do."""
+        return max(self.cycles - self.tail, self.cycles / 2 + self.tail / 4) if hidden else self.cycles
 
 
-def predict(config: Config, choice: Choice) -> int:
-    """The cycle model's cycles."""
+def predict(config: Config, choice: Choice) -> Choice:
+    """The same with the cycle model's cycles."""
     plan = Plan(config, choice.descriptor, 0, 0, 0, choice.out_words)
-    return cycle_model.predict(plan, choice.work).cycles
+    found = cycle_model.predict(plan, choice.work)
+    return replace(choice, cycles=found.cycles, tail=found.tail)
 
 
 def estimated_best(config: Config, choice: Choice) -> Choice:
@@ -52,10 +59,10 @@ def estimated_best(config: Config, choice: Choice) -> Choice:
     return _ranked(config, choice)[0]
 
 
-def predicted_best(config: Config, choice: Choice) -> Choice:
-    """The same layer with the splits of the fewest predicted cycles, of those that the estimate likes best."""
-    finalists = [replace(cut, cycles=predict(config, cut)) for cut in _ranked(config, choice)[:_FINALISTS]]
-    return min(finalists, key=lambda cut: cut.cycles)
+def predicted_best(config: Config, choice: Choice, hidden: bool) -> Choice:
+    """The same layer with the splits of the least predicted cost, of those that the estimate likes best."""
+    finalists = [predict(config, cut) for cut in _ranked(config, choice)[:_FINALISTS]]
+    return min(finalists, key=lambda cut: cut.cost(hidden))
 
 
 def _ranked(config: Config, choice: Choice) -> list[Choice]:
@@ -65,10 +72,11 @@ def _ranked(config: Config, choice: Choice) -> list[Choice]:
 
 
 class Cutter:
-    """Chooses the cuts of a network's layers. tensors: of the calibration images by name, (N, C, H, W)."""
+    """Chooses the cuts of a network's layers. tensors: of the calibration images by name, (N, C, H, W); hidden: whether
+    layers' neighbours do not depend on them."""
 
-    def __init__(self, config: Config, graph: Graph, tensors: dict[str, Bytes]):
-        self.config, self.graph = config, graph
+    def __init__(self, config: Config, graph: Graph, tensors: dict[str, Bytes], hidden: bool):
+        self.config, self.graph, self.hidden = config, graph, hidden
         self.layers = {node.name: node.layer(tensors) for node in graph.layers}
         self.tensors = tensors
         self._estimated: dict[tuple[object, ...], Choice] = {}
@@ -84,9 +92,9 @@ class Cutter:
         if key not in found:
             whole = self._whole(node, Cut(line, tile))
             part, count = self._part(whole)
-            best = (predicted_best if exact else estimated_best)(self.config, part)
+            best = predicted_best(self.config, part, self.hidden) if exact else estimated_best(self.config, part)
             d = split(whole.descriptor, best.descriptor.splits)
-            found[key] = replace(whole, descriptor=d, cycles=count * best.cycles)
+            found[key] = replace(whole, descriptor=d, cycles=count * best.cycles, tail=count * best.tail)
         return found[key]
 
     def _part(self, whole: Choice) -> tuple[Choice, int]:
@@ -132,13 +140,13 @@ class Cutter:
         current = {name: found[0] for name, found in kept.items()}
         for made_class, made in writers.items():
 
-            def cost(tile: LineShape, made_class: str = made_class, made: list[Node] = made) -> tuple[int, int, int]:
-                """Cycles of the layers that write the class, and of those that read it."""
+            def cost(tile: LineShape, made_class: str = made_class, made: list[Node] = made) -> tuple[float, int, int]:
+                """Of the layers that write the class, and of those that read it."""
                 line = blocks | {made_class: tile}
                 cuts = [(node, line[class_of[node.source]], tile) for node in made]
                 cuts += [(node, tile, current[node.name]) for node in readers[made_class] if node not in made]
-                cycles = sum(self._choice(*cut).cycles for cut in cuts)
-                return cycles, -tile.line_h * tile.line_w, tile.line_h
+                total = sum(self._choice(*cut).cost(self.hidden) for cut in cuts)
+                return total, -tile.line_h * tile.line_w, tile.line_h
 
             best = min(self._common(made, kept), key=cost)
             blocks[made_class] = best
@@ -166,7 +174,7 @@ class Cutter:
             return choice
         d = choice.descriptor
         own = self._whole(node, Cut(d.line, d.tile, d.splits))
-        return replace(own, cycles=predict(self.config, own))
+        return predict(self.config, own)
 
 
 def words_of(tensor: Bytes, block: LineShape) -> int:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from models.compiler.dataflow import Graph
 from models.compiler.parts import LayerPart, Parts
-from models.compiler.place import Need, Ring, pack
+from models.compiler.place import Need, Packed, Ring, pack
 from models.compiler.strips import Strips, read_rows
 from models.compiler.waits import Access, waits
 from models.config import Config
@@ -22,7 +21,8 @@ from models.stream import weight_bytes
 
 _SECTIONS = 32
 _RESULT_STEPS = 1  # steps for which a result's place stays free of others, so that nothing waits for its transfer
-_SHARING_STEPS = 6  # of the search for how much spare memory sections get
+_SHARING_STEPS = 5  # of the search for how much spare memory sections get
+_LEAST_SHARE = 0.125  # of what a section lacks to be as large as without zeros, before tensors are kept apart
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,10 @@ class Emitter:
         """Where a step of a strip finds or puts a tensor."""
         return tensor, image, strip if tensor in self.strips.stripped else 0
 
-    def _lives(self, order: Sequence[Use]) -> dict[Instance, tuple[int, int]]:
-        """By written tensor the first step that it is there and the one when it no longer is."""
+    def _lives(self, order: Sequence[Use]) -> dict[Instance, Need]:
+        """By written tensor the first step that it is there and the one when it no longer is, without a size. It is
+        apart from what the step behind its last one writes, if that one could be open beside it."""
+        independent = self._independent(order)
         writes: dict[Instance, list[int]] = {}
         reads: dict[Instance, list[int]] = {}
         for time, use in enumerate(order):
@@ -105,13 +107,25 @@ class Emitter:
                 reads.setdefault(self._instance(name, use.image, use.strip), []).append(time)
         for name, image, strip in [key for key in reads if key[0] == INPUT]:
             writes[name, image, strip] = [min(reads[name, image, strip]) - self.ahead]
-        found = {key: (min(own), max([*own, *reads.get(key, own)]) + 1) for key, own in writes.items()}
+        found: dict[Instance, Need] = {}
+        for key, own in writes.items():
+            last = max([*own, *reads.get(key, own)])
+            found[key] = Need(0, min(own), last + 1, int(independent[last]))
         for _, made in self.results:
             for image in range(self.batch):
                 end = max(writes[name, image, 0][-1] for name in made) + 1
                 for name in made:
-                    birth, last = found[name, image, 0]
-                    found[name, image, 0] = birth, max(last, end + _RESULT_STEPS)
+                    if (own := found[name, image, 0]).end < end + _RESULT_STEPS:
+                        found[name, image, 0] = replace(own, end=end + _RESULT_STEPS, apart=0)
+        return found
+
+    def _independent(self, order: Sequence[Use]) -> list[bool]:
+        """By step whether the next one, of the next iteration after the last, reads nothing that it writes."""
+        found = []
+        for use, following in zip(order, [*order[1:], order[0]], strict=True):
+            own = self._instance(use.node, use.image, use.strip)
+            read = [self._instance(name, following.image, following.strip) for name in self.sources[following.node]]
+            found.append(own not in read)
         return found
 
     def _rows(self, tensor: str, strip: int) -> range:
@@ -125,44 +139,52 @@ class Emitter:
         rows, columns = self.blocks[tensor].grid(len(self._rows(tensor, strip)), self.graph.shapes[tensor][2])
         return rows * columns
 
-    def _index(self, lives: dict[Instance, tuple[int, int]], period: int) -> dict[Instance, int]:
+    def _index(self, lives: dict[Instance, Need], period: int) -> dict[Instance, int]:
         """By root its first index entry."""
-        inside: dict[Instance, list[tuple[int, int]]] = {}
+        inside: dict[Instance, list[Need]] = {}
         for (name, image, strip), life in lives.items():
             inside.setdefault((self.spans[name].root, image, strip), []).append(life)
-        needs = [
-            Need(self.graph.shapes[root][0] * self._pitch(root, strip), min(b for b, _ in own), max(e for _, e in own))
-            for (root, _, strip), own in inside.items()
-        ]
+        needs = []
+        for (root, _, strip), own in inside.items():
+            end = max(life.end for life in own)
+            apart = max(life.end + life.apart for life in own) - end
+            size = self.graph.shapes[root][0] * self._pitch(root, strip)
+            needs.append(Need(size, min(life.birth for life in own), end, apart))
         memory = self.config.IdxBanks * self.config.IdxDepth
-        bases = pack(needs, period, memory)
-        if bases is None:
+        packed = pack(needs, period, memory)
+        if packed is None:
             raise self._full("lines", needs, [root for root, _, _ in inside], period, memory, "Index Memory")
-        return dict(zip(inside, bases, strict=True))
+        return dict(zip(inside, packed.bases, strict=True))
 
-    def _words(self, lives: dict[Instance, tuple[int, int]], period: int) -> dict[Instance, tuple[int, int]]:
-        """By written tensor its section: as large as its lines without zeros, or as the memory allows."""
+    def _words(self, lives: dict[Instance, Need], period: int) -> dict[Instance, tuple[int, int]]:
+        """By written tensor its section: as large as its lines without zeros, or as the memory allows with as many
+        tensors apart as with little more than what calibration saw."""
         memory, keys = self.config.ActBanks * self.config.ActDepth, list(lives)
-        low, high, found = 0.0, 1.0, None
-        for step in range(_SHARING_STEPS):
-            share = high if step == 0 else 0.0 if step == 1 else (low + high) / 2
+
+        def packed(share: float) -> tuple[list[Need], Packed | None]:
             needs = []
             for name, image, strip in keys:
                 seen, dense = self.sizes.seen[name, strip], self.sizes.dense[name, strip]
-                needs.append(Need(seen + int(share * (dense - seen)), *lives[name, image, strip]))
-            bases = pack(needs, period, memory)
-            if bases is None and step == 1:
-                names = [name for name, _, _ in keys]
-                raise self._full("words", needs, names, period, memory, "Activation Memory")
-            if bases is not None:
-                low = share
-                found = {key: (base, base + need.size) for key, base, need in zip(keys, bases, needs, strict=True)}
+                needs.append(replace(lives[name, image, strip], size=seen + int(share * (dense - seen))))
+            return needs, pack(needs, period, memory)
+
+        low, high = _LEAST_SHARE, 1.0
+        needs, best = packed(low)
+        if best is None:
+            low, high = 0.0, low
+            needs, best = packed(low)
+        if best is None:
+            raise self._full("words", needs, [name for name, _, _ in keys], period, memory, "Activation Memory")
+        for step in range(_SHARING_STEPS):
+            share = high if step == 0 else (low + high) / 2
+            more, found = packed(share)
+            if found and found.close <= best.close:
+                low, needs, best = share, more, found
                 if step == 0:
                     break
-            elif step:
+            else:
                 high = share
-        assert found is not None
-        return found
+        return {key: (base, base + need.size) for key, base, need in zip(keys, best.bases, needs, strict=True)}
 
     @staticmethod
     def _full(
@@ -202,20 +224,16 @@ class Emitter:
         return Part(tensor, image, channels.start, channels.stop, rows.start, rows.stop, *lines, base, pitch)
 
     def _sections(self, order: Sequence[Use]) -> dict[Instance, int]:
-        """Numbers of the output sections: one of its own for each tensor that layers are being appended to."""
+        """Numbers of the output sections: one of its own for each tensor that is being written, in turn."""
         last = {self._instance(use.node, use.image, use.strip): time for time, use in enumerate(order)}
-        steps = Counter(self._instance(use.node, use.image, use.strip) for use in order)
-        free = list(range(_SECTIONS - 1, 0, -1))
+        free = list(range(_SECTIONS))
         found: dict[Instance, int] = {}
         for time, use in enumerate(order):
             key = self._instance(use.node, use.image, use.strip)
-            if steps[key] == 1:
-                found[key] = 0
-                continue
             if key not in found:
                 if not free:
-                    raise DoesNotFitError(f"network does not fit: more than {_SECTIONS - 1} tensors in parts at once")
-                found[key] = free.pop()
+                    raise DoesNotFitError(f"network does not fit: more than {_SECTIONS} tensors in parts at once")
+                found[key] = free.pop(0)
             if last[key] == time:
                 free.append(found[key])
         return found
@@ -330,13 +348,15 @@ class Emitter:
             out_section=placed.sections[own],
             out_append=int(append),
         )
-        access = lists.add(2, LayerStep(NO_WAITS, d, use.node, out, source, residual, *rows, part.cycles))
+        access = lists.add(2, LayerStep(NO_WAITS, d, use.node, out, source, residual, *rows, part.cycles, part.tail))
         access.use("weights", d.wgt_base, d.vectors)
         access.use("parameters", d.par_base, d.out_k)
         access.use("index", source.base, d.in_entries)
         access.use("index", d.res_idx_base, d.res_entries)
         access.use("index", out.base, d.out_entries, True)
-        access.use("words", base, limit - base, True)
+        together = 1 + list(placed.words).index(own)  # parts append to one section at the same time
+        access.use("words", base, limit - base, True, together)
+        access.use("sections", d.out_section, 1, True, together)
         for name in self.sources[use.node]:
             low, high = placed.words[self._instance(name, image, strip)]
             access.use("words", low, high - low)

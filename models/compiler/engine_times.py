@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles of a program: four engines, each working through its descriptors, that wait for each other.
 
-Loads take a cycle a beat; layers what they are predicted to take; two layers never run at the same time.
+Loads take a cycle a beat; layers what they are predicted to take. Two layers are open at a time: the younger one is set
+up beside the older one and begins with its units, as if all PEs did so at once, in the older one's tail.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.lines import Lines
-from models.program import ENGINES, Program
+from models.program import ENGINES, LAYERS, OPEN, Program
 
 # Cycles of a descriptor beside its beats or its layer's own cycles.
 BEGIN = (12, 16, 110, 24)
@@ -45,21 +46,22 @@ def line_beats(found: Lines, stream_bytes: int) -> int:
     return int((1 + -(-found.counts // stream_bytes)).sum())
 
 
-def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int, layers: Sequence[int] = ()) -> Timeline:
+def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int) -> Timeline:
     """When each engine does what.
 
-    beats: of the activation loads and result transfers of an iteration; layers: cycles of the layers, if not predicted.
-    Raises ValueError for a program that stands still.
+    beats: of the activation loads and result transfers of an iteration. Raises ValueError for a program that stands
+    still.
     """
-    cycles = layers or [step.predicted for step in program.layers]
-    durations = ([load.count for load in program.weights], beats[0], cycles, beats[1])
+    durations = ([load.count for load in program.weights], beats[0], [s.predicted for s in program.layers], beats[1])
     sizes = [len(steps) for steps in program.engines]
     spans: tuple[list[tuple[int, int]], ...] = ([], [], [], [])
 
     def begin_of(engine: int) -> int | None:
         """When the engine's next descriptor begins; None if that is not known yet."""
         iteration, number = divmod(len(spans[engine]), sizes[engine])
-        time = spans[engine][-1][1] if spans[engine] else 0
+        time = spans[engine][-OPEN[engine]][1] if len(spans[engine]) >= OPEN[engine] else 0
+        if OPEN[engine] > 1 and spans[engine]:
+            time = max(time, spans[engine][-1][0] + BEGIN[engine])
         for other, wait in enumerate(program.engines[engine][number].waits):
             waits = wait.count and iteration >= wait.previous
             count = (iteration - wait.previous) * sizes[other] + wait.count if waits else 0
@@ -71,13 +73,20 @@ def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int, 
                 time = max(time, spans[other][count - 1][1])
         return time
 
+    def end_of(engine: int, begin: int) -> int:
+        """When the engine's next descriptor retires."""
+        number, end = len(spans[engine]) % sizes[engine], spans[engine][-1][1] if spans[engine] else 0
+        ready = begin + BEGIN[engine]
+        if engine == LAYERS:
+            ready = max(ready, end - program.layers[number - 1].tail)
+        return max(ready + durations[engine][number], end)
+
     left = [iterations * size for size in sizes]
     while any(left):
         moved = False
         for engine in range(len(ENGINES)):
             while left[engine] and (begin := begin_of(engine)) is not None:
-                number = len(spans[engine]) % sizes[engine]
-                spans[engine].append((begin, begin + BEGIN[engine] + durations[engine][number]))
+                spans[engine].append((begin, end_of(engine, begin)))
                 left[engine] -= 1
                 moved = True
         if not moved:

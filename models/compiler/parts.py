@@ -24,7 +24,7 @@ class LayerPart:
     """One of a layer's parts.
 
     descriptor: everything lies at 0; first, first_input: its first output and input channel;
-    vectors, parameters: the rows of the layer's weights and parameters that are its own; cycles: predicted.
+    vectors, parameters: the rows of the layer's weights and parameters that are its own; cycles, tail: predicted.
     """
 
     descriptor: Descriptor
@@ -33,6 +33,7 @@ class LayerPart:
     vectors: range
     parameters: range
     cycles: int
+    tail: int
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,9 @@ def _ranges(count: int, most: int) -> Iterator[range]:
         yield range(count * n // parts, count * (n + 1) // parts)
 
 
-def divide(config: Config, node: str, choice: Choice, most_vectors: int) -> Parts:
+def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden: bool) -> Parts:
     """The parts of a layer: none with more weight vectors than given, nor more channels than the Parameter Memory.
+    hidden: as for `Cutter`.
 
     Raises ValueError, with the node's name, where not even a chunk fits.
     """
@@ -107,15 +109,15 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int) -> Part
             else replace(choice, descriptor=part, work=measured, out_words=choice.out_words * part.out_k // d.out_k)
         )
         if cut is choice and d.vectors > memory // 2:  # its cut was chosen for parts
-            cut = predicted_best(config, choice)
+            cut = predicted_best(config, choice, hidden)
         elif cut is not choice:
-            cut = alike[part.out_k] if part.out_k in alike and not by_group else predicted_best(config, cut)
+            cut = alike[part.out_k] if part.out_k in alike and not by_group else predicted_best(config, cut, hidden)
             alike[part.out_k] = cut
         part = replace(part, splits=cut.descriptor.splits, split_c=cut.descriptor.split_c)
         rows = (
             range(0, d.vectors) if d.tap_shared else range(*(n * vectors // block for n in (chunks.start, chunks.stop)))
         )
-        found.append(LayerPart(part, first, first_input, rows, range(first, last), cut.cycles))
+        found.append(LayerPart(part, first, first_input, rows, range(first, last), cut.cycles, cut.tail))
     return Parts(node, config, choice, tuple(found))
 
 

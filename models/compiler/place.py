@@ -9,37 +9,53 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Need:
-    """Something that takes `size` places from step `birth` to before step `end`; a birth below 0 is in the iteration
-    before."""
+    """Something that takes `size` places from step `birth` to before step `end`, and had better be alone there for
+    `apart` steps more; a birth below 0 is in the iteration before."""
 
     size: int
     birth: int
     end: int
+    apart: int = 0
 
-    def meets(self, other: Need, period: int) -> bool:
-        """Whether both are there at some step, in iterations of `period` steps."""
-        return (other.birth - self.birth) % period < self.end - self.birth or (
-            self.birth - other.birth
-        ) % period < other.end - other.birth
+    def meets(self, other: Need, period: int, apart: bool) -> bool:
+        """Whether both are there at some step, in iterations of `period` steps; apart: or had better not be."""
+        ends = (need.end + need.apart if apart else need.end for need in (self, other))
+        own, others = (end - need.birth for end, need in zip(ends, (self, other), strict=True))
+        return (other.birth - self.birth) % period < own or (self.birth - other.birth) % period < others
 
 
-def pack(needs: Sequence[Need], period: int, memory: int) -> list[int] | None:
-    """A base for each, so that what is there at the same time does not overlap; None where that was not found."""
+@dataclass(frozen=True)
+class Packed:
+    """A base for each need, and how many of them are not apart."""
+
+    bases: list[int]
+    close: int
+
+
+def pack(needs: Sequence[Need], period: int, memory: int) -> Packed | None:
+    """Bases such that what is there at the same time does not overlap; None where that was not found."""
     bases: dict[int, int] = {}
+    close = 0
     for number in sorted(range(len(needs)), key=lambda n: (-needs[n].size, n)):
         need = needs[number]
-        taken = sorted(
-            (base, base + needs[other].size) for other, base in bases.items() if need.meets(needs[other], period)
-        )
-        base = 0
-        for first, last in taken:
-            if base + need.size <= first:
+        for apart in (True, False):
+            taken = sorted(
+                (base, base + needs[other].size)
+                for other, base in bases.items()
+                if need.meets(needs[other], period, apart)
+            )
+            base = 0
+            for first, last in taken:
+                if base + need.size <= first:
+                    break
+                base = max(base, last)
+            if base + need.size <= memory:
+                close += not apart
                 break
-            base = max(base, last)
-        if base + need.size > memory:
+        else:
             return None
         bases[number] = base
-    return [bases[number] for number in range(len(needs))]
+    return Packed([bases[number] for number in range(len(needs))], close)
 
 
 @dataclass

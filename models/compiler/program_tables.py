@@ -49,7 +49,7 @@ def _waited(program: Program, timeline: Timeline, numbers: list[int]) -> dict[st
         at = iteration * sizes[LAYERS] + number
         before = timeline.spans[LAYERS][at - 1][1] if at else 0
         begin = timeline.spans[LAYERS][at][0]
-        if begin == before:
+        if begin <= before:
             continue
         for engine, wait in enumerate(program.layers[number].waits):
             count = (iteration - wait.previous) * sizes[engine] + wait.count if wait.count else 0

@@ -82,7 +82,9 @@ def strip_choice(config: Config, node: Node, choice: Choice, outputs: range, sou
     )
     cut = _Cut(choice.layer.activations[:, rows.start : rows.stop], choice.layer.weight_counts)
     words = choice.out_words * len(outputs) // d.out_h
-    return predicted_best(config, replace(choice, descriptor=strip, work=work.measure(strip, cut), out_words=words))
+    return predicted_best(
+        config, replace(choice, descriptor=strip, work=work.measure(strip, cut), out_words=words), False
+    )
 
 
 class Planner:

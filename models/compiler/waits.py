@@ -10,40 +10,44 @@ import numpy as np
 
 from models.program import ENGINES, LAYERS, Wait, Waits
 
-MEMORIES = ("weights", "parameters", "index", "words")
+MEMORIES = ("weights", "parameters", "index", "words", "sections")
+NOBODY = 0
 
 
 @dataclass
 class Access:
     """A step of an engine, and its accesses: memory (number in MEMORIES), first place, place behind the last, whether
-    they are written."""
+    they are written, and for whom, if several steps of an iteration may write them together."""
 
     engine: int
     number: int
-    places: list[tuple[int, int, int, bool]] = field(default_factory=list)
+    places: list[tuple[int, int, int, bool, int]] = field(default_factory=list)
 
-    def use(self, memory: str, first: int, size: int, write: bool = False) -> None:
+    def use(self, memory: str, first: int, size: int, write: bool = False, together: int = NOBODY) -> None:
         """Note an access."""
         if size:
-            self.places.append((MEMORIES.index(memory), first, first + size, write))
+            self.places.append((MEMORIES.index(memory), first, first + size, write, together))
 
 
 def waits(steps: Sequence[Access]) -> list[Waits]:
     """The waits of steps that are in the order in which one after another would be right, in every iteration.
 
     A step waits for all before it that touch a place which it writes, or write one which it touches: of this iteration,
-    or, where there is none of an engine, of the one before. Loads and results run one after another anyway.
+    or, where there is none of an engine, of the one before. Loads and results run one after another anyway. Two layers
+    may be open, so a layer waits for the one before it if it has to, and only then.
     """
     owner = np.array([n for n, step in enumerate(steps) for _ in step.places], np.int64)
-    table = np.array([place for step in steps for place in step.places], np.int64).reshape(-1, 4)
-    memory, first, last, write = table.T
+    table = np.array([place for step in steps for place in step.places], np.int64).reshape(-1, 5)
+    memory, first, last, write, together = table.T
     engines = np.array([step.engine for step in steps])
     numbers = np.array([step.number for step in steps])
     found: list[Waits] = []
     for n, step in enumerate(steps):
         conflicts = np.zeros(len(steps), bool)
-        for place, low, high, writes in step.places:
+        for place, low, high, writes, whose in step.places:
             meets = (memory == place) & (first < high) & (last > low)
+            if whose != NOBODY:
+                meets &= (together != whose) | (owner >= n)
             conflicts[owner[meets if writes else meets & (write == 1)]] = True
         own: list[Wait] = []
         for engine in range(len(ENGINES)):

@@ -58,6 +58,7 @@ def bind(s: Any, t: Tables, p: int, time: int) -> None:
     layer, total, pe = s.layer[0], s.total[0], s.pes[p]
     unit = total.next_unit
     if unit == layer.units:
+        pe.without_unit = time
         return
     total.next_unit += 1
     time = max(time, total.schedule_time)

@@ -166,6 +166,7 @@ A_PE = _record(
     "scan_end",
     "draining",  # the unit that waits to be drained, or NONE
     "waiting",  # for a drain's grant
+    "without_unit",  # since when it could have had another unit, at the end
 )
 
 A_REQUEST = _record("time", "address", "what")

@@ -102,3 +102,17 @@ def test_after_an_error_lines_may_come_or_not():
 def test_a_reset_forgets_what_is_due():
     fed = Fed(DUE, Reset("soft_reset"))
     assert not fed.checker.missing
+
+
+def test_lines_of_two_layers_in_one_section():
+    """They share the pointer, whose line ever comes; of another section they do not."""
+    first = replace(DUE, limit=106, section=3)
+    second = replace(DUE, entries=[17, 18, 19], first=103, limit=106, section=3, appended=True)
+    third = replace(DUE, entries=[27, 28, 29], first=200, limit=203, section=4)
+    fed = Fed(first, second, third)
+    for number, entry, word in ((2, 0, 100), (0, 10, 102), (2, 20, 200), (0, 0, 103), (2, 10, 104), (0, 20, 202)):
+        fed.write(number, word, entry=7 + number + entry)
+    assert not fed.faults
+    fed.checker.conclude(replace(second, entries=[37, 38, 39], first=106, limit=109))
+    fed.write(0, 107, entry=37)
+    assert fed.faults == ["index entry 37 of layer 2 of iteration 0: its bytes go to word 107, expected 106"]

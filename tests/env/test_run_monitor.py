@@ -18,7 +18,16 @@ from verif.sim.env.program_words import (
     Wait,
     WeightsStep,
 )
-from verif.sim.env.run_monitor import HeldBack, Retired, RunRecord, SetsAhead, WaitSeen
+from verif.sim.env.run_monitor import (
+    PATIENCE_CYCLES,
+    HeldBack,
+    OpenTogether,
+    Retired,
+    RunRecord,
+    SetsAhead,
+    WaitSeen,
+    WrittenBeside,
+)
 
 DESCRIPTOR = replace(legal_layer(CONFIG)[1].descriptor, out_k=1, tiles_y=1, tiles_x=1)
 
@@ -41,9 +50,9 @@ def plan(iterations=2):
 
 
 class Seen:
-    def __init__(self, **options):
+    def __init__(self, given=None, **options):
         self.sightings, self.cycle = [], 10
-        self.record = RunRecord(plan(**options), lambda: self.cycle, self.sightings.append)
+        self.record = RunRecord(given or plan(**options), lambda: self.cycle, self.sightings.append)
 
     def of(self, kind):
         return [sighting for sighting in self.sightings if isinstance(sighting, kind)]
@@ -55,8 +64,10 @@ class Seen:
 
     def layer(self, cycle):
         self.cycle = cycle
-        due = LinesDue(Engine.LAYERS, "layer", [0], [0], [b""], 0, 9)
-        self.record.written(due, 0)
+        self.written(self.record.standing.retired[Engine.LAYERS], 0)
+
+    def written(self, order, left):
+        self.record.written(LinesDue(Engine.LAYERS, "layer", [0], [0], [b""], 0, 9, order=order), left)
 
 
 def test_retirements_and_cycles_by_layer():
@@ -116,7 +127,7 @@ def test_what_each_engine_waits_for():
     idle = seen.record.patience
     seen.packets(Engine.WEIGHTS, 1, 20)
     seen.packets(Engine.ACTIVATIONS, 1, 20)
-    assert f"has no more to wait for: 0 of {len(DESCRIPTOR.out_index)} lines written" in list(seen.record.explain())[2]
+    assert f"is open: 0 of {len(DESCRIPTOR.out_index)} lines written" in list(seen.record.explain())[2]
     assert seen.record.patience > idle
 
 
@@ -127,3 +138,39 @@ def test_an_engine_without_a_program(engine):
     assert list(record.explain())[engine] == f"{engine.label}: no program"
     record.packet(engine)
     assert record.standing.retired[engine] == 0
+
+
+def layers(*waits, iterations=1):
+    """Layers alone, each waiting for so many of them."""
+    issues = [
+        Issue(LayerStep(replace(DESCRIPTOR, out_append=n % 2)), (Wait(Engine.LAYERS, wait, False),) if wait else ())
+        for n, wait in enumerate(waits)
+    ]
+    return RunPlan(((), (), tuple(issues), ()), iterations)
+
+
+def test_two_layers_are_open_at_a_time_and_retire_in_order():
+    seen = Seen(layers(0, 0, 0, 3))
+    together = OpenTogether(layers(0).issues[2][0].step.descriptor, layers(0, 0).issues[2][1].step.descriptor)
+    assert seen.of(OpenTogether) == [together]
+    lines = list(seen.record.explain())
+    how_far = f"{LayerStep(DESCRIPTOR)}, is open: 0 of {len(DESCRIPTOR.out_index)} lines written"
+    assert lines[2:4] == [f"layers: descriptor {n} of iteration 0, {how_far}" for n in (0, 1)]
+    assert "descriptor 2 of iteration 0" in lines[4] and lines[4].endswith("waits for the layers that are open")
+    seen.cycle = 20
+    seen.written(1, 0)
+    assert not seen.of(Retired) and seen.of(WrittenBeside) == [WrittenBeside(together.older, together.younger)]
+    seen.cycle = 30
+    seen.written(0, 0)
+    assert [(found.number, found.cycle) for found in seen.of(Retired)] == [(0, 30), (1, 30)]
+    assert seen.record.layer_cycles == [20, 0]
+    # The third is alone: the fourth waits for it.
+    assert seen.of(WaitSeen) == [WaitSeen(Engine.LAYERS, Wait(Engine.LAYERS, 3, False), False)]
+    seen.written(2, 0)
+    seen.written(3, 0)
+    assert seen.record.standing.over and len(seen.of(OpenTogether)) == 2  # with the second and the third
+
+
+def test_patience_with_two_layers_open():
+    one, two = Seen(layers(0, 1)).record.patience, Seen(layers(0, 0)).record.patience
+    assert two - PATIENCE_CYCLES == 2 * (one - PATIENCE_CYCLES) > 0

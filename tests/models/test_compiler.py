@@ -9,12 +9,13 @@ import pytest
 
 from models import networks
 from models.compiler import Compiler, compile_network
+from models.compiler.place import Need, Packed, pack
 from models.compiler.predict import actual
 from models.compiler.program_tables import layers_table, memory_map
 from models.config import load_config
 from models.network import INPUT
 from models.networks.builder import Builder, images
-from models.program import Program
+from models.program import LAYERS, OPEN, Program
 from models.program_check import check
 from tests import program_interpreter as interpreter
 
@@ -56,6 +57,44 @@ def test_weights_that_do_not_fit_at_once(rng, vectors):
     assert any(step.descriptor.out_append for step in program.layers)
 
 
+def waits_for_the_one_before(program):
+    """By number of a layer, but for the first, whether it may not be open beside the one before it."""
+    waits = [step.waits[LAYERS] for step in program.layers]
+    return {n: wait.count == n and not wait.previous for n, wait in enumerate(waits) if n}
+
+
+def test_neighbours_wait_for_each_other_only_if_they_must(rng):
+    """Images take turns, so that in a batch neighbours are independent and, with ample memory, lie apart; of one image
+    those wait that read what the one before makes."""
+    network = networks.build("tiny")
+    assert not any(waits_for_the_one_before(run(network, SMALL, 3, rng)).values())
+    program = run(network, SMALL, 1, rng)
+    for number, waits in waits_for_the_one_before(program).items():
+        step, before = program.layers[number], program.layers[number - 1]
+        reads = [part.tensor for part in (step.source, step.residual) if part is not None]
+        assert waits == (before.part.tensor in reads), (step.node, before.node)
+
+
+def test_parts_append_side_by_side(rng):
+    """Parts of one tensor wait for each other neither for its section nor for anything else."""
+    config = replace(SMALL, WgtBanks=1, WgtDepth=320, ParDepth=32)
+    program = run(networks.build("tiny"), config, 1, rng)
+    found = [
+        waits
+        for number, waits in waits_for_the_one_before(program).items()
+        if program.layers[number].descriptor.out_append
+        and program.layers[number].node == program.layers[number - 1].node
+    ]
+    assert found and not any(found)
+
+
+def test_places_that_are_kept_apart_and_that_cannot_be():
+    needs = [Need(4, 0, 1, apart=1), Need(4, 1, 2), Need(4, 2, 3)]
+    apart, close = (pack(needs, 3, memory) for memory in (8, 7))
+    assert apart == Packed([0, 4, 0], 0) and close == Packed([0, 0, 0], 1)
+    assert pack(needs, 3, 3) is None
+
+
 def test_a_chunk_that_does_not_fit(rng):
     config = replace(SMALL, WgtBanks=1, WgtDepth=100)
     network = networks.build("tiny")
@@ -83,7 +122,7 @@ def test_memory_that_is_barely_enough(depth, rng):
     run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
 
 
-@pytest.mark.parametrize("sizes", [{"IdxDepth": 44}, {"ActDepth": 170}], ids=["index", "words"])
+@pytest.mark.parametrize("sizes", [{"IdxDepth": 42}, {"ActDepth": 170}], ids=["index", "words"])
 def test_tensors_too_large_run_in_strips(sizes, rng):
     """A chain with strides and uneven padding, of which only strips exist between its ends."""
     build = Builder((2, 90, 8), rng, 2)
@@ -102,11 +141,13 @@ def test_predictions(rng):
     network = networks.build("tiny")
     compiler = Compiler(network, SMALL, 2, network.example[None])
     program = compiler.compile().with_images(np.stack([network.example] * 2))
-    assert [found.cycles for found in actual(program, SMALL)] == [step.predicted for step in program.layers]
+    predicted = [(step.predicted, step.tail) for step in program.layers]
+    assert [(found.cycles, found.tail) for found in actual(program, SMALL)] == predicted
     times = compiler.time(program, 3)
     for engine, (steps, spans) in enumerate(zip(program.engines, times.spans, strict=True)):
         assert len(spans) == 3 * len(steps)
-        assert all(begin < end for begin, end in spans) and all(a[1] <= b[0] for a, b in pairwise(spans))
+        assert all(begin < end for begin, end in spans) and all(a[1] <= b[1] for a, b in pairwise(spans))
+        assert all(a[1] <= b[0] for a, b in zip(spans, spans[OPEN[engine] :], strict=False))
         for number, step in enumerate(steps):
             for other, wait in enumerate(step.waits):
                 if wait.count:

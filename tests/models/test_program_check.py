@@ -9,7 +9,7 @@ import pytest
 from models import networks
 from models.compiler import compile_network
 from models.config import load_config
-from models.program import ENGINES, NO_WAITS, Wait
+from models.program import ENGINES, LAYERS, NO_WAITS, Wait
 from models.program_check import check, replay
 
 # Little memory, so that everything is used several times.
@@ -122,7 +122,7 @@ def test_sections_of_others(program):
         writer = next(
             (
                 other
-                for other in program.layers[:number]
+                for other in reversed(program.layers[:number])
                 if other.part.base == step.source.base and other.node != step.node
             ),
             None,
@@ -137,6 +137,16 @@ def test_section_that_another_began(program):
     d = program.layers[number].descriptor
     message = refused(with_step(program, "layers", number, descriptor=replace(d, out_section=d.out_section % 31 + 1)))
     assert message and "appends to section" in message
+
+
+def test_a_section_begun_anew_while_it_is_written(program):
+    """Of two layers that are open together none may begin the other's section."""
+    number = next(n for n, step in enumerate(program.layers) if n and step.waits[LAYERS].count < n)
+    d = program.layers[number].descriptor
+    before = program.layers[number - 1].descriptor
+    assert not d.out_append and d.out_section != before.out_section
+    message = refused(with_step(program, "layers", number, descriptor=replace(d, out_section=before.out_section)))
+    assert message and f"begins section {before.out_section} anew, and no wait says that layers {number - 1}" in message
 
 
 def test_beyond_a_memory(program):

@@ -38,13 +38,13 @@ def _transfers(step: LayerStep, number: int) -> Iterator[ResultTransfer]:
 
 
 def with_read_outs(program: Program) -> Program:
-    """The program with every tensor read out right after its layer, and the next layer waiting for that.
+    """The program with every tensor read out right after its layer; a layer that waits for others waits for that too.
 
     Its results come when they did: after the layers that they wait for.
     """
     results: list[ResultTransfer] = []
     places = [0]  # by number of retired results before, that of now
-    ends = []  # results that have to retire before the layer behind may begin
+    ends = [0]  # by number of layers the results that bring their tensors
     left = list(program.results)
     for number, step in enumerate(program.layers):
         results += _transfers(step, number)
@@ -63,14 +63,17 @@ def with_read_outs(program: Program) -> Program:
         return a, b, c, strongest
 
     nothing = Wait()
-    before = [Wait(len(results), previous=True), *map(Wait, ends[:-1])]
+
+    def least(step: LayerStep) -> Wait:
+        """What brings the tensors of the layers that a layer waits for."""
+        wait = step.waits[_LAYERS]
+        return replace(wait, count=ends[wait.count])
+
     return replace(
         program,
         weights=tuple(replace(step, waits=moved(step.waits, nothing)) for step in program.weights),
         activations=tuple(replace(step, waits=moved(step.waits, nothing)) for step in program.activations),
-        layers=tuple(
-            replace(step, waits=moved(step.waits, least)) for step, least in zip(program.layers, before, strict=True)
-        ),
+        layers=tuple(replace(step, waits=moved(step.waits, least(step))) for step in program.layers),
         results=tuple(replace(step, waits=moved(step.waits, nothing)) for step in results),
     )
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random programs, made without a compiler: chains of small layers whose places are used again as often as may be.
+Images of a batch take turns, and layers are cut along K, so that many neighbours do not depend on each other.
 
 Waits follow from the places alone: an operation waits for whoever used a place before it, in this iteration or, where
-nobody has yet, in the previous one.
+nobody has yet, in the previous one. Parts of a layer append to its place and do not wait for each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -32,7 +34,7 @@ from models.program import (
     WeightLoad,
 )
 from models.reference import Bytes
-from models.tiling import Cut, make_plan, max_tile, region_size
+from models.tiling import Cut, chunk_channels, make_plan, max_tile, region_size
 from verif.shared.stimulus import Geometry, make_layer, make_pool, with_residual
 
 _ENGINES = (WeightLoad, ActivationLoad, LayerStep, ResultTransfer)
@@ -58,6 +60,7 @@ class _Operation:
     step: Step
     reads: list[int] = field(default_factory=list)  # identities of places
     writes: list[int] = field(default_factory=list)
+    appends: list[int] = field(default_factory=list)  # to what those before it write there
 
     @property
     def engine(self) -> int:
@@ -71,13 +74,13 @@ def with_waits(operations: Sequence[_Operation], rng: np.random.Generator) -> li
     for operation in operations:
         counts[operation.engine] += 1
         numbers.append((operation.engine, counts[operation.engine]))
-    writers: dict[int, int] = {}
+    writers: dict[int, list[int]] = {}  # of what is at a place
     readers: dict[int, list[int]] = {}
     found: list[Step] = []
     # Twice: the second time it is known who used a place in the iteration before.
     for index in range(2 * len(operations)):
         operation = operations[index % len(operations)]
-        awaited = {writers[place] for place in operation.reads + operation.writes if place in writers}
+        awaited = {writer for place in operation.reads + operation.writes for writer in writers.get(place, [])}
         awaited |= {reader for place in operation.writes for reader in readers.get(place, [])}
         if rng.random() < 0.2:
             awaited.add(int(rng.integers(index)) if index else 0)
@@ -91,7 +94,9 @@ def with_waits(operations: Sequence[_Operation], rng: np.random.Generator) -> li
         for place in operation.reads:
             readers.setdefault(place, []).append(index)
         for place in operation.writes:
-            writers[place], readers[place] = index, []
+            writers[place], readers[place] = [index], []
+        for place in operation.appends:
+            writers[place].append(index)
         if index >= len(operations):
             a, b, c, d = waits
             found.append(replace(operation.step, waits=(a, b, c, d)))
@@ -106,6 +111,10 @@ def random_program(
     Weights, parameters and tensors share as few places as the draw says, at least one for two layers' weights.
     """
     return _Maker(rng, config, layers, batch, size).program(iterations)
+
+
+class _NoRoomError(Exception):
+    """Too many tensors are needed at a time."""
 
 
 class _Maker:
@@ -179,7 +188,6 @@ class _Maker:
     def program(self, iterations: int) -> Program:
         """Place everything and order it."""
         rng, config = self.rng, self.config
-        operations: list[_Operation] = []
         rows: list[np.ndarray] = []
         self.offsets: dict[tuple[str, bool], tuple[int, int]] = {}  # of weights and parameters: first beat, beats
         for node in self.nodes:
@@ -188,32 +196,11 @@ class _Maker:
                 part = stream.parameter_rows(config, layer) if parameters else stream.weight_rows(config, layer)
                 self.offsets[node.name, parameters] = sum(map(len, rows)), len(part)
                 rows.append(part)
-        entries = max(tensor.shape[0] * self._lines(tensor.shape[1:]) for tensor in self.tensors.values())
-        places = _Places(rng, config, {key: count for key, (_, count) in self.offsets.items()}, entries)
-        last = self.nodes[-1].name
-        outputs = {last} | {node.name for node in self.nodes if rng.random() < 0.15}
-        for image in range(self.batch):
-            where: dict[str, tuple[int, _Place]] = {INPUT: places.tensor(INPUT, set())}
-            operations.append(self._load(image, *where[INPUT]))
-            for number, node in enumerate(self.nodes):
-                own = []
-                for parameters in rng.permutation([False, True]).tolist():
-                    identity, place = places.weights(node.name, parameters)
-                    own.append((identity, place))
-                    if place.holds != node.name or (image == 0):
-                        place.holds = node.name
-                        data, count = self.offsets[node.name, parameters]
-                        mode = (node.k.bit_length() - 1, node.m.bit_length() - 1) if not parameters else (0, 0)
-                        step = WeightLoad(NO_WAITS, place.base, count, parameters, data, node.name, *mode)
-                        operations.append(_Operation(step, writes=[identity]))
-                live = {name for later in self.nodes[number:] for name in later.reads if name in where}
-                where[node.name] = places.tensor(node.name, {where[name][0] for name in live})
-                operations.append(self._layer(image, node, where, own))
-                if node.name in outputs:
-                    identity, place = where[node.name]
-                    sent = self._part(node.name, image, place)
-                    transfer = ResultTransfer(NO_WAITS, place.base, sent.pitch * sent.last, sent)
-                    operations.append(_Operation(transfer, reads=[identity]))
+        in_turn = np.repeat(np.arange(self.batch), len(self.nodes))
+        try:
+            operations = self._operations(rng.permutation(in_turn).tolist())
+        except _NoRoomError:
+            operations = self._operations(in_turn.tolist())
         steps = with_waits(operations, rng)
         images = np.stack([self._image() for _ in range(iterations * self.batch)])
         return Program(
@@ -227,6 +214,57 @@ class _Maker:
             beats=np.concatenate(rows),
             images=images,
         )
+
+    def _operations(self, turns: list[int]) -> list[_Operation]:
+        """turns: for each node of each image, in which order, the image."""
+        rng, operations = self.rng, []
+        entries = max(tensor.shape[0] * self._lines(tensor.shape[1:]) for tensor in self.tensors.values())
+        words = max(
+            int(lines.compress(np.ones_like(tensor), self._block(tensor.shape[1:])).words.sum())
+            for tensor in self.tensors.values()
+        )
+        places = _Places(rng, self.config, {key: count for key, (_, count) in self.offsets.items()}, entries, words)
+        outputs = {self.nodes[-1].name} | {node.name for node in self.nodes if rng.random() < 0.15}
+        where: list[dict[str, tuple[int, _Place]]] = [{} for _ in range(self.batch)]
+        left = [list(self.nodes) for _ in range(self.batch)]
+        loaded: set[tuple[str, bool]] = set()  # in this iteration
+
+        def tensor(name: str, image: int) -> tuple[int, _Place]:
+            """A place that holds nothing that is still read."""
+            live = {
+                found[read][0]
+                for found, nodes in zip(where, left, strict=True)
+                for node in nodes
+                for read in node.reads
+                if read in found
+            }
+            where[image][name] = places.tensor(live)
+            return where[image][name]
+
+        for image in turns:
+            if not where[image]:
+                operations.append(self._load(image, *tensor(INPUT, image)))
+            node = left[image][0]
+            own = []
+            for parameters in rng.permutation([False, True]).tolist():
+                identity, place = places.weights(node.name, parameters)
+                own.append((identity, place))
+                if place.holds != node.name or (node.name, parameters) not in loaded:
+                    place.holds = node.name
+                    loaded.add((node.name, parameters))
+                    data, count = self.offsets[node.name, parameters]
+                    mode = (node.k.bit_length() - 1, node.m.bit_length() - 1) if not parameters else (0, 0)
+                    step = WeightLoad(NO_WAITS, place.base, count, parameters, data, node.name, *mode)
+                    operations.append(_Operation(step, writes=[identity]))
+            tensor(node.name, image)
+            operations += self._layer(image, node, where[image], own)
+            left[image].pop(0)
+            if node.name in outputs:
+                identity, place = where[image][node.name]
+                sent = self._part(node.name, image, place)
+                transfer = ResultTransfer(NO_WAITS, place.base, sent.pitch * sent.last, sent)
+                operations.append(_Operation(transfer, reads=[identity]))
+        return operations
 
     def _image(self) -> np.ndarray:
         image = self.rng.permuted(self.example.reshape(-1)).reshape(self.example.shape)
@@ -251,36 +289,58 @@ class _Maker:
 
     def _layer(
         self, image: int, node: Node, where: dict[str, tuple[int, _Place]], own: list[tuple[int, _Place]]
-    ) -> _Operation:
-        layer = self.layers[node.name]
+    ) -> Iterator[_Operation]:
+        """A layer, or its parts along K."""
+        layer, config = self.layers[node.name], self.config
         line, tile = self._block(layer.activations.shape[1:]), self._block(layer.out_shape[1:])
         splits = int(self.rng.integers(1, layer.activations.shape[0] + 1)) if layer.kind == "conv" else 1
-        d = make_plan(self.config, layer, Cut(line, tile, splits)).descriptor
+        whole = make_plan(config, layer, Cut(line, tile, splits)).descriptor
         bases = {place.memory: place.base for _, place in own}
         target, out = where[node.name]
         reads = [where[name][0] for name in node.reads] + [identity for identity, _ in own]
-        d = replace(
-            d,
-            wgt_base=bases["weights"],
-            par_base=bases["parameters"],
-            in_idx_base=where[node.source][1].base,
-            out_idx_base=out.base,
-            out_act_base=out.first_word,
-            out_act_limit=out.last_word,
-            out_section=target % 32,
-            res_idx_base=where[node.residual][1].base if node.residual else 0,
-        )
-        step = LayerStep(
-            NO_WAITS,
-            d,
-            node.name,
-            self._part(node.name, image, out),
-            source=self._part(node.source, image, where[node.source][1]),
-            residual=self._part(node.residual, image, where[node.residual][1]) if node.residual else None,
-            weights=self.offsets[node.name, False][0],
-            parameters=self.offsets[node.name, True][0],
-        )
-        return _Operation(step, reads=reads, writes=[target])
+        cuts = [0, whole.chunks]
+        if layer.kind == "conv" and whole.chunks > 1 and self.rng.random() < 0.6:
+            cuts.insert(1, int(self.rng.integers(1, whole.chunks)))
+        vectors = whole.vectors // whole.chunks
+        for begin, end in pairwise(cuts):
+            chunk_k = chunk_channels(config, whole.k, whole.m)
+            channels = range(begin * chunk_k, min(end * chunk_k, whole.out_k))
+            source, made = self._part(node.source, image, where[node.source][1]), self._part(node.name, image, out)
+            made = replace(made, first=channels.start, last=channels.stop, base=out.base + channels.start * made.pitch)
+            added = None
+            if node.residual:
+                added = self._part(node.residual, image, where[node.residual][1])
+                base = added.base + channels.start * added.pitch
+                added = replace(added, first=channels.start, last=channels.stop, base=base)
+            if len(cuts) == 2:
+                d = whole
+            else:
+                chunks = end - begin
+                d = replace(whole, chunks=chunks, group_chunks=chunks, out_k=len(channels))
+            d = replace(
+                d,
+                wgt_base=bases["weights"] + begin * vectors,
+                par_base=bases["parameters"] + channels.start,
+                in_idx_base=source.base,
+                out_idx_base=made.base,
+                out_act_base=out.first_word,
+                out_act_limit=out.last_word,
+                out_section=target % 32,
+                out_append=int(begin > 0),
+                res_idx_base=added.base if added else 0,
+            )
+            step = LayerStep(
+                NO_WAITS,
+                d,
+                node.name,
+                made,
+                source=source,
+                residual=added,
+                weights=self.offsets[node.name, False][0] + begin * vectors,
+                parameters=self.offsets[node.name, True][0] + channels.start,
+            )
+            own_place = {"appends" if begin else "writes": [target]}
+            yield _Operation(step, reads=reads, **own_place)
 
 
 class _Places:
@@ -292,8 +352,9 @@ class _Places:
         config: Config,
         counts: dict[tuple[str, bool], int],
         entries: int,
+        words: int,
     ):
-        """counts: beats of each node's weights and parameters; entries: lines of the largest tensor."""
+        """counts: beats of each node's weights and parameters; entries, words: of the largest tensors."""
         self.rng, self.config = rng, config
         self._all: list[_Place] = []
         self._weights: dict[bool, list[int]] = {}
@@ -309,8 +370,7 @@ class _Places:
             self._weights[parameters] = [
                 self._add(_Place(memory, place * max(own), max(own))) for place in range(number)
             ]
-        self._entries = entries
-        self._words = entries * lines.LINE_BITS // lines.WORD_BYTES
+        self._entries, self._words = entries, words
         self._tensors: list[int] = []
 
     def _add(self, place: _Place) -> int:
@@ -326,14 +386,16 @@ class _Places:
         identity = self._given[node, parameters]
         return identity, self._all[identity]
 
-    def tensor(self, name: str, live: set[int]) -> tuple[int, _Place]:
-        """A place for a tensor, none of those that are live."""
+    def tensor(self, live: set[int]) -> tuple[int, _Place]:
+        """A place for a tensor, none of those that are live. Raises _NoRoomError."""
         free = [identity for identity in self._tensors if identity not in live]
         number = len(self._tensors)
         room = min(
             self.config.IdxBanks * self.config.IdxDepth // self._entries,
             self.config.ActBanks * self.config.ActDepth // self._words,
         )
+        if not free and number == room:
+            raise _NoRoomError
         if not free or (number < room and self.rng.random() < 0.3):
             place = _Place(
                 "tensor",

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+from models.descriptor import Descriptor
 from verif.sim.coverage.bins import Ranges, cross, point
 from verif.sim.env.conclusions import RunFailed
 from verif.sim.env.program_words import Engine, RunPlan
-from verif.sim.env.run_monitor import HeldBack, SetsAhead, Sighting, WaitSeen
+from verif.sim.env.run_monitor import HeldBack, OpenTogether, SetsAhead, Sighting, WaitSeen, WrittenBeside
 
 ENGINES = [engine.label for engine in Engine]
 TURNS = ("this", "previous")
-# An engine does one thing after the other: what it has done itself never holds it back.
+# An engine that does one thing after the other is never held back by what it has done itself.
 WAITS = [
     label
     for label in cross(ENGINES, ENGINES, TURNS, ["met", "blocking"])
-    if not (label.endswith("blocking") and label.split("/")[0] == label.split("/")[1])
+    if not (label.endswith("blocking") and label.split("/")[0] == label.split("/")[1] != Engine.LAYERS.label)
 ]
+KINDS = ("convolution", "residual", "groups", "sum", "maximum")
+SECTIONS = ("one section", "two sections")
 ITERATIONS = Ranges(1, 2, 3)
 AHEAD = Ranges(0, 1, 2, 4)
 STILL_LOADING = "still loading"
@@ -41,6 +44,9 @@ class ProgramCoverage:
         }
         self.ahead = point("program.loads_ahead", [STILL_LOADING, *AHEAD.labels])
         self.held_back = point("program.held_back_an_iteration_ahead", ENGINES)
+        self.open = point("program.layers_open_together", cross(KINDS, KINDS))
+        self.open_sections = point("program.sections_of_layers_open_together", SECTIONS)
+        self.beside = point("program.lines_before_the_older_layer_retires", SECTIONS)
         self.errors = point("program.error", ERRORS)
         # A result transfer that is refused is refused the first time.
         iterations = [*cross(ENGINES[:-1], ["first", "later"]), "results/first"]
@@ -67,3 +73,22 @@ class ProgramCoverage:
                 self.held_back.hit(engine.label)
             case SetsAhead(loads):
                 self.ahead.hit(AHEAD(loads) if loads >= 0 else STILL_LOADING)
+            case OpenTogether(older, younger):
+                self.open.hit(f"{_kind(older)}/{_kind(younger)}")
+                self.open_sections.hit(_sections(older, younger))
+            case WrittenBeside(older, younger):
+                self.beside.hit(_sections(older, younger))
+
+
+def _kind(d: Descriptor) -> str:
+    """What a layer is, in the words of KINDS."""
+    if d.maximum:
+        return "maximum"
+    if d.tap_shared:
+        return "sum"
+    return "residual" if d.residual else "groups" if d.groups > 1 else "convolution"
+
+
+def _sections(older: Descriptor, younger: Descriptor) -> str:
+    shared = younger.out_append and younger.out_section == older.out_section
+    return SECTIONS[0 if shared else 1]

@@ -70,7 +70,8 @@ class LinesDue:
     ``first`` of the Activation Memory on.
 
     engine: who writes them; what: the same in words; packed: their bytes; complete: False when the section is too
-    small, or that of a layer before that may still run, so that some stay out.
+    small, or that of a layer before that may still run, so that some stay out; section: number of a layer's; appended:
+    behind what went there before, whose last lines may come among these; order: layers before this one in its run.
     """
 
     engine: Engine
@@ -81,6 +82,9 @@ class LinesDue:
     first: int
     limit: int
     complete: bool = True
+    section: int | None = None
+    appended: bool = False
+    order: int | None = None
 
 
 @dataclass(frozen=True)

@@ -495,11 +495,12 @@ class CoreModel:
             self.layers_open.append(None)
             return
         self.layers_open.append(d)
-        if self._carry_out(d, "layer").overflow:
+        if self._carry_out(d, "layer", None).overflow:
             self._report("out_overflow")
 
-    def _carry_out(self, d: Descriptor, what: str) -> LayerDone:
-        """Compute a layer, publish it and the lines that it has to write, and keep them."""
+    def _carry_out(self, d: Descriptor, what: str, order: int | None) -> LayerDone:
+        """Compute a layer, publish it and the lines that it has to write, and keep them. order: layers before it in
+        its run."""
         layer = self._compute(d)
         # Lines of the layers behind one that overflows might be taken for those that it leaves out.
         self._lines_missing |= layer.overflow
@@ -517,6 +518,9 @@ class CoreModel:
                 layer.section_start,
                 d.out_act_limit,
                 complete=not self._lines_missing,
+                section=d.out_section,
+                appended=layer.appended,
+                order=order,
             )
         )
         self.section_ends[d.out_section] = layer.section_end
@@ -616,7 +620,8 @@ class CoreModel:
                 if self.descriptor_error:
                     self._report("descriptor", engine)
                     return
-                done = self._carry_out(descriptor, f"layer {number} of iteration {iteration}")
+                what = f"layer {number} of iteration {iteration}"
+                done = self._carry_out(descriptor, what, run.standing.issued(engine))
                 if done.overflow:
                     self._report("out_overflow", engine)
                     return

@@ -57,12 +57,19 @@ class LineMonitor(uvm_component):
 
 
 @dataclass
+class _Pointer:
+    """Where the next line's bytes go, in a section."""
+
+    word: int
+
+
+@dataclass
 class _Batch:
-    """Lines that are due together; `left` of them are to come, the next one's bytes go to `next_word`."""
+    """Lines that are due together; `left` of them are to come."""
 
     due: LinesDue
     left: int
-    next_word: int
+    pointer: _Pointer
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class _Line:
 
     def fits(self, found: LineWrite) -> bool:
         """Whether a line is this one, at its place."""
-        return not self.difference(found) and (not found.words or found.first_word == self.batch.next_word)
+        return not self.difference(found) and (not found.words or found.first_word == self.batch.pointer.word)
 
     def difference(self, found: LineWrite) -> str | None:
         """What is wrong with a line, None when it is this one."""
@@ -106,6 +113,7 @@ class LineChecker:
         self.digest = hashlib.sha256()
         self.compared = 0
         self.due: defaultdict[int, deque[_Line]] = defaultdict(deque)
+        self._pointers: dict[int, _Pointer] = {}  # by section, of the last layer whose output it is
         # What else is written is not known: a run goes to its end after an error, or a reset is under way.
         self._failed = self._resetting = False
 
@@ -114,7 +122,7 @@ class LineChecker:
         match conclusion:
             case LinesDue(entries=entries, bitmaps=bitmaps, packed=packed):
                 self._resetting = False
-                batch = _Batch(conclusion, len(entries), conclusion.first)
+                batch = _Batch(conclusion, len(entries), self._pointer(conclusion))
                 for entry, bitmap, octets in zip(entries, bitmaps, packed, strict=True):
                     self.due[entry].append(_Line(batch, bitmap, octets))
             case LinesOver():
@@ -129,6 +137,15 @@ class LineChecker:
             case Reset():
                 self._failed, self._resetting = False, True
                 self.due.clear()
+
+    def _pointer(self, due: LinesDue) -> _Pointer:
+        """Layers that append to what is not complete share the pointer: two are open at a time."""
+        shared = self._pointers.get(due.section) if due.appended and due.section is not None else None
+        # Nothing is written behind a section that overflowed.
+        pointer = shared if shared and due.first <= due.limit else _Pointer(due.first)
+        if due.section is not None:
+            self._pointers[due.section] = pointer
+        return pointer
 
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
@@ -153,11 +170,12 @@ class LineChecker:
         self.written(batch.due, batch.left)
 
     def _place(self, found: LineWrite, batch: _Batch, where: str) -> None:
-        if found.first_word != batch.next_word:
-            self.fail("line", f"{where}: its bytes go to word {found.first_word}, expected {batch.next_word}")
-        batch.next_word = found.first_word + found.words
-        if batch.next_word > batch.due.limit:
-            self.fail("line", f"{where}: its bytes reach to word {batch.next_word}, the section to {batch.due.limit}")
+        pointer = batch.pointer
+        if found.first_word != pointer.word:
+            self.fail("line", f"{where}: its bytes go to word {found.first_word}, expected {pointer.word}")
+        pointer.word = found.first_word + found.words
+        if pointer.word > batch.due.limit:
+            self.fail("line", f"{where}: its bytes reach to word {pointer.word}, the section to {batch.due.limit}")
 
     @property
     def missing(self) -> list[str]:

@@ -161,21 +161,34 @@ def decode(
     return RunPlan(tuple(tuple(issues(engine)) for engine in Engine), iterations)
 
 
+OPEN_LAYERS = 2  # at most
+
+
 class Standing:
-    """How far each engine of a run is: `retired`, descriptors over all iterations."""
+    """How far each engine of a run is, in descriptors over all iterations: `retired`, and `open`, which were issued
+    besides, as far as the user of this tells them from the next one."""
 
     def __init__(self, plan: RunPlan):
         self.plan = plan
         self.counts = [len(issues) for issues in plan.issues]
         self.retired = [0] * len(Engine)
+        self.open = [0] * len(Engine)
+
+    def issued(self, engine: Engine) -> int:
+        """Descriptors before the one that is next."""
+        return self.retired[engine] + self.open[engine]
 
     def at(self, engine: Engine) -> tuple[int, int]:
         """Iteration and number of the descriptor that is next."""
-        return divmod(self.retired[engine], self.counts[engine] or 1)
+        return self.place(engine, self.issued(engine))
+
+    def place(self, engine: Engine, order: int) -> tuple[int, int]:
+        """Iteration and number of a descriptor, from how many are before it."""
+        return divmod(order, self.counts[engine] or 1)
 
     def next(self, engine: Engine) -> Issue | None:
-        """The descriptor that is next; None when the engine has done all."""
-        if self.retired[engine] >= self.counts[engine] * self.plan.iterations:
+        """The descriptor that is next; None when the engine has issued all."""
+        if self.issued(engine) >= self.counts[engine] * self.plan.iterations:
             return None
         return self.plan.issues[engine][self.at(engine)[1]]
 
@@ -188,7 +201,7 @@ class Standing:
         """Engines that hold this one back because it would be two iterations ahead of them."""
         iteration = self.at(engine)[0]
         busy = (other for other in Engine if self.counts[other])
-        return [other for other in busy if iteration - self.at(other)[0] > 1]
+        return [other for other in busy if iteration - self.place(other, self.retired[other])[0] > 1]
 
     def ready(self, engine: Engine) -> bool:
         """Whether the engine has a descriptor left whose waits are met."""
@@ -214,4 +227,5 @@ class Standing:
     @property
     def over(self) -> bool:
         """All is done."""
-        return all(self.next(engine) is None for engine in Engine)
+        total = [count * self.plan.iterations for count in self.counts]
+        return all(retired >= due for retired, due in zip(self.retired, total, strict=True))

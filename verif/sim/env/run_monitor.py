@@ -13,12 +13,23 @@ from cocotb.simtime import get_sim_time
 from cocotb.triggers import Event, Timer
 from pyuvm import uvm_analysis_port, uvm_component
 
+from models.descriptor import Descriptor
 from models.stream import Packet
 from verif.sim.env.analysis_input import AnalysisInput
 from verif.sim.env.conclusions import Conclusion, LayerDone, LinesDue, Reset, RunFailed, RunOver, RunStarted
 from verif.sim.env.device import device
 from verif.sim.env.interrupts import CLOCK_NS
-from verif.sim.env.program_words import ActivationsStep, Engine, LayerStep, ResultsStep, RunPlan, Standing, Wait
+from verif.sim.env.program_words import (
+    OPEN_LAYERS,
+    ActivationsStep,
+    Engine,
+    Issue,
+    LayerStep,
+    ResultsStep,
+    RunPlan,
+    Standing,
+    Wait,
+)
 from verif.sim.env.stream_agent import StreamMonitor
 
 CHECK_CYCLES = 1000  # between two looks of the watchdog
@@ -64,21 +75,44 @@ class SetsAhead:
     loads: int
 
 
-Sighting = Retired | WaitSeen | HeldBack | SetsAhead
+@dataclass(frozen=True)
+class OpenTogether:
+    """Both layers' waits are met, and the older one has not retired."""
+
+    older: Descriptor
+    younger: Descriptor
+
+
+@dataclass(frozen=True)
+class WrittenBeside:
+    """The first line of a layer was written before the older layer had retired."""
+
+    older: Descriptor
+    younger: Descriptor
+
+
+Sighting = Retired | WaitSeen | HeldBack | SetsAhead | OpenTogether | WrittenBeside
 
 
 class RunRecord:
-    """What was seen of a run, without a simulator. `retired` and `started` have cycles of the simulation."""
+    """What was seen of a run, without a simulator. `retired` and `started` have cycles of the simulation.
+
+    A layer is open from when its waits are seen to be met, and there is room for it, to its retirement.
+    """
 
     def __init__(self, plan: RunPlan, now: Callable[[], int], publish: Callable[[Sighting], None]):
         self.standing = Standing(plan)
         self.started, self.now, self.publish = now(), now, publish
         self.retired: list[Retired] = []
         self.macs: list[int] = []  # of each layer, of all iterations; the model is ahead
-        self.lines = dict.fromkeys(Engine, 0)  # of the descriptor under way: taken, written or sent
+        self.lines = dict.fromkeys(Engine, 0)  # of the descriptor under way: taken or sent
+        self.left: dict[int, int] = {}  # of layers, by how many are before them: lines to be written
         self.failed: RunFailed | None = None
+        self._turns = 0  # of layers
         for engine in Engine:
-            self._turn(engine)
+            if engine is not Engine.LAYERS:
+                self._turn(engine)
+        self._open_layers()
 
     def packet(self, engine: Engine) -> None:
         """A packet of an engine's stream has ended."""
@@ -91,20 +125,45 @@ class RunRecord:
             self._retire(engine)
 
     def written(self, due: LinesDue, left: int) -> None:
-        """A line of a layer was written; so many of that layer are to come."""
-        if due.engine is Engine.LAYERS:
-            self.lines[Engine.LAYERS] = len(due.entries) - left
-            if left == 0:
-                self._retire(Engine.LAYERS)
+        """A line of a layer was written; so many of that layer are to come. Layers retire in order."""
+        if due.order is None:
+            return
+        retired = self.standing.retired
+        if due.order > retired[Engine.LAYERS] and due.order not in self.left:
+            self.publish(WrittenBeside(self._descriptor(retired[Engine.LAYERS]), self._descriptor(due.order)))
+        self.left[due.order] = left
+        while self.left.get(retired[Engine.LAYERS]) == 0:
+            del self.left[retired[Engine.LAYERS]]
+            self._retire(Engine.LAYERS)
 
     def _retire(self, engine: Engine) -> None:
-        iteration, number = self.standing.at(engine)
-        self.standing.retired[engine] += 1
+        standing = self.standing
+        found = Retired(engine, *standing.place(engine, standing.retired[engine]), self.now())
+        standing.retired[engine] += 1
+        standing.open[engine] = max(0, standing.open[engine] - 1)
         self.lines[engine] = 0
-        found = Retired(engine, iteration, number, self.now())
         self.retired.append(found)
         self.publish(found)
-        self._turn(engine)
+        if engine is not Engine.LAYERS:
+            self._turn(engine)
+        self._open_layers()
+
+    def _open_layers(self) -> None:
+        """Open the layers that can be."""
+        standing, engine = self.standing, Engine.LAYERS
+        while standing.open[engine] < OPEN_LAYERS and (issue := standing.next(engine)):
+            if self._turns == standing.issued(engine):
+                self._turns += 1
+                self._turn(engine)
+            if standing.reasons(engine):
+                return
+            if standing.open[engine]:
+                self.publish(OpenTogether(self._descriptor(standing.retired[engine]), _of_layer(issue)))
+            standing.open[engine] += 1
+
+    def _descriptor(self, order: int) -> Descriptor:
+        """Of a layer, from how many are before it."""
+        return _of_layer(self.standing.plan.issues[Engine.LAYERS][self.standing.place(Engine.LAYERS, order)[1]])
 
     def _turn(self, engine: Engine) -> None:
         """An engine turns to its next descriptor."""
@@ -134,9 +193,11 @@ class RunRecord:
     def explain(self, beats: int = 0) -> Iterator[str]:
         """A line for each engine: what it does or waits for. beats: of the weight packet under way."""
         for engine in Engine:
+            yield from self._open_ones() if engine is Engine.LAYERS else ()
             issue = self.standing.next(engine)
             if issue is None:
-                yield f"{engine.label}: all done" if self.standing.counts[engine] else f"{engine.label}: no program"
+                if not self.standing.open[engine]:
+                    yield f"{engine.label}: all done" if self.standing.counts[engine] else f"{engine.label}: no program"
                 continue
             iteration, number = self.standing.at(engine)
             what = f"{engine.label}: descriptor {number} of iteration {iteration}, {issue.step},"
@@ -144,8 +205,9 @@ class RunRecord:
                 yield f"{what} waits for {' and '.join(reasons)}"
                 continue
             match issue.step:
-                case LayerStep(descriptor):
-                    how_far = f"{self.lines[engine]} of {len(descriptor.out_index)} lines written"
+                case LayerStep():
+                    yield f"{what} waits for the layers that are open"
+                    continue
                 case ActivationsStep(lines=lines):
                     how_far = f"{self.lines[engine]} of {lines} lines came"
                 case ResultsStep(lines=lines):
@@ -154,14 +216,32 @@ class RunRecord:
                     how_far = f"{beats} of {issue.step.count} beats came"
             yield f"{what} has no more to wait for: {how_far}"
 
+    def _open(self) -> Iterator[int]:
+        """The layers that are open: how many are before each."""
+        first = self.standing.retired[Engine.LAYERS]
+        yield from range(first, first + self.standing.open[Engine.LAYERS])
+
+    def _open_ones(self) -> Iterator[str]:
+        """A line for each layer that is open."""
+        for order in self._open():
+            iteration, number = self.standing.place(Engine.LAYERS, order)
+            d = self._descriptor(order)
+            lines = len(d.out_index)
+            yield (
+                f"layers: descriptor {number} of iteration {iteration}, {LayerStep(d)}, is open: "
+                f"{lines - self.left.get(order, lines)} of {lines} lines written"
+            )
+
     @property
     def patience(self) -> int:
-        """Cycles in which nothing need be seen: a unit of the layer that runs computes, were no operand zero."""
-        issue = self.standing.next(Engine.LAYERS)
-        if issue is None or not isinstance(issue.step, LayerStep) or self.standing.reasons(Engine.LAYERS):
-            return PATIENCE_CYCLES
-        d = issue.step.descriptor
-        return PATIENCE_CYCLES + 2 * d.split_c * d.taps * (d.tile_h * d.tile_w + 2)
+        """Cycles in which nothing need be seen: units of the layers that are open compute, were no operand zero."""
+        found = [self._descriptor(order) for order in self._open()]
+        return PATIENCE_CYCLES + sum(2 * d.split_c * d.taps * (d.tile_h * d.tile_w + 2) for d in found)
+
+
+def _of_layer(issue: Issue) -> Descriptor:
+    assert isinstance(issue.step, LayerStep)
+    return issue.step.descriptor
 
 
 class RunMonitor(uvm_component):
