@@ -115,8 +115,8 @@ class Emitter:
             for image in range(self.batch):
                 end = max(writes[name, image, 0][-1] for name in made) + 1
                 for name in made:
-                    if (own := found[name, image, 0]).end < end + _RESULT_STEPS:
-                        found[name, image, 0] = replace(own, end=end + _RESULT_STEPS, apart=0)
+                    if (life := found[name, image, 0]).end < end + _RESULT_STEPS:
+                        found[name, image, 0] = replace(life, end=end + _RESULT_STEPS, apart=0)
         return found
 
     def _independent(self, order: Sequence[Use]) -> list[bool]:
