@@ -20,7 +20,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network compile program figures tradeoffs figure1 torch regress coverage waves bench formal lint synth paper verilog docs clean
+.PHONY: help setup test run layer network compile program nodetests foreign figures cyclemodel tradeoffs figure1 torch regress coverage waves bench formal lint synth paper verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -50,11 +50,17 @@ compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=i
 program: $(STAMP) ## a whole network in one run, every tensor checked: NET=resnet18 BATCH=1 CONFIG= SIM= CHECK=all reads tensors out as well
 	@$(CLI) program "$$NET" --batch "$(BATCH)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
 
-nodetests: $(STAMP) ## the node tests of the package onnx through the importer and the integer model, as a table
-	@$(CLI) nodetests
+nodetests: $(STAMP) ## the node tests of the package onnx through the importer and the core (small), as a table
+	@$(CLI) nodetests --sim "$(SIM)"
+
+foreign: $(STAMP) ## networks that PyTorch has exported, in float and quantised by ONNX Runtime, on the core (small), as a table
+	@SPARSECORE_FULL=1 $(PY) -m pytest -q -s tests/core/test_foreign.py
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table; UPDATE=1: docs/study/rtl.json
 	@$(CLI) figures $(if $(UPDATE),--update)
+
+cyclemodel: $(STAMP) ## the cycle model against the core, on drawn layers of six configurations; UPDATE=1: docs/study/model.json
+	@$(CLI) cyclemodel $(if $(UPDATE),--update)
 
 tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time, by synthesis and the cycle model
 	@$(CLI) tradeoffs

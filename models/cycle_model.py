@@ -18,10 +18,14 @@ from models.descriptor import Descriptor
 from models.tiling import Plan, chunk_channels
 from models.work import Counts, Work
 
-__all__ = ["ENTRIES", "GRANT", "LINE", "LINES", "LONG", "LONG_ERROR", "SEGMENTS", "WORDS", "Cycles", "predict"]
+__all__ = ["BOUNDS", "ENTRIES", "GRANT", "LINE", "LINES", "SEGMENTS", "WORDS", "Cycles", "bound", "predict"]
 
-# What the model is held to: layers of more than LONG cycles are predicted within LONG_ERROR.
-LONG, LONG_ERROR = 20_000, 0.03
+BOUNDS = ((20_000, 0.03), (5_000, 0.05))  # what the model is held to: cycles that a layer exceeds, error
+
+
+def bound(cycles: float) -> float:
+    """The error that a prediction may have of a layer that takes so many cycles; infinite for short layers."""
+    return next((error for least, error in BOUNDS if cycles > least), float("inf"))
 
 LEAD = 60  # cycles from a unit's start to its first emission, in which its PE may still compute the one before
 
@@ -88,6 +92,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     lineless = int(without_lines.sum((0, 2)) @ per_group)
     empty = int((loaded == 0).sum((0, 2)) @ per_group)
 
+    room = max(1, SEGMENTS // work.segments)
     found = np.zeros(1, state.STATE)
     s = found[0]
     s["layer"][0] = (
@@ -100,7 +105,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
         d.taps,
         work.segments,
         d.tap_shared,
-        min(config.WgtQueueDepth + 1, max(1, SEGMENTS // work.segments)),
+        room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
         d.residual,
         d.in_idx_base,
         d.in_pitch,
@@ -132,6 +137,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     tile["beats"] = np.maximum(beats, state.RESIDUAL) if d.residual else beats
     tile["lines"] = line_counts
     tile["begin"] = np.cumsum(line_counts) - line_counts
+    tile["pause"] = work.positions == 1
     chunk = np.zeros(d.chunks, state.CHUNK)
     chunk["vector"] = [d.vector(number, 0) for number in range(d.chunks)]
     chunk["lines"] = chunk_lines
@@ -139,6 +145,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     lines["first"] = np.concatenate([fetch.first_word.ravel() for fetch in work.fetches])
     lines["words"] = np.concatenate([fetch.words.ravel() for fetch in work.fetches])
     lines["load"] = np.concatenate([fetch.load.ravel() for fetch in work.fetches])
+    lines["marks"] = np.concatenate([fetch.marks.ravel() for fetch in work.fetches])
     jobs = np.zeros(d.jobs + 1, state.JOB)
     jobs["port"] = NONE
     share = np.zeros(shares.shape[:2], state.SHARE)

@@ -61,7 +61,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
         emissions=emissions,
         load=np.ones_like(emissions[:, :, 0]),
         segments=1,
-        fetches=[Fetch(list(range(cycle_model.LINES)), nothing, nothing, nothing, load)] * len(units),
+        fetches=[Fetch(list(range(cycle_model.LINES)), nothing, nothing, nothing, load, nothing)] * len(units),
     )
     descriptor = replace(
         d, in_c=emissions.shape[1], group_c=d.splits * _STAND_INS, split_c=_STAND_INS, kernel_r=1, kernel_s=1

@@ -41,14 +41,15 @@ class Tensors(Protocol):
 @dataclass(frozen=True)
 class Fetch:
     """What a tile's window reads: line numbers; of each line in each channel, int64 (C, lines), the first Activation
-    Memory word, counted from the input's section, the number of words, the pieces that the region loader writes and
-    the cycles that it takes."""
+    Memory word, counted from the input's section, the number of words, the pieces that the region loader writes, the
+    cycles that it takes, and those by which its bitmaps' words fall behind."""
 
     lines: list[int]
     first_word: Counts
     words: Counts
     pieces: Counts
     load: Counts
+    marks: Counts
 
 
 @dataclass(frozen=True)
@@ -117,26 +118,28 @@ def _fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
     pointers = (np.cumsum(sizes) - sizes.ravel()).reshape(sizes.shape)
     met: list[list[int]] = []  # lines, by tile
     windows: list[tuple[int, ...]] = []
-    for (y0, y1), (begin, _) in zip(d.y.inside, d.y.windows, strict=True):
-        for x0, x1 in d.x.inside:
+    for (y0, y1), (top, _) in zip(d.y.inside, d.y.windows, strict=True):
+        for (x0, x1), (left, _) in zip(d.x.inside, d.x.windows, strict=True):
             empty = y0 == y1 or x0 == x1
             rows = range(0) if empty else range(y0 // d.line_h, (y1 - 1) // d.line_h + 1, d.line_step)
             columns = range(0) if empty else range(x0 // d.line_w, (x1 - 1) // d.line_w + 1)
             met.append([ly * d.lines_x + lx for ly in rows for lx in columns])
-            windows += [(y0, y1, x0, x1, begin)] * len(met[-1])
+            windows += [(y0, y1, x0, x1, top, left, line == met[-1][0]) for line in met[-1]]
     numbers = np.array([line for tile in met for line in tile], np.int64)
-    counts = np.empty((len(numbers), 4, d.in_c), np.int64)
+    counts = np.empty((len(numbers), 5, d.in_c), np.int64)
     fetched.count(
         np.ascontiguousarray(bits),
         rank,
         pointers,
         numbers,
-        np.array(windows, np.int64).reshape(-1, 5),
+        np.array(windows, np.int64).reshape(-1, 7),
+        d.x.window,
         d.line_w,
         d.lines_x,
         d.y.stride,
         d.kernel_r,
         d.skip,
+        np.empty(d.in_c, np.int64),
         counts,
     )
     ends = np.cumsum([len(tile) for tile in met])

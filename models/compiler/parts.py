@@ -124,7 +124,7 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden:
 def _of_channels(work: Work, channels: slice) -> Work:
     """The work of some input channels; macs and residual words stay those of all."""
     fetches = [
-        Fetch(f.lines, f.first_word[channels], f.words[channels], f.pieces[channels], f.load[channels])
+        Fetch(f.lines, *(counts[channels] for counts in (f.first_word, f.words, f.pieces, f.load, f.marks)))
         for f in work.fetches
     ]
     emissions, pieces, load = (counts[:, channels] for counts in (work.emissions, work.pieces, work.load))

@@ -74,7 +74,7 @@ def bind(s: Any, t: Tables, p: int, time: int) -> None:
     else:
         entry = t.entries[p, (pe.entries_first + pe.entries_count) % t.entries.shape[1]]
         pe.entries_count += 1
-        entry.time, entry.first, entry.words, entry.load, entry.channel = start + 2, 0, 0, 0, 0
+        entry.time, entry.first, entry.words, entry.load, entry.marks, entry.channel = start + 2, 0, 0, 0, 0, 0
         entry.unit, entry.last, entry.ends = unit, 1, 1
         take_entries(s, t, p, start + 2)
 
@@ -105,7 +105,7 @@ def read_entry(s: Any, t: Tables, p: int, time: int) -> None:
     entry = t.entries[p, (pe.entries_first + pe.entries_count) % t.entries.shape[1]]
     pe.entries_count += 1
     entry.time = time + ENTRY - ACCESS - 2
-    entry.first, entry.words, entry.load = line.first, line.words, line.load
+    entry.first, entry.words, entry.load, entry.marks = line.first, line.words, line.load, line.marks
     entry.channel, entry.unit = pe.entry_channel, pe.unit
     pe.entry_line += 1
     entry.last = pe.entry_line == tile.lines
@@ -147,8 +147,8 @@ def keep_line(s: Any, t: Tables, p: int, taken: int) -> None:
     place = (pe.lines_first + pe.lines_count) & (KEPT_LINES - 1)
     pe.lines_count += 1
     line = pe.lines[place]
-    line.first, line.words, line.load, line.channel = entry.first, entry.words, entry.load, entry.channel
-    line.unit, line.last, line.ends = entry.unit, entry.last, entry.ends
+    line.first, line.words, line.load, line.marks = entry.first, entry.words, entry.load, entry.marks
+    line.channel, line.unit, line.last, line.ends = entry.channel, entry.unit, entry.last, entry.ends
     if line.words:
         line.time = NONE
         pe.next_line, pe.next_time = place, taken + 2
@@ -205,13 +205,14 @@ def load_line(s: Any, t: Tables, p: int) -> tuple[bool, bool]:
     pe.load_time = start + (line.load if line.load else LINE_BEGIN)
     left = pe.load_time - LINE_BEGIN  # its last octet is taken
     events.at(s, left, LINE_LEFT, p)
+    pe.behind = max(0, pe.behind - LINE_BEGIN) + line.marks
     pe.region_open = pe.region_open or line.load > 0
     if line.last:
         region = t.regions[p, (pe.regions_first + pe.regions_count) % t.regions.shape[1]]
         pe.regions_count += 1
-        region.time, region.unit, region.ends = left + REGION, line.unit, line.ends
+        region.time, region.unit, region.ends = left + REGION + pe.behind, line.unit, line.ends
         region.channel = line.channel if pe.region_open else NONE
-        pe.region_open = 0
+        pe.region_open = pe.behind = 0
     return True, line.last != 0
 
 
@@ -333,14 +334,16 @@ def compute(s: Any, t: Tables, p: int) -> bool:
     now = pe.passes[pe.passes_first]
     pe.passes_first = (pe.passes_first + 1) & (PASSES - 1)
     pe.passes_count -= 1
-    start = max(pe.scan_end, now.time, now.vector)
+    start = max(pe.scan_end + pe.pause, now.time, now.vector)
     no_weight = min(start - pe.scan_end, max(0, now.vector - max(now.time, pe.scan_end)))
     total.no_weight += no_weight
     total.no_activation += start - pe.scan_end - no_weight
     pe.starts[pe.started & (PASSES - 1)] = start
     pe.started += 1
     pe.scan_end = start + now.emissions
+    pe.pause = t.tiles[pe.region_tile].pause if now.emissions else 0
     if now.unit != NONE:
+        pe.pause = 0
         pe.draining = now.unit
         events.at(s, pe.scan_end + FLUSH + CHOICE + (LOOKUP if layer.splits > 1 else 0), REQUEST_DRAIN, p)
     if now.release:

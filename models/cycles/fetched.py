@@ -9,6 +9,8 @@ from models.cycles.state import Ints
 from models.lines import LINE_BITS, WORD_BYTES
 from models.work import LINE_BEGIN, OCTET
 
+NEXT_WORD = 2  # cycles to write a word of a bitmap that is left for another
+
 
 @whole
 def count(
@@ -17,31 +19,38 @@ def count(
     pointers: Ints,
     numbers: Ints,
     windows: Ints,
+    window_w: int,
     line_w: int,
     lines_x: int,
     stride: int,
     kernel_r: int,
     skip: int,
+    at: Ints,
     counts: Ints,
 ) -> None:
-    """Fill ``counts``, int64 (fetches, 4, C): first word, words, pieces, cycles in the region loader, of each fetch.
+    """Fill ``counts``, int64 (fetches, 5, C): first word, words, pieces, cycles in the region loader, cycles by
+    which the bitmap's words fall behind, of each fetch.
 
     bits, rank: (C, lines, positions), the non-zeros and how many there are up to each; pointers: (C, lines), first
-    words of the lines; numbers: (fetches,), of the lines; windows: int64 (fetches, 5), first and last row and column
-    inside the plane, and the row where the window begins.
+    words of the lines; numbers: (fetches,), of the lines; windows: int64 (fetches, 7), first and last row and column
+    inside the plane, and the row and column where the window begins, whether
+    it is the window's first line; window_w: its columns; at: (C,), room for the bitmap's word that the loader
+    is in.
     """
     channels, _, positions = bits.shape
     line_h = positions // line_w
     for number in range(len(numbers)):
         line = numbers[number]
-        y0, y1, x0, x1, begin = windows[number]
+        y0, y1, x0, x1, top, left, begins = windows[number]
+        if begins:
+            at[:] = 0
         for channel in range(channels):
             first, last = LINE_BITS, 0
-            pieces = in_octet = in_last = 0
+            pieces = in_octet = in_last = marks = 0
             for i in range(line_h):
                 y = line // lines_x * line_h + i
                 # A row that no tap meets is left out; with stride 3 all count as met.
-                row = y0 <= y < y1 and ((y - begin) % stride < kernel_r or stride == 3)
+                row = y0 <= y < y1 and ((y - top) % stride < kernel_r or stride == 3)
                 piece = False
                 for j in range(line_w):
                     position, x = i * line_w + j, line % lines_x * line_w + j
@@ -56,6 +65,11 @@ def count(
                         last = rank[channel, line, position]
                     elif skip:
                         continue
+                    # Another word: the one before is written first. Its bits of a piece that lies in both take a cycle.
+                    word = ((y - top) * window_w + x - left) // LINE_BITS
+                    if word != at[channel]:
+                        marks += NEXT_WORD + piece
+                        at[channel] = word
                     if not piece:
                         piece = True
                         pieces += 1
@@ -65,4 +79,5 @@ def count(
             counts[number, 0, channel] = pointers[channel, line] + (first - 1) // WORD_BYTES
             counts[number, 1, channel] = (last - 1) // WORD_BYTES - (first - 1) // WORD_BYTES + 1 if last else 0
             counts[number, 2, channel] = pieces
+            counts[number, 4, channel] = marks
             counts[number, 3, channel] = pieces + (max(0, LINE_BEGIN - in_last) if pieces else 0)

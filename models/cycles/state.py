@@ -97,6 +97,7 @@ A_LINE = _record(  # a line on its way
     "first",  # word
     "words",
     "load",  # cycles in the region loader
+    "marks",  # cycles by which the words of the region's bitmap fall behind
     "channel",
     "unit",
     "last",  # of its channel
@@ -143,6 +144,7 @@ A_PE = _record(
     "free_first",
     "free_count",
     "load_time",
+    "behind",  # cycles of the bitmap's words
     "region_open",
     "regions_first",
     "regions_count",
@@ -153,6 +155,7 @@ A_PE = _record(
     "tap",  # of the next pass
     "last_tap",  # NONE without any pass
     "region_tile",
+    "pause",  # of its tile, before the next emission
     "region_channel",  # NONE for no region
     "vector",  # address of its first weight vector
     "vector_asked",
@@ -256,6 +259,7 @@ TILE = _record(
     ("beats", np.float64),  # cycles of an output line at its streaming processor
     "lines",  # that its window meets
     "begin",  # of these in Tables.numbers, and C times that in Tables.lines
+    "pause",  # cycles between two emissions of its only position, whose accumulator takes a sum every other cycle
 )
 
 CHUNK = _record(
@@ -265,7 +269,12 @@ CHUNK = _record(
 
 SHARE = _record("first", "stop")  # input channels of a unit
 
-A_FETCH = _record("first", "words", "load")  # of a line: its first word, words, cycles in the region loader
+A_FETCH = _record(  # of a line
+    "first",  # word
+    "words",
+    "load",  # cycles in the region loader
+    "marks",  # cycles by which the words of the region's bitmap fall behind
+)
 
 STATE = _record(  # single values are arrays of one record
     ("layer", LAYER, (1,)),

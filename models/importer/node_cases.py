@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from onnx import numpy_helper
 
 from models.importer.forms import FORMS
 from models.importer.operators import HOST, RULES
-from models.importer.passes import bring
+from models.importer.passes import Imported, bring
 from models.importer.read import OPSETS
+from models.importer.runtime import Array, Tensors
 
 _DOMAINS = ("", "ai.onnx")
 _NEAR = 0.02  # of the largest expected value: two steps of eight bits, and the weights' rounding
@@ -25,12 +26,33 @@ PASSED, FAILED, OUT = "passed", "failed", "out of scope"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one case: its operator, passed, failed or out of scope, and why."""
+    """Of one case: its operator, passed, failed or out of scope, and why; trial: of one that passed or failed."""
 
     case: str
     operator: str
     result: str
     why: str = ""
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A case that the importer takes: what it is as integers, its inputs, and the outputs that ONNX expects."""
+
+    imported: Imported
+    inputs: Array
+    expected: Sequence[Any]
+
+    def wrong(self, given: Tensors) -> str:
+        """What is wrong with outputs; nothing if they are near enough."""
+        for name, expected in zip(self.imported.graph.outputs, self.expected, strict=True):
+            wanted = np.asarray(expected).astype(np.float64)
+            apart = float(np.abs(given[name].reshape(wanted.shape) - wanted).max(initial=0))
+            # Bytes: a step, where rounding decides.
+            limit = 1 if expected.dtype.itemsize == 1 else _NEAR * float(np.abs(wanted).max(initial=0))
+            if not apart <= limit:
+                return f"{name}: {apart:.3g} apart, expected at most {limit:.3g}"
+        return ""
 
 
 def cases() -> list[Any]:
@@ -72,14 +94,9 @@ def run(case: Any) -> Outcome:
         return Outcome(case.name, operator, OUT, str(error))
     except (TypeError, NotImplementedError) as error:  # sequences, optionals, types that numpy lacks
         return Outcome(case.name, operator, OUT, f"inputs: {error}")
-    for name, expected in zip(found.graph.outputs, case.data_sets[0][1], strict=True):
-        wanted = np.asarray(expected).astype(np.float64)
-        apart = float(np.abs(given[name].reshape(wanted.shape) - wanted).max(initial=0))
-        # Bytes: a step, where rounding decides.
-        limit = 1 if expected.dtype.itemsize == 1 else _NEAR * float(np.abs(wanted).max(initial=0))
-        if not apart <= limit:
-            return Outcome(case.name, operator, FAILED, f"{name}: {apart:.3g} apart, expected at most {limit:.3g}")
-    return Outcome(case.name, operator, PASSED)
+    trial = Trial(found, x, case.data_sets[0][1])
+    wrong = trial.wrong(given)
+    return Outcome(case.name, operator, FAILED if wrong else PASSED, wrong, trial)
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -10,6 +10,7 @@ from models.network import Network
 from models.qdq import qdq
 from tests.importer.foreign import FOLDER, NAMES, images
 from tests.importer.quantiser import quantise
+from tests.models.test_network import check_nodes
 from verif.shared.paths import ROOT
 
 CALIBRATION, TESTED = 32, 200
@@ -55,6 +56,14 @@ def test_float(name):
 )
 def test_quantised(name, form, tmp_path):
     check(quantised(name, form, tmp_path), images(CALIBRATION, 2)[0])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "mlp"])  # whose sums float32 does not hold
+def test_each_node_against_onnxruntime(name):
+    """On what the integer network gives it: accumulators equal, outputs at most a step apart."""
+    found = bring(FOLDER / f"{name}.onnx", images(CALIBRATION, 2)[0])
+    plain, residual = check_nodes(found.network, found.prepare(images(12, 3)[0]))
+    assert plain < 1e-3 and residual < 5e-3
 
 
 def test_scales_of_the_file_need_no_calibration(tmp_path):

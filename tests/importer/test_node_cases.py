@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node tests of the package onnx, all of them."""
+"""The node tests of the package onnx, all of them, in the integer model; tests/core/test_node_cases.py: on the core."""
 
 from models.importer import node_cases
 from models.importer.node_cases import FAILED, OUT, PASSED, Outcome

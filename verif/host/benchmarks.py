@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from models.config import Config
 from models.layer import Layer
-from verif.shared.stimulus import make_layer, make_pool
+from models.planner import choose_plan
+from models.tiling import Plan, make_plan
+from verif.shared.stimulus import make_layer, make_pool, with_residual
 
+CALIBRATION = 1000  # added to the seed: a layer is cut for data of the same kind, not for what is then run
 FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channels over 64x16 multipliers
 
 
@@ -18,8 +22,8 @@ FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channe
 class Benchmark:
     """A layer, and what is asked of it; None where nothing is.
 
-    kind: as of a `Layer`; groups: of a convolution; padding: on all sides; utilization: at least this; speedup: at
-    least this over the dense mode of the same layer; cycles: at most this.
+    kind: as of a `Layer`; groups: of a convolution; padding: on all sides; residual: one is added, half of it zero;
+    utilization: at least this; speedup: at least this over the dense mode of the same layer; cycles: at most this.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Benchmark:
     skip: bool = True
     kind: str = "conv"
     groups: int = 1
+    residual: bool = False
     utilization: float | None = None
     speedup: float | None = None
     cycles: int | None = None
@@ -51,9 +56,10 @@ class Benchmark:
         }
         if self.kind != "conv":
             return make_pool(rng, self.kind, self.shape, kernel, **options)
-        return make_layer(
+        layer = make_layer(
             rng, self.shape, self.out_channels, kernel, mode=self.mode, groups=self.groups, zero_weights=0, **options
         )
+        return with_residual(rng, layer) if self.residual else layer
 
     def smaller(self, factor: int) -> Benchmark:
         """The layer with rows, columns and channels divided by ``factor``; nothing is asked of it."""
@@ -136,3 +142,19 @@ BENCHMARKS = (
         config="paper_wmem4",
     ),
 )
+
+
+def planned(
+    configuration: Config, benchmark: Benchmark, seed: int, count: int = 1
+) -> tuple[Plan, list[tuple[Layer, Plan]]]:
+    """The cut for calibration data, and the layers of ``count`` seeds cut like that.
+
+    Raises ValueError when the layer fits in no way.
+    """
+    plan = choose_plan(configuration, benchmark.layer(seed + CALIBRATION))
+    seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
+    layers = [
+        (layer, replace(make_plan(configuration, layer, plan.cut), predicted=plan.predicted))
+        for layer in map(benchmark.layer, seeds)
+    ]
+    return layers[0][1], layers

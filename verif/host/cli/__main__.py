@@ -18,6 +18,7 @@ from verif.host.cli.given_network import network
 from verif.host.cli.given_onnx import compile
 from verif.host.cli.known_program import program
 from verif.host.cli.lint import lint
+from verif.host.cli.model_check import cyclemodel
 from verif.host.cli.node_tests import nodetests
 from verif.host.cli.paper import paper
 from verif.host.cli.regress import regress
@@ -66,6 +67,7 @@ for command in (
     nodetests,
     program,
     figures,
+    cyclemodel,
     figure1,
     regress,
     coverage,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated
 
@@ -11,23 +11,20 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from models import cycle_model, work
-from models.config import Config, load_config
-from models.cycle_model import LONG, LONG_ERROR
-from models.layer import Layer
-from models.planner import choose_plan
-from models.tiling import Plan, make_plan
-from verif.host.benchmarks import BENCHMARKS, DENSE, Benchmark
+from models import cycle_model
+from models.config import load_config
+from models.tiling import Plan
+from verif.host.benchmarks import BENCHMARKS, DENSE, Benchmark, planned
 from verif.host.cli.figure3 import STATE_LABELS
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.layers import LayerResult, run_layers
+from verif.host.model_errors import judge
 from verif.host.paper import measured
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
 
 SEEDS = 3  # of activations and weights; a figure is their mean
-CALIBRATION = 1000  # added to the seed: a layer is cut for data of the same kind, not for what is then run
 HEADER = "| layer | cycles | cycle model | ALU utilisation | over dense | asked |\n|---|---:|---:|---:|---:|---|"
 SHARES_HEADER = (
     "| layer | tile, splits | cycles | busy | no weight | no activation | drain | no unit |\n"
@@ -75,7 +72,7 @@ def meets(figure: Figure, dense: float | None) -> bool:
     """Whether the measured figures are what is asked, and long layers what the cycle model says."""
     benchmark = figure.benchmark
     return (
-        (figure.cycles <= LONG or abs(figure.model_error) <= LONG_ERROR)
+        abs(figure.model_error) <= cycle_model.bound(figure.cycles)
         and (benchmark.utilization is None or figure.utilization >= benchmark.utilization)
         and (benchmark.speedup is None or (dense is not None and dense / figure.cycles >= benchmark.speedup))
         and (benchmark.cycles is None or figure.cycles <= benchmark.cycles)
@@ -104,19 +101,6 @@ def shares_row(figure: Figure) -> str:
     return f"| {_name(figure.benchmark)} | {tile.line_h}x{tile.line_w}, {splits} | {figure.cycles:,.0f} | {shares} |"
 
 
-def planned(
-    configuration: Config, benchmark: Benchmark, seed: int, count: int = SEEDS
-) -> tuple[Plan, list[tuple[Layer, Plan]]]:
-    """The cut for calibration data, and the layers of ``count`` seeds cut like that."""
-    plan = choose_plan(configuration, benchmark.layer(seed + CALIBRATION))
-    seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
-    layers = [
-        (layer, replace(make_plan(configuration, layer, plan.cut), predicted=plan.predicted))
-        for layer in map(benchmark.layer, seeds)
-    ]
-    return layers[0][1], layers
-
-
 def figures(
     update: Annotated[bool, typer.Option(help="keep the core's counters in docs/study/rtl.json")] = False,
 ) -> None:
@@ -126,7 +110,7 @@ def figures(
     for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
         rows, configuration = list(group), load_config(config)
         with phase(console, f"planning {len(rows)} layers"):
-            layers_of = [planned(configuration, benchmark, seed) for benchmark in rows]
+            layers_of = [planned(configuration, benchmark, seed, SEEDS) for benchmark in rows]
         with phase(console, f"building {config}"):
             design = build_core(config)
         layers = [layer for _, of_benchmark in layers_of for layer in of_benchmark]
@@ -135,11 +119,8 @@ def figures(
             results = iter(run_layers(design, config, layers, directory, f"make figures SEED={seed}", tell))
         for benchmark, (plan, of_benchmark) in zip(rows, layers_of, strict=True):
             own = [next(results) for _ in of_benchmark]
-            errors = [
-                cycle_model.predict(p, work.measure(p.descriptor, layer)).cycles / result.cycles - 1
-                for (layer, p), result in zip(of_benchmark, own, strict=True)
-            ]
-            found.append(Figure(benchmark, plan, own, max(errors, key=abs)))
+            judged = judge({f"{benchmark.name} {n}": layer for n, layer in enumerate(of_benchmark)}, own)
+            found.append(Figure(benchmark, plan, own, max((one.error for one in judged), key=abs)))
     if update:
         measured.record(
             (figure.benchmark, seed + number, figure.plan, result.counters)
@@ -152,9 +133,9 @@ def figures(
         for f in found
     ]
     lines = [HEADER, *map(row, found, same), "", SHARES_HEADER, *map(shares_row, found)]
-    table = BUILD / "figures" / "table.md"
-    table.write_text("\n".join([*lines, ""]))
+    path = BUILD / "figures" / "table.md"
+    path.write_text("\n".join([*lines, ""]))
     console.print("\n".join(lines), markup=False, soft_wrap=True)
     met = sum(map(meets, found, same))
-    console.print(f"{met} of {len(found)} layers meet what is asked; {table.relative_to(ROOT)}")
+    console.print(f"{met} of {len(found)} layers meet what is asked; {path.relative_to(ROOT)}")
     raise typer.Exit(met < len(found))

@@ -15,8 +15,7 @@ from rich.console import Console
 
 from models.config import load_config
 from models.planner import choose_plan
-from verif.host.benchmarks import BENCHMARKS, Benchmark
-from verif.host.cli.figures import CALIBRATION
+from verif.host.benchmarks import BENCHMARKS, CALIBRATION, Benchmark
 from verif.host.cli.phase import phase
 from verif.host.core import TOP
 from verif.host.runner.run import default_seed

@@ -12,29 +12,28 @@ HEADER = (
     "|---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
 )
 LEGEND = (
-    "Weights, density: share of the weights and of what the layer reads that is not zero. Cycles of all images "
-    "together, from the retirement of the layer before. Utilisation: products of two non-zeros over all multipliers "
-    "and cycles. Over dense: against the cycles that as many multipliers take for all products if they never wait. "
-    "Streamed: kB of weights and parameters from outside; read, written: kB of the Activation Memory. Bound by: what "
-    "took most of the layer's time, and its share; within a layer as the cycle model says."
+    "Weights, density: share of the weights and of what the layer reads that is not zero. Cycles an image, from the "
+    "retirement of the layer before. Utilisation: products of two non-zeros over all multipliers and cycles. Over "
+    "dense: against the cycles that as many multipliers take for all products if they never wait. Streamed: kB an "
+    "image of weights and parameters from outside; read, written: kB an image of the Activation Memory. Bound by: "
+    "what took most of the layer's time, and its share; within a layer as the cycle model says."
 )
-
-
-def _kilo(count: int) -> str:
-    return f"{count / 1000:,.1f}"
 
 
 def row(figures: Figures, row: Row) -> str:
     """A line of the table."""
+    images = figures.images
     shapes = " | ".join("x".join(map(str, shape)) for shape in row.shapes)
-    measured = " | " if row.measured is None else f"{row.measured:,} | {row.predicted / row.measured - 1:+.1%}"
+    measured = " | "
+    if row.measured is not None:
+        measured = f"{row.measured / images:,.0f} | {row.predicted / row.measured - 1:+.1%}"
     mode = f"{row.node.k}/{row.node.m}" if row.weights is not None else ""
     weights = "" if row.weights is None else f"{row.weights:.2f}"
+    streamed, read, written = (f"{count / images / 1000:,.1f}" for count in (row.streamed, row.read, row.written))
     return (
         f"| {row.node.name} | {node_title(row)} | {shapes} | {mode} | {weights} | {row.density:.2f} | {row.parts} "
-        f"| {row.predicted:,} | {measured} | {figures.utilisation(row):.1%} "
-        f"| {row.dense / row.cycles:.2f}x | {_kilo(row.streamed)} | {_kilo(row.read)}, {_kilo(row.written)} "
-        f"| {row.bound} |"
+        f"| {row.predicted / images:,.0f} | {measured} | {figures.utilisation(row):.1%} "
+        f"| {row.dense / row.cycles:.2f}x | {streamed} | {read}, {written} | {row.bound} |"
     )
 
 

@@ -29,21 +29,18 @@ LOOK_CYCLES = 1000
 async def tell(monitor: RunMonitor, before: int, layers: int) -> None:
     """Once a second of wall time, say which layer runs since when; before: layers of runs that are over; layers: of
     this one. Never ends: start it as a task and cancel that."""
-    began = written = time.monotonic()
-    number = start = 0
-    over = monitor.record
+    began, written, over = time.monotonic(), time.monotonic(), monitor.record
     while True:
         await Timer(LOOK_CYCLES * CLOCK_NS, "ns")
         record, now = monitor.record, time.monotonic()
         if record is None or record is over:
             began = now
             continue
-        if record.standing.retired[Engine.LAYERS] != number:
-            number, start = record.standing.retired[Engine.LAYERS], record.now()
         if now - written >= 1:
-            written = now
-            cycles, speed = record.now() - (start or record.started), (record.now() - record.started) / (now - began)
-            Progress(before + min(number, layers - 1), COMPUTING, cycles, speed).write(Path(PROGRESS))
+            written, number = now, min(record.standing.retired[Engine.LAYERS], layers - 1)
+            ends = (found.cycle for found in reversed(record.retired) if found.engine is Engine.LAYERS)
+            cycles, speed = record.now() - next(ends, record.started), (record.now() - record.started) / (now - began)
+            Progress(before + number, COMPUTING, cycles, speed).write(Path(PROGRESS))
 
 
 @pyuvm.test()
