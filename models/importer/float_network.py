@@ -43,9 +43,9 @@ class Step:
     """One layer in float, named after the ONNX node that it comes from.
 
     kind: "conv", "max_pool", "mean_pool" or "concat"; reads: one tensor, of a concatenation several; output: the
-    tensor's name in the ONNX graph; shape: (K, Ho, Wo); padding: (top, bottom, left, right), counted as zeros in a
-    mean; weights: (K, C / groups, R, S), in steps of weight_scale (K,) where the file quantises them; bias: (K,);
-    residual: a tensor that is added; low, high: bounds of the result; quant: how the file quantises the output.
+    tensor's name in the ONNX graph; shape: (K, Ho, Wo); padding: (top, bottom, left, right), zeros; counted: whether a
+    mean counts them; weights: (K, C / groups, R, S), in steps of weight_scale (K,) where the file quantises them; bias:
+    (K,); residual: a tensor that is added; low, high: bounds of the result; quant: how the file quantises the output.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Step:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    counted: bool = True
     groups: int = 1
     weights: Floats | None = None
     weight_scale: Floats | None = None
@@ -163,7 +164,7 @@ class _Builder:
             self.node("MaxPool", [step.reads[0]], tensor, **window)
         elif step.kind == "mean_pool":
             # ONNX allows no padding beyond the kernel.
-            if any(step.padding):
+            if any(step.padding) and step.counted:
                 pads = self.nodes_pads(f"{out}/pads", (0, 0, top, left, 0, 0, bottom, right))
                 padded = self.node("Pad", [step.reads[0], pads], f"{out}/padded")
                 window["pads"] = (0, 0, 0, 0)

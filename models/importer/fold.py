@@ -191,16 +191,17 @@ class _Folder:
         weights = np.asarray(use.constant(1), np.float64).T
         self._dense(use, weights, self._weight_scale(use.input(1), 1), np.zeros(len(weights)))
 
-    def _pool(self, use: Use, kind: str) -> None:
+    def _pool(self, use: Use, kind: str, **more: object) -> None:
         window = use.window
-        more: dict[str, object] = {"kernel": window.kernel, "stride": window.stride, "padding": window.padding}
+        more |= {"kernel": window.kernel, "stride": window.stride, "padding": window.padding}
         self._emit(self._new(use, kind, self._source(use), **more))
 
     def _maxpool(self, use: Use) -> None:
         self._pool(use, "max_pool")
 
     def _averagepool(self, use: Use) -> None:
-        self._pool(use, "mean_pool")
+        counted = use.attribute("count_include_pad") == 1 or not any(use.window.padding)
+        self._pool(use, "mean_pool", counted=counted)
 
     def _globalaveragepool(self, use: Use) -> None:
         _, h, w = use.plane(0)
@@ -319,6 +320,7 @@ class _Folder:
         if (
             step is None
             or step.kind not in ("conv", "mean_pool")
+            or not step.counted
             or not self._alone(tensor)
             or step.residual is not None
         ):

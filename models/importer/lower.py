@@ -9,6 +9,7 @@ import numpy as np
 
 from models.importer.float_network import FloatNetwork, Floats, Step
 from models.importer.ranges import Range
+from models.importer.uncounted import uncounted
 from models.network import INPUT, Network, Node, sparsest_mode
 from models.reference import Bytes
 from models.scales import fixed_point
@@ -45,16 +46,28 @@ def lower(
 
     Raises ValueError, which names the node.
     """
-    names = {network.input: INPUT}
-    nodes = []
+    names, planes = {network.input: INPUT}, {network.input: network.shape}
+    nodes: list[Node] = []
     for step in network.steps:
         name = step.name if step.name != INPUT else f"{INPUT}_"
         try:
-            nodes.append(_node(name, step, names, ranges, modes.get(step.name)))
+            if step.counted:
+                nodes.append(_node(name, step, names, ranges, modes.get(step.name)))
+            else:
+                own, read = ranges[step.output], ranges[step.reads[0]]
+                nodes += uncounted(
+                    name, step, names[step.reads[0]], planes[step.reads[0]], read, own, _clamp(step, own)
+                )
         except ValueError as error:
             raise ValueError(f"{step.name}: {error}") from None
-        names[step.output] = name
+        names[step.output], planes[step.output] = name, step.shape
     return Network(tuple(nodes), example, ranges[network.input].scale, tuple(names[name] for name in network.outputs))
+
+
+def made(network: FloatNetwork, integers: Network) -> list[tuple[Step, Node]]:
+    """Each step with the node that makes its tensor."""
+    nodes = {node.name: node for node in integers.nodes}
+    return [(step, nodes[step.name if step.name != INPUT else f"{INPUT}_"]) for step in network.steps]
 
 
 def _clamp(step: Step, own: Range) -> tuple[int, int]:

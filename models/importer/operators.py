@@ -388,13 +388,20 @@ RULES: dict[str, Rule] = {
             Condition("dilations", "1", lambda use: _outside(use.window.dilation, 1, 1)),
             Condition(
                 "count_include_pad",
-                "1 where there is padding",
-                lambda use: _unless(use.attribute("count_include_pad") == 1 or not any(use.window.padding), 0),
+                f"1 where there is padding and the kernel exceeds {MAX_KERNEL}x{MAX_KERNEL}",
+                lambda use: _unless(
+                    use.attribute("count_include_pad") == 1
+                    or not any(use.window.padding)
+                    or max(use.window.kernel) <= MAX_KERNEL,
+                    0,
+                ),
             ),
             Condition(
                 "ceil_mode",
-                "windows within the plane and its padding",
-                lambda use: _unless(not use.window.beyond, use.attribute("ceil_mode")),
+                "windows within the plane and its padding, where this counts",
+                lambda use: _unless(
+                    not use.window.beyond or use.attribute("count_include_pad") != 1, use.attribute("ceil_mode")
+                ),
             ),
         ),
     ),

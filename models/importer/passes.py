@@ -13,7 +13,7 @@ from models.importer import host, modes, ranges, read
 from models.importer.float_network import FloatNetwork
 from models.importer.fold import fold
 from models.importer.host import Parts
-from models.importer.lower import lower, to_integers
+from models.importer.lower import lower, made, to_integers
 from models.importer.modes import Cut
 from models.importer.onnx_graph import Graph
 from models.importer.ranges import Range
@@ -82,7 +82,7 @@ class Imported:
         """The core's tensors by their names in the file, as values, float32, batch first: those of them that still are
         one. found: by the integer network's names, parts of concatenations at least."""
         found, values = dict(found), {}
-        for step, node in zip(self.floats.steps, self.network.nodes, strict=True):
+        for step, node in made(self.floats, self.network):
             if node.op == "concat" and node.name not in found:
                 parts = [found[name] for name in (node.source, *node.others)]
                 found[node.name] = np.concatenate(parts, 1, dtype=node.dtype, casting="unsafe")
@@ -232,9 +232,7 @@ def bring(
         images = to_integers(values[:COMPARED], chosen[floats.input])
         network = lower(floats, chosen, images[0], table)
         tensors = _run(network, images)
-        scaled = {
-            step.output: tensors[node.name] * node.scale for step, node in zip(floats.steps, network.nodes, strict=True)
-        }
+        scaled = {step.output: tensors[node.name] * node.scale for step, node in made(floats, network)}
         apart = _compare("quantise", scaled, floating, QUANTISED, nodes)
         found.append((max(apart[name] for name in floats.outputs), method, chosen, network, apart))
     _, method, chosen, network, apart = min(found, key=lambda entry: entry[0])

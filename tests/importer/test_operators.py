@@ -77,7 +77,7 @@ CASES = {
     ("AveragePool", "kernel_shape"): lambda: pool("AveragePool", ("n", 4, 40, 40), kernel_shape=(2, 23)),
     ("AveragePool", "strides"): lambda: pool("AveragePool", strides=(1, 5)),
     ("AveragePool", "pads"): lambda: pool("AveragePool", kernel_shape=(9, 9), pads=(0, 0, 8, 0), count_include_pad=1),
-    ("AveragePool", "count_include_pad"): lambda: pool("AveragePool", kernel_shape=(3, 3), pads=(1, 1, 1, 1)),
+    ("AveragePool", "count_include_pad"): lambda: pool("AveragePool", kernel_shape=(12, 3), pads=(5, 1, 1, 1)),
     ("AveragePool", "ceil_mode"): lambda: pool(
         "AveragePool", kernel_shape=(3, 3), strides=(2, 2), count_include_pad=1, ceil_mode=1
     ),

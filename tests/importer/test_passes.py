@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models.importer.passes import bring
+from models.importer.runtime import Session
 from tests.importer.graphs import floats, model, node
 
 
@@ -45,6 +46,33 @@ def test_until_a_node():
     assert found.run(floats(3, 3, 8, 8))["p"].shape == (3, 8, 4, 4)
     with pytest.raises(ValueError, match=r"^nothing: no such node, expected one of conv, relu, maxpool"):
         bring(small(), until="nothing")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)},
+        {"kernel_shape": (3, 2), "pads": (2, 0, 1, 1), "strides": (2, 1)},
+        {"kernel_shape": (11, 11), "pads": (5, 5, 5, 5)},
+        {"kernel_shape": (3, 3), "strides": (2, 2), "ceil_mode": 1},
+        {"kernel_shape": (8, 8), "pads": (2, 2, 2, 2), "strides": (4, 4)},
+    ],
+)
+def test_an_average_pool_that_does_not_count_its_padding(window, signed):
+    """Each value is the step nearest to the mean."""
+    nodes = [node("Identity" if signed else "Relu", "x", "r"), node("AveragePool", "r", "y", **window)]
+    images = floats(8, 3, 8, 8, seed=1)
+    found = bring(model(nodes, ("n", 3, 8, 8)), images)
+    network = found.network
+    integers = network.run(found.prepare(images))
+    source = integers[next(n for n in network.nodes if "/ones" in n.name).source]
+    session = Session(model([node("AveragePool", "x", "y", **window)], ("n", 3, 8, 8)))
+    scale = found.ranges[found.floats.steps[-1].reads[0]].scale
+    wanted = session.run({"x": source.astype(np.float32) * np.float32(scale)})["y"] / network.nodes[-1].scale
+    result = integers[network.outputs[0]]
+    assert np.abs(result - np.clip(wanted, *((-128, 127) if signed else (0, 255)))).max() < 0.51
+    assert len(np.unique(result)) > 30
 
 
 def test_modes_and_pruning():

@@ -82,7 +82,7 @@ class Drawn:
 
     def mean_pool(self, tensor, c, h, w):
         attributes, sizes = self.window(h, w, 3)
-        self.node("AveragePool", [tensor], (c, *sizes), count_include_pad=1, **attributes)
+        self.node("AveragePool", [tensor], (c, *sizes), count_include_pad=self.draw(st.integers(0, 1)), **attributes)
 
     def whole_pool(self, tensor, c, h, w):
         self.node(self.draw(st.sampled_from(["GlobalAveragePool", "GlobalMaxPool"])), [tensor], (c, 1, 1))
