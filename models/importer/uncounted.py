@@ -69,7 +69,7 @@ class _Layers:
 
     def summed(self, what: str, source: str, **more: Any) -> str:
         """A sum pool that keeps integers."""
-        one = {"multiplier": np.full(self.c, 1 << 30, np.int32), "shift": np.full(self.c, 30, np.int32)}
+        one: dict[str, Any] = {"multiplier": np.full(self.c, 1 << 30, np.int32), "shift": np.full(self.c, 30, np.int32)}
         self.nodes.append(
             Node(f"{self.name}/{what}", "sum_pool", source, bias=np.zeros(self.c, np.int32), **one, **more)
         )
