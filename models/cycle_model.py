@@ -27,6 +27,7 @@ def bound(cycles: float) -> float:
     """The error that a prediction may have of a layer that takes so many cycles; infinite for short layers."""
     return next((error for least, error in BOUNDS if cycles > least), float("inf"))
 
+
 LEAD = 60  # cycles from a unit's start to its first emission, in which its PE may still compute the one before
 
 

@@ -15,7 +15,7 @@ from models.cycle_model import Cycles
 from models.importer.explain import title
 from models.lines import WORD_BYTES
 from models.network import Network, Node
-from models.program import ENGINES, LAYERS, LayerStep, Program
+from models.program import ENGINES, LAYERS, OPEN, LayerStep, Program
 from verif.shared.program_files import RunReport
 
 # What the layers engine's cycles go into, by name in the table.
@@ -112,7 +112,9 @@ def measured_times(program: Program, report: RunReport) -> Timeline:
     for engine, steps in enumerate(program.engines):
         for at, end in enumerate(ends[engine]):
             iteration, number = divmod(at, sizes[engine])
-            begin = ends[engine][at - 1] if at else 0
+            begin = ends[engine][at - OPEN[engine]] if at >= OPEN[engine] else 0
+            if spans[engine]:
+                begin = max(begin, spans[engine][-1][0])
             for other, wait in enumerate(steps[number].waits):
                 count = (iteration - wait.previous) * sizes[other] + wait.count if wait.count else 0
                 if other != engine and sizes[other]:  # none is more than an iteration ahead
@@ -200,8 +202,8 @@ def figures(program: Program, config: Config, times: Timeline, report: RunReport
 
 
 def between(spans: list[tuple[int, int]], at: int) -> int:
-    """Cycles from the retirement of the descriptor before to this one's."""
-    return spans[at][1] - (spans[at - 1][1] if at else 0)
+    """Cycles from the retirement of the descriptor before to this one's; at least 1, as two may be open at a time."""
+    return max(1, spans[at][1] - (spans[at - 1][1] if at else 0))
 
 
 def node_title(row: Row) -> str:

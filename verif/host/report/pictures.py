@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from models.compiler.dataflow import read
-from models.program import ENGINES, LAYERS, Part, Program
+from models.program import ENGINES, LAYERS, OPEN, Part, Program
 from verif.host.report.figures import Figures
 
 ITERATIONS = 2  # that a picture shows: the first, and one that follows another
@@ -66,12 +66,13 @@ def timeline(figures: Figures) -> str:
             for at, (begin, retired) in enumerate(figures.times.spans[engine][: count * len(steps)]):
                 step = steps[at % len(steps)]
                 name = getattr(step, "node", step.part.tensor if hasattr(step, "part") else "")
-                colour = colours.get(name, "0.6")
-                axes.add_patch(
-                    Rectangle((begin, -engine - 0.4), retired - begin, 0.8, facecolor=colour, edgecolor="w", lw=0.3)
-                )
+                colour, height = colours.get(name, "0.6"), 0.8 / OPEN[engine]
+                low = 0.4 - engine - (at % OPEN[engine] + 1) * height  # what is open at a time, one below the other
+                box = Rectangle((begin, low), retired - begin, height, facecolor=colour, edgecolor="w", lw=0.3)
+                axes.add_patch(box)
                 if engine == LAYERS and retired - begin > _LABEL * end:
-                    axes.text((begin + retired) / 2, -engine, name, rotation=90, ha="center", va="center", fontsize=6)
+                    middle = (begin + retired) / 2, low + height / 2
+                    axes.text(*middle, name, rotation=90, ha="center", va="center", fontsize=5)
         if count > 1:
             axes.axvline(figures.times.spans[LAYERS][len(program.layers) - 1][1], color="k", lw=0.8, ls=":")
         axes.set_yticks([-n for n in range(len(ENGINES))], [_ENGINE_NAMES[name] for name in ENGINES])

@@ -13,10 +13,11 @@ HEADER = (
 )
 LEGEND = (
     "Weights, density: share of the weights and of what the layer reads that is not zero. Cycles an image, from the "
-    "retirement of the layer before. Utilisation: products of two non-zeros over all multipliers and cycles. Over "
-    "dense: against the cycles that as many multipliers take for all products if they never wait. Streamed: kB an "
-    "image of weights and parameters from outside; read, written: kB an image of the Activation Memory. Bound by: "
-    "what took most of the layer's time, and its share; within a layer as the cycle model says."
+    "retirement of the layer before, in whose tail a layer begins. Utilisation: products of two non-zeros over all "
+    "multipliers and cycles. Over dense: against the cycles that as many multipliers take for all products if they "
+    "never wait. Streamed: kB an image of weights and parameters from outside; read, written: kB an image of the "
+    "Activation Memory. Bound by: what took most of the layer's time, and its share; within a layer as the cycle "
+    "model says."
 )
 
 
