@@ -50,12 +50,14 @@ def in_mode(network: Network, k: int, m: int) -> Network:
 def trials(network: Network, config: Config, batch: int) -> Iterator[Trial]:
     """One change at a time."""
     for k, m in MODES:
-        yield Trial(f"MODE={k}/{m}, but for the first convolution and groups", in_mode(network, k, m), config, batch)
+        other = in_mode(network, k, m)
+        if [(node.k, node.m) for node in other.nodes] != [(node.k, node.m) for node in network.nodes]:
+            yield Trial(f"MODE={k}/{m}, but for the first convolution and groups", other, config, batch)
     for name, parameter in (("Weight", "WgtDepth"), ("Activation", "ActDepth"), ("Index", "IdxDepth")):
         larger = replace(config, **{parameter: 2 * getattr(config, parameter)})
         yield Trial(
             f"{name} Memory of twice the size ({parameter}={getattr(larger, parameter)})", network, larger, batch
         )
-    for other in (1, 2, 4):
-        if other != batch:
-            yield Trial(f"BATCH={other}", network, config, other)
+    for images in (1, 2, 4):
+        if images != batch:
+            yield Trial(f"BATCH={images}", network, config, images)

@@ -6,11 +6,7 @@ from __future__ import annotations
 from models.program import ENGINES
 from verif.host.report.figures import Figures, Row, node_title
 
-HEADER = (
-    "| layer | kind | input | output | k/m | weights | density | parts | predicted | cycles | off | utilisation "
-    "| over dense | streamed | read, written | bound by |\n"
-    "|---|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
-)
+_TEXT = ("layer", "kind", "input", "output", "k/m", "bound by")  # columns
 LEGEND = (
     "Weights, density: share of the weights and of what the layer reads that is not zero. Cycles an image, from the "
     "retirement of the layer before, in whose tail a layer begins. Utilisation: products of two non-zeros over all "
@@ -21,26 +17,38 @@ LEGEND = (
 )
 
 
-def row(figures: Figures, row: Row) -> str:
-    """A line of the table."""
-    images = figures.images
-    shapes = " | ".join("x".join(map(str, shape)) for shape in row.shapes)
-    measured = " | "
-    if row.measured is not None:
-        measured = f"{row.measured / images:,.0f} | {row.predicted / row.measured - 1:+.1%}"
-    mode = f"{row.node.k}/{row.node.m}" if row.weights is not None else ""
-    weights = "" if row.weights is None else f"{row.weights:.2f}"
+def _cells(figures: Figures, row: Row) -> dict[str, str]:
+    """A line of the table, by column."""
+    images, convolves = figures.images, row.weights is not None
     streamed, read, written = (f"{count / images / 1000:,.1f}" for count in (row.streamed, row.read, row.written))
-    return (
-        f"| {row.node.name} | {node_title(row)} | {shapes} | {mode} | {weights} | {row.density:.2f} | {row.parts} "
-        f"| {row.predicted / images:,.0f} | {measured} | {figures.utilisation(row):.1%} "
-        f"| {row.dense / row.cycles:.2f}x | {streamed} | {read}, {written} | {row.bound} |"
-    )
+    measured = {}
+    if row.measured is not None:
+        measured = {"cycles": f"{row.measured / images:,.0f}", "off": f"{row.predicted / row.measured - 1:+.1%}"}
+    return {
+        "layer": row.node.name,
+        "kind": node_title(row),
+        **{name: "x".join(map(str, shape)) for name, shape in zip(("input", "output"), row.shapes, strict=True)},
+        "k/m": f"{row.node.k}/{row.node.m}" if convolves else "",
+        "weights": f"{row.weights:.2f}" if convolves else "",
+        "density": f"{row.density:.2f}",
+        "parts": str(row.parts),
+        "predicted": f"{row.predicted / images:,.0f}",
+        **measured,
+        "utilisation": f"{figures.utilisation(row):.1%}",
+        "over dense": f"{row.dense / row.cycles:.2f}x",
+        "streamed": streamed,
+        "read, written": f"{read}, {written}",
+        "bound by": row.bound,
+    }
 
 
 def table(figures: Figures) -> str:
     """All layers."""
-    return "\n".join([HEADER, *(row(figures, one) for one in figures.rows)])
+    rows = [_cells(figures, one) for one in figures.rows]
+    rule = {name: "---" if name in _TEXT else "---:" for name in rows[0]}
+    cells = [list(rows[0]), *(list(row.values()) for row in rows)]
+    first, *others = (f"| {' | '.join(line)} |" for line in cells)
+    return "\n".join([first, f"|{'|'.join(rule.values())}|", *others])
 
 
 def summary(figures: Figures) -> list[str]:
