@@ -54,7 +54,7 @@ nodetests: $(STAMP) ## the node tests of the package onnx through the importer a
 	@$(CLI) nodetests --sim "$(SIM)"
 
 foreign: $(STAMP) ## networks that PyTorch has exported, in float and quantised by ONNX Runtime, on the core (small), as a table
-	@SPARSECORE_FULL=1 $(PY) -m pytest -q -s tests/core/test_foreign.py
+	@SPARSECORE_FULL=1 $(PY) -m pytest -q -s tests/core/test_foreign_run.py
 
 figures: $(STAMP) ## every layer that the project is measured on, as a table; UPDATE=1: docs/study/rtl.json
 	@$(CLI) figures $(if $(UPDATE),--update)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node tests of the package onnx, all of them, in the integer model; tests/core/test_node_cases.py: on the core."""
+"""All node tests of the package onnx in the integer model; on the core: tests/core/test_node_cases_run.py."""
 
 from models.importer import node_cases
 from models.importer.node_cases import FAILED, OUT, PASSED, Outcome

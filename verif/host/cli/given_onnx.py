@@ -23,8 +23,8 @@ from models.network import INPUT
 from verif.host.cli.network_run import check_check, run_compiled, write_report
 from verif.host.cli.output_file import check_target, save_arrays
 from verif.host.cli.phase import phase
-from verif.host.report import cuts, page, table
-from verif.host.report.figures import figures
+from verif.host.report import changes, layer_table, network_page
+from verif.host.report.layer_figures import figures
 from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
@@ -90,25 +90,29 @@ def compile(  # the command's name
         timeline = compiler.time(program)
     program = program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch])
     found = figures(program, configuration, timeline)
-    say(table.table(found))
-    for line in table.summary(found):
+    say(layer_table.table(found))
+    for line in layer_table.summary(found):
         say(line)
     say(f"predicted: {timeline.per_image:,.0f} cycles an image in batches of {batch}")
-    for line in (cut := cuts.cuts(program, configuration)):
+    for line in (cut := changes.cuts(program, configuration)):
         say(f"cut: {line}")
     with phase(console, "compiling with other modes, memories and batches") as tell:
         others = trials(imported.network, configuration, batch)
-        changed = cuts.changes(others, images[:_COMPILED], timeline.per_image, _TRIALS_S, tell)
+        changed = changes.changes(others, images[:_COMPILED], timeline.per_image, _TRIALS_S, tell)
     say(changed)
     path = BUILD / "compile" / f"{Path(onnx).stem}-{config}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     program.save(path)
     path.with_suffix(".md").write_text(program_tables.memory_map(program) + "\n")
     more = [
-        page.section("What was cut, and why", page.bullets(cut), program_tables.layers_table(program, timeline)),
-        page.section("What a change would bring", "Predicted by compiling again; nothing was retrained.", changed),
+        network_page.section(
+            "What was cut, and why", network_page.bullets(cut), program_tables.layers_table(program, timeline)
+        ),
+        network_page.section(
+            "What a change would bring", "Predicted by compiling again; nothing was retrained.", changed
+        ),
     ]
-    page.write(path.with_suffix(".html"), Path(onnx).stem, found, [], network, more)
+    network_page.write(path.with_suffix(".html"), Path(onnx).stem, found, [], network, more)
     names = {"program": ".npz", "memory map": ".md", "report": ".html"}
     say(", ".join(f"{name}: {path.with_suffix(suffix).relative_to(ROOT)}" for name, suffix in names.items()))
 

@@ -14,8 +14,8 @@ from models.reference import Bytes
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.programs import run_programs, with_read_outs
-from verif.host.report import page, table
-from verif.host.report.figures import Figures, figures
+from verif.host.report import layer_table, network_page
+from verif.host.report.layer_figures import Figures, figures
 from verif.shared.paths import BUILD, ROOT
 
 CHECKS = ("lines", "all")
@@ -51,7 +51,7 @@ def run_compiled(
         directory = BUILD / "program" / f"{name}-{config}-{sim}"
         ((report, tensors),) = run_programs(design, config, [program], directory, rerun, configuration.NumPe, tell)
     found = figures(program, configuration, predicted(program, configuration.StreamBytes), report)
-    for line in (table.table(found), *table.summary(found)):
+    for line in (layer_table.table(found), *layer_table.summary(found)):
         console.print(line, markup=False, soft_wrap=True)
     return found, tensors
 
@@ -59,5 +59,5 @@ def run_compiled(
 def write_report(console: Console, name: str, found: Figures, accuracy: Sequence[str], network: Sequence[str]) -> None:
     """Write the run's report as one HTML file beside the run, and say where."""
     path = BUILD / "network" / f"{name}-{found.config.name}.html"
-    page.write(path, name, found, accuracy, network)
+    network_page.write(path, name, found, accuracy, network)
     console.print(f"report: {path.relative_to(ROOT)}", markup=False, soft_wrap=True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from models.program import ENGINES
-from verif.host.report.figures import Figures, Row, node_title
+from verif.host.report.layer_figures import Figures, Row, node_title
 
 _TEXT = ("layer", "kind", "input", "output", "k/m", "bound by")  # columns
 LEGEND = (

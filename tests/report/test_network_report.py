@@ -13,8 +13,8 @@ from models.config import load_config
 from models.program import ENGINES, LAYERS
 from models.program_results import tensors_of
 from verif.host.programs import with_read_outs
-from verif.host.report import cuts, page, pictures, table
-from verif.host.report.figures import dense_macs, figures, measured_times
+from verif.host.report import changes, layer_table, network_page, timeline
+from verif.host.report.layer_figures import dense_macs, figures, measured_times
 from verif.shared.program_files import LayerReport, RunReport
 
 SMALL = load_config("small")
@@ -64,9 +64,9 @@ def test_nothing_lies_where_something_else_does(compiled):
     """Boxes of the memory map that are there at one time lie apart."""
     program, times = compiled
     found = figures(program, SMALL, times)
-    for name, (boxes, size) in pictures.memories(found).items():
+    for name, (boxes, size) in timeline.memories(found).items():
         assert boxes and all(0 <= box.first < box.last <= size and box.begin < box.end for box in boxes)
-        assert 0 < pictures.peak(boxes) <= size
+        assert 0 < timeline.peak(boxes) <= size
         for one, other in combinations(boxes, 2):
             apart = one.last <= other.first or other.last <= one.first
             after = one.end <= other.begin or other.end <= one.begin
@@ -78,26 +78,26 @@ def test_page(compiled, tmp_path):
     program, times = compiled
     found = figures(program, SMALL, times, report_of(times))
     path = tmp_path / "new" / "report.html"
-    page.write(path, "tiny", found, ["accuracy: 1 of 2"], ["a network"], [page.section("More", "text")])
+    network_page.write(path, "tiny", found, ["accuracy: 1 of 2"], ["a network"], [network_page.section("More", "text")])
     html = path.read_text()
     assert html.count("<svg") == 2 and "src=" not in html and "http://" not in html.split("<svg")[0]
     for text in ("accuracy: 1 of 2", "a network", "<h2", "More", "Measured on the RTL", "What lies where"):
         assert text in html
-    assert table.table(found).count("\n") == len(found.rows) + 1
+    assert layer_table.table(found).count("\n") == len(found.rows) + 1
 
 
 def test_what_is_cut_and_what_would_change():
     network = networks.build("tiny")
     compiler = Compiler(network, SMALL, 1, network.example[None])
     program = compiler.compile()
-    assert cuts.cuts(program, SMALL) == ["nothing: every layer runs whole"]
+    assert changes.cuts(program, SMALL) == ["nothing: every layer runs whole"]
     for node in in_mode(network, 1, 4).nodes:
         if node.op == "conv" and node.groups == 1 and (node.k, node.m) == (1, 4):
             assert np.count_nonzero(node.kernels) <= -(-len(node.kernels) // 4) * node.kernels[0].size
     tried = list(trials(network, SMALL, 1))
-    found = cuts.changes(tried, network.example[None], 1000.0, 1e9, lambda text: None)
+    found = changes.changes(tried, network.example[None], 1000.0, 1e9, lambda text: None)
     assert found.count("\n") == len(tried) + 1 and "not tried" not in found
-    assert cuts.changes(tried, network.example[None], 1000.0, -1, lambda text: None).count("not tried") == len(tried)
+    assert changes.changes(tried, network.example[None], 1000.0, -1, lambda text: None).count("not tried") == len(tried)
 
 
 def test_results_become_tensors(compiled):

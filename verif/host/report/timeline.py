@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from models.compiler.dataflow import read
 from models.program import ENGINES, LAYERS, OPEN, Part, Program
-from verif.host.report.figures import Figures
+from verif.host.report.layer_figures import Figures
 
 ITERATIONS = 2  # that a picture shows: the first, and one that follows another
 _LABEL = 0.025  # of a picture's width, below which a box has no name in it

@@ -13,7 +13,7 @@ from tests.importer.quantiser import quantise
 from verif.host.cli.network_run import predicted
 from verif.host.core import build_core
 from verif.host.programs import run_programs
-from verif.host.report.figures import figures
+from verif.host.report.layer_figures import figures
 from verif.shared.paths import BUILD
 
 CONFIG, BATCH = "small", 1

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verif.host.paper.page import html
-from verif.host.report import pictures, table
-from verif.host.report.figures import Figures
+from verif.host.report import layer_table, timeline
+from verif.host.report.layer_figures import Figures
 
 
 def bullets(lines: Sequence[str]) -> str:
@@ -31,11 +31,11 @@ def text(
     """
     config, measured = figures.config, figures.report is not None
     kept = [
-        f"{name.split(',')[0]}: at most {pictures.peak(boxes):,} of {size:,} {name.split(', ')[1]} "
-        f"({pictures.peak(boxes) / size:.0%})"
-        for name, (boxes, size) in pictures.memories(figures).items()
+        f"{name.split(',')[0]}: at most {timeline.peak(boxes):,} of {size:,} {name.split(', ')[1]} "
+        f"({timeline.peak(boxes) / size:.0%})"
+        for name, (boxes, size) in timeline.memories(figures).items()
     ]
-    shown = min(figures.times.iterations, pictures.ITERATIONS)
+    shown = min(figures.times.iterations, timeline.ITERATIONS)
     what = f"{'The first' if shown > 1 else 'The'} {'two iterations' if shown > 1 else 'iteration'}"
     until = (
         "from the earliest cycle at which a step can have begun to that in which it retired, as measured"
@@ -48,8 +48,8 @@ def text(
             f"Configuration {config.name}: {config.NumPe} PEs of {config.NumLanes} lanes; batches of "
             f"{figures.program.batch}, {figures.times.iterations} iterations. "
             + ("Measured on the RTL." if measured else "Predicted by the cycle model; nothing was simulated."),
-            bullets([*table.summary(figures), *accuracy]),
-            section("Layers", table.table(figures), table.LEGEND),
+            bullets([*layer_table.summary(figures), *accuracy]),
+            section("Layers", layer_table.table(figures), layer_table.LEGEND),
             section("Timeline", f"{what}, {until}.", "![What each engine does when](timeline.svg)"),
             section(
                 "Memories",
@@ -68,6 +68,6 @@ def write(
     path: Path, title: str, figures: Figures, accuracy: Sequence[str], network: Sequence[str], more: Sequence[str] = ()
 ) -> None:
     """Write the report; arguments as of `text`."""
-    drawn = {"timeline": pictures.timeline(figures), "memory_map": pictures.memory_map(figures)}
+    drawn = {"timeline": timeline.timeline(figures), "memory_map": timeline.memory_map(figures)}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html(text(title, figures, accuracy, network, more), drawn))
