@@ -3,8 +3,8 @@
 
 Windows at the border hold fewer positions of the plane. For each number of positions that occurs there is a layer that
 divides by it and is 0 at the positions with another number: a mask, which is negative there, is added before the clamp.
-The sum of these layers is exact, because at each position one of them is not 0. Masks follow from the numbers
-themselves, which a sum pool of ones counts on the core.
+The sum of these layers is exact, because at each position one of them alone is not 0. Masks follow from the numbers
+themselves, which a sum pool of ones counts on the core; they are exact for the windows of convolutions, 11x11 at most.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from models.network import Node
 from models.reference import out_size
 from models.scales import fixed_point
 
-_MOST = 128  # positions of a window: masks are exact up to so many
 _STEEP = 128  # of a mask: it has its least value, -128, wherever it is not 0
 _MASK = 256.0  # output steps that a step of a mask is: with _STEEP as much as the core's sums beside a residual can be
 
@@ -86,12 +85,10 @@ def uncounted(
 ) -> list[Node]:
     """The layers of a mean pool that does not count its padding; the last has its name, scale and clamp.
 
-    plane: (C, H, W) of what it reads. Raises ValueError for windows of more than 128 positions.
+    plane: (C, H, W) of what it reads.
     """
     window: dict[str, Any] = {"kernel": step.kernel, "stride": step.stride, "padding": step.padding}
     size, counts = step.kernel[0] * step.kernel[1], positions(step, plane)
-    if size > _MOST:
-        raise ValueError(f"window of {size} positions, supported: {_MOST} where padding does not count")
     layers = _Layers(name, plane[0], [])
     ones = layers.summed("ones", source, kernel=(1, 1), clamp=(1, 1), scale=read.scale)
     number = layers.summed("positions", ones, **window, scale=read.scale / size)
@@ -106,8 +103,8 @@ def uncounted(
             parts.append((sign, layers.depthwise(f"{what} {count}", source, read.scale, mean, sign / count)))
     between = (0, 255) if own.unsigned else (-128, 127)
     whole: str | None = None
-    for number_of, (sign, part) in enumerate(parts, 1):
-        final = number_of == len(parts)
+    for at, (sign, part) in enumerate(parts, 1):
+        final = at == len(parts)
         total = Node("", "conv", "", (1, 1), scale=own.scale, clamp=clamp if final else between)
         if whole is not None:
             total = replace(total, **_added(whole, 1.0))
@@ -123,8 +120,7 @@ def _mask(layers: _Layers, number: str, number_scale: float, count: int, counts:
         return layers.depthwise(f"not {count}", number, number_scale, mask, -slope, count)
     if count == counts[0]:
         return layers.depthwise(f"not {count}", number, number_scale, mask, slope, -count)
-    below = replace(mask, scale=_MASK * scale)
-    both = replace(
-        mask, **_added(layers.depthwise(f"below {count}", number, number_scale, below, _MASK * slope, -count), _MASK)
-    )
-    return layers.depthwise(f"not {count}", number, number_scale, both, -slope, count)
+    large = replace(mask, scale=_MASK * scale)
+    below = layers.depthwise(f"below {count}", number, number_scale, large, _MASK * slope, -count)
+    mask = replace(mask, **_added(below, _MASK))
+    return layers.depthwise(f"not {count}", number, number_scale, mask, -slope, count)

@@ -94,7 +94,7 @@ def test_what_is_cut_and_what_would_change():
     for node in in_mode(network, 1, 4).nodes:
         if node.op == "conv" and node.groups == 1 and (node.k, node.m) == (1, 4):
             assert np.count_nonzero(node.kernels) <= -(-len(node.kernels) // 4) * node.kernels[0].size
-    tried = list(trials(network, SMALL, 1))
+    tried = list(trials(network, SMALL, 1))[:2]
     found = changes.changes(tried, network.example[None], 1000.0, 1e9, lambda text: None)
     assert found.count("\n") == len(tried) + 1 and "not tried" not in found
     assert changes.changes(tried, network.example[None], 1000.0, -1, lambda text: None).count("not tried") == len(tried)
