@@ -47,7 +47,9 @@ def _predicted(config: Config, node: Node, step: LayerStep, tensors: dict[str, B
     return cycle_model.predict(Plan(config, d, 0, 0, 0, words), work.measure(d, read))
 
 
-def actual(program: Program, config: Config, iteration: int = 0) -> list[Cycles]:
-    """The prediction for each layer step of an iteration, on the tensors that its images bring."""
+def actual(program: Program, config: Config, iteration: int = 0, image: int | None = None) -> list[Cycles]:
+    """The prediction for each layer step of an iteration, or those of one image of its batch, on what its images
+    bring."""
     tensors, nodes = program.tensors(iteration), {node.name: node for node in program.network.nodes}
-    return [_predicted(config, nodes[step.node], step, tensors) for step in program.layers]
+    steps = [step for step in program.layers if image is None or step.part.image == image]
+    return [_predicted(config, nodes[step.node], step, tensors) for step in steps]

@@ -15,7 +15,7 @@ from models.cycle_model import Cycles
 from models.importer.explain import title
 from models.lines import WORD_BYTES
 from models.network import Network, Node
-from models.program import ENGINES, LAYERS, OPEN, LayerStep, Program
+from models.program import ENGINES, LAYERS, OPEN, Program
 from verif.shared.program_files import RunReport
 
 # What the layers engine's cycles go into, by name in the table.
@@ -160,11 +160,12 @@ def figures(program: Program, config: Config, times: Timeline, report: RunReport
     """The figures of a program.
 
     times: with a report those that are predicted of the same run; without, of as many iterations as there are images
-    for. Densities and what layers wait for within them are those of the first iteration.
+    for. Densities, traffic and what layers wait for within them are those of the first image.
     """
     seen = times if report is None else measured_times(program, report)
     network, tensors = program.network, program.tensors(0)
-    parts, waits = actual(program, config), waited(program, seen)
+    first = [number for number, step in enumerate(program.layers) if step.part.image == 0]
+    parts, waits = dict(zip(first, actual(program, config, image=0), strict=True)), waited(program, seen)
     steps: dict[str, list[int]] = {}
     for number, step in enumerate(program.layers):
         steps.setdefault(step.node, []).append(number)
@@ -175,26 +176,27 @@ def figures(program: Program, config: Config, times: Timeline, report: RunReport
         cycles = [[between(spans, at) for at in own] for spans in (times.spans[LAYERS], seen.spans[LAYERS])]
         causes = sum((waits[at] for at in own), Counter())
         busy = sum(cycles[1]) - causes.total()
-        model = [parts[number] for number in numbers]
-        inside = min(busy, times.iterations * sum(part.cycles for part in model))
+        some = [number for number in numbers if number in parts]
+        model = [parts[number] for number in some]
+        inside = min(busy, times.images * sum(part.cycles for part in model))
         causes += _causes(model, inside)
         causes[SETUP] += busy - inside
-        macs = times.iterations * sum(part.macs for part in model)
-        some: list[LayerStep] = [program.layers[number] for number in numbers]
+        macs = times.images * sum(part.macs for part in model)
+        written = sum(int(program.expected_lines(program.layers[number].part, 0).words.sum()) for number in some)
         found.append(
             Row(
                 node,
                 (network.shapes[node.source], network.shapes[name]),
                 None if node.op != "conv" else np.count_nonzero(node.kernels) / node.kernels.size,
-                np.count_nonzero(tensors[node.source]) / tensors[node.source].size,
-                sum(step.part.image == 0 for step in some),
+                np.count_nonzero(tensors[node.source][0]) / tensors[node.source][0].size,
+                len(some),
                 sum(cycles[0]),
                 None if report is None else sum(cycles[1]),
                 macs if report is None else sum(report.layers[at].macs for at in own),
                 times.images * dense_macs(network, node) / (config.NumPe * config.NumLanes),
                 times.iterations * program.beats.shape[1] * sum(w.count for w in program.weights if w.node == name),
-                times.iterations * WORD_BYTES * sum(part.act_reads for part in model),
-                times.iterations * WORD_BYTES * sum(int(program.expected_lines(s.part, 0).words.sum()) for s in some),
+                times.images * WORD_BYTES * sum(part.act_reads for part in model),
+                times.images * WORD_BYTES * written,
                 causes,
             )
         )
