@@ -20,7 +20,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network compile program nodetests foreign figures cyclemodel tradeoffs figure1 torch regress coverage waves bench formal lint synth paper verilog docs clean
+.PHONY: help setup test run layer network compile program nodetests foreign figures cyclemodel tradeoffs figure1 torch regress coverage waves bench formal lint synth power paper verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -97,6 +97,9 @@ lint: $(STAMP) ## Verilator -Wall, slang and Verible on every configuration, ruf
 
 synth: $(STAMP) ## area, memories and paths of every unit as silicon, or of one: UNIT= CONFIG= LIBERTY=file UPDATE=1
 	@$(CLI) synth --config "$(CONFIG)" $(if $(UNIT),--unit "$(UNIT)") $(if $(LIBERTY),--liberty "$(LIBERTY)") $(if $(UPDATE),--update)
+
+power: $(STAMP) ## what a PE of gates takes (small, Icarus, OpenSTA) beside the energy model, sparse and dense; UPDATE=1: docs/study/power.json
+	@$(CLI) power $(if $(UPDATE),--update)
 
 paper: $(STAMP) ## the study: the paper's tables and figures beside this project's, as build/paper/report.html; UPDATE=1: docs/study.md
 	@$(CLI) paper $(if $(UPDATE),--update)

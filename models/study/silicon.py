@@ -19,12 +19,12 @@ FLIP_FLOP_GE = 5.67  # DFF_X1 over NAND2_X1 of Nangate45
 
 # Units of a PE; those of them that grow with the lanes; what decodes indices, by what keeps it at work.
 _MULTIPLIERS = ("mac_array",)
-_LANES = (*_MULTIPLIERS, "acc_quad")
-_DECODING = {
+LANES = (*_MULTIPLIERS, "acc_quad")
+DECODING = {
     "positions": ("pass_generator", "weight_queue", "scanner"),
     "lines": ("line_fetch", "region_loader"),
 }
-_PE = (*_LANES, *(unit for units in _DECODING.values() for unit in units), "drain_ctrl", "unit_queue", "pe")
+_PE = (*LANES, *(unit for units in DECODING.values() for unit in units), "drain_ctrl", "unit_queue", "pe")
 # Units outside the PEs: what serves memories in every cycle, what outputs go through.
 _MEMORY = ("request_group", "banked_mem", "weight_store", "activation_store", "scheduler", "tile_tables")
 _OUTPUT = (
@@ -97,19 +97,19 @@ def flip_flops() -> FlipFlops:
     def of(kinds: tuple[str, ...], among: int = 1) -> float:
         return sum(u.flip_flops * u.count for u in units() if u.kind in kinds) / among
 
-    lines = of(_DECODING["lines"], pes)
+    lines = of(DECODING["lines"], pes)
     return FlipFlops(lines, of(_PE, pes) - lines, of(_MULTIPLIERS, pes), of(_MEMORY), of(_OUTPUT))
 
 
 def decoding_ge(part: str) -> float:
     """Gates of one PE that decode indices of `positions` or `lines`."""
-    return sum(u.area_ge for u in units() if u.kind in _DECODING[part])
+    return sum(u.area_ge for u in units() if u.kind in DECODING[part])
 
 
 def _grows(unit: Unit, config: Config, base: Config) -> float:
     """How many times as much of a unit a configuration has, by what it consists of."""
     pes, lanes = config.NumPe / base.NumPe, config.NumLanes / base.NumLanes
-    if unit.kind in _LANES:
+    if unit.kind in LANES:
         return pes * lanes
     if unit.in_pe or unit.kind in _PER_PE:
         return pes

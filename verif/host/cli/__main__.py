@@ -21,6 +21,7 @@ from verif.host.cli.lint import lint
 from verif.host.cli.model_check import cyclemodel
 from verif.host.cli.node_tests import nodetests
 from verif.host.cli.paper import paper
+from verif.host.cli.power import power
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
 from verif.host.cli.synth import synth
@@ -76,6 +77,7 @@ for command in (
     lint,
     synth,
     paper,
+    power,
     tradeoffs,
     verilog,
     docs,

@@ -102,7 +102,10 @@ class _Limited(cocotb_runner.Runner):
 
 
 class Icarus(_Limited, cocotb_runner.Icarus):
-    """cocotb's runner for Icarus, with a time limit."""
+    """cocotb's runner for Icarus, with a time limit. What a design dumps of itself is VCD, without waves."""
+
+    def _test_command(self) -> list[list[str]]:
+        return [["-vcd" if word == "-none" else word for word in command] for command in super()._test_command()]
 
 
 class Verilator(_Limited, cocotb_runner.Verilator):

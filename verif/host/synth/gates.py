@@ -5,19 +5,50 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
+from verif.host.runner.sources import sources_of
 from verif.host.runner.verilog import generate_verilog
 from verif.host.synth.flow import Flow
-from verif.host.synth.hierarchy import elaborate
+from verif.host.synth.hierarchy import Unit, elaborate
 from verif.host.synth.library import DEFAULT_LIBERTY, Library
 from verif.host.synth.netlist import Netlist
 from verif.shared.paths import BUILD
 
 _CELLS = DEFAULT_LIBERTY.with_suffix(".v")
+_GATES = "-gates"  # what a netlist's name ends in beside the RTL of the same module
+
+
+def _unit(top: str, sources: Sequence[Path], parameters: Mapping[str, int], module: str) -> Unit:
+    found = [unit for unit in elaborate(top, sources, parameters).tree() if unit.module == module]
+    if len(found) != 1:
+        raise RuntimeError(f"{top} has {len(found)} variants of {module}, expected one")
+    return found[0]
+
+
+def _netlist(unit: Unit, name: str, sources: Sequence[Path]) -> Path:
+    """A unit's directory, with its netlist.v of a module ``name`` and boxes named by their keys."""
+    library = Library(DEFAULT_LIBERTY)
+    directory = Flow(library, sources=lambda _: list(sources)).map(unit)
+    mapped = json.loads((directory / "mapped.json").read_text())
+    if mapped["arrays"]:
+        names = ", ".join(array["name"] for array in mapped["arrays"])
+        raise RuntimeError(f"{unit.module}: arrays without a wrapper: {names}")
+    Netlist(directory / "netlist.json", library, mapped["buffered"]).write_verilog(directory / "netlist.v", name)
+    return directory
+
+
+def _memories(units: Sequence[Unit], scratch: Path) -> list[str]:
+    """The memory wrappers of units as Verilog, named by their keys."""
+    text = []
+    for memory in {memory.key: memory for unit in units for memory in unit.memories.values()}.values():
+        generate_verilog(memory.module, sources_of(memory.module), memory.parameters, scratch)
+        text.append(re.sub(rf"^module {memory.module}\b", rf"module \\{memory.key} ", scratch.read_text(), flags=re.M))
+    return text
 
 
 def gate_level(top: str, sources: Sequence[Path], parameters: Mapping[str, int], module: str) -> list[Path]:
@@ -30,26 +61,66 @@ def gate_level(top: str, sources: Sequence[Path], parameters: Mapping[str, int],
             an array that is not in a memory wrapper.
         ValueError: the library is not installed.
     """
-    found = [unit for unit in elaborate(top, sources, parameters).tree() if unit.module == module]
-    if len(found) != 1:
-        raise RuntimeError(f"{top} has {len(found)} variants of {module}, expected one")
-    unit = found[0].flat()
+    unit = _unit(top, sources, parameters, module).flat()
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "gates.lock"):
-        library = Library(DEFAULT_LIBERTY)
-        directory = Flow(library, sources=lambda _: list(sources)).map(unit)
-        mapped = json.loads((directory / "mapped.json").read_text())
-        if mapped["arrays"]:
-            names = ", ".join(array["name"] for array in mapped["arrays"])
-            raise RuntimeError(f"{module}: arrays without a wrapper: {names}")
-        netlist, out = directory / "netlist.v", directory / f"{top}.v"
-        Netlist(directory / "netlist.json", library, mapped["buffered"]).write_verilog(netlist, module)
-        text = [netlist.read_text()]
-        for memory in {memory.key: memory for memory in unit.memories.values()}.values():
-            generate_verilog(memory.module, sources, memory.parameters, out)
-            text.append(re.sub(rf"^module {memory.module}\b", rf"module \\{memory.key} ", out.read_text(), flags=re.M))
+        directory = _netlist(unit, module, sources)
+        out = directory / f"{top}.v"
+        text = [(directory / "netlist.v").read_text(), *_memories([unit], out)]
         if top != module:
             generate_verilog(top, sources, parameters, out)
             text.append(re.sub(rf"^module {module}\(.*?^endmodule", "", out.read_text(), flags=re.M | re.S))
         out.write_text("\n".join(text))
     return [out, _CELLS]
+
+
+@dataclass(frozen=True)
+class Dumped:
+    """A design whose part of gates leaves a VCD file of all that switches in it.
+
+    sources: for Icarus; scope: of the part; netlist, top: the part alone, with memories as boxes; units: those of the
+    part by instance path, "" for the part itself.
+    """
+
+    sources: list[Path]
+    scope: tuple[str, ...]
+    netlist: Path
+    top: str
+    units: Mapping[str, Unit]
+
+
+def _instances(unit: Unit, path: str = "") -> Iterator[tuple[str, Unit]]:
+    yield path, unit
+    for name, child in unit.children.items():
+        yield from _instances(child, f"{path}/{name}" if path else name)
+
+
+def dumped_gates(top: str, sources: Sequence[Path], parameters: Mapping[str, int], module: str, vcd: str) -> Dumped:
+    """Verilog of `top` with the first instance of `module` below it as a netlist for each of its units, and the others
+    as RTL; the simulation writes what switches in the netlists to the file `vcd`.
+
+    Errors are those of `gate_level`.
+    """
+    unit = _unit(top, sources, parameters, module)
+    units = list({below.key: below for below in unit.tree()}.values())
+    BUILD.mkdir(exist_ok=True)
+    with FileLock(BUILD / "gates.lock"):
+        text = []
+        for below in units:
+            directory = _netlist(below, f"\\{below.key} ", sources)
+            text.append((directory / "netlist.v").read_text())
+        names = "|".join(re.escape(below.key) for below in units)  # also of the RTL, where there are no parameters
+        gates = re.sub(rf"^(  |module )\\?({names}) ", rf"\1\\\2{_GATES} ", "\n".join(text), flags=re.M)
+        netlist, out = directory / "units.v", directory / f"{top}_units.v"
+        netlist.write_text(gates)
+        memories = _memories(units, out)
+        generate_verilog(top, sources, parameters, out)
+        whole = re.search(rf"^module {top}\(.*?^endmodule", out.read_text(), flags=re.M | re.S)
+        first = whole and re.search(rf"^  {module} (\\?(\S+)) +\(", whole[0], flags=re.M)
+        if not whole or not first:
+            raise RuntimeError(f"{top} has no instance of {module}")
+        changed = whole[0].replace(first[0], f"  \\{unit.key}{_GATES} {first[1]} (").removesuffix("endmodule")
+        dump = f'  initial begin $dumpfile("{vcd}"); $dumpvars(0, {first[1]} ); end\nendmodule'
+        rtl = out.read_text().replace(whole[0], changed + dump)
+        out.write_text("\n".join([gates, *memories, rtl]))
+    return Dumped([out, _CELLS], (top, first[2]), netlist, unit.key + _GATES, dict(_instances(unit)))

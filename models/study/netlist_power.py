@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a PE takes as a netlist of cells, from docs/study/power.json, beside what the energy model says of it.
+
+The netlist is of another technology than the model's costs: its energies are scaled so that a flip-flop whose data
+stand still takes as much in a clock cycle as in the model. So what happens how often is compared, and what it costs in
+flip-flop cycles, but no absolute figure. A net's wire takes what its pins take, as in the model's cost of a gate.
+Memories are left out on both sides.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from models.config import load_config
+from models.energy import N45, Technology
+from models.study import silicon
+from models.systems.tables import markdown
+
+FILE = Path(__file__).resolve().parents[2] / "docs" / "study" / "power.json"
+WIRES = 2.0  # a net's energy over that of its pins
+ASSUMED = 0.1 * 3.24e-3  # pJ of a gate equivalent in a cycle: one change in ten, of pins and wire alone
+MULTIPLIERS, ACCUMULATORS = ("mac_array",), ("acc_quad",)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A layer on the PE. cycles: from its first busy one to its last; busy: of them; useful: multiplications of two
+    non-zeros; lines: loads of lines; lanes: of the PE; units: what they took by module and kind, in pJ of the netlist.
+    """
+
+    layer: str
+    cycles: int
+    busy: int
+    useful: int
+    lines: int
+    lanes: int
+    units: Mapping[str, Mapping[str, float]]
+
+    def of(self, what: str, kinds: tuple[str, ...] = ()) -> float:
+        """Of all units, or of some."""
+        return sum(unit[what] for kind, unit in self.units.items() if not kinds or kind in kinds)
+
+    @property
+    def multiplications(self) -> int:
+        return self.busy * self.lanes
+
+    @property
+    def at_work(self) -> Mapping[str, int]:
+        """Cycles in which each part of the decoding works."""
+        return {"positions": self.busy, "lines": self.lines}
+
+    @property
+    def scale(self) -> float:
+        """From the netlist's energies to the model's: by a flip-flop's clock cycle."""
+        return N45.flip_flop / (self.of("clock") / (self.of("flip_flops") * self.cycles))
+
+    def logic(self, kinds: tuple[str, ...]) -> float:
+        """Gates with the nets that they and the flip-flops beside them drive, in pJ at the model's scale."""
+        return (self.of("gates", kinds) + WIRES * self.of("nets", kinds)) * self.scale
+
+    @property
+    def change(self) -> float:
+        """A change of a gate's output in flip-flop cycles."""
+        return self.logic(()) / self.of("changes") / N45.flip_flop
+
+    def found(self) -> dict[str, float]:
+        """The netlist's energy by item, in pJ at the model's scale."""
+        decoding = {f"decoding: {part}": self.logic(kinds) for part, kinds in silicon.DECODING.items()}
+        listed = {*MULTIPLIERS, *ACCUMULATORS, *(kind for kinds in silicon.DECODING.values() for kind in kinds)}
+        return {
+            "multipliers": self.logic(MULTIPLIERS),
+            "accumulators, without memories": self.logic(ACCUMULATORS),
+            **decoding,
+            "clock": self.of("clock") * self.scale,
+            "data of flip-flops": self.of("registers") * self.scale,
+            "drain, queue of units, counters": self.logic(tuple(set(self.units) - listed)),
+        }
+
+    def modelled(self, measured: bool) -> dict[str, float]:
+        """The same by the model's rules for this PE; with its assumptions, or with what was measured in their place."""
+        on_lines = self.of("flip_flops", silicon.DECODING["lines"])
+        clocked = self.busy * (self.of("flip_flops") - on_lines) + self.lines * on_lines
+        found = {
+            "multipliers": self.multiplications * N45.multiply,
+            "accumulators, without memories": self.multiplications * N45.add,
+            "clock": clocked * N45.flip_flop,
+        }
+        if measured:
+            found["multipliers"] = self.multiplications * changes(MULTIPLIERS) * N45.gate
+            found["accumulators, without memories"] = self.multiplications * changes(ACCUMULATORS) * N45.gate
+        for part, kinds in silicon.DECODING.items():
+            gate = activity(part) * N45.gate if measured else ASSUMED
+            found[f"decoding: {part}"] = self.at_work[part] * self.of("area_ge", kinds) * gate
+        return {item: found.get(item, 0.0) for item in self.found()}
+
+
+def activity(part: str) -> float:
+    """Changes of a gate equivalent's output in a cycle in which a part of the decoding works; mean of both modes."""
+    kinds = silicon.DECODING[part]
+    return mean(m.of("changes", kinds) / (m.of("area_ge", kinds) * m.at_work[part]) for m in load())
+
+
+def changes(kinds: tuple[str, ...]) -> float:
+    """Changes of gates for a multiplication; mean of both modes."""
+    return mean(m.of("changes", kinds) / m.multiplications for m in load())
+
+
+def beyond(technology: Technology, dense: bool) -> float:
+    """What the gates of multipliers, and of accumulators with their selection of banks, take for a multiplication more
+    than the bare multiplication and addition, in pJ; of a ``dense`` machine the multipliers alone."""
+    more = changes(MULTIPLIERS) * technology.gate - technology.multiply
+    return more if dense else more + changes(ACCUMULATORS) * technology.gate - technology.add
+
+
+@cache
+def load(path: Path = FILE) -> tuple[Mode, Mode]:
+    """The sparse mode and the dense one."""
+    record: dict[str, Any] = json.loads(path.read_text())
+    lanes = load_config(record["config"]).NumLanes
+    sparse, dense = (Mode(lanes=lanes, **mode) for mode in record["modes"])
+    return sparse, dense
+
+
+def table(modes: tuple[Mode, Mode]) -> str:
+    """Energy of a multiplication by item: the netlist, the model with its assumptions, the model with what was
+    measured; and the netlist's over the model's."""
+    columns = []
+    for m in modes:
+        for side in (m.found(), m.modelled(False), m.modelled(True)):
+            each = {item: 1000 * pj / m.multiplications for item, pj in side.items()}
+            columns.append(each | {"**all**": sum(each.values())})
+    rows = []
+    for item in columns[0]:
+        cells = [f"{column[item]:,.0f}" if column[item] else "-" for column in columns]
+        rows.append((item, *cells))
+    sides = ("netlist", "model, assumed", "model, measured")
+    header = [f"{m.layer.rpartition('3x3x8, ')[2]}: {side}" for m in modes for side in sides]
+    return markdown(("fJ a multiplication", *header), rows)
