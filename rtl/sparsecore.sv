@@ -89,11 +89,13 @@ module sparsecore
   // ---- layers: queue, setup, scheduler ----
   layer_cmd_t    layer_cmd;
   layer_status_t layer_status;
-  layer_t        layer;
-  derived_t      derived;
+  layer_t   [1:0]  layer;      // by context
+  derived_t [1:0]  derived;
   pos_tab_write_t  pos_tab;
   mask_tab_write_t mask_tab;
-  logic          prepare, start, running, all_done, overflow;
+  logic     [1:0]  prepare, start, overflow;
+  logic            restart, running, all_done;
+  ctx_t            oldest, shown;
 
   spcore_layer_setup #(
     .NumLanes(NumLanes), .WgtVectors(WgtBanks * WgtDepth), .ActWords(ActBanks * ActDepth),
@@ -102,7 +104,7 @@ module sparsecore
     .clk_i, .rst_ni(core_rst_n),
     .cmd_i(layer_cmd), .status_o(layer_status), .overflow_i(overflow),
     .layer_o(layer), .derived_o(derived), .pos_tab_o(pos_tab), .mask_tab_o(mask_tab),
-    .prepare_o(prepare), .start_o(start), .all_done_i(all_done)
+    .prepare_o(prepare), .start_o(start), .restart_o(restart), .shown_o(shown), .all_done_i(all_done)
   );
 
   unit_t [(NumPe+UnitGroup-1)/UnitGroup-1:0] unit;   // for a group of PEs
@@ -110,12 +112,13 @@ module sparsecore
   logic [NumSp-1:0] job_done;
   job_t [NumSp-1:0] job_done_id;
   job_t             oldest_job;
+  ctx_t             line_ctx;
 
   spcore_scheduler #(.NumPe(NumPe), .NumSp(NumSp)) u_scheduler (
     .clk_i, .rst_ni(core_rst_n), .prepare_i(prepare), .start_i(start), .layer_i(layer), .derived_i(derived),
     .unit_o(unit), .unit_valid_o(unit_valid), .unit_ready_i(unit_ready), .pe_free_i(pe_free),
-    .job_done_i(job_done), .job_done_id_i(job_done_id), .oldest_job_o(oldest_job),
-    .running_o(running), .all_done_o(all_done)
+    .job_done_i(job_done), .job_done_id_i(job_done_id), .job_done_ctx_i(line_ctx), .oldest_job_o(oldest_job),
+    .oldest_o(oldest), .running_o(running), .all_done_o(all_done)
   );
 
   // ---- memories ----
@@ -134,7 +137,7 @@ module sparsecore
   weight_lane_t [NumLanes-1:0]            wgt_wdata;
 
   spcore_weight_store #(.NumReq(NumPe), .NumLanes(NumLanes), .Banks(WgtBanks), .Depth(WgtDepth)) u_weight_store (
-    .clk_i, .rst_ni(core_rst_n), .start_i(start),
+    .clk_i, .rst_ni(core_rst_n), .start_i(restart),
     .req_i(wgt_req), .rsp_o(wgt_rsp), .vector_o(wgt_rdata),
     .we_i(wgt_we), .waddr_i(wgt_waddr), .wvector_i(wgt_wdata),
     .reads_o(wgt_reads), .hits_o(wgt_hits)
@@ -151,7 +154,7 @@ module sparsecore
     .NumReq(NumPe), .ActBanks(ActBanks), .ActDepth(ActDepth), .IdxBanks(IdxBanks), .IdxDepth(IdxDepth),
     .NumRead(NumSp + 1)
   ) u_activation_store (
-    .clk_i, .rst_ni(core_rst_n), .start_i(start),
+    .clk_i, .rst_ni(core_rst_n), .start_i(restart),
     .act_req_i(act_req), .act_rsp_o(act_rsp), .act_rdata_o(act_rdata),
     .idx_req_i(idx_req), .idx_rsp_o(idx_rsp), .idx_rdata_o(idx_rdata),
     .lw_valid_i(lw_valid), .lw_ready_o(lw_ready), .lw_line_i(lw_line),
@@ -179,6 +182,7 @@ module sparsecore
   drain_row_t  [NumPe-1:0]                         drain_row;
   logic        [NumPe-1:0][NumBanks-1:0][AccW-1:0] drain_data;
   pe_state_e   [NumPe-1:0]                         pe_state;
+  ctx_t        [NumPe-1:0]                         pe_ctx;
   logic        [NumPe-1:0][MacW-1:0]               pe_macs;
   pe_counters_t [NumPe-1:0]                        pe_counters;
 
@@ -194,8 +198,8 @@ module sparsecore
       .idx_req_o(idx_req[i]), .idx_rsp_i(idx_rsp[i]), .idx_rdata_i(idx_rdata[i]),
       .drain_req_o(drain_req[i]), .drain_gnt_i(drain_gnt[i]), .drain_row_o(drain_row[i]),
       .drain_data_o(drain_data[i]),
-      .state_o(pe_state[i]), .macs_o(pe_macs[i]),
-      .count_i(running), .count_clear_i(start), .counters_o(pe_counters[i])
+      .state_o(pe_state[i]), .ctx_o(pe_ctx[i]), .macs_o(pe_macs[i]),
+      .count_i(running), .count_clear_i(restart), .counters_o(pe_counters[i])
     );
   end
 
@@ -208,13 +212,13 @@ module sparsecore
   spcore_output_stage #(
     .NumPe(NumPe), .NumLanes(NumLanes), .NumSp(NumSp), .SpLanes(SpLanes), .NumStage(NumStage)
   ) u_output_stage (
-    .clk_i, .rst_ni(core_rst_n), .layer_i(layer), .derived_i(derived), .start_i(start),
-    .oldest_job_i(oldest_job),
+    .clk_i, .rst_ni(core_rst_n), .layer_i(layer), .derived_i(derived), .start_i(start), .restart_i(restart),
+    .oldest_job_i(oldest_job), .oldest_i(oldest),
     .drain_req_i(drain_req), .drain_gnt_o(drain_gnt), .drain_row_i(drain_row), .drain_data_i(drain_data),
     .par_re_o(par_re), .par_addr_o(par_raddr), .par_i(par_rdata),
     .lr_req_o(lr_req[NumSp-1:0]), .lr_rsp_i(lr_rsp[NumSp-1:0]),
     .lw_valid_o(lw_valid[0]), .lw_ready_i(lw_ready[0]), .lw_line_o(lw_line[0]),
-    .job_done_o(job_done), .job_done_id_o(job_done_id), .overflow_o(overflow),
+    .job_done_o(job_done), .job_done_id_o(job_done_id), .line_ctx_o(line_ctx), .overflow_o(overflow),
     .line_written_o(line_written), .line_bytes_o(line_bytes)
   );
 
@@ -226,12 +230,12 @@ module sparsecore
   spcore_counters #(
     .NumPe(NumPe), .NumLanes(NumLanes), .WgtBanks(WgtBanks), .ActBanks(ActBanks), .IdxBanks(IdxBanks)
   ) u_counters (
-    .clk_i, .rst_ni(core_rst_n), .clear_i(start), .count_i(running),
-    .pe_state_i(pe_state), .pe_macs_i(pe_macs),
+    .clk_i, .rst_ni(core_rst_n), .clear_i(start), .count_i(running), .oldest_i(oldest), .shown_i(shown),
+    .pe_state_i(pe_state), .pe_ctx_i(pe_ctx), .pe_macs_i(pe_macs),
     .wgt_reads_i(wgt_reads), .wgt_hits_i(wgt_hits),
     .act_reads_i(act_reads), .act_hits_i(act_hits),
     .idx_reads_i(idx_reads), .idx_hits_i(idx_hits),
-    .line_written_i(line_written), .line_bytes_i(line_bytes),
+    .line_written_i(line_written), .line_ctx_i(line_ctx), .line_bytes_i(line_bytes),
     .counters_o(counters),
     .pe_select_i(pe_select), .pe_counters_i(pe_counters), .pe_counters_o(pe_selected)
   );

@@ -53,7 +53,8 @@ package sparsecore_pkg;
   typedef logic [LinePos-1:0]        bitmap_t;
   typedef logic [RegionW-PosW-1:0]   region_word_t;   // 64 positions of a region
   typedef logic [LinePos-1:0][7:0]   line_bytes_t;
-  typedef logic [15:0]               job_t;    // (tile, chunk) number in issue order, modulo 2^16
+  typedef logic [15:0]               job_t;    // (tile, chunk) number in issue order over all layers, modulo 2^16
+  typedef logic                      ctx_t;    // which of the two layers that may be open
 
   // Most rows or columns of padding on a side.
   parameter int unsigned MaxPad = 7;
@@ -170,7 +171,8 @@ package sparsecore_pkg;
     logic [5:0]        res_shift;      // 9..62
   } layer_t;
 
-  // What layer_setup derives from a descriptor, constant while the layer runs.
+  // What layer_setup derives from a descriptor, constant while the layer is open. Two layers may be: who needs the descriptor
+  // has both, and chooses by the context of what is at hand.
   typedef struct packed {
     ratio_e      ratio;
     logic [8:0]  rs;           // R*S
@@ -191,15 +193,17 @@ package sparsecore_pkg;
   } derived_t;
 
   // An entry of the position table of all PEs: the tile position at offset q of a region. And a word of their mask
-  // table: bit i is set if offset 64*word + i is a position of a tile of that shape. Both are written between layers.
+  // table: bit i is set if offset 64*word + i is a position of a tile of that shape. There are two of each, by context.
   typedef struct packed {
     logic        valid;
+    ctx_t        ctx;
     region_off_t q;
     pos_t        p;
   } pos_tab_write_t;
 
   typedef struct packed {
     logic    valid;
+    ctx_t    ctx;
     shape_t  shape;
     region_word_t word;
     bitmap_t bits;
@@ -207,6 +211,7 @@ package sparsecore_pkg;
 
   // A work unit: (output tile, chunk, range of input channels).
   typedef struct packed {
+    ctx_t   ctx;
     job_t   job;
     logic   split;        // the layer is split over input channels: the job has more than one unit
     dim_t   chunk;
@@ -226,6 +231,7 @@ package sparsecore_pkg;
 
   // What the output stage needs to know of the unit whose accumulators a PE hands over.
   typedef struct packed {
+    ctx_t  ctx;
     job_t  job;
     logic  split;
     dim_t  chunk;

@@ -237,7 +237,7 @@ module spcore_command_ctrl
 
   assign act_cmd_o   = act;
   assign res_cmd_o   = res;
-  assign layer_cmd_o = '{push: cmd.layer_push & live, layer: running ? next.layer : reg2hw_i.layer};
+  assign layer_cmd_o = '{push: cmd.layer_push & live, overlap: running, layer: running ? next.layer : reg2hw_i.layer};
   assign pe_select_o = reg2hw_i.pe_select;
 
   // ---- runs ----

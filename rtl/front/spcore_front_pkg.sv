@@ -81,14 +81,15 @@ package spcore_front_pkg;
   // A layer is pushed for one cycle, whether the queue takes it or not.
   typedef struct packed {
     logic   push;
+    logic   overlap;         // level: a second layer may be open beside an older one
     layer_t layer;
   } layer_cmd_t;
 
   typedef struct packed {
     logic       ready;       // the queue has room
-    logic       busy;        // a layer runs or waits
+    logic       busy;        // a layer is open or waits
     logic [7:0] level;       // layers that wait
-    logic       done;        // also of a refused layer
+    logic       done;        // pulse: the oldest layer has ended, or was refused
     logic       refused;     // pulse, with the number of the check that failed
     logic [4:0] refused_code;
     logic       overflow;    // pulse: the output section is full
@@ -158,7 +159,7 @@ package spcore_front_pkg;
   typedef struct packed {
     logic                       start;      // of a run
     logic                       issue;      // level: descriptors may be issued
-    logic      [NumEngines-1:0] retire;     // pulses: the descriptor that an engine was given last has retired
+    logic      [NumEngines-1:0] retire;     // pulses: the oldest descriptor that an engine was given has retired
     prg_addr_t [NumEngines-1:0] base;       // of the engine's descriptors
     ndesc_t    [NumEngines-1:0] count;
     dim_t                       iterations; // at least 1
@@ -171,7 +172,7 @@ package spcore_front_pkg;
     descriptor_index_t       index;         // of the word in the descriptor, from 1 on
     prg_word_t               word;
     logic   [NumEngines-1:0] issue;
-    ndesc_t [NumEngines-1:0] number;        // of the descriptor under way, or the next
+    ndesc_t [NumEngines-1:0] number;        // of the oldest descriptor under way, or the next
     dim_t   [NumEngines-1:0] iteration;
     logic                    done;          // all that there was has retired
   } program_status_t;

@@ -5,9 +5,9 @@
 // A job binds a slot when its first unit is chosen and keeps it until the slot is freed; all its units go to that slot.
 // A streaming processor's choice prefers units of jobs that have one of its slots, round robin. Other units open a slot
 // of a streaming processor that has no drain, else of the one with most free slots. With splits, other units may wait
-// for a slot while theirs is all that a job misses, so a job may take the last free slot of all only if it is the oldest
-// open one, or that one has its slot: then the oldest job can always finish, and with it every job in turn. Without
-// splits a slot always becomes free by itself.
+// for a slot while theirs is all that a job misses, so such a job may take the last free slot of all only if it is the
+// oldest open one, or that one has its slot: then the oldest job can always finish, and with it every job in turn. Without
+// splits a slot always becomes free by itself. Jobs of two layers mix: each is of one kind or the other.
 //
 // Choosing takes some cycles, for one streaming processor at a time and while the PE chosen before sends its rows. The
 // network from the PEs is shared up to its groups of GroupPes: two drains are never in one group. What is known of a
@@ -27,9 +27,9 @@ module spcore_drain_arbiter
 ) (
   input  logic                              clk_i,
   input  logic                              rst_ni,
-  input  logic                              start_i,       // of a layer
-  input  layer_t                            layer_i,
-  input  derived_t                          derived_i,
+  input  logic                              start_i,       // of a layer, with no other open
+  input  layer_t   [1:0]                    layer_i,
+  input  derived_t [1:0]                    derived_i,
   input  job_t                              oldest_job_i,
 
   input  drain_req_t [NumPe-1:0]            req_i,
@@ -133,11 +133,11 @@ module spcore_drain_arbiter
     end
   end
 
-  // Which streaming processors may open a slot: for any job, for the oldest alone. As of the cycle before: slots that
+  // Which streaming processors may open a slot: for any job, for one without splits or the oldest. As of the cycle before: slots that
   // became free since make no difference but delay.
   logic [NumSp-1:0] next_valid_q;
-  logic [NumSp-1:0] open_any_q, open_oldest_q;
-  logic [NumSp-1:0] open_any_d, open_oldest_d, defer;  // defer: to another one that has no choice yet
+  logic [NumSp-1:0] open_any_q, open_sure_q;
+  logic [NumSp-1:0] open_any_d, open_sure_d, defer;  // defer: to another one that has no choice yet
 
   always_comb begin
     automatic count_t [NumSp-1:0] num_free = '0;
@@ -155,8 +155,8 @@ module spcore_drain_arbiter
     for (int unsigned p = 0; p < NumSp; p++) idle[p] = group_o[p] == '0 && !next_valid_q[p];
     defer = '0;
     for (int unsigned p = 0; p < NumSp; p++) begin
-      open_oldest_d[p] = num_free[p] != '0;
-      open_any_d[p]    = num_free[p] != '0 && (all_free > count_t'(1) || layer_i.splits == dim_t'(1) || oldest_bound);
+      open_sure_d[p] = num_free[p] != '0;
+      open_any_d[p]  = num_free[p] != '0 && (all_free > count_t'(1) || oldest_bound);
       for (int unsigned o = 0; o < NumSp; o++) begin
         if (!next_valid_q[o] && num_free[o] != '0 && (idle[o] == idle[p] ? num_free[o] > num_free[p] : idle[o])) begin
           defer[p] = 1'b1;
@@ -167,17 +167,18 @@ module spcore_drain_arbiter
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      open_any_q    <= '0;
-      open_oldest_q <= '0;
+      open_any_q  <= '0;
+      open_sure_q <= '0;
     end else begin
-      open_any_q    <= open_any_d & ~defer;
-      open_oldest_q <= open_oldest_d & ~defer;
+      open_any_q  <= open_any_d & ~defer;
+      open_sure_q <= open_sure_d & ~defer;
     end
   end
 
   // ---- what is known of the PEs that ask ----
 
   pes_t                asks_q;     // a request, a cycle later
+  pes_t                split_q;    // of a job with more than one unit
   logic                awake_q;    // there is one, or was in the last cycle
   pes_t                seen_q;     // it is being looked up, or was
   pes_t                ready_q;    // may be chosen
@@ -190,14 +191,13 @@ module spcore_drain_arbiter
   slot_t               found_slot_q;
   logic                told_bind_q;
   slot_t               told_slot_q;
-  pes_t                fresh, chosen_q;
-  logic                unsplit;
+  pes_t                fresh, search, chosen_q;
   logic                lookup_known;
   slot_t               lookup_slot;
 
   // Without splits no job has a slot before its only unit is chosen.
-  assign unsplit = layer_i.splits == dim_t'(1);
-  assign fresh   = asks_q & ~seen_q;
+  assign fresh  = asks_q & ~seen_q;
+  assign search = lowest(fresh & split_q);
 
   always_comb begin
     lookup_known = 1'b0;
@@ -233,13 +233,13 @@ module spcore_drain_arbiter
       found_q      <= '0;
     end else begin
       asks_q       <= valid;
-      new_q        <= unsplit ? '0 : lowest(fresh);
+      new_q        <= search;
       lookup_q     <= new_q;
       found_q      <= lookup_q;
       awake_q      <= |(asks_q | valid);
       if (awake_q) begin
-        seen_q  <= (seen_q | (unsplit ? fresh : lowest(fresh))) & asks_q;
-        ready_q <= (ready_q | (unsplit ? fresh : found_q)) & ~chosen_q & asks_q;
+        seen_q  <= (seen_q | (fresh & ~split_q) | search) & asks_q;
+        ready_q <= (ready_q | (fresh & ~split_q) | found_q) & ~chosen_q & asks_q;
         for (int unsigned i = 0; i < NumWays; i++) begin
           if (!asks_q[i]) begin
             known_q[i]  <= 1'b0;
@@ -264,6 +264,7 @@ module spcore_drain_arbiter
   end
 
   always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < NumWays; i++) split_q[i] <= req[i].unit.split;
     if (|new_q) lookup_job_q <= job_of(new_q, req);
     if (|lookup_q) begin
       found_known_q <= lookup_known;
@@ -309,7 +310,7 @@ module spcore_drain_arbiter
     for (int unsigned i = 0; i < NumWays; i++) begin
       known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
       open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i]
-                 && (open_any_q[poll_q] || (open_oldest_q[poll_q] && oldest_q[i]));
+                 && (open_any_q[poll_q] || (open_sure_q[poll_q] && (oldest_q[i] || !split_q[i])));
     end
   end
 
@@ -427,7 +428,7 @@ module spcore_drain_arbiter
             for (int unsigned g = 0; g < NumGroups; g++) next_group_q[p][g] <= |chosen_q[g*GroupPes+:GroupPes];
             for (int unsigned s = 0; s < NumStage; s++) next_slot_q[p][s] <= at_q[p*NumStage+s];
             next_add_q[p]      <= is_known_q;
-            next_complete_q[p] <= number == layer_i.splits;
+            next_complete_q[p] <= number == layer_i[info_q.ctx].splits;
           end
         end
       end
@@ -484,7 +485,7 @@ module spcore_drain_arbiter
   addr_t                          idx_addr_q, res_addr_q;
 
   spcore_tile_mask u_tile_mask (
-    .clk_i, .rst_ni, .start_i(start_q), .tile_h_i(info_q.tile_h), .tile_w_i(info_q.tile_w), .pitch_i(layer_i.tile_w),
+    .clk_i, .rst_ni, .start_i(start_q), .tile_h_i(info_q.tile_h), .tile_w_i(info_q.tile_w), .pitch_i(layer_i[info_q.ctx].tile_w),
     .npos_o(npos), .mask_o(mask), .done_o(mask_done)
   );
 
@@ -509,21 +510,24 @@ module spcore_drain_arbiter
     end
   end
 
+  logic residual;
+  assign residual = layer_i[info_q.ctx].residual;
+
   // The lines of the chunks before are multiplied a bit of the chunk at a time.
   always_ff @(posedge clk_i) begin
     if (start_q) begin
       chunk_q    <= info_q.chunk;
-      lines_q    <= layer_i.out_pitch << (LogL + 32'(derived_i.ratio));
-      idx_addr_q <= layer_i.out_idx_base + info_q.out_line;
-      if (layer_i.residual) begin
-        res_lines_q <= layer_i.res_pitch << (LogL + 32'(derived_i.ratio));
-        res_addr_q  <= layer_i.res_idx_base + info_q.out_line;
+      lines_q    <= layer_i[info_q.ctx].out_pitch << (LogL + 32'(derived_i[info_q.ctx].ratio));
+      idx_addr_q <= layer_i[info_q.ctx].out_idx_base + info_q.out_line;
+      if (residual) begin
+        res_lines_q <= layer_i[info_q.ctx].res_pitch << (LogL + 32'(derived_i[info_q.ctx].ratio));
+        res_addr_q  <= layer_i[info_q.ctx].res_idx_base + info_q.out_line;
       end
     end else if (calc_q) begin
       chunk_q <= chunk_q >> 1;
       lines_q <= lines_q << 1;
       if (chunk_q[0]) idx_addr_q <= idx_addr_q + lines_q;
-      if (layer_i.residual) begin
+      if (residual) begin
         res_lines_q <= res_lines_q << 1;
         if (chunk_q[0]) res_addr_q <= res_addr_q + res_lines_q;
       end
@@ -532,7 +536,7 @@ module spcore_drain_arbiter
 
   assign info_busy = start_q | calc_q | (|info_we_o);
   assign info_o    = '{
-      job: info_q.job, chunk: info_q.chunk, idx_addr: idx_addr_q, res_addr: res_addr_q, npos: npos, mask: mask
+      ctx: info_q.ctx, job: info_q.job, chunk: info_q.chunk, idx_addr: idx_addr_q, res_addr: res_addr_q, npos: npos, mask: mask
   };
 
   if (NumPe < 2 || NumPe > 64) begin : gen_check_num_pe

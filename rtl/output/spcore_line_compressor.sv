@@ -36,6 +36,7 @@ module spcore_line_compressor
 
   // What goes with the bytes.
   typedef struct packed {
+    ctx_t    ctx;
     job_t    job;
     addr_t   idx_addr;
     logic    job_end;
@@ -158,7 +159,7 @@ module spcore_line_compressor
 
   always_ff @(posedge clk_i) begin
     if (run_i && full_q) begin
-      head_1q      <= '{job: tag_q.job, idx_addr: tag_q.idx_addr, job_end: tag_q.job_end, bitmap: left_q};
+      head_1q      <= '{ctx: tag_q.ctx, job: tag_q.job, idx_addr: tag_q.idx_addr, job_end: tag_q.job_end, bitmap: left_q};
       items_1q     <= number;
       low_zeros_q  <= counts[LinePos/2-1];
       high_zeros_q <= counts[LinePos-1];
@@ -186,7 +187,7 @@ module spcore_line_compressor
     line_o = 'x;
     if (valid_o) begin
       line_o = '{
-          job: head_2q.job, idx_addr: head_2q.idx_addr, job_end: head_2q.job_end,
+          ctx: head_2q.ctx, job: head_2q.job, idx_addr: head_2q.idx_addr, job_end: head_2q.job_end,
           bitmap: head_2q.bitmap, count: count_2q, bytes: items_3.bytes
       };
     end

@@ -14,6 +14,7 @@ package spcore_output_pkg;
 
   // What a slot holds.
   typedef struct packed {
+    ctx_t    ctx;
     job_t    job;
     dim_t    chunk;
     addr_t   idx_addr;  // index entry of its first channel
@@ -24,6 +25,7 @@ package spcore_output_pkg;
 
   // Goes with the values of some positions of an output line.
   typedef struct packed {
+    ctx_t    ctx;
     job_t    job;
     addr_t   idx_addr;
     bitmap_t mask;
@@ -33,6 +35,7 @@ package spcore_output_pkg;
 
   // A compressed output line.
   typedef struct packed {
+    ctx_t        ctx;
     job_t        job;
     addr_t       idx_addr;
     logic        job_end;

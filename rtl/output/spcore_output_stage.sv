@@ -20,10 +20,12 @@ module spcore_output_stage
 ) (
   input  logic                                        clk_i,
   input  logic                                        rst_ni,
-  input  layer_t                                      layer_i,
-  input  derived_t                                    derived_i,
-  input  logic                                        start_i,        // of a layer
+  input  layer_t   [1:0]                              layer_i,
+  input  derived_t [1:0]                              derived_i,
+  input  logic     [1:0]                              start_i,        // of a layer, by context
+  input  logic                                        restart_i,      // no other one is open
   input  job_t                                        oldest_job_i,   // open one
+  input  ctx_t                                        oldest_i,       // open layer
 
   input  drain_req_t  [NumPe-1:0]                     drain_req_i,
   output logic        [NumPe-1:0]                     drain_gnt_o,
@@ -44,7 +46,8 @@ module spcore_output_stage
 
   output logic        [NumSp-1:0]                     job_done_o,     // pulse: the job's last line is written
   output job_t        [NumSp-1:0]                     job_done_id_o,
-  output logic                                        overflow_o,     // pulse: a line does not fit the output section
+  output ctx_t                                        line_ctx_o,     // of that job, and of the line written
+  output logic        [1:0]                           overflow_o,     // pulse, by context: a line does not fit the output section
   output logic                                        line_written_o, // this cycle
   output npos_t                                       line_bytes_o    // of that line
 );
@@ -66,7 +69,7 @@ module spcore_output_stage
   spcore_drain_arbiter #(
     .NumPe(NumPe), .NumLanes(NumLanes), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
-    .clk_i, .rst_ni, .start_i, .layer_i, .derived_i, .oldest_job_i,
+    .clk_i, .rst_ni, .start_i(restart_i), .layer_i, .derived_i, .oldest_job_i,
     .req_i(drain_req_i), .gnt_o(drain_gnt_o),
     .node_en_o(node_en), .node_sel_o(node_sel), .row_i(node_row),
     .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete),
@@ -110,7 +113,7 @@ module spcore_output_stage
     spcore_streaming_processor #(
       .NumLanes(NumLanes), .SpLanes(SpLanes), .NumStage(NumStage)
     ) u_streaming_processor (
-      .clk_i, .rst_ni, .layer_i, .derived_i, .run_i(run[p]),
+      .clk_i, .rst_ni, .oldest_i, .layer_i, .derived_i, .run_i(run[p]),
       .full_i(slot_full[p]), .info_we_i(info_we[p]), .info_i(info), .take_o(slot_take[p]), .free_o(slot_free[p]),
       .read_o(slot_read[p]), .read_row_o(read_row), .words_i(words),
       .par_re_o(par_re[p]), .par_addr_o(par_addr_o[p]), .par_i(par_i[p]),
@@ -124,10 +127,10 @@ module spcore_output_stage
   spcore_line_writer #(
     .NumSp(NumSp)
   ) u_line_writer (
-    .clk_i, .rst_ni, .layer_i, .start_i,
+    .clk_i, .rst_ni, .layer_i, .start_i, .restart_i,
     .run_o(run), .line_valid_i(line_valid), .line_i(line),
     .lw_valid_o, .lw_ready_i, .lw_line_o,
-    .job_done_o, .job_done_id_o, .overflow_o, .line_written_o, .line_bytes_o
+    .job_done_o, .job_done_id_o, .line_ctx_o, .overflow_o, .line_written_o, .line_bytes_o
   );
 
   if (!is_num_lanes(NumLanes)) begin : gen_check_num_lanes

@@ -41,13 +41,13 @@ module spcore_residual_fetch
   dim_t   channels_q;   // from the job's first one on
   dim_t   left_q;       // lines of the job that are still to be asked for
   addr_t  addr_q;
-  level_t places_q, places_d;
+  level_t places_q, places_taken;
 
-  assign read     = valid_q & lr_rsp_i.gnt;
-  assign places_d = places_q + level_t'(read) - level_t'(bytes_pop_i);
-  assign next     = left_q != '0 && places_d != level_t'(Depth);
-  assign idle_o   = ~start_q & ~valid_q & left_q == '0;
-  assign lr_req_o = '{valid: valid_q, idx_addr: addr_q};
+  assign read         = valid_q & lr_rsp_i.gnt;
+  assign places_taken = places_q + level_t'(read);
+  assign next         = left_q != '0 && (bytes_pop_i || places_taken != level_t'(Depth));
+  assign idle_o       = ~start_q & ~valid_q & left_q == '0;
+  assign lr_req_o     = '{valid: valid_q, idx_addr: addr_q};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -57,7 +57,7 @@ module spcore_residual_fetch
       valid_q  <= 1'b0;
     end else begin
       start_q  <= start_i;
-      places_q <= places_d;
+      places_q <= places_taken - level_t'(bytes_pop_i);
       if (start_q) begin
         left_q <= channels_q < derived_i.chunk_k ? channels_q : derived_i.chunk_k;
       end else if (!valid_q || read) begin

@@ -6,6 +6,9 @@
 // In a layer with a residual the next slot is chosen early, so that its residual lines can be asked for while the present
 // one is read, and a line begins when its residual line is there.
 //
+// Slots of two layers may be full. Those of the older one come first; the other one's turn comes when what was read has left
+// the streaming processor, so that all of it works on one layer.
+//
 //   walk over slots, channels and positions > memories > choice among banks
 //
 // All moves on together with run_i; the memories are to be read only while it is set.
@@ -22,7 +25,9 @@ module spcore_slot_reader
 ) (
   input  logic                           clk_i,
   input  logic                           rst_ni,
-  input  layer_t                         layer_i,
+  input  ctx_t                           oldest_i,    // of the layers that are open
+  output ctx_t                           ctx_o,       // of the layer that is worked on
+  input  layer_t                         layer_i,     // that one, from the cycle after on
   input  derived_t                       derived_i,
   input  logic                           run_i,
 
@@ -66,7 +71,8 @@ module spcore_slot_reader
 
   logic       [NumStage-1:0] full_q;
   logic       [NumStage-1:0] known_q;   // it is written, and the slot is not taken yet
-  logic       [NumStage-1:0] ready;
+  logic       [NumStage-1:0] slot_ctx_q;
+  logic       [NumStage-1:0] filled, ready;   // one of any layer; of the one that is worked on, unless the older one waits
   logic                      load;
   logic                      choose, chosen_q;   // the next one early
   logic                      told_q;             // it was chosen a cycle ago
@@ -86,7 +92,44 @@ module spcore_slot_reader
     end
   end
 
-  assign ready = full_q & known_q;
+  // ---- the layer that is worked on ----
+  // After its last read, values are so many cycles of run_i under way where they depend on the layer.
+  localparam int unsigned Flight  = 12;
+  localparam int unsigned FlightW = $clog2(Flight + 1);
+
+  ctx_t               want;
+  logic               settled_q, yield_q;    // layer_i is that of ctx_o; the older layer waits for the present one
+  logic [1:0]         waits;                 // a slot of that layer is full
+  logic [FlightW-1:0] idle_q;
+  logic               active_q, step;
+
+  assign filled = full_q & known_q;
+  assign waits  = {|(filled & slot_ctx_q), |(filled & ~slot_ctx_q)};
+  assign want   = waits[~oldest_i] && !waits[oldest_i] ? ~oldest_i : oldest_i;
+  assign ready  = filled & ~(slot_ctx_q ^ {NumStage{ctx_o}}) & {NumStage{settled_q & ~yield_q}};
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      ctx_o      <= '0;
+      settled_q  <= 1'b1;
+      yield_q    <= 1'b0;
+      idle_q     <= FlightW'(Flight);
+      slot_ctx_q <= '0;
+    end else begin
+      if (want != ctx_o && idle_q == FlightW'(Flight) && !active_q && !chosen_q && settled_q && !(|ready)) begin
+        ctx_o     <= want;
+        settled_q <= 1'b0;
+      end else begin
+        settled_q <= 1'b1;
+      end
+      yield_q <= want != ctx_o && ctx_o != oldest_i;
+      if (active_q)                                  idle_q <= '0;
+      else if (run_i && idle_q != FlightW'(Flight)) idle_q <= idle_q + 1'b1;
+      for (int unsigned n = 0; n < NumStage; n++) if (info_we_i[n]) slot_ctx_q[n] <= info_i.ctx;
+    end
+  end
+
+  // ---- the next slot ----
 
   // The next full slot, behind the present one, unless it has been chosen.
   always_comb begin
@@ -131,10 +174,11 @@ module spcore_slot_reader
 
   // ---- walk over slots, channels and positions: one read a cycle ----
 
-  logic    active_q, step, line_end, job_end;
+  logic    line_end, job_end;
   logic    begun_q;      // the line has begun
   npos_t   lines_q, lines_d;
   logic    line_ready_q, line_begin;
+  ctx_t    ctx_q;
   job_t    job_q;
   npos_t   npos_q;
   bitmap_t mask_q;
@@ -181,6 +225,7 @@ module spcore_slot_reader
 
   always_ff @(posedge clk_i) begin
     if (load) begin
+      ctx_q      <= next_info.ctx;
       job_q      <= next_info.job;
       npos_q     <= next_info.npos;
       mask_q     <= next_info.mask;
@@ -293,7 +338,7 @@ module spcore_slot_reader
       par_addr_o <= layer_i.par_base + addr_t'(channel);
       hits_q[1]  <= hits;
       turn_q[1]  <= turn;
-      tag_q[1]   <= '{job: job_q, idx_addr: idx_addr_q, mask: mask_q, line_end: line_end, job_end: job_end};
+      tag_q[1]   <= '{ctx: ctx_q, job: job_q, idx_addr: idx_addr_q, mask: mask_q, line_end: line_end, job_end: job_end};
     end
     if (run_i && valid_q[1]) begin
       hits_q[2]    <= hits_q[1];

@@ -9,8 +9,8 @@ module spcore_drain_ctrl
   input  logic                rst_ni,
 
   // Of the layer, unit just what the number of rows depends on is used.
-  input  layer_t              layer_i,
-  input  derived_t            derived_i,
+  input  layer_t   [1:0]      layer_i,
+  input  derived_t [1:0]      derived_i,
   input  drain_info_t         unit_i,     // the unit that ended, from end_i to its grant
   input  logic                end_i,      // with its last emission or later
 
@@ -65,7 +65,7 @@ module spcore_drain_ctrl
   always_comb begin
     pos_t last_pos;
     last_pos = product_q + rest_q;
-    unique case (derived_i.ratio)
+    unique case (derived_i[unit_i.ctx].ratio)
       RatioOne: last_row = AccAddrW'(last_pos >> 2);
       RatioTwo: last_row = AccAddrW'(last_pos >> 1);
       default:  last_row = AccAddrW'(last_pos);
@@ -73,8 +73,8 @@ module spcore_drain_ctrl
   end
 
   always_ff @(posedge clk_i) begin
-    product_q <= pos_t'(unit_i.tile_h) * pos_t'(layer_i.tile_w);
-    rest_q    <= pos_t'(unit_i.tile_w) + ~pos_t'(layer_i.tile_w);
+    product_q <= pos_t'(unit_i.tile_h) * pos_t'(layer_i[unit_i.ctx].tile_w);
+    rest_q    <= pos_t'(unit_i.tile_w) + ~pos_t'(layer_i[unit_i.ctx].tile_w);
   end
 
   drain_row_t row_d, row_qq;

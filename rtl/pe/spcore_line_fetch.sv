@@ -15,8 +15,8 @@ module spcore_line_fetch
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
-  input  layer_t          layer_i,
-  input  derived_t        derived_i,
+  input  layer_t   [1:0]  layer_i,
+  input  derived_t [1:0]  derived_i,
   input  logic            starving_i,   // the PE has nothing to compute: its requests are urgent
   // Ready when all entries of the previous unit are seen.
   input  logic            unit_valid_i,
@@ -56,7 +56,8 @@ module spcore_line_fetch
   logic        unit_take;
   logic        entry_valid, entry_ready;
   line_entry_t entry;
-  shape_t      shape_q;       // of the unit's tile
+  ctx_t        ctx_q;         // the unit's
+  shape_t      shape_q;       // of its tile
 
   assign unit_ready_o = !unit_open_q;
   assign unit_take    = unit_valid_i && unit_ready_o;
@@ -75,7 +76,8 @@ module spcore_line_fetch
 
   always_ff @(posedge clk_i) begin
     if (!unit_open_q) begin
-      shape_q <= {unit_i.tile_h != layer_i.tile_h, unit_i.tile_w != layer_i.tile_w};
+      ctx_q   <= unit_i.ctx;
+      shape_q <= {unit_i.tile_h != layer_i[unit_i.ctx].tile_h, unit_i.tile_w != layer_i[unit_i.ctx].tile_w};
     end
   end
 
@@ -108,7 +110,7 @@ module spcore_line_fetch
     if (!unit_open_q) begin
       wgt_addr_q <= unit_i.wgt_addr;
     end else if (entry_valid && entry_ready && entry.last_of_channel) begin
-      wgt_addr_q <= wgt_addr_q + (layer_i.tap_shared ? addr_t'(1) : addr_t'(derived_i.rs));
+      wgt_addr_q <= wgt_addr_q + (layer_i[ctx_q].tap_shared ? addr_t'(1) : addr_t'(derived_i[ctx_q].rs));
     end
   end
 
@@ -234,7 +236,7 @@ module spcore_line_fetch
   ) u_lines (
     .clk_i,
     .we_i(load), .waddr_i(load_slot_q),
-    .wdata_i({entry.bitmap, entry.need, entry.origin, entry.last_of_channel, entry.last_of_unit, shape_q, wgt_addr_q}),
+    .wdata_i({entry.bitmap, entry.need, entry.origin, entry.last_of_channel, entry.last_of_unit, shape_q, ctx_q, wgt_addr_q}),
     .re_i(read), .raddr_i(read_slot_q), .rdata_o(line_o)
   );
 

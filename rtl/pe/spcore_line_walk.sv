@@ -2,7 +2,7 @@
 // Walks the lines that meet a unit's window, channel by channel, and reads their index entries.
 //
 // Rows that no tap meets are no part of the window's share, and lines that hold none else are left out where the
-// descriptor says so (derived_i.line_shift). One entry is requested a cycle; a place is set aside for each until it is
+// descriptor says so (derived_t.line_shift). One entry is requested a cycle; a place is set aside for each until it is
 // read from the memory of entries. Meanwhile the line's share of the window is worked out in three stages: rows and
 // columns, rows as bits, mask. A unit without lines (its window lies in the padding alone) yields one entry without
 // positions that ends it.
@@ -14,8 +14,8 @@ module spcore_line_walk
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
-  input  layer_t       layer_i,
-  input  derived_t     derived_i,
+  input  layer_t   [1:0] layer_i,
+  input  derived_t [1:0] derived_i,
   // Only while no unit is open: one is from the cycle after unit_valid_i until its last entry is handed on.
   input  logic         unit_valid_i,
   input  logic         unit_open_i,
@@ -45,6 +45,25 @@ module spcore_line_walk
     logic last_of_unit;
   } place_t;
 
+  // ---- The unit's layer ----
+  ctx_t        ctx_q;
+  logic        skip_q;
+  npos_t       line_w_q;
+  region_off_t win_pitch_q;
+  logic [1:0]  skip_lines;
+
+  assign skip_lines = derived_i[ctx_q].line_shift;
+
+  // What is multiplied, or has many loads, is kept.
+  always_ff @(posedge clk_i) begin
+    if (!unit_open_i) begin
+      ctx_q       <= unit_i.ctx;
+      skip_q      <= layer_i[unit_i.ctx].skip;
+      line_w_q    <= layer_i[unit_i.ctx].line_w;
+      win_pitch_q <= derived_i[unit_i.ctx].win_w;
+    end
+  end
+
   // ---- The walk ----
   nlines_t lines_y_q, lines_x_q;
   logic    walk_q;                          // entries are left to request
@@ -61,8 +80,8 @@ module spcore_line_walk
   dim_t    next_channels_left;
 
   assign no_lines          = unit_i.lines_y == '0 || unit_i.lines_x == '0;
-  assign next_channel_addr = channel_addr_q + layer_i.in_pitch;
-  assign next_row_addr     = row_addr_q + (addr_t'(layer_i.lines_x) << derived_i.line_shift);
+  assign next_channel_addr = channel_addr_q + layer_i[ctx_q].in_pitch;
+  assign next_row_addr     = row_addr_q + (addr_t'(layer_i[ctx_q].lines_x) << skip_lines);
   assign idx_req_o         = '{valid: walk_q && room_q, urgent: urgent_i, addr: idx_addr_q};
   assign take              = idx_req_o.valid && idx_rsp_i.gnt;
 
@@ -164,8 +183,10 @@ module spcore_line_walk
     if (!unit_open_i) begin
       win_y_q    <= unit_i.win_y;
       win_x_q    <= unit_i.win_x;
-      win_h_q    <= $signed({1'b0, unit_i.tile_h == layer_i.tile_h ? derived_i.win_h : derived_i.last_win_h});
-      win_w_q    <= $signed({1'b0, unit_i.tile_w == layer_i.tile_w ? derived_i.win_w : derived_i.last_win_w});
+      win_h_q    <= $signed({1'b0, unit_i.tile_h == layer_i[unit_i.ctx].tile_h ? derived_i[unit_i.ctx].win_h
+                                                                                     : derived_i[unit_i.ctx].last_win_h});
+      win_w_q    <= $signed({1'b0, unit_i.tile_w == layer_i[unit_i.ctx].tile_w ? derived_i[unit_i.ctx].win_w
+                                                                                     : derived_i[unit_i.ctx].last_win_w});
       dy_first_q <= unit_dy;
       dx_first_q <= unit_dx;
       dy_q       <= unit_dy;
@@ -175,15 +196,15 @@ module spcore_line_walk
         dy_q <= dy_first_q;
         dx_q <= dx_first_q;
       end else if (place.last_of_row) begin
-        dy_q <= dy_q + (rel_t'(layer_i.line_h) <<< derived_i.line_shift);
+        dy_q <= dy_q + (rel_t'(layer_i[ctx_q].line_h) <<< skip_lines);
         dx_q <= dx_first_q;
       end else begin
-        dx_q <= dx_q + rel_t'(layer_i.line_w);
+        dx_q <= dx_q + rel_t'(line_w_q);
       end
     end
     if (begun_q) begin
-      plane_h_q <= $signed({2'b00, layer_i.in_h}) - 18'(win_y_q);
-      plane_w_q <= $signed({2'b00, layer_i.in_w}) - 18'(win_x_q);
+      plane_h_q <= $signed({2'b00, layer_i[ctx_q].in_h}) - 18'(win_y_q);
+      plane_w_q <= $signed({2'b00, layer_i[ctx_q].in_w}) - 18'(win_x_q);
     end
     if (plane_q) begin
       rows_end_q <= plane_h_q < 18'(win_h_q) ? rel_t'(plane_h_q) : win_h_q;
@@ -254,9 +275,9 @@ module spcore_line_walk
     if (step) begin
       range_q <= '{
         row_lo:          dy_q < 0 ? npos_t'(-dy_q) : '0,
-        row_hi:          rows_left < rel_t'(layer_i.line_h) ? npos_t'(rows_left) : layer_i.line_h,
+        row_hi:          rows_left < rel_t'(layer_i[ctx_q].line_h) ? npos_t'(rows_left) : layer_i[ctx_q].line_h,
         col_lo:          dx_q < 0 ? npos_t'(-dx_q) : '0,
-        col_hi:          cols_left < rel_t'(layer_i.line_w) ? npos_t'(cols_left) : layer_i.line_w,
+        col_hi:          cols_left < rel_t'(line_w_q) ? npos_t'(cols_left) : line_w_q,
         dy:              dy_q,
         dx:              dx_q,
         last_of_channel: place.last_of_channel,
@@ -265,11 +286,11 @@ module spcore_line_walk
     end
     if (rows_ready && range_valid_q) begin
       rows_q <= '{
-        rows:            derived_i.tap_rows[phase] & ~(-(bitmap_t'(1) << npos_t'(range_q.row_hi * layer_i.line_w)))
-                                                   & -(bitmap_t'(1) << npos_t'(range_q.row_lo * layer_i.line_w)),
+        rows:            derived_i[ctx_q].tap_rows[phase] & ~(-(bitmap_t'(1) << npos_t'(range_q.row_hi * line_w_q)))
+                                                          & -(bitmap_t'(1) << npos_t'(range_q.row_lo * line_w_q)),
         col_lo:          range_q.col_lo,
         col_hi:          range_q.col_hi,
-        origin:          region_off_t'(range_q.dy) * derived_i.win_w + region_off_t'(range_q.dx),
+        origin:          region_off_t'(range_q.dy) * win_pitch_q + region_off_t'(range_q.dx),
         last_of_channel: range_q.last_of_channel,
         last_of_unit:    range_q.last_of_unit
       };
@@ -304,7 +325,7 @@ module spcore_line_walk
   assign entry_free = !entry_valid_o || entry_ready_i;
   assign share_take = read_q && share_valid_q && entry_free;
   assign hits       = stored.bitmap & share_q.mask;
-  assign need       = layer_i.skip ? hits : share_q.mask;
+  assign need       = skip_q ? hits : share_q.mask;
 
   spcore_mem_1r1w #(
     .NumWords(IdxDepth), .DataWidth($bits(index_entry_t))

@@ -23,13 +23,14 @@ module spcore_mac_array
   input  logic                          clk_i,
   input  logic                          rst_ni,
 
-  input  layer_t                        layer_i,
-  input  derived_t                      derived_i,
+  input  layer_t   [1:0]                layer_i,
+  input  derived_t [1:0]                derived_i,
 
   // emissions; one position not in two cycles running (its accumulators are still being added to)
   input  logic                          load_i,     // from this one on they are of this vector
   input  weight_lane_t [NumLanes-1:0]   vector_i,
   input  logic                          valid_i,
+  input  ctx_t                          ctx_i,      // of the unit
   input  pos_t                          pos_i,
   input  logic [7:0]                    act_i,
 
@@ -53,8 +54,15 @@ module spcore_mac_array
   logic [3:0]               bank_high_q;
   logic signed [8:0]        act, act_q;
   booth_t                   digits, digits_q;
+  logic                     act_signed, maximum, maximum_q;
+  logic [1:0]               k_log2;
+  logic [2:0]               m_log2;
 
-  assign act = {layer_i.act_signed & ~layer_i.maximum & act_i[7], act_i[7] ^ (layer_i.act_signed & layer_i.maximum), act_i[6:0]};
+  assign act_signed = layer_i[ctx_i].act_signed;
+  assign maximum    = layer_i[ctx_i].maximum;
+  assign k_log2     = layer_i[ctx_i].k_log2;
+  assign m_log2     = layer_i[ctx_i].m_log2;
+  assign act        = {act_signed & ~maximum & act_i[7], act_i[7] ^ (act_signed & maximum), act_i[6:0]};
 
   spcore_booth_recode u_recode (
     .act_i(act), .digits_o(digits)
@@ -74,14 +82,15 @@ module spcore_mac_array
     if (load_i) begin
       for (int unsigned l = 0; l < NumLanes; l++) begin
         weight_q[l]  <= vector_i[l].value;
-        channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> layer_i.k_log2) << layer_i.m_log2);
+        channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> k_log2) << m_log2);
       end
     end
     if (valid_i) begin
-      act_q    <= act;
-      digits_q <= digits;
+      act_q     <= act;
+      digits_q  <= digits;
+      maximum_q <= maximum;
     end
-    unique case (derived_i.ratio)
+    unique case (derived_i[ctx_i].ratio)
       RatioOne: begin
         bank_high_q <= {pos_i[1:0], 2'b00};
         row_q       <= clear_i ? row_i : AccAddrW'(pos_i >> 2);
@@ -119,7 +128,7 @@ module spcore_mac_array
   spcore_accumulators #(
     .NumQuads(NumLanes / 4), .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW)
   ) u_accumulators (
-    .clk_i, .maximum_i(layer_i.maximum),
+    .clk_i, .maximum_i(maximum_q),
     .row_i(row_q), .add_i(fire_q), .en_i(nonzero), .bank_i(bank), .product_i(product), .clear_i(clear_q), .data_o
   );
 

@@ -7,7 +7,7 @@
 // The bitmaps are kept here, their even and odd words in one memory each, so that the two words in which a segment lies
 // are read at once. Stages: walk (W) and read; cut out the segment to a multiple of 8 (0), then to the bit, and mask it
 // (1); judge (2). The mask has a bit at q = ty*stride_y*win_w + tx*stride_x for each position (ty, tx) of a tile; a table
-// holds that of every shape that a tile of the layer may have.
+// holds that of every shape that a tile of a layer may have, for both contexts.
 //
 // The newest segment is held back, so that the last of a region can still be told to release the region's buffer and
 // to end the unit. A region (or unit) without any non-empty segment is ended by a segment without bits.
@@ -22,8 +22,8 @@ module spcore_pass_generator
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
-  input  layer_t          layer_i,
-  input  derived_t        derived_i,
+  input  layer_t   [1:0]  layer_i,
+  input  derived_t [1:0]  derived_i,
   input  mask_tab_write_t mask_tab_i,
   // Regions and their bitmaps, from region_loader
   input  logic            region_valid_i,
@@ -56,7 +56,7 @@ module spcore_pass_generator
   localparam int unsigned NumHalf  = NumRegions << HalfW;
   localparam int unsigned AddrHalf = $clog2(NumHalf);
   localparam int unsigned MaskW    = $clog2(Words);
-  localparam int unsigned MaskAddr = $clog2(NumShapes * Words);
+  localparam int unsigned MaskAddr = $clog2(2 * NumShapes * Words);
 
   localparam region_buf_t LastBuffer = region_buf_t'(NumRegions - 1);
 
@@ -67,6 +67,7 @@ module spcore_pass_generator
     logic         last_step;  // of its region
     logic         empty;      // of the region_t
     logic         last_of_unit;
+    ctx_t         ctx;
   } step_t;
 
   logic stall;   // the step in stage 2 cannot be taken
@@ -78,17 +79,20 @@ module spcore_pass_generator
   kernel_t      r_q, s_q;
   region_word_t word_q;
   region_off_t  row_off_q;      // r*win_w
+  region_off_t  next_row_off;
   region_off_t  off_q;          // r*win_w + s
   region_off_t  start_q;        // and 64*word
   logic         answer_q;       // a word for region_loader is read
   logic         answer_odd_q;
   logic         last_word, last_s, last_step, go, answer;
 
-  assign last_word = word_q == derived_i.last_word[region_q.shape];
-  assign last_s    = s_q + kernel_t'(1) == layer_i.kernel_s;
-  assign last_step = region_q.empty || (last_word && last_s && r_q + kernel_t'(1) == layer_i.kernel_r);
+  assign last_word = word_q == derived_i[region_q.ctx].last_word[region_q.shape];
+  assign last_s    = s_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_s;
+  assign last_step = region_q.empty || (last_word && last_s && r_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_r);
   assign answer    = bitmap_read_i.valid && !answer_q && !stall;
   assign go        = valid_q && !stall && !answer;
+
+  assign next_row_off = row_off_q + derived_i[region_q.ctx].win_w;
 
   assign region_ready_o = !valid_q;
 
@@ -127,9 +131,9 @@ module spcore_pass_generator
         end else begin
           s_q       <= '0;
           r_q       <= r_q + kernel_t'(1);
-          row_off_q <= row_off_q + derived_i.win_w;
-          off_q     <= row_off_q + derived_i.win_w;
-          start_q   <= row_off_q + derived_i.win_w;
+          row_off_q <= next_row_off;
+          off_q     <= next_row_off;
+          start_q   <= next_row_off;
         end
       end
     end
@@ -157,7 +161,8 @@ module spcore_pass_generator
         last_word:    last_word,
         last_step:    last_step,
         empty:        region_q.empty,
-        last_of_unit: region_q.last_of_unit
+        last_of_unit: region_q.last_of_unit,
+        ctx:          region_q.ctx
       };
     end
   end
@@ -212,14 +217,14 @@ module spcore_pass_generator
   bitmap_t            mask, bits;
 
   spcore_mem_1r1w #(
-    .NumWords(NumShapes * Words), .DataWidth(LinePos)
+    .NumWords(2 * NumShapes * Words), .DataWidth(LinePos)
   ) u_mask (
     .clk_i,
     .we_i   (mask_tab_i.valid),
-    .waddr_i(MaskAddr'((32'(mask_tab_i.shape) << MaskW) | 32'(mask_tab_i.word))),
+    .waddr_i(MaskAddr'((32'({mask_tab_i.ctx, mask_tab_i.shape}) << MaskW) | 32'(mask_tab_i.word))),
     .wdata_i(mask_tab_i.bits),
     .re_i   (s0_valid_q && !stall),
-    .raddr_i(MaskAddr'((32'(shape_q) << MaskW) | 32'(s0_q.word))),
+    .raddr_i(MaskAddr'((32'({s0_q.ctx, shape_q}) << MaskW) | 32'(s0_q.word))),
     .rdata_o(mask)
   );
 
@@ -252,7 +257,9 @@ module spcore_pass_generator
   addr_t      wgt_addr_q;
   addr_t      wgt_sum;
   logic       carry;
-  logic       new_pass, replace, wgt_ok, step, push;
+  logic       new_pass, replace, wgt_ok, step, push, tap_shared;
+
+  assign tap_shared = layer_i[s2_q.ctx].tap_shared;
 
   // At the end of a region the newest segment is marked; where there is none, one without bits is made.
   assign new_pass = hit_q && !pass_open_q;
@@ -274,8 +281,8 @@ module spcore_pass_generator
     end else begin
       if (!stall) s2_valid_q <= s1_valid_q;
       if (step) begin
-        pass_open_q <= (!s2_q.last_word || layer_i.tap_shared) && (pass_open_q || hit_q);
-        if (s2_q.last_word && !layer_i.tap_shared) rs_q <= rs_q + 9'd1;
+        pass_open_q <= (!s2_q.last_word || tap_shared) && (pass_open_q || hit_q);
+        if (s2_q.last_word && !tap_shared) rs_q <= rs_q + 9'd1;
         if (s2_q.last_step) begin
           pass_open_q <= 1'b0;
           rs_q        <= '0;
@@ -311,6 +318,7 @@ module spcore_pass_generator
     if (step && (replace || s2_q.last_step)) begin
       newest_q.release_region <= s2_q.last_step && !s2_q.empty;
       newest_q.last_of_unit   <= s2_q.last_step && s2_q.last_of_unit;
+      newest_q.ctx            <= s2_q.ctx;
     end
     if (step && new_pass) wgt_addr_q <= wgt_sum;
   end

@@ -21,8 +21,8 @@ module spcore_pe
   input  logic                          clk_i,
   input  logic                          rst_ni,
 
-  input  layer_t                        layer_i,
-  input  derived_t                      derived_i,
+  input  layer_t   [1:0]                layer_i,
+  input  derived_t [1:0]                derived_i,
   input  pos_tab_write_t                pos_tab_i,
   input  mask_tab_write_t               mask_tab_i,
 
@@ -50,6 +50,7 @@ module spcore_pe
 
   // what happened in the cycle before, and counters of it
   output pe_state_e                     state_o,
+  output ctx_t                          ctx_o,        // of the unit; undefined without one
   output logic [CountW-1:0]             macs_o,       // two non-zero operands
   input  logic                          count_i,
   input  logic                          count_clear_i,
@@ -134,6 +135,7 @@ module spcore_pe
   // ---- compute ----
 
   logic emit_valid, emit_end, unblock;
+  ctx_t emit_ctx;
   pos_t emit_pos;
   logic busy, no_segment, blocked;
 
@@ -144,7 +146,7 @@ module spcore_pe
     .segment_valid_i(segment_valid), .segment_ready_o(segment_ready), .segment_i(segment),
     .wgt_level_i(vectors),
     .byte_read_o(byte_read), .byte_buf_o(byte_buf), .byte_off_o(byte_off), .release_o(release_region),
-    .emit_load_o(emit_load), .emit_valid_o(emit_valid), .emit_pos_o(emit_pos), .emit_end_o(emit_end),
+    .emit_load_o(emit_load), .emit_valid_o(emit_valid), .emit_ctx_o(emit_ctx), .emit_pos_o(emit_pos), .emit_end_o(emit_end),
     .unblock_i(unblock),
     .busy_o(busy), .no_weight_o(no_weight), .starving_o(no_segment), .blocked_o(blocked)
   );
@@ -157,7 +159,7 @@ module spcore_pe
   ) u_mac_array (
     .clk_i, .rst_ni, .layer_i, .derived_i,
     .load_i(emit_load), .vector_i(vector),
-    .valid_i(emit_valid), .pos_i(emit_pos), .act_i(act_byte),
+    .valid_i(emit_valid), .ctx_i(emit_ctx), .pos_i(emit_pos), .act_i(act_byte),
     .clear_i(clear), .row_i(clear_row), .data_o(drain_data_o),
     .macs_o
   );
@@ -199,6 +201,8 @@ module spcore_pe
     if (!rst_ni) state_o <= PeNoUnit;
     else         state_o <= state;
   end
+
+  always_ff @(posedge clk_i) ctx_o <= drain_req_o.unit.ctx;
 
   spcore_pe_counters #(
     .CountW(CountW)

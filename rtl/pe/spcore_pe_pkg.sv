@@ -32,6 +32,7 @@ package spcore_pe_pkg;
     logic        last_of_channel;
     logic        last_of_unit;
     shape_t      shape;            // of the unit's tile
+    ctx_t        ctx;
     addr_t       wgt_addr;         // weight vector of (channel, r=0, s=0)
   } fetched_line_t;
 
@@ -41,6 +42,7 @@ package spcore_pe_pkg;
     logic        empty;            // no position marked, no buffer held; only as the last of a unit
     logic        last_of_unit;
     shape_t      shape;
+    ctx_t        ctx;
   } region_t;
 
   // Words of the regions' bitmaps, which pass_generator keeps: region_loader writes them, and reads one again that it
@@ -71,6 +73,7 @@ package spcore_pe_pkg;
     logic        first_of_pass;
     logic        release_region;   // last segment of its region
     logic        last_of_unit;     // the unit ends here; bits may be 0
+    ctx_t        ctx;
   } segment_t;
 
   // An activation in Booth digits, radix 4: digit i is 0, 1 or 2, negated or not, times 4^i; the last one is 0 or 1.

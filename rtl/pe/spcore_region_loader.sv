@@ -19,8 +19,8 @@ module spcore_region_loader
 ) (
   input  logic            clk_i,
   input  logic            rst_ni,
-  input  layer_t          layer_i,
-  input  derived_t        derived_i,
+  input  layer_t   [1:0]  layer_i,
+  input  derived_t [1:0]  derived_i,
   // Lines from line_fetch, and its read port for their packed bytes: 8 that follow the rank by a cycle. The last bytes
   // of a line are asked for when it is taken.
   input  logic            line_valid_i,
@@ -71,7 +71,8 @@ module spcore_region_loader
   typedef logic [7:0] octet_t;
 
   // ---- Stage A: choose an octet ----
-  logic              seen_q;       // todo_q and count_q are of the present line
+  logic              seen_q;       // todo_q, count_q and ctx_q are of the present line
+  ctx_t              ctx_q;
   octet_t            todo_q;       // octets that hold something to spread and are not taken
   logic [7:0][3:0]   count_q;      // packed bytes of each octet
   logic              leave_q;      // nothing of the line is left for A
@@ -112,8 +113,8 @@ module spcore_region_loader
       for (int unsigned o = 0; o < 8; o++) begin
         need     |= {8{pick[o]}} & line_i.need[8*o +: 8];
         bitmap   |= {8{pick[o]}} & line_i.bitmap[8*o +: 8];
-        starts   |= {8{pick[o]}} & derived_i.row_starts[8*o +: 8];
-        line_off |= {RegionW{pick[o]}} & derived_i.line_off[o];
+        starts   |= {8{pick[o]}} & derived_i[ctx_q].row_starts[8*o +: 8];
+        line_off |= {RegionW{pick[o]}} & derived_i[ctx_q].line_off[o];
       end
       for (int unsigned o = 0; o < 7; o++) count[o] = {2'b00, count_q[o] & {4{earlier[o]}}};
     end
@@ -144,6 +145,7 @@ module spcore_region_loader
 
   always_ff @(posedge clk_i) begin
     if (!seen_q && line_valid_i) begin
+      ctx_q <= line_i.ctx;
       for (int unsigned o = 0; o < 8; o++) begin
         todo_q[o]  <= line_i.need[8*o +: 8] != '0;
         count_q[o] <= 4'($countones(line_i.bitmap[8*o +: 8]));
@@ -155,6 +157,7 @@ module spcore_region_loader
 
   // ---- Stage B: cut it into pieces ----
   logic               b_valid_q, b_first_q;   // first piece of an octet
+  ctx_t               b_ctx_q;
   octet_t             b_need_q, b_bitmap_q, b_starts_q;
   logic               b_push_q, b_filled_q;   // the octet ends a region, which is not empty
   region_off_t        b_base_q;
@@ -194,6 +197,7 @@ module spcore_region_loader
   always_ff @(posedge clk_i) begin
     if (b_free) begin
       b_first_q  <= 1'b1;
+      b_ctx_q    <= ctx_q;
       b_need_q   <= need;
       b_bitmap_q <= bitmap;
       b_starts_q <= starts;
@@ -211,12 +215,17 @@ module spcore_region_loader
   logic        c_valid_q, c_first_q, c_push_q, c_filled_q;
   octet_t      c_piece_q, c_bitmap_q;
   logic [2:0]  c_row_q;            // of the piece: rows that begin in the octet behind its first bit
+  ctx_t        c_ctx_q;
   region_off_t c_base_q, c_place, row_step;
+  region_off_t [1:0] row_steps;
   logic [7:0][7:0] unpacked, bytes_q;
   logic [2:0]  c_rank;
 
   // From the end of a line row to the begin of the next.
-  assign row_step = derived_i.win_w - region_off_t'(layer_i.line_w);
+  for (genvar c = 0; c < 2; c++) begin : gen_step
+    assign row_steps[c] = derived_i[c].win_w - region_off_t'(layer_i[c].line_w);
+  end
+  assign row_step = row_steps[c_ctx_q];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) c_valid_q <= 1'b0;
@@ -226,6 +235,7 @@ module spcore_region_loader
   always_ff @(posedge clk_i) begin
     if (b_go) begin
       c_first_q  <= b_first_q;
+      c_ctx_q    <= b_ctx_q;
       c_bitmap_q <= b_bitmap_q;
       c_piece_q  <= b_piece;
       c_row_q    <= 3'($countones(b_starts_q & 8'hfe & (b_lowest | (b_lowest - 8'd1))));
@@ -449,6 +459,7 @@ module spcore_region_loader
     logic   empty;
     logic   last_of_unit;
     shape_t shape;
+    ctx_t   ctx;
   } info_t;
 
   logic [PtrW-1:0]   push_ptr_q, complete_ptr_q, pop_ptr_q, done_ptr_q;
@@ -465,7 +476,7 @@ module spcore_region_loader
     .clk_i,
     .we_i   (a_pass && push),
     .waddr_i(push_ptr_q),
-    .wdata_i({!filled, line_i.last_of_unit, line_i.shape}),
+    .wdata_i({!filled, line_i.last_of_unit, line_i.shape, line_i.ctx}),
     .raddr_i(pop_ptr_q),
     .rdata_o(info)
   );
@@ -495,6 +506,7 @@ module spcore_region_loader
   assign region_o.empty        = info.empty;
   assign region_o.last_of_unit = info.last_of_unit;
   assign region_o.shape        = info.shape;
+  assign region_o.ctx          = info.ctx;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

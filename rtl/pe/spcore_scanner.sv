@@ -36,6 +36,7 @@ module spcore_scanner
   // To mac_array
   output logic           emit_load_o,     // emissions from this one on are of the oldest vector
   output logic           emit_valid_o,
+  output ctx_t           emit_ctx_o,      // of the present unit
   output pos_t           emit_pos_o,
   output logic           emit_end_o,      // no more emissions of this unit
   input  logic           unblock_i,       // the accumulators are free for the next unit
@@ -135,6 +136,7 @@ module spcore_scanner
   octet_t      octet_q;             // positions not chosen yet
   logic [5:0]  octet_pos_q;         // q / 8 of bit 0
   region_off_t octet_start_q;       // offset of its byte
+  ctx_t        octet_ctx_q, pos_ctx_q;
   logic        first_q, release_q, last_of_unit_q;   // first: the next position is its pass's first
   logic        blocked_q;
   region_buf_t buf_q;
@@ -179,6 +181,7 @@ module spcore_scanner
     if (octet_free) begin
       octet_q        <= octet;
       octet_pos_q    <= {head.segment.word, octet_no};
+      octet_ctx_q    <= head.segment.ctx;
       octet_start_q  <= head.segment.start + {3'b000, octet_no, 3'b000};
       first_q        <= head.segment.first_of_pass && taken_q == '0;
       release_q      <= head.segment.release_region && last_octet;
@@ -213,22 +216,29 @@ module spcore_scanner
   always_ff @(posedge clk_i) begin
     if (emit) begin
       pos_q      <= {octet_pos_q, lowest};
+      pos_ctx_q  <= octet_ctx_q;
       byte_off_o <= octet_start_q + {6'b000000, lowest};
       byte_buf_o <= buf_q;
     end
   end
 
+  // Reset, because what mac_array makes of it decides where it clears as well.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni)     emit_ctx_o <= '0;
+    else if (read_q) emit_ctx_o <= pos_ctx_q;
+  end
+
   assign byte_read_o = read_q;
 
   spcore_mem_1r1w #(
-    .NumWords(RegionPos), .DataWidth(PosW)
+    .NumWords(2 * RegionPos), .DataWidth(PosW)
   ) u_positions (
     .clk_i,
     .we_i   (pos_tab_i.valid),
-    .waddr_i(pos_tab_i.q[OffW-1:0]),
+    .waddr_i({pos_tab_i.ctx, pos_tab_i.q[OffW-1:0]}),
     .wdata_i(pos_tab_i.p),
     .re_i   (read_q),
-    .raddr_i(pos_q[OffW-1:0]),
+    .raddr_i({pos_ctx_q, pos_q[OffW-1:0]}),
     .rdata_o(emit_pos_o)
   );
 

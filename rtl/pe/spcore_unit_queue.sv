@@ -32,8 +32,8 @@ module spcore_unit_queue
 
   assign ready_o = level_q != LevelW'(Depth);
   assign empty_o = level_q == '0;
-  assign info    = '{job: unit_i.job, split: unit_i.split, chunk: unit_i.chunk, out_line: unit_i.out_line,
-                     tile_h: unit_i.tile_h, tile_w: unit_i.tile_w};
+  assign info    = '{ctx: unit_i.ctx, job: unit_i.job, split: unit_i.split, chunk: unit_i.chunk,
+                     out_line: unit_i.out_line, tile_h: unit_i.tile_h, tile_w: unit_i.tile_w};
 
   spcore_regfile #(
     .NumWords(Depth), .DataWidth($bits(drain_info_t))

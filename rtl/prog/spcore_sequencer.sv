@@ -2,9 +2,10 @@
 // One engine's program: fetches its descriptors, keeps the next one ready, issues it when its waits are met, and counts
 // what has retired.
 //
-// A descriptor is issued when the one before has retired. An engine's progress says what it retires next. A wait for n
-// descriptors is met when the engine has retired n of that iteration, or all of it. A descriptor is not issued before all
-// engines have retired all of the iteration two before its own; so three bits tell their iterations apart.
+// At most Open descriptors are under way, issued and not retired, and retire in order. An engine's progress says what it
+// retires next. A wait for n descriptors is met when the engine has retired n of that iteration, or all of it. A descriptor is
+// not issued before all engines have retired all of the iteration two before its own; so three bits tell their iterations
+// apart.
 `include "../common/spcore_assert.svh"
 
 module spcore_sequencer
@@ -12,6 +13,7 @@ module spcore_sequencer
   import spcore_front_pkg::*;
 #(
   parameter int unsigned Words    = 2,      // of a descriptor
+  parameter int unsigned Open     = 1,      // 1 or 2
   parameter int unsigned PrgDepth = 4096,
   localparam int unsigned EntryW   = $clog2(PrgDepth),
   localparam int unsigned WordW   = $clog2(Words)
@@ -27,7 +29,7 @@ module spcore_sequencer
   input  ndesc_t           count_i,
   input  dim_t             last_iteration_i,  // number of it, from the cycle after the start on
   input  logic             issue_i,         // level: descriptors may be issued
-  input  logic             retire_i,        // pulse: the issued descriptor has retired
+  input  logic             retire_i,        // pulse: the oldest descriptor under way has retired
 
   // Program Memory: a word is there the cycle after its request was granted.
   output logic             req_o,
@@ -40,7 +42,7 @@ module spcore_sequencer
   output logic [WordW-1:0] index_o,
 
   output logic             issue_o,         // pulse: the descriptor is issued; another is written two cycles later at the earliest
-  output dim_t             iteration_o,     // of the descriptor under way, or the next
+  output dim_t             iteration_o,     // of the oldest descriptor under way, or the next
   output progress_t        progress_o,
   input  progress_t [NumEngines-1:0] progress_i   // of all engines
 );
@@ -52,6 +54,7 @@ module spcore_sequencer
   logic [WordW-1:0] word_q, rword_q;
   logic [EntryW-1:0] base_q, addr_q;
   ndesc_t           last_q, left_q;   // number of the iteration's last descriptor; descriptors after the one being fetched
+  logic             final_q;          // the one that was fetched is the iteration's last
 
   assign fetched = gnt_i && word_q == LastWord;
 
@@ -66,6 +69,7 @@ module spcore_sequencer
       addr_q   <= '0;
       last_q   <= '0;
       left_q   <= '0;
+      final_q  <= 1'b0;
     end else if (start_i) begin
       fetch_q  <= count_i != '0;
       rvalid_q <= 1'b0;
@@ -85,7 +89,8 @@ module spcore_sequencer
         addr_q <= addr_q + 1'b1;
       end
       if (fetched) begin
-        left_q <= left_q - 1'b1;
+        left_q  <= left_q - 1'b1;
+        final_q <= left_q == '0;
         if (left_q == '0) begin
           addr_q <= base_q;
           left_q <= last_q;
@@ -104,10 +109,11 @@ module spcore_sequencer
   // ---- waits ----
   wait_t  [NumEngines-1:0] wait_q;
   logic   [NumEngines-1:0] met;
-  logic   ready_q, active_q;
-  dim_t   iteration_q;
-  ndesc_t number_q;
-  logic   done_q;
+  logic   issued_q;             // all there are
+  logic   done_q;               // and have retired
+  logic [1:0] active_q;         // descriptors under way
+  dim_t   next_q, iteration_q;  // iterations of the descriptor that is issued next, and of the one that retires next
+  ndesc_t number_q;             // of the latter
 
   always_ff @(posedge clk_i) begin
     if (rvalid_q && rword_q == '0) wait_q <= word_i;
@@ -116,35 +122,40 @@ module spcore_sequencer
   for (genvar e = 0; e < NumEngines; e++) begin : gen_met
     // Iterations by which the engine is ahead of the descriptor, -2 to 2, and of the iteration that is waited for.
     logic signed [2:0] ahead, past;
-    assign ahead  = progress_i[e].round - iteration_q[2:0];
+    assign ahead  = progress_i[e].round - next_q[2:0];
     assign past   = ahead + 3'(wait_q[e].previous);
     assign met[e] = progress_i[e].done ||
                     (ahead != -3'sd2 && (wait_q[e].count == '0 || past > 3'sd0 ||
                                          (past == 3'sd0 && progress_i[e].number >= wait_q[e].count)));
   end
 
-  // Only while nothing is under way: the engine's progress is then that of the descriptor.
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) ready_q <= 1'b0;
-    else         ready_q <= issue_i && valid_q && !active_q && !done_q && &met;
+    if (!rst_ni) issue_o <= 1'b0;
+    else         issue_o <= issue_i && valid_q && active_q != 2'(Open) && !issued_q && !issue_o && &met;
   end
-  assign issue_o = ready_q && !active_q;
 
   // ---- progress ----
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      active_q    <= 1'b0;
+      active_q    <= '0;
+      next_q      <= '0;
       iteration_q <= '0;
       number_q    <= '0;
+      issued_q    <= 1'b1;
       done_q      <= 1'b1;
     end else if (start_i) begin
-      active_q    <= 1'b0;
+      active_q    <= '0;
+      next_q      <= '0;
       iteration_q <= '0;
       number_q    <= '0;
+      issued_q    <= count_i == '0;
       done_q      <= count_i == '0;
     end else begin
-      if (issue_o)       active_q <= 1'b1;
-      else if (retire_i) active_q <= 1'b0;
+      active_q <= active_q + 2'(issue_o) - 2'(retire_i);
+      if (issue_o && final_q) begin
+        next_q   <= next_q + 1'b1;
+        issued_q <= next_q == last_iteration_i;
+      end
       if (retire_i) begin
         number_q <= number_q + 1'b1;
         if (number_q == last_q) begin
@@ -159,8 +170,11 @@ module spcore_sequencer
   assign iteration_o = iteration_q;
   assign progress_o  = '{done: done_q, round: iteration_q[2:0], number: number_q};
 
-  `SPCORE_ASSERT(!(retire_i && !active_q), "a descriptor retires that was not issued")
+  `SPCORE_ASSERT(!(retire_i && active_q == '0), "a descriptor retires that was not issued")
 
+  if (Open < 1 || Open > 2) begin : gen_check_open
+    $error("%m: Open = %0d, expected 1 or 2", Open);
+  end
   if (Words < 2) begin : gen_check_words
     $error("%m: Words = %0d, expected at least 2", Words);
   end

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Performance counters of the whole core (docs/architecture.md section 8). Every PE is in exactly one state each
-// cycle, so the five state totals add up to NumPe x cycles.
-//
-// The PEs' states and MACs are summed in three stages of four, so that totals follow by three cycles, what a carry makes above bit 32 by two more;
-// layer_setup tells the end of a layer later than that.
+// Performance counters (docs/architecture.md section 8): those of both layers that may be open, of which one's are shown, and
+// a selected PE's.
 module spcore_counters
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -18,9 +15,12 @@ module spcore_counters
 ) (
   input  logic                        clk_i,
   input  logic                        rst_ni,
-  input  logic                        clear_i,
-  input  logic                        count_i,
+  input  logic [1:0]                  clear_i,      // by context: a layer starts
+  input  logic                        count_i,      // a layer runs
+  input  ctx_t                        oldest_i,     // of the layers that are open
+  input  ctx_t                        shown_i,
   input  pe_state_e [NumPe-1:0]       pe_state_i,
+  input  ctx_t [NumPe-1:0]            pe_ctx_i,     // of the unit, if there is one
   input  logic [NumPe-1:0][MacW-1:0]  pe_macs_i,
   input  logic [$clog2(WgtBanks+1)-1:0] wgt_reads_i,
   input  logic [HitW-1:0]             wgt_hits_i,
@@ -29,183 +29,29 @@ module spcore_counters
   input  logic [$clog2(IdxBanks+1)-1:0] idx_reads_i,
   input  logic [HitW-1:0]             idx_hits_i,
   input  logic                        line_written_i,
+  input  ctx_t                        line_ctx_i,
   input  npos_t                       line_bytes_i,
-  output counters_t                   counters_o,
+  output counters_t                   counters_o,   // a cycle late
   // the counters of one PE, two cycles after it is selected; 0 if there is none of that number
   input  logic [15:0]                 pe_select_i,
   input  pe_counters_t [NumPe-1:0]    pe_counters_i,
   output pe_counters_t                pe_counters_o
 );
 
-  localparam int unsigned NumStates = 5;
-  localparam int unsigned Quads     = (NumPe + 3) / 4;
-  localparam int unsigned Sixteens  = (NumPe + 15) / 16;
-  localparam int unsigned MacSumW   = MacW + $clog2(NumPe);
+  counters_t [1:0] counters;
 
-  // ---- what is counted, by stage ----
-  logic       clear_q;
-  logic [3:1] count_q;
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      clear_q <= 1'b1;
-      count_q <= '0;
-    end else begin
-      clear_q <= clear_i;
-      count_q <= clear_i ? '0 : {count_q[2:1], count_i};
-    end
+  for (genvar c = 0; c < 2; c++) begin : gen_layer
+    spcore_layer_counters #(
+      .NumPe(NumPe), .NumLanes(NumLanes), .WgtBanks(WgtBanks), .ActBanks(ActBanks), .IdxBanks(IdxBanks), .Context(1'(c))
+    ) u_counters (
+      .clk_i, .rst_ni, .clear_i(clear_i[c]), .count_i, .oldest_i,
+      .pe_state_i, .pe_ctx_i, .pe_macs_i,
+      .wgt_reads_i, .wgt_hits_i, .act_reads_i, .act_hits_i, .idx_reads_i, .idx_hits_i,
+      .line_written_i, .line_ctx_i, .line_bytes_i, .counters_o(counters[c])
+    );
   end
 
-  // ---- sums over 4, 16 and all PEs ----
-  logic [Quads-1:0][NumStates-1:0][2:0]    quad_states_q;
-  logic [Quads-1:0][MacW+1:0]              quad_macs_q;
-  logic [Sixteens-1:0][NumStates-1:0][4:0] sixteen_states_q;
-  logic [Sixteens-1:0][MacW+3:0]           sixteen_macs_q;
-  logic [NumStates-1:0][HitW-1:0]          states_q;
-  logic [MacSumW-1:0]                      macs_q;
-
-  for (genvar i = 0; i < Quads; i++) begin : gen_quad
-    logic [NumStates-1:0][2:0] states;
-    logic [MacW+1:0]           macs;
-    always_comb begin
-      states = '0;
-      macs   = '0;
-      for (int unsigned p = 4 * i; p < 4 * i + 4 && p < NumPe; p++) begin
-        for (int unsigned s = 0; s < NumStates; s++) states[s] = states[s] + 3'(pe_state_i[p] == pe_state_e'(s));
-        macs = macs + $bits(macs)'(pe_macs_i[p]);
-      end
-    end
-    always_ff @(posedge clk_i) begin
-      if (count_i) begin
-        quad_states_q[i] <= states;
-        quad_macs_q[i]   <= macs;
-      end
-    end
-  end
-
-  for (genvar i = 0; i < Sixteens; i++) begin : gen_sixteen
-    logic [NumStates-1:0][4:0] states;
-    logic [MacW+3:0]           macs;
-    always_comb begin
-      states = '0;
-      macs   = '0;
-      for (int unsigned q = 4 * i; q < 4 * i + 4 && q < Quads; q++) begin
-        for (int unsigned s = 0; s < NumStates; s++) states[s] = states[s] + 5'(quad_states_q[q][s]);
-        macs = macs + $bits(macs)'(quad_macs_q[q]);
-      end
-    end
-    always_ff @(posedge clk_i) begin
-      if (count_q[1]) begin
-        sixteen_states_q[i] <= states;
-        sixteen_macs_q[i]   <= macs;
-      end
-    end
-  end
-
-  logic [NumStates-1:0][HitW-1:0] states_all;
-  logic [MacSumW-1:0]             macs_all;
-  always_comb begin
-    states_all = '0;
-    macs_all   = '0;
-    for (int unsigned i = 0; i < Sixteens; i++) begin
-      for (int unsigned s = 0; s < NumStates; s++) states_all[s] = states_all[s] + HitW'(sixteen_states_q[i][s]);
-      macs_all = macs_all + MacSumW'(sixteen_macs_q[i]);
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    states_q <= count_q[2] ? states_all : '0;
-    macs_q   <= count_q[2] ? macs_all : '0;
-  end
-
-  // ---- totals: a carry out of the lower 32 bits counts in the cycle after ----
-  logic [15:0]                cycles_lo_q, cycles_hi_q;
-  logic                       cycles_wrap_q;   // the lower half is all ones: counting by one needs no carry through all bits
-  logic [31:0]                macs_lo_q;
-  logic [15:0]                macs_hi_q, macs_top_q;
-  logic [NumStates-1:0][31:0] states_lo_q;
-  logic [NumStates-1:0][15:0] states_hi_q;
-  logic [NumStates-1:0]       states_carry_q;
-  logic                       macs_carry_q, macs_carry_hi_q;
-
-  always_ff @(posedge clk_i) begin
-    if (clear_q) begin
-      cycles_lo_q    <= '0;
-      cycles_hi_q    <= '0;
-      cycles_wrap_q  <= 1'b0;
-      states_lo_q    <= '0;
-      states_hi_q    <= '0;
-      states_carry_q <= '0;
-      macs_lo_q      <= '0;
-      macs_hi_q      <= '0;
-      macs_top_q     <= '0;
-      macs_carry_q   <= 1'b0;
-      macs_carry_hi_q <= 1'b0;
-    end else begin
-      if (count_q[3]) begin
-        cycles_lo_q   <= cycles_lo_q + 16'd1;
-        cycles_wrap_q <= cycles_lo_q == 16'hfffe;
-        if (cycles_wrap_q) cycles_hi_q <= cycles_hi_q + 16'd1;
-      end
-      {macs_carry_q, macs_lo_q} <= 33'(macs_lo_q) + 33'(macs_q);
-      for (int unsigned s = 0; s < NumStates; s++) begin
-        {states_carry_q[s], states_lo_q[s]} <= 33'(states_lo_q[s]) + 33'(states_q[s]);
-      end
-      {macs_carry_hi_q, macs_hi_q} <= 17'(macs_hi_q) + 17'(macs_carry_q);
-      macs_top_q <= macs_top_q + 16'(macs_carry_hi_q);
-      for (int unsigned s = 0; s < NumStates; s++) begin
-        if (states_carry_q[s]) states_hi_q[s] <= states_hi_q[s] + 16'd1;
-      end
-    end
-  end
-
-  // ---- memories and lines: counted as they come, a cycle late ----
-  logic [$clog2(WgtBanks+1)-1:0] wgt_reads_q;
-  logic [$clog2(ActBanks+1)-1:0] act_reads_q;
-  logic [$clog2(IdxBanks+1)-1:0] idx_reads_q;
-  logic [HitW-1:0]               wgt_hits_q, act_hits_q, idx_hits_q;
-  logic                          line_written_q;
-  npos_t                         line_bytes_q;
-  logic [31:0] wgt_reads_sum_q, wgt_hits_sum_q, act_reads_sum_q, act_hits_sum_q, idx_reads_sum_q, idx_hits_sum_q;
-  logic [31:0] bytes_sum_q;
-  logic [15:0] lines_lo_q, lines_hi_q;
-  logic        lines_wrap_q;
-
-  always_ff @(posedge clk_i) begin
-    wgt_reads_q    <= count_i ? wgt_reads_i : '0;
-    wgt_hits_q     <= count_i ? wgt_hits_i : '0;
-    act_reads_q    <= count_i ? act_reads_i : '0;
-    act_hits_q     <= count_i ? act_hits_i : '0;
-    idx_reads_q    <= count_i ? idx_reads_i : '0;
-    idx_hits_q     <= count_i ? idx_hits_i : '0;
-    line_written_q <= count_i && line_written_i;
-    line_bytes_q   <= count_i && line_written_i ? line_bytes_i : '0;
-    if (clear_q) begin
-      wgt_reads_sum_q <= '0;
-      wgt_hits_sum_q  <= '0;
-      act_reads_sum_q <= '0;
-      act_hits_sum_q  <= '0;
-      idx_reads_sum_q <= '0;
-      idx_hits_sum_q  <= '0;
-      lines_lo_q      <= '0;
-      lines_hi_q      <= '0;
-      lines_wrap_q    <= 1'b0;
-      bytes_sum_q     <= '0;
-    end else begin
-      wgt_reads_sum_q <= wgt_reads_sum_q + 32'(wgt_reads_q);
-      wgt_hits_sum_q  <= wgt_hits_sum_q + 32'(wgt_hits_q);
-      act_reads_sum_q <= act_reads_sum_q + 32'(act_reads_q);
-      act_hits_sum_q  <= act_hits_sum_q + 32'(act_hits_q);
-      idx_reads_sum_q <= idx_reads_sum_q + 32'(idx_reads_q);
-      idx_hits_sum_q  <= idx_hits_sum_q + 32'(idx_hits_q);
-      bytes_sum_q     <= bytes_sum_q + 32'(line_bytes_q);
-      if (line_written_q) begin
-        lines_lo_q   <= lines_lo_q + 16'd1;
-        lines_wrap_q <= lines_lo_q == 16'hfffe;
-        if (lines_wrap_q) lines_hi_q <= lines_hi_q + 16'd1;
-      end
-    end
-  end
+  always_ff @(posedge clk_i) counters_o <= counters[shown_i];
 
   // ---- one PE ----
   localparam int unsigned PeW = $clog2(NumPe);
@@ -216,23 +62,5 @@ module spcore_counters
     pe_exists_q   <= pe_select_i < 16'(NumPe);
     pe_counters_o <= pe_exists_q ? pe_counters_i[pe_q] : '0;
   end
-
-  assign counters_o = '{
-    cycles:        {cycles_hi_q, cycles_lo_q},
-    macs:          {macs_top_q, macs_hi_q, macs_lo_q},
-    busy:          {states_hi_q[PeBusy], states_lo_q[PeBusy]},
-    no_weight:     {states_hi_q[PeNoWeight], states_lo_q[PeNoWeight]},
-    no_activation: {states_hi_q[PeNoActivation], states_lo_q[PeNoActivation]},
-    drain:         {states_hi_q[PeDrain], states_lo_q[PeDrain]},
-    no_unit:       {states_hi_q[PeNoUnit], states_lo_q[PeNoUnit]},
-    wgt_reads:     wgt_reads_sum_q,
-    wgt_hits:      wgt_hits_sum_q,
-    act_reads:     act_reads_sum_q,
-    act_hits:      act_hits_sum_q,
-    idx_reads:     idx_reads_sum_q,
-    idx_hits:      idx_hits_sum_q,
-    lines_written: {lines_hi_q, lines_lo_q},
-    bytes_written: bytes_sum_q
-  };
 
 endmodule

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the layers that wait and prepares the next one: checks its descriptor, derives what stays constant while it
-// runs, has the PEs' tables written, starts the scheduler and waits for its end.
+// Keeps the layers that wait and prepares the next one: checks its descriptor, derives what stays constant while it is
+// open, has the PEs' tables written, and starts it. Then it waits for the ends of layers, which come in their order.
+//
+// A layer has one of two contexts, in turn. In a program the next one is prepared while the one before it is open.
+// The host's come one after the other. A refused layer is told, and an overflow, when it is the oldest one's turn.
 //
 // The checks are numbered as in docs/architecture.md section 6; the lowest that fails is reported and the layer ends
 // before any unit starts. All products go through one multiplier, one step in two cycles; with the tables this takes
@@ -21,18 +24,21 @@ module spcore_layer_setup
   input  logic        rst_ni,
   input  layer_cmd_t  cmd_i,
   output layer_status_t status_o,
-  input  logic        overflow_i,    // pulse: a line of the output did not fit
-  // the layer that runs
-  output layer_t      layer_o,
-  output derived_t    derived_o,
+  input  logic [1:0]  overflow_i,    // pulses, by context: a line of the output did not fit
+  // by context: set from prepare_o or start_o to the layer's end
+  output layer_t   [1:0] layer_o,
+  output derived_t [1:0] derived_o,
   output pos_tab_write_t  pos_tab_o,
   output mask_tab_write_t mask_tab_o,
-  output logic        prepare_o,     // layer_o is there, checks are under way
-  output logic        start_o,
-  input  logic        all_done_i
+  output logic [1:0]  prepare_o,     // pulses, by context: layer_o is there, checks are under way
+  output logic [1:0]  start_o,       // and the layer starts
+  output logic        restart_o,     // with start_o: no other layer is open
+  output ctx_t        shown_o,       // of the layer that runs for the longest, or ran last
+  input  logic        all_done_i     // pulse: the oldest layer's jobs are
 );
 
-  typedef enum logic [2:0] {StIdle, StMultiply, StJudge, StTable, StStart, StRun, StFlush, StDone} state_e;
+  typedef enum logic [2:0] {StIdle, StMultiply, StJudge, StTable, StStart, StRefuse} state_e;
+  typedef enum logic [1:0] {EndWait, EndFlush, EndDone} end_e;
 
   // One product a step, two cycles each. A product that needs an earlier one comes at least three steps after it.
   typedef enum logic [4:0] {
@@ -59,13 +65,25 @@ module spcore_layer_setup
   state_e   state_q, state_d;
   step_e    step_q;
   logic     half_q;              // second cycle of a step
-  logic     start_q;             // StStart, from a flip-flop: it clears much in the rest of the core
+  ctx_t     ctx_q;               // of the layer that is prepared, or the next
   layer_t   layer_q;
   derived_t derived_q;
   fail_t    fail_q;
   logic [4:0] code_q;
+
+  // ---- open layers ----
+  end_e     end_q;
   logic [FlushW-1:0] flush_q;
-  logic overflow_q;
+  logic [1:0] open_q;            // layers that have started and not ended
+  logic     none_q;              // there was none in the last cycle
+  logic     pending_q;           // a layer's jobs were done while the one before it ended
+  ctx_t     oldest_q;
+  logic [1:0] overflow, overflow_held_q;   // by context
+  logic     overflow_q;
+  logic     may_open, refuse;
+
+  assign may_open = open_q == '0 || (cmd_i.overlap && open_q == 2'd1);
+  assign refuse   = state_q == StRefuse && open_q == '0 && none_q;
 
   npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
   logic [TapPhases-1:0] met_q; // rows that taps meet: registered, for its loads
@@ -86,7 +104,7 @@ module spcore_layer_setup
     .ready_o(queue_ready),
     .data_i (cmd_i.layer),
     .valid_o(layer_valid),
-    .ready_i(state_q == StIdle),
+    .ready_i(state_q == StIdle && may_open),
     .data_o (layer_next),
     .level_o(queue_level)
   );
@@ -294,6 +312,7 @@ module spcore_layer_setup
     .rst_ni,
     .start_i    (state_q == StTable),
     .done_o     (tables_done),
+    .ctx_i      (ctx_q),
     .layer_i    (layer_q),
     .win_w_i    (derived_q.win_w),
     .last_h_i   (last_h_q),
@@ -304,18 +323,23 @@ module spcore_layer_setup
     .last_word_o(last_word)
   );
 
+  derived_t derived;   // all of it
+  always_comb begin
+    derived           = derived_q;
+    derived.line_off  = line_off;
+    derived.last_word = last_word;
+  end
+
   // ---- control ----
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StIdle:     if (layer_valid) state_d = StMultiply;
+      StIdle:     if (layer_valid && may_open) state_d = StMultiply;
       StMultiply: if (step_q == MulEnd && !half_q) state_d = StJudge;
-      StJudge:    state_d = fail_code != '0 ? StDone : StTable;
+      StJudge:    state_d = fail_code != '0 ? StRefuse : StTable;
       StTable:    if (tables_done) state_d = StStart;
-      StStart:    state_d = StRun;
-      StRun:      if (all_done_i) state_d = StFlush;
-      StFlush:    if (flush_q == FlushW'(FlushCycles - 1)) state_d = StDone;
-      StDone:     state_d = StIdle;
+      StStart:    state_d = StIdle;
+      StRefuse:   if (refuse) state_d = StIdle;
       default:    state_d = StIdle;
     endcase
   end
@@ -323,11 +347,13 @@ module spcore_layer_setup
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q   <= StIdle;
-      start_q   <= 1'b0;
+      start_o   <= '0;
+      restart_o <= 1'b0;
+      ctx_q     <= '0;
       step_q    <= MulKernel;
       half_q    <= 1'b0;
-      flush_q   <= '0;
-      overflow_q <= 1'b0;
+      layer_o   <= '0;
+      derived_o <= '0;
       layer_q   <= '0;
       derived_q <= '0;
       fail_q    <= '0;
@@ -337,16 +363,18 @@ module spcore_layer_setup
       last_w_q  <= '0;
       gap_q     <= '0;
     end else begin
-      state_q    <= state_d;
-      start_q    <= state_d == StStart;
-      overflow_q <= overflow_i;
+      state_q   <= state_d;
+      start_o   <= state_d == StStart ? 2'd1 << ctx_q : '0;
+      restart_o <= state_d == StStart && open_q == '0;
       unique case (state_q)
         StIdle: begin
           step_q    <= MulKernel;
           half_q    <= 1'b0;
           fail_q    <= '0;
-          flush_q   <= '0;
-          if (layer_valid) layer_q <= layer_next;
+          if (layer_valid && may_open) begin
+            layer_q        <= layer_next;
+            layer_o[ctx_q] <= layer_next;
+          end
         end
         StMultiply: begin
           half_q <= !half_q;
@@ -387,26 +415,53 @@ module spcore_layer_setup
           derived_q.line_shift <= line_shift(layer_q);
         end
         StJudge: code_q <= fail_code;
-        StFlush: flush_q <= flush_q + FlushW'(1);
+        StTable: derived_o[ctx_q] <= derived;
+        StStart: ctx_q <= ~ctx_q;
         default: ;
       endcase
     end
   end
 
-  assign layer_o           = layer_q;
-  always_comb begin
-    derived_o           = derived_q;
-    derived_o.line_off  = line_off;
-    derived_o.last_word = last_word;
+  assign prepare_o = state_q == StMultiply && step_q == MulKernel && !half_q ? 2'd1 << ctx_q : '0;
+
+  // ---- the ends of layers ----
+  assign overflow = overflow_held_q | overflow_i;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      end_q           <= EndWait;
+      flush_q         <= '0;
+      open_q          <= '0;
+      none_q          <= 1'b1;
+      pending_q       <= 1'b0;
+      oldest_q        <= '0;
+      shown_o         <= '0;
+      overflow_held_q <= '0;
+      overflow_q      <= 1'b0;
+    end else begin
+      unique case (end_q)
+        EndWait:  if (all_done_i || pending_q) end_q <= EndFlush;
+        EndFlush: if (flush_q == FlushW'(FlushCycles - 1)) end_q <= EndDone;
+        default:  end_q <= EndWait;
+      endcase
+      flush_q   <= end_q == EndFlush ? flush_q + FlushW'(1) : '0;
+      pending_q <= end_q != EndWait && (all_done_i || pending_q);
+      open_q    <= open_q + 2'(state_q == StStart) - 2'(end_q == EndDone);
+      none_q    <= open_q == '0;
+      if (end_q == EndDone) oldest_q <= ~oldest_q;
+      if (open_q != '0) shown_o <= oldest_q;
+      overflow_q                 <= overflow[oldest_q];
+      overflow_held_q            <= overflow;
+      overflow_held_q[oldest_q]  <= 1'b0;
+    end
   end
-  assign prepare_o         = state_q == StMultiply && step_q == MulKernel && !half_q;
-  assign start_o           = start_q;
+
   assign status_o = '{
     ready:        queue_ready,
-    busy:         state_q != StIdle || layer_valid,
+    busy:         state_q != StIdle || layer_valid || open_q != '0,
     level:        8'(queue_level),
-    done:         state_q == StDone,
-    refused:      state_q == StDone && code_q != '0,
+    done:         end_q == EndDone || refuse,
+    refused:      refuse,
     refused_code: code_q,
     overflow:     overflow_q
   };

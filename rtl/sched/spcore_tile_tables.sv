@@ -13,6 +13,7 @@ module spcore_tile_tables
   input  logic            start_i,
   output logic            done_o,      // pulse
   // From start_i to done_o
+  input  ctx_t            ctx_i,
   input  layer_t          layer_i,
   input  region_off_t     win_w_i,
   input  npos_t           last_h_i,    // rows of the tiles at the bottom of the plane
@@ -76,8 +77,8 @@ module spcore_tile_tables
       idle_q     <= state_d == StIdle;
       clear_q    <= idle_q || (write && last_shape);
       set_q      <= take ? fits : '0;
-      pos_tab_o  <= '{valid: take, q: q_q, p: p_q};
-      mask_tab_o <= '{valid: write, shape: shape_q, word: word_q, bits: mask_q[shape_q]};
+      pos_tab_o  <= '{valid: take, ctx: ctx_i, q: q_q, p: p_q};
+      mask_tab_o <= '{valid: write, ctx: ctx_i, shape: shape_q, word: word_q, bits: mask_q[shape_q]};
     end
   end
 

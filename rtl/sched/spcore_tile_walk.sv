@@ -34,17 +34,21 @@ module spcore_tile_walk
   state_e     state_q;
   div_e       div_q;
   logic [4:0] count_q;
+  logic       rewind_q;    // state_q is StRewind
   logic       all_taken;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      state_q <= StIdle;
-      div_q   <= DivStep;
-      count_q <= '0;
+      state_q  <= StIdle;
+      rewind_q <= 1'b0;
+      div_q    <= DivStep;
+      count_q  <= '0;
     end else if (prepare_i) begin
-      state_q <= StLoad;
-      div_q   <= DivStep;
+      state_q  <= StLoad;
+      rewind_q <= 1'b0;
+      div_q    <= DivStep;
     end else begin
+      rewind_q <= state_q == StStore && div_q == DivOrigin;
       unique case (state_q)
         StLoad: begin
           state_q <= StDivide;
@@ -85,7 +89,7 @@ module spcore_tile_walk
       col_q      <= '0;
       row_line_q <= '0;
     end
-    if (state_q == StRewind) begin
+    if (rewind_q) begin
       rows_left_q <= layer_i.tiles_y;
       top_q       <= 1'b0;
     end else begin

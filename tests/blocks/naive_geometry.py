@@ -165,17 +165,19 @@ def expected_tiles(d: Mapping[str, int]) -> list[dict[str, int]]:
     return [tile_fields(d, row, column) for row in rows for column in range(d["tiles_x"])]
 
 
-def expected_units(d: Mapping[str, int]) -> list[dict[str, int]]:
-    """The fields of unit_t of every unit, in order."""
+def expected_units(d: Mapping[str, int], ctx: int = 0, first_job: int = 0) -> list[dict[str, int]]:
+    """The fields of unit_t of every unit, in order, of a layer in context `ctx`."""
     rs = d["kernel_r"] * d["kernel_s"]
     units = []
-    for job, (tile, chunk) in enumerate((t, c) for t in expected_tiles(d) for c in range(d["chunks"])):
+    jobs = ((tile, chunk) for tile in expected_tiles(d) for chunk in range(d["chunks"]))
+    for job, (tile, chunk) in enumerate(jobs, first_job):
         group_first = chunk // d["group_chunks"] * d["group_c"]
         group_c = min(d["group_c"], d["in_c"] - group_first)
         for split in range(d["splits"]):
             first = split * d["split_c"]
             vectors = first if d["tap_shared"] else (chunk * d["group_c"] + first) * rs
             unit = tile | {
+                "ctx": ctx,
                 "job": job,
                 "split": int(d["splits"] > 1),
                 "chunk": chunk,

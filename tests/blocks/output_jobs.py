@@ -61,9 +61,13 @@ class Job:
 
 
 class LayerOfJobs:
-    """A random layer: descriptor, parameters and jobs with random accumulators."""
+    """A random layer: descriptor, parameters and jobs with random accumulators.
 
-    def __init__(self, gen, lanes: int, **fixed) -> None:
+    ctx, first_job: its context and the number of its first job. place: added to its bases.
+    """
+
+    def __init__(self, gen, lanes: int, ctx: int = 0, first_job: int = 0, place: int = 0, **fixed) -> None:
+        self.ctx = ctx
         ratio = fixed.get("ratio", int(gen.integers(3)))
         limit = 32 if ratio == 2 else 64
         tile_w = fixed.get("tile_w", int(gen.integers(1, limit + 1)))
@@ -93,10 +97,11 @@ class LayerOfJobs:
             "tiles_x": tiles_x,
             "chunks": chunks,
             "splits": splits,
-            "par_base": int(gen.integers(1000)),
-            "out_idx_base": int(gen.integers(1000)),
+            "par_base": int(gen.integers(1000)) + place,
+            "out_idx_base": int(gen.integers(1000)) + place,
             "out_pitch": tiles_y * tiles_x + int(gen.choice([0, 5])),
-            "out_act_base": int(gen.integers(1000)),
+            "out_act_base": int(gen.integers(1000)) + place,
+            "out_section": int(gen.integers(32)),
             "clamp_lo": low,
             "clamp_hi": high,
         }
@@ -108,19 +113,19 @@ class LayerOfJobs:
         sensible = gen.random(out_k) < 0.9  # results that are not all 0 or clamped
         self.shift[sensible] = gen.integers(50, 60, sensible.sum())
         if fixed.get("residual", gen.random() < 0.5):
-            self._draw_residual(gen)
+            self._draw_residual(gen, place)
         self.jobs = [
             self._job(gen, ty, tx, chunk, number)
-            for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks))
+            for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks), first_job)
         ]
 
-    def _draw_residual(self, gen) -> None:
+    def _draw_residual(self, gen, place: int) -> None:
         """A residual of the size of an output."""
         multiplier = int(gen.integers(2**31)) >> int(gen.integers(20))
         self.layer |= {
             "residual": 1,
             "res_signed": bool(gen.integers(2)),
-            "res_idx_base": int(gen.integers(1000)),
+            "res_idx_base": int(gen.integers(1000)) + place,
             "res_pitch": self.layer["tiles_y"] * self.layer["tiles_x"] + int(gen.integers(3)),
             "res_multiplier": multiplier,
             "res_shift": max(9, multiplier.bit_length() + int(gen.integers(-3, 3))),
@@ -171,6 +176,7 @@ class LayerOfJobs:
             line[:npos] = out[channel - first] * inside
             lines[d["out_idx_base"] + channel * d["out_pitch"] + out_line] = line
         info = {
+            "ctx": self.ctx,
             "job": number,
             "split": d["splits"] > 1,
             "chunk": chunk,

@@ -76,7 +76,8 @@ def random_layer(gen, config: Config, mode: tuple[int, int]) -> tuple[Layer, Cut
 
 @dataclass
 class Work:
-    """A layer as the PE sees it: descriptor and derived values, units in order, and the three memories' contents."""
+    """A layer as the PE sees it: descriptor and derived values, units in order, the three memories' contents, its
+    context."""
 
     layer: Layer
     lanes: int
@@ -86,6 +87,7 @@ class Work:
     weights: dict[int, int]
     words: dict[int, int]
     index: dict[int, int]
+    ctx: int
 
     def table(self) -> list[tuple[int, int]]:
         """(q, p) of each position of a full tile."""
@@ -151,14 +153,19 @@ class Work:
         return emitted, macs
 
 
-def make_work(gen, config: Config, layer: Layer, cut: Cut) -> Work:
-    """Lay a layer out in memories, at random bases and with lines in random order, and list its units."""
-    bases = {"wgt_base": int(gen.integers(0, 1000)), "in_idx_base": int(gen.integers(0, 1000))}
+def make_work(gen, config: Config, layer: Layer, cut: Cut, ctx: int | None = None) -> Work:
+    """Lay a layer out in memories, at random bases and with lines in random order, and list its units.
+
+    ctx: its context, any by default; layers of different ones share no addresses.
+    """
+    ctx = int(gen.integers(2)) if ctx is None else ctx
+    wgt_base, in_idx_base, free = (int(base) + (ctx << 20) for base in gen.integers(0, 1000, 3))
+    bases = {"wgt_base": wgt_base, "in_idx_base": in_idx_base}
     d = make_plan(config, layer, cut).descriptor.as_dict() | bases
     derived = derived_fields(d, config.NumLanes)
     compressed = lines.compress(layer.activations, cut.line)
     packed, bitmaps = compressed.packed(), compressed.bitmaps.ravel().tolist()
-    words, index, free = {}, {}, int(gen.integers(0, 1000))
+    words, index = {}, {}
     for number in gen.permutation(len(bitmaps)).tolist():
         index[d["in_idx_base"] + number] = INDEX.pack({"bitmap": bitmaps[number], "ptr": free})
         data = packed[number].tobytes()
@@ -166,5 +173,5 @@ def make_work(gen, config: Config, layer: Layer, cut: Cut) -> Work:
             words[free] = int.from_bytes(data[start : start + 8], "little")
             free += 1
     weights = dict(enumerate(weight_beats(config, layer), d["wgt_base"]))
-    units = expected_units(d)
-    return Work(layer, config.NumLanes, d, derived, units, weights, words, index)
+    units = expected_units(d, ctx)
+    return Work(layer, config.NumLanes, d, derived, units, weights, words, index, ctx)

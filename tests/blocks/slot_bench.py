@@ -5,10 +5,11 @@ import os
 
 import numpy as np
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.output_jobs import ROWS, Job, LayerOfJobs, skew, to_flat, unskew
 from verif.shared.structs import struct
 
-LAYER, DERIVED, SLOT = struct("layer_t"), struct("derived_t"), struct("slot_info_t")
+SLOT = struct("slot_info_t")
 
 
 def slot_info(work: LayerOfJobs, job: Job) -> dict:
@@ -17,7 +18,7 @@ def slot_info(work: LayerOfJobs, job: Job) -> dict:
     mask = sum(1 << y * pitch + x for y in range(h) for x in range(w))
     first = job.info["chunk"] * work.derived["chunk_k"]
     address = work.layer["out_idx_base"] + first * work.layer["out_pitch"] + job.info["out_line"]
-    carried = {"job": job.number, "chunk": job.info["chunk"], "idx_addr": address}
+    carried = {"ctx": work.ctx, "job": job.number, "chunk": job.info["chunk"], "idx_addr": address}
     if work.layer.get("residual"):
         carried["res_addr"] = min(job.res_lines)
     return carried | {"npos": (h - 1) * pitch + w, "mask": mask}
@@ -30,20 +31,25 @@ class SlotBench:
         self.dut, self.gen = dut, gen
         self.stages = int(os.environ["NumStage"])
         self.banks = 4 * int(os.environ["NumLanes"])
+        self.contexts = Contexts(dut, gen)
+        self.works: dict[int, LayerOfJobs] = {}  # by context
+        self.of: list[LayerOfJobs | None] = [None] * self.stages  # the layer of a slot's job
         self.jobs: list[Job | None] = [None] * self.stages
         self.taken = [False] * self.stages
         self.infos: list[int | None] = [None] * self.stages  # still to be told
         self.memory = gen.integers(0, 2**32, (self.stages, self.banks, ROWS), dtype=np.uint32)
         self.words = self.memory[0, :, 0].copy()  # read last
-        self.par = 0
+        self.par = self.oldest = 0
         self.run = True  # the DUT moves on, and may read
         self.tell_rate = 1.0  # how soon it is told what a slot holds
         self.telling: int | None = None
         self.drive()
 
     def set_layer(self, work: LayerOfJobs) -> None:
-        self.work = work
-        self.dut.layer_i.value, self.dut.derived_i.value = LAYER.pack(work.layer), DERIVED.pack(work.derived)
+        """A layer in its context; the oldest one, until another value of `oldest` is set."""
+        self.oldest = work.ctx
+        self.works[work.ctx] = work
+        self.contexts.show(work.layer, work.derived, work.ctx)
 
     @property
     def vacant(self) -> list[int]:
@@ -60,8 +66,9 @@ class SlotBench:
 
     def fill(self, stage: int, job: Job) -> None:
         """Put a job, the sum of its units, into a vacant slot."""
-        self.jobs[stage], self.taken[stage] = job, False
-        self.infos[stage] = SLOT.pack(slot_info(self.work, job))
+        work = self.works[job.info["ctx"]]
+        self.jobs[stage], self.of[stage], self.taken[stage] = job, work, False
+        self.infos[stage] = SLOT.pack(slot_info(work, job))
         for row, words in enumerate(sum(job.rows)):
             self.memory[stage, np.arange(self.banks) ^ skew(row, self.banks), row] = words
 
@@ -70,7 +77,7 @@ class SlotBench:
         dut = self.dut
         dut.full_i.value = sum(1 << stage for stage in self.full)
         dut.words_i.value, dut.par_i.value = to_flat(self.words), self.par
-        dut.run_i.value = self.run
+        dut.run_i.value, dut.oldest_i.value = self.run, self.oldest
         untold = [stage for stage, info in enumerate(self.infos) if info is not None]
         self.telling = int(self.gen.choice(untold)) if untold and self.gen.random() < self.tell_rate else None
         dut.info_we_i.value = 0 if self.telling is None else 1 << self.telling
@@ -94,7 +101,7 @@ class SlotBench:
             low, high = variants & (ROWS - 1), variants >> ROWS.bit_length() - 1
             bits = unskew(np.arange(self.banks), self.banks)
             self.words = self.memory[read, np.arange(self.banks), low & ~bits | high & bits]
-            self.par = self.work.parameter(int(dut.par_addr_o.value))
+            self.par = self.of[read].parameter(int(dut.par_addr_o.value))
         if self.telling is not None:
             self.infos[self.telling] = None
         if took is not None:

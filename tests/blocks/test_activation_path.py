@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.region_sink import RegionSink
@@ -23,8 +24,7 @@ from verif.shared.structs import struct
 from verif.sim.kit import Source, block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
-ENTRY = struct("index_entry_t")
+UNIT, ENTRY = struct("unit_t"), struct("index_entry_t")
 
 
 class Bench:
@@ -33,6 +33,7 @@ class Bench:
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
         self.idx = MemoryPort(dut, "idx", self.gen)
         self.act = MemoryPort(dut, "act", self.gen)
+        self.contexts = Contexts(dut, self.gen)
         self.units = Source(dut, "unit", {"unit": UNIT}, self.gen)
         self.sink = RegionSink(dut, self.gen, self.buffers)
 
@@ -42,7 +43,7 @@ class Bench:
         Up to `most` bytes of each region are read.
         """
         dut = self.dut
-        dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
+        self.contexts.show(case.layer, case.derived, case.ctx)
         words = {
             line.ptr + i: int.from_bytes(line.data[8 * i : 8 * i + 8], "little")
             for line in case.lines.values()

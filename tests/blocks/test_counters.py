@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""counters: every counter in every cycle against Python's sums, cleared and stopped at random.
+"""counters: every counter of both layers in every cycle against Python's sums, cleared and stopped at random.
 
 The totals are compared with what was to be counted some cycles before: LATENCY for the sums over PEs, one for the rest.
 """
@@ -17,9 +17,10 @@ from verif.sim.seed import rng
 COUNTERS, PE_COUNTERS = struct("counters_t"), struct("pe_counters_t")
 STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")  # in the order of pe_state_e
 BANKED = ("wgt", "act", "idx")
-LATENCY, LATENCY_SHORT = 3, 1
+LATENCY, LATENCY_SHORT = 3, 1  # and a cycle more for the choice among the layers
 HALVES = ("states_lo_q", "states_hi_q", "macs_lo_q", "macs_hi_q", "macs_top_q")
 SUMMED = ("cycles", "macs", *STATES)
+ALONE = {"line_ctx": 0, "oldest": 0, "shown": 0}  # of the first context alone, with its PEs
 
 
 class Bench:
@@ -29,10 +30,10 @@ class Bench:
         self.dut = dut
         self.pes, self.lanes = int(os.environ["NumPe"]), int(os.environ["NumLanes"])
         self.banks = {name: int(os.environ[f"{name.capitalize()}Banks"]) for name in BANKED}
-        self.want = dict.fromkeys(COUNTERS.fields, 0)
-        self.past = [(self.want, False)] * (
-            LATENCY + 1
-        )  # of each of the last cycles: counted by its end, cleared in it
+        self.oldest = 0  # of the cycle before
+        self.want = [dict.fromkeys(COUNTERS.fields, 0) for _ in range(2)]  # by context
+        # Of each of the last cycles: counted by its end, cleared in it.
+        self.past = [[(want, False)] * (LATENCY + 2) for want in self.want]
 
     def random_events(self, gen) -> dict:
         """Events of a cycle: states and MACs of the PEs, what the memories and the line writer do."""
@@ -43,14 +44,18 @@ class Bench:
             "hits": {name: int(gen.integers(self.pes + 1)) for name in BANKED},
             "written": int(gen.integers(2)),
             "bytes": int(gen.integers(65)),
+            "contexts": gen.integers(2, size=self.pes),
+            "line_ctx": int(gen.integers(2)),
+            "oldest": int(gen.random() < 0.3),
+            "shown": int(gen.integers(2)),
         }
 
-    def expected(self, name: str) -> int:
+    def expected(self, name: str, ctx: int) -> int:
         """What a counter shows now: a clear takes effect at once, and what was under way then is dropped."""
-        latency = LATENCY if name in SUMMED else LATENCY_SHORT
-        if any(cleared for _, cleared in self.past[-1 - latency : -1]):
+        latency, past = LATENCY if name in SUMMED else LATENCY_SHORT, self.past[ctx]
+        if any(cleared for _, cleared in past[-2 - latency : -2]):
             return 0
-        return self.past[-1 - latency][0][name]
+        return past[-2 - latency][0][name]
 
     def drive(self, events: dict, count: int, clear: int) -> None:
         dut = self.dut
@@ -62,28 +67,39 @@ class Bench:
             getattr(dut, f"{name}_reads_i").value = events["reads"][name]
             getattr(dut, f"{name}_hits_i").value = events["hits"][name]
         dut.line_written_i.value, dut.line_bytes_i.value = events["written"], events["bytes"]
+        dut.pe_ctx_i.value = sum(int(ctx) << i for i, ctx in enumerate(events["contexts"]))
+        dut.line_ctx_i.value = events["line_ctx"]
+        dut.oldest_i.value, dut.shown_i.value = events["oldest"], events["shown"]
+        self.oldest = events["oldest"]
 
     async def cycle(self, events: dict, count: int = 1, clear: int = 0) -> None:
-        dut, want = self.dut, dict(self.want)
+        """clear: a bit for each context."""
+        dut, oldest_layer = self.dut, self.oldest
         self.drive(events, count, clear)
         await FallingEdge(dut.clk_i)
-        if clear:
-            want = dict.fromkeys(COUNTERS.fields, 0)
-        elif count:
-            want["cycles"] += 1
-            want["macs"] += int(events["macs"].sum())
-            for number, name in enumerate(STATES):
-                want[name] += int((events["states"] == number).sum())
-            for name in BANKED:
-                want[f"{name}_reads"] += events["reads"][name]
-                want[f"{name}_hits"] += events["hits"][name]
-            want["lines_written"] += events["written"]
-            want["bytes_written"] += events["written"] * events["bytes"]
-        self.want = want
-        self.past = [*self.past[1:], (want, bool(clear))]
+        for ctx in range(2):
+            want, oldest = dict(self.want[ctx]), oldest_layer == ctx
+            mine = np.where(events["states"] == STATES.index("no_unit"), oldest_layer, events["contexts"]) == ctx
+            if clear >> ctx & 1:
+                want = dict.fromkeys(COUNTERS.fields, 0)
+            elif count:
+                want["cycles"] += oldest
+                want["macs"] += int(events["macs"][mine].sum())
+                for number, name in enumerate(STATES):
+                    want[name] += int((events["states"][mine] == number).sum())
+                for name in BANKED:
+                    want[f"{name}_reads"] += oldest * events["reads"][name]
+                    want[f"{name}_hits"] += oldest * events["hits"][name]
+                if events["line_ctx"] == ctx:
+                    want["lines_written"] += events["written"]
+                    want["bytes_written"] += events["written"] * events["bytes"]
+            self.want[ctx] = want
+            self.past[ctx] = [*self.past[ctx][1:], (want, bool(clear >> ctx & 1))]
         found = COUNTERS.unpack(dut.counters_o.value)
-        assert found == {name: self.expected(name) for name in found}
-        assert sum(found[name] for name in STATES) == self.pes * found["cycles"]
+        assert found == {name: self.expected(name, events["shown"]) for name in found}
+
+    def totals(self, name: str) -> int:
+        return sum(want[name] for want in self.want)
 
 
 @block_test(us=50)
@@ -93,8 +109,14 @@ async def random_cycles(dut):
     for count_rate in (0.5, 1.0):
         for clear_rate in (0.1, 0.01, 0.0):
             for _ in range(120):
-                count, clear = int(gen.random() < count_rate), int(gen.random() < clear_rate)
+                count = int(gen.random() < count_rate)
+                clear = sum(1 << ctx for ctx in range(2) if gen.random() < clear_rate)
                 await bench.cycle(bench.random_events(gen), count, clear)
+            if clear_rate == 0:
+                await bench.cycle(bench.random_events(gen), 0, 3)
+                for _ in range(100):
+                    await bench.cycle(bench.random_events(gen), int(gen.random() < count_rate))
+                assert sum(bench.totals(name) for name in STATES) == bench.pes * bench.totals("cycles") > 0
 
 
 @block_test(us=5)
@@ -105,18 +127,19 @@ async def extremes(dut):
     for state in range(5):
         most = {
             "states": np.full(bench.pes, state),
+            "contexts": np.zeros(bench.pes, int),
             "macs": np.full(bench.pes, bench.lanes),
             "reads": bench.banks,
             "hits": dict.fromkeys(BANKED, bench.pes),
             "written": 1,
             "bytes": 64,
-        }
+        } | ALONE
         for _ in range(10):
             await bench.cycle(most)
         await bench.cycle(most, count=0)
-    assert bench.want["macs"] == 50 * bench.pes * bench.lanes
-    await bench.cycle(bench.random_events(gen), count=1, clear=1)
-    assert not any(bench.want.values())
+    assert bench.want[0]["macs"] == 50 * bench.pes * bench.lanes
+    await bench.cycle(bench.random_events(gen), count=1, clear=3)
+    assert not any(bench.want[0].values())
     for _ in range(LATENCY + 2):
         await bench.cycle(bench.random_events(gen))
 
@@ -143,12 +166,13 @@ async def many_cycles(dut):
     """The same events in more cycles than the lower half of a counter holds."""
     await start(dut)
     bench, gen = Bench(dut), rng()
-    await bench.cycle(bench.random_events(gen), clear=1)
-    events, cycles = bench.random_events(gen) | {"written": 1}, 2**16 + 5
+    await bench.cycle(bench.random_events(gen), clear=3)
+    events = bench.random_events(gen) | {"written": 1, "contexts": np.zeros(bench.pes, int)} | ALONE
+    cycles = 2**16 + 5
     bench.drive(events, 1, 0)
     await ClockCycles(dut.clk_i, cycles, FallingEdge)
     bench.drive(events, 0, 0)
-    await ClockCycles(dut.clk_i, LATENCY + 2, FallingEdge)
+    await ClockCycles(dut.clk_i, LATENCY + 3, FallingEdge)
     found = COUNTERS.unpack(dut.counters_o.value)
     assert found["cycles"] == cycles and found["macs"] == cycles * int(events["macs"].sum())
     assert [found[name] for name in STATES] == [cycles * int((events["states"] == number).sum()) for number in range(5)]
@@ -160,25 +184,26 @@ async def many_cycles(dut):
 
 
 @block_test(us=10, skip=not ON_VERILATOR)  # writes internal signals
-async def carries(dut):
+async def carries(top):
     """Lower halves that overflow, each on its own and all at once, count in the upper ones a cycle later."""
-    await start(dut)
-    bench, gen = Bench(dut), rng()
+    await start(top)
+    bench, gen = Bench(top), rng()
     await bench.cycle(bench.random_events(gen), count=0)
     all_ones = 2**32 - 1
     for round_number in range(40):
-        events = bench.random_events(gen)
+        events = bench.random_events(gen) | {"contexts": np.zeros(bench.pes, int)} | ALONE
         lows = [int(gen.integers(all_ones - 3 * bench.pes, all_ones + 1)) for _ in range(5)]
         macs = int(gen.integers(all_ones - bench.pes * bench.lanes, all_ones + 1))
+        dut = top.gen_layer[0].u_counters
         dut.states_lo_q.value = sum(low << 32 * i for i, low in enumerate(lows))
         dut.states_hi_q.value = round_number % 2 * sum(0xFFFE << 16 * i for i in range(5))
         dut.macs_lo_q.value, dut.macs_hi_q.value, dut.macs_top_q.value = macs, 0xFFFF - round_number % 2, round_number
         bench.drive(events, 1, 0)
-        await FallingEdge(dut.clk_i)
+        await FallingEdge(top.clk_i)
         bench.drive(events, 0, 0)
-        for _ in range(LATENCY + 2):
-            await FallingEdge(dut.clk_i)
-        found = COUNTERS.unpack(dut.counters_o.value)
+        for _ in range(LATENCY + 3):
+            await FallingEdge(top.clk_i)
+        found = COUNTERS.unpack(top.counters_o.value)
         assert found["macs"] == (round_number << 48) + (0xFFFF - round_number % 2 << 32) + macs + int(
             events["macs"].sum()
         )
@@ -190,5 +215,5 @@ async def carries(dut):
 @pytest.mark.parametrize("sim, pes, lanes, banks", [("verilator", 64, 16, (8, 16, 4)), ("icarus", 4, 4, (2, 8, 4))])
 def test_counters(run_block, sim, pes, lanes, banks):
     parameters = dict(zip(("WgtBanks", "ActBanks", "IdxBanks"), banks, strict=True))
-    public = [f"spcore_counters.{half}" for half in HALVES]
+    public = [f"spcore_layer_counters.{half}" for half in HALVES]
     run_block("spcore_counters", {"NumPe": pes, "NumLanes": lanes} | parameters, sim=sim, public=public)

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""drain_arbiter: who is granted, into which slot, against the rules of docs/architecture.md section 7.8.
+"""drain_arbiter: who is granted, into which slot, against the rules of docs/architecture.md section 7.8; two layers.
 
 Never two drains from a PE or a group or into a streaming processor, a slot for a job, the last free one for the oldest
 job, nobody forgotten.
 """
 
 import os
+from dataclasses import dataclass
 
 import pytest
 from cocotb.triggers import FallingEdge
 
+from tests.blocks.contexts import Contexts
 from verif.shared.structs import struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, REQ, ROW, SLOT = (
-    struct(f"{name}_t") for name in ("layer", "derived", "drain_req", "drain_row", "slot_info")
-)
+REQ, ROW, SLOT = (struct(f"{name}_t") for name in ("drain_req", "drain_row", "slot_info"))
 # Cycles in which a streaming processor without a drain takes a PE that it may take, at most: it chooses in turn with
 # the others, and a PE or slot may be kept for the drain that follows another one's present drain.
 CHOICE = 100
 LANES = 4
-PITCH = 8  # columns of a full tile
 
 
 class Drain:
@@ -31,17 +30,50 @@ class Drain:
         self.pe, self.info, self.wait, self.rows = pe, info, wait, rows
 
 
-class Bench:
-    """PEs that ask with units of random jobs, slots that are freed some time after they are complete."""
+@dataclass
+class Layer:
+    """What the arbiter knows of a layer; `pitch`: columns of a full tile."""
 
-    def __init__(self, dut, gen, splits: int) -> None:
-        self.dut, self.gen, self.splits = dut, gen, splits
+    splits: int
+    jobs: int
+    base: int
+    lines: int
+    ratio: int
+    res_base: int
+    res_pitch: int
+    pitch: int
+
+
+class Bench:
+    """PEs that ask with units of random jobs, slots that are freed some time after they are complete.
+
+    layers: splits and jobs of each, one in each context, the second one's jobs behind the first one's.
+    """
+
+    def __init__(self, dut, gen, *layers: tuple[int, int]) -> None:
+        self.dut, self.gen = dut, gen
+        self.layers = [
+            Layer(
+                *layer,
+                int(gen.integers(2**23)),
+                int(gen.integers(1, 2**10)),
+                int(gen.integers(3)),
+                int(gen.integers(2**23)),
+                int(gen.integers(1, 2**10)),
+                int(gen.choice([8, 5])),
+            )
+            for layer in layers
+        ]
+        units = [(ctx, layer) for ctx, layer in enumerate(self.layers) for _ in range(layer.jobs)]
+        self.jobs = len(units)
+        self.context = [ctx for ctx, _ in units]  # by job
+        self.units = [job for job, (_, layer) in enumerate(units) for _ in range(layer.splits)]  # in order
         self.pes, self.sps, self.stages = (int(os.environ[name]) for name in ("NumPe", "NumSp", "NumStage"))
         self.group_pes = -(-self.pes // 8)
         self.groups = -(-self.pes // self.group_pes)
         self.requests: dict[int, dict] = {}
         self.granted: set[int] = set()  # in the last cycle: their requests end now
-        self.next_unit = 0  # number of the next unit to ask, job * splits + split
+        self.next_unit = 0  # to ask
         self.slots: dict[tuple[int, int], list] = {}  # (sp, slot) -> [job, units granted, cycles until it is freed]
         self.early: dict[tuple[int, int], dict] = {}  # told before the grant
         self.untold: dict[tuple[int, int], dict] = {}  # slots whose information is still to come
@@ -53,17 +85,19 @@ class Bench:
         self.grants = 0
 
     async def begin(self) -> None:
-        dut, gen = self.dut, self.gen
+        dut = self.dut
         await start(dut)
-        self.base, self.lines, self.ratio = int(gen.integers(2**23)), int(gen.integers(1, 2**10)), int(gen.integers(3))
-        self.res_base, self.res_pitch = int(gen.integers(2**23)), int(gen.integers(1, 2**10))
-        residual = {"residual": 1, "res_idx_base": self.res_base, "res_pitch": self.res_pitch}
-        layer = {"tile_w": PITCH, "splits": self.splits, "out_idx_base": self.base, "out_pitch": self.lines}
-        dut.layer_i.value = LAYER.pack(layer | residual)
-        dut.derived_i.value = DERIVED.pack({"ratio": self.ratio})
+        contexts = Contexts(dut, self.gen)
+        for ctx, of in enumerate(self.layers):
+            residual = {"residual": 1, "res_idx_base": of.res_base, "res_pitch": of.res_pitch}
+            layer = {"tile_w": of.pitch, "splits": of.splits, "out_idx_base": of.base, "out_pitch": of.lines}
+            contexts.show(layer | residual, {"ratio": of.ratio}, ctx)
         dut.start_i.value = 1
         await FallingEdge(dut.clk_i)
         dut.start_i.value = 0
+
+    def layer_of(self, job: int) -> Layer:
+        return self.layers[self.context[job]]
 
     def slot_of(self, job: int) -> tuple[int, int] | None:
         return next((slot for slot, (owner, _, _) in self.slots.items() if owner == job), None)
@@ -74,7 +108,8 @@ class Bench:
     def may_open(self, job: int) -> bool:
         free = sum(map(self.free_of, range(self.sps)))
         return free > 1 or (
-            free == 1 and (self.splits == 1 or job == self.oldest or self.slot_of(self.oldest) is not None)
+            free == 1
+            and (self.layer_of(job).splits == 1 or job == self.oldest or self.slot_of(self.oldest) is not None)
         )
 
     def could(self, sp: int) -> bool:
@@ -88,7 +123,7 @@ class Bench:
                 return True
         return False
 
-    async def cycle(self, request_rate: float, jobs: int) -> None:
+    async def cycle(self, request_rate: float) -> None:
         dut, gen = self.dut, self.gen
         for pe in self.granted:
             del self.requests[pe]
@@ -99,17 +134,19 @@ class Bench:
             if (
                 pe not in self.requests
                 and pe not in busy
-                and self.next_unit < min(jobs, self.oldest + 4 * self.pes) * self.splits
+                and self.next_unit < len(self.units)
+                and self.units[self.next_unit] < self.oldest + 4 * self.pes
                 and gen.random() < request_rate
             ):
-                job = self.next_unit // self.splits
+                job = self.units[self.next_unit]
                 self.requests[pe] = {
+                    "ctx": self.context[job],
                     "job": job,
-                    "split": self.splits > 1,
+                    "split": self.layer_of(job).splits > 1,
                     "chunk": job % 3 if job % 7 else int(gen.integers(2**16)),
                     "out_line": job // 3,
                     "tile_h": int(gen.integers(1, 9)),
-                    "tile_w": int(gen.integers(1, PITCH + 1)),
+                    "tile_w": int(gen.integers(1, self.layer_of(job).pitch + 1)),
                 }
                 self.waited[pe] = 0
                 self.next_unit += 1
@@ -135,7 +172,7 @@ class Bench:
         for sp, drain in enumerate(self.drains):
             if drain and not drain.rows and not drain.wait:
                 slot = self.slot_of(drain.info["job"])
-                if self.slots[slot][1] == self.splits:
+                if self.slots[slot][1] == self.layer_of(self.slots[slot][0]).splits:
                     self.slots[slot][2] = int(gen.integers(10, 40))
                 self.drains[sp] = None
         self.check_info()
@@ -165,12 +202,14 @@ class Bench:
             self.early[slot] = found
 
     def check_slot(self, info: dict, found: dict) -> None:
-        assert (found["job"], found["chunk"]) == (info["job"], info["chunk"])
-        channel = info["chunk"] * LANES << self.ratio
-        assert found["idx_addr"] == (self.base + channel * self.lines + info["out_line"]) % 2**24
-        assert found["res_addr"] == (self.res_base + channel * self.res_pitch + info["out_line"]) % 2**24
-        assert found["npos"] == PITCH * (info["tile_h"] - 1) + info["tile_w"]
-        want = sum(1 << y * PITCH + x for y in range(info["tile_h"]) for x in range(info["tile_w"]))
+        for name in ("ctx", "job", "chunk"):
+            assert found[name] == info[name]
+        layer = self.layers[info["ctx"]]
+        channel = info["chunk"] * LANES << layer.ratio
+        assert found["idx_addr"] == (layer.base + channel * layer.lines + info["out_line"]) % 2**24
+        assert found["res_addr"] == (layer.res_base + channel * layer.res_pitch + info["out_line"]) % 2**24
+        assert found["npos"] == layer.pitch * (info["tile_h"] - 1) + info["tile_w"]
+        want = sum(1 << y * layer.pitch + x for y in range(info["tile_h"]) for x in range(info["tile_w"]))
         assert found["mask"] == want
 
     def check_grants(self, grants: int) -> None:
@@ -208,47 +247,54 @@ class Bench:
                 else:
                     self.untold[slot] = info
             self.slots[slot][1] += 1
-            assert complete == (self.slots[slot][1] == self.splits)
+            assert complete == (self.slots[slot][1] == self.layer_of(info["job"]).splits)
             self.drains[sp] = Drain(pe, info, int(gen.integers(2, 6)), int(gen.integers(1, 20)))
             self.granted.add(pe)
             self.grants += 1
 
 
-async def run(dut, splits: int, request_rate: float, jobs: int = 60) -> Bench:
-    bench = Bench(dut, rng(splits), splits)
+async def run(dut, request_rate: float, *layers: tuple[int, int]) -> None:
+    bench = Bench(dut, rng(sum(splits for splits, _ in layers)), *layers)
     await bench.begin()
-    for _ in range(200 * jobs * splits):
-        await bench.cycle(request_rate, jobs)
-        if len(bench.done) == jobs:
+    for _ in range(200 * len(bench.units)):
+        await bench.cycle(request_rate)
+        if len(bench.done) == bench.jobs:
             assert not bench.untold
-            return bench
-    raise AssertionError(f"stuck: {len(bench.done)} of {jobs} jobs are done, {bench.requests} wait")
+            return
+    raise AssertionError(f"stuck: {len(bench.done)} of {bench.jobs} jobs are done, {bench.requests} wait")
 
 
 @block_test(us=60)
 async def without_splits(dut):
-    await run(dut, 1, 0.5)
+    await run(dut, 0.5, (1, 60))
 
 
 @block_test(us=100)
 async def with_splits(dut):
-    await run(dut, 3, 0.5)
+    await run(dut, 0.5, (3, 60))
 
 
 @block_test(us=150)
 async def rare_requests(dut):
-    await run(dut, 2, 0.01)
+    await run(dut, 0.01, (2, 60))
+
+
+@block_test(us=400)
+async def two_layers(dut):
+    """Jobs of a layer behind those of another one, with and without splits, of a single job too."""
+    for layers in (((1, 20), (3, 20)), ((3, 20), (1, 20)), ((2, 20), (5, 12)), ((1, 20), (1, 20)), ((4, 1), (1, 30))):
+        await run(dut, 0.5, *layers)
 
 
 @block_test(us=130)
 async def in_turn(dut):
     """Units of one job, a slot known: PEs are served round robin, by each streaming processor."""
-    bench = Bench(dut, rng(), 1000)
+    bench = Bench(dut, rng(), (1000, 1))
     await bench.begin()
     order: list[int] = []
     for _ in range(120 * bench.pes):
         before = set(bench.requests)
-        await bench.cycle(1, 1)
+        await bench.cycle(1)
         order += sorted(bench.granted)
         assert bench.granted <= before
         if len(order) >= 4 * bench.pes:

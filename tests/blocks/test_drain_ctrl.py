@@ -3,11 +3,12 @@
 
 from cocotb.triggers import FallingEdge
 
+from tests.blocks.contexts import Contexts
 from verif.shared.structs import struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, INFO, ROW = (struct(name) for name in ("layer_t", "derived_t", "drain_info_t", "drain_row_t"))
+INFO, ROW = struct("drain_info_t"), struct("drain_row_t")
 ROWS = 32
 
 
@@ -16,6 +17,7 @@ class Bench:
 
     def __init__(self, dut):
         self.dut, self.gen = dut, rng()
+        self.contexts = Contexts(dut, self.gen)
         self.flight: list[dict | None] = [None, None]  # rows asked for one and two cycles ago
 
     async def begin(self) -> None:
@@ -49,8 +51,7 @@ class Bench:
         tile_w = int(self.gen.integers(1, min(64, most) + 1))
         tile_h = int(self.gen.integers(1, min(64, most // tile_w) + 1))
         unit = {"tile_h": int(self.gen.integers(1, tile_h + 1)), "tile_w": int(self.gen.integers(1, tile_w + 1))}
-        self.dut.layer_i.value = LAYER.pack({"tile_w": tile_w, "tile_h": tile_h})
-        self.dut.derived_i.value = DERIVED.pack({"ratio": ratio})
+        unit["ctx"] = self.contexts.show({"tile_w": tile_w, "tile_h": tile_h}, {"ratio": ratio})
         return unit, -(-((unit["tile_h"] - 1) * tile_w + unit["tile_w"]) // (4 >> ratio))
 
     async def unit(self, unit: dict, rows: int, wait: int) -> None:
@@ -72,7 +73,8 @@ class Bench:
             assert not dut.req_o.value and dut.clear_o.value and dut.clear_row_o.value == row
             assert dut.unblock_o.value == last and dut.done_o.value == last
             if row:  # the next unit's tile may be known before this one is handed over
-                dut.unit_i.value = INFO.pack({"tile_h": int(self.gen.integers(1, 65)), "tile_w": 1})
+                later = {"tile_h": int(self.gen.integers(1, 65)), "tile_w": 1, "ctx": int(self.gen.integers(2))}
+                dut.unit_i.value = INFO.pack(later)
             await self.cycle({"valid": 1, "last": int(last), "row": row})
 
 
@@ -107,8 +109,8 @@ async def reset_at_any_time(dut):
     bench = Bench(dut)
     await bench.begin()
     for cycles in (0, 1, 2, 5, 20):
-        dut.layer_i.value, dut.derived_i.value = LAYER.pack({"tile_w": 8}), DERIVED.pack({"ratio": 2})
-        dut.unit_i.value, dut.end_i.value = INFO.pack({"tile_h": 4, "tile_w": 8}), 1
+        ctx = bench.contexts.show({"tile_w": 8}, {"ratio": 2})
+        dut.unit_i.value, dut.end_i.value = INFO.pack({"tile_h": 4, "tile_w": 8, "ctx": ctx}), 1
         await FallingEdge(dut.clk_i)
         dut.end_i.value, dut.gnt_i.value = 0, cycles > 0
         for _ in range(cycles):

@@ -15,7 +15,7 @@ from tests.blocks.naive_geometry import (
     window_size,
 )
 from verif.shared.stimulus import random_geometry
-from verif.shared.structs import struct
+from verif.shared.structs import Struct, struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
@@ -69,6 +69,11 @@ def descriptor(mode=(1, 2), c=8, k=20, splits=2, **geometry_args) -> dict:
     }
 
 
+def shown(port, kind: Struct, ctx: int) -> dict:
+    """The fields of what stands in a context."""
+    return kind.unpack(int(port.value) >> kind.width * ctx & (1 << kind.width) - 1)
+
+
 async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[dict, dict]]:
     """Offer a layer, run it to its end; returns (error code or 0, derived values, (position table, mask table))."""
     dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
@@ -76,25 +81,27 @@ async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[
     await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0  # taken: must not be looked at again
     table, masks, started, code, derived = {}, {}, 0, 0, {}
-    prepared, ended = 0, None
+    prepared, ended, ctx = 0, None, None
     for cycle in range(300):
         status = STATUS.unpack(dut.status_o.value)
         assert status["busy"] and status["level"] == (cycle == 0)
         write = POSITION.unpack(dut.pos_tab_o.value)
         if write["valid"]:
-            assert not started and write["p"] not in table
+            assert not started and write["p"] not in table and write["ctx"] == ctx
             table[write["p"]] = write["q"]
         write = MASK.unpack(dut.mask_tab_o.value)
         if write["valid"]:
-            assert not started
+            assert not started and write["ctx"] == ctx
             masks[write["shape"], write["word"]] = write["bits"]
         if dut.prepare_o.value:
-            prepared += 1
-            assert not started and LAYER.unpack(dut.layer_o.value) == LAYER.unpack(LAYER.pack(layer))
+            prepared, ctx = prepared + 1, int(dut.prepare_o.value) - 1
+            assert not started and shown(dut.layer_o, LAYER, ctx) == LAYER.unpack(LAYER.pack(layer))
+        assert dut.restart_o.value == (dut.start_o.value != 0)
         if dut.start_o.value:
             started += 1
-            assert LAYER.unpack(dut.layer_o.value) == LAYER.unpack(LAYER.pack(layer))
-            derived = DERIVED.unpack(dut.derived_o.value)
+            assert dut.start_o.value == 1 << ctx
+            assert shown(dut.layer_o, LAYER, ctx) == LAYER.unpack(LAYER.pack(layer))
+            derived = shown(dut.derived_o, DERIVED, ctx)
         if status["refused"]:
             code = status["refused_code"]
         if status["done"]:
@@ -336,24 +343,100 @@ async def layers_wait(dut):
         await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0
     assert STATUS.unpack(dut.status_o.value)["level"] == depth
-    dut.all_done_i.value = 1
-    ran, done = [], 0
+    ran, done, ctx = [], 0, 0
     for _ in range(400 * len(layers)):
         status = STATUS.unpack(dut.status_o.value)
+        dut.all_done_i.value = int(dut.start_o.value) != 0
         if dut.start_o.value:
-            ran.append(LAYER.unpack(dut.layer_o.value)["in_c"])
+            assert len(ran) == done, "the host's layers come one after the other"
+            ctx = int(dut.start_o.value) - 1
+            ran.append(shown(dut.layer_o, LAYER, ctx)["in_c"])
         done += status["done"]
         if not status["busy"]:
             break
         await FallingEdge(dut.clk_i)
     assert ran == [layer["in_c"] for layer in layers[: depth + 1]] and done == depth + 1
     dut.all_done_i.value = 0
-    dut.overflow_i.value = 1
+    dut.overflow_i.value = 2 - ctx  # of the next layer
     await FallingEdge(dut.clk_i)
     dut.overflow_i.value = 0
     assert STATUS.unpack(dut.status_o.value)["overflow"]
     await FallingEdge(dut.clk_i)
     assert not STATUS.unpack(dut.status_o.value)["overflow"]
+
+
+async def push(dut, *layers: dict) -> None:
+    """Layers of a program, one after the other."""
+    for layer in layers:
+        dut.cmd_i.value = COMMAND.pack({"push": 1, "overlap": 1, "layer": layer})
+        await FallingEdge(dut.clk_i)
+    dut.cmd_i.value = COMMAND.pack({"overlap": 1})
+
+
+async def until(dut, port: str, cycles: int = 300) -> int:
+    """Wait for a pulse; returns its value."""
+    for _ in range(cycles):
+        if value := int(getattr(dut, port).value):
+            return value
+        await FallingEdge(dut.clk_i)
+    raise AssertionError(f"no {port} within {cycles} cycles")
+
+
+async def ends(dut, cycles: int) -> list[dict]:
+    """What the status says in so many cycles, where it says something."""
+    seen = []
+    for cycle in range(cycles):
+        status = STATUS.unpack(dut.status_o.value)
+        if status["done"] or status["overflow"]:
+            seen.append({name for name in ("done", "refused", "overflow") if status[name]} | {cycle})
+        await FallingEdge(dut.clk_i)
+        dut.all_done_i.value = dut.overflow_i.value = 0
+    return seen
+
+
+@block_test(us=200)
+async def two_layers(dut):
+    """Of a program the next layer is prepared and starts while one is open, a third waits; they end in order."""
+    await start(dut)
+    good = [descriptor(c=c, tile=tile) for c, tile in ((2, (3, 5)), (3, (1, 7)), (4, (5, 2)), (5, (2, 2)))]
+    await push(dut, *good[:3])
+    started = []
+    for number in range(2):
+        ctx = await until(dut, "start_o") - 1
+        started.append(ctx)
+        assert dut.restart_o.value == (number == 0)
+        await FallingEdge(dut.clk_i)
+    assert started == [0, 1]
+    for number, layer in enumerate(good[:2]):
+        assert shown(dut.layer_o, LAYER, number) == LAYER.unpack(LAYER.pack(layer))
+        want, found = derived_fields(layer, size("NumLanes")), shown(dut.derived_o, DERIVED, number)
+        assert {name: found[name] for name in want} == want
+    for _ in range(300):
+        assert not dut.prepare_o.value and not dut.start_o.value, "a third layer is open"
+        await FallingEdge(dut.clk_i)
+    assert dut.shown_o.value == 0
+    # The younger one's jobs are done soon after the older one's; its overflow waits.
+    dut.overflow_i.value = 2
+    assert await ends(dut, 20) == []
+    dut.all_done_i.value = 1
+    await FallingEdge(dut.clk_i)
+    dut.all_done_i.value = 0
+    await FallingEdge(dut.clk_i)
+    dut.all_done_i.value = 1
+    seen = await ends(dut, 40)
+    assert seen == [{"done", FLUSH - 2}, {"overflow", FLUSH}, {"done", 2 * FLUSH - 1}]
+    assert await until(dut, "start_o") == 1 and dut.restart_o.value
+    assert dut.layer_o.value.to_unsigned() & (1 << LAYER.width) - 1 == LAYER.pack(good[2])
+    # A bad one beside it waits for its turn as well; then the next one starts in the same context.
+    await push(dut, good[0] | {"k_log2": 3}, good[3])
+    assert await ends(dut, 200) == []
+    dut.all_done_i.value = 1
+    seen = await ends(dut, 20)
+    assert seen == [{"done", FLUSH}, {"done", "refused", FLUSH + 2}]
+    assert await until(dut, "start_o") == 2
+    dut.all_done_i.value = 1
+    assert await ends(dut, 20) == [{"done", FLUSH}]
+    assert not STATUS.unpack(dut.status_o.value)["busy"]
 
 
 def test_layer_setup(run_block):

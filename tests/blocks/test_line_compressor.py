@@ -21,7 +21,7 @@ async def run(dut, lines, gen, valid_rate: float = 1, run_rate: float = 1) -> in
     lanes = int(os.environ["SpLanes"])
     beats = deque()
     for number, (values, mask) in enumerate(lines):
-        tag = {"job": number, "idx_addr": 3 * number, "job_end": number & 1}
+        tag = {"ctx": number // 3 & 1, "job": number, "idx_addr": 3 * number, "job_end": number & 1}
         bits = sum(1 << int(b) for b in np.flatnonzero(mask))
         want = np.pad(values, (0, 64 - len(values))) * mask
         packed = want[want != 0].astype(np.uint8)

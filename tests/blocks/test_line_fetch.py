@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_lines, make_case, make_unit, random_case, random_unit
@@ -30,6 +31,7 @@ class Bench:
         self.bytes_due: dict[int, int] = {}
         self.idx = MemoryPort(dut, "idx", self.gen)
         self.act = MemoryPort(dut, "act", self.gen)
+        self.contexts = Contexts(dut, self.gen)
 
     def check_line(self, want: dict) -> None:
         """The line at the output, without its bytes."""
@@ -60,8 +62,7 @@ class Bench:
         A line leaves when all its bytes are read, unless `read` is false.
         """
         dut, gen = self.dut, self.gen
-        dut.layer_i.value = LAYER.pack(case.layer)
-        dut.derived_i.value = DERIVED.pack(case.derived)
+        self.contexts.show(case.layer, case.derived, case.ctx)
         waiting, lines = deque(units), deque()
         entries, words = deque(), deque()  # addresses still to be requested
         started, idle_cycles, begun, urgent = None, 0, self.cycles, None
@@ -177,7 +178,7 @@ async def runs_ahead(dut):
     unit = make_unit(case, 0, 0, 0, 8)
     lines, _, words = expected_lines(case, unit)
     depth = int(os.environ["LineDepth"])
-    dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
+    bench.contexts.show(case.layer, case.derived, case.ctx)
     dut.unit_valid_i.value, dut.unit_i.value = 1, UNIT.pack(unit)
     index = {at: ENTRY.pack({"bitmap": line.bitmap, "ptr": line.ptr}) for at, line in case.lines.items()}
     granted = []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.memory_port import LATENCY, MemoryPort
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.windows import Case, expected_entries, make_case, make_unit, random_case, random_unit
@@ -16,7 +17,7 @@ from verif.shared.structs import struct
 from verif.sim.kit import Scoreboard, Sink, block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
+UNIT = struct("unit_t")
 INDEX, ENTRY = struct("index_entry_t"), struct("line_entry_t")
 
 
@@ -27,6 +28,7 @@ class Bench:
         self.dut, self.gen = dut, rng()
         self.depth = int(os.environ["IdxDepth"])
         self.memory = MemoryPort(dut, "idx", self.gen)
+        self.contexts = Contexts(dut, self.gen)
         self.requests, self.entries = Scoreboard("request"), Scoreboard("entry")
         self.sink = Sink(dut, "entry", {"entry": ENTRY}, self.gen, self.entries.take)
         self.marks = 0  # entries of units without lines, which are not requested
@@ -34,7 +36,7 @@ class Bench:
     async def run(self, case: Case, units: list[dict], unit_rate=1.0, gnt_rate=1.0) -> int:
         """Pass `units` through; returns the cycles from the first unit to the last entry."""
         dut, gen, requests, entries = self.dut, self.gen, self.requests, self.entries
-        dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
+        self.contexts.show(case.layer, case.derived, case.ctx)
         stored = {at: INDEX.pack({"bitmap": line.bitmap, "ptr": line.ptr}) for at, line in case.lines.items()}
         waiting = deque(units)
         cycles = 0

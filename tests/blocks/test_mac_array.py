@@ -8,11 +8,10 @@ import pytest
 from cocotb.triggers import FallingEdge
 
 from models.km import MODES
-from verif.shared.structs import struct
+from tests.blocks.contexts import Contexts
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED = struct("layer_t"), struct("derived_t")
 ROWS = 32
 
 
@@ -21,6 +20,7 @@ class Bench:
 
     def __init__(self, dut):
         self.dut, self.gen, self.lanes = dut, rng(), int(os.environ["NumLanes"])
+        self.contexts = Contexts(dut, self.gen)
         self.sums = np.zeros((ROWS, 4 * self.lanes), np.int64)
         self.mode, self.signed, self.maximum = (1, 1), False, False
         self.vector: tuple[np.ndarray, np.ndarray] | None = None
@@ -35,8 +35,8 @@ class Bench:
     def set_mode(self, k: int, m: int, maximum: bool = False) -> None:
         self.mode, self.signed, self.maximum, self.vector = (k, m), bool(self.gen.integers(2)), maximum, None
         layer = {"k_log2": k.bit_length() - 1, "m_log2": m.bit_length() - 1}
-        self.dut.layer_i.value = LAYER.pack(layer | {"act_signed": self.signed, "maximum": maximum})
-        self.dut.derived_i.value = DERIVED.pack({"ratio": (m // k).bit_length() - 1})
+        layer |= {"act_signed": self.signed, "maximum": maximum}
+        self.dut.ctx_i.value = self.contexts.show(layer, {"ratio": (m // k).bit_length() - 1})
 
     async def cycle(self, macs: int = 0, row: np.ndarray | None = None) -> None:
         """To the next falling edge; checks what the cycle before the last one leads to."""

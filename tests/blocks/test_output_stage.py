@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.output_jobs import PARAM, Job, LayerOfJobs
 from verif.shared.structs import struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("line_write_t")
+LINE = struct("line_write_t")
 REQ, ROW = struct("drain_req_t"), struct("drain_row_t")
 READ_REQ, READ_RSP = struct("line_read_req_t"), struct("line_read_rsp_t")
 
@@ -63,28 +64,40 @@ class Bench:
 
     def __init__(self, dut, gen) -> None:
         self.dut, self.gen, self.p = dut, gen, parameters()
+        self.contexts, self.jobs = Contexts(dut, gen), 0
+
+    def layer(self, **fixed) -> LayerOfJobs:
+        """The next random layer, in the context that is its turn."""
+        ctx = 1 - self.contexts.latest
+        work = LayerOfJobs(self.gen, self.p["NumLanes"], ctx, self.jobs, 3000 * ctx, **fixed)
+        self.contexts.latest, self.jobs = ctx, self.jobs + len(work.jobs)
+        return work
 
     async def run(
         self,
-        work: LayerOfJobs,
+        *works: LayerOfJobs,
         delay,
         ready_rate: float = 1.0,
         per_pe: int = 2,
         overflow: bool = False,
         latency: int | None = None,
     ) -> list[int]:
-        """`delay(job, unit)`: cycles that a unit computes; `latency`: of the PEs, from the grant to the first row, any
-        if None. Returns the cycles in which jobs ended."""
-        dut, p, d = self.dut, self.p, work.layer
-        dut.layer_i.value, dut.derived_i.value = LAYER.pack(d), DERIVED.pack(work.derived)
-        dut.start_i.value = 1
-        await FallingEdge(dut.clk_i)
-        dut.start_i.value = 0
+        """A layer, or one behind another whose jobs are still open. `delay(job, unit)`: cycles that a unit computes;
+        `latency`: of the PEs, from the grant to the first row, any if None. Returns the cycles in which jobs ended."""
+        dut, p, work = self.dut, self.p, works[0]
+        jobs = {job.number: job for work in works for job in work.jobs}
+        for n, work in enumerate(works):
+            self.contexts.show(work.layer, work.derived, work.ctx)
+            dut.start_i.value, dut.restart_i.value, dut.oldest_i.value = 1 << work.ctx, n == 0, works[0].ctx
+            await FallingEdge(dut.clk_i)
+        dut.start_i.value = dut.restart_i.value = 0
+        for _ in range(20):
+            await FallingEdge(dut.clk_i)
         pes = [Pe(int(self.gen.integers(1, 5)) if latency is None else latency) for _ in range(p["NumPe"])]
-        waiting = deque((job, unit) for job in work.jobs for unit in range(d["splits"]))
+        waiting = deque((job, unit) for work in works for job in work.jobs for unit in range(work.layer["splits"]))
         done: dict[int, int] = {}  # job -> cycle
-        oldest, oldest_seen = 0, 0
-        next_word, overflowed, written = d["out_act_base"], False, 0
+        oldest = oldest_seen = works[0].jobs[0].number
+        next_word, overflowed, written = {work.ctx: work.layer["out_act_base"] for work in works}, False, 0
         par = [0] * p["NumSp"]
         # Residual lines: one is answered a cycle, some time after its request, in the order of requests.
         coming: deque[tuple[int, dict]] = deque()  # streaming processor, line
@@ -92,7 +105,7 @@ class Bench:
         bank_bits = 4 * p["NumLanes"] * 32
         last_line: int | None = None  # bytes of the line written in the last cycle
         cycle = idle = 0
-        while len(done) < len(work.jobs):
+        while len(done) < len(jobs):
             for pe in sorted(pes, key=lambda pe: len(pe.units)):
                 if waiting and len(pe.units) < per_pe:
                     job, unit = waiting.popleft()
@@ -105,6 +118,7 @@ class Bench:
             dut.lw_ready_i.value = self.gen.random() < ready_rate
             dut.par_i.value = sum(value << (PARAM.width * i) for i, value in enumerate(par))
             dut.oldest_job_i.value = oldest_seen
+            dut.oldest_i.value = jobs[min(oldest_seen, max(jobs))].info["ctx"]
             answer = coming.popleft() if coming and self.gen.random() < ready_rate else None
             reader = int(self.gen.integers(p["NumSp"]))  # may ask
             dut.lr_rsp_i.value = READ_RSP.pack({"gnt": 1}) << READ_RSP.width * reader | (
@@ -113,7 +127,9 @@ class Bench:
             await RisingEdge(dut.clk_i)
             request = str(dut.lr_req_o.value)[::-1][READ_REQ.width * reader :][: READ_REQ.width][::-1]  # X before any
             if request[0] == "1":
-                coming.append((reader, work.residual_line(READ_REQ.unpack(int(request, 2))["idx_addr"])))
+                address = READ_REQ.unpack(int(request, 2))["idx_addr"]
+                owner = next(work for work in works if any(address in job.res_lines for job in work.jobs))
+                coming.append((reader, owner.residual_line(address)))
                 res_read += 1
             granted = int(dut.drain_gnt_o.value)
             reads, job_done = int(dut.par_re_o.value), int(dut.job_done_o.value)
@@ -125,7 +141,8 @@ class Bench:
             if last_line is not None:
                 assert dut.line_bytes_o.value == last_line
             last_line = None
-            new_overflow = bool(dut.overflow_o.value)
+            new_overflow = int(dut.overflow_o.value)
+            line_ctx = int(dut.line_ctx_o.value) if job_done or new_overflow else None
             await FallingEdge(dut.clk_i)
             cycle, idle = cycle + 1, idle + 1
             if granted:
@@ -134,22 +151,26 @@ class Bench:
                 assert draining + granted.bit_count() <= p["NumSp"], "a drain for each streaming processor"
             for i in range(p["NumSp"]):
                 if reads >> i & 1:
-                    par[i] = work.parameter(int(addresses[24 * i : 24 * i + 24][::-1], 2))
+                    address = int(addresses[24 * i : 24 * i + 24][::-1], 2)
+                    owner = next(w for w in works if 0 <= address - w.layer["par_base"] < w.layer["out_k"])
+                    par[i] = owner.parameter(address)
             if line:
                 idle = 0
                 written += 1
                 assert not overflowed, "a line after the overflow"
-                last_line = self.check_line(work, line, next_word)
-                next_word += line["words"]
-                assert next_word <= d["out_act_limit"]
+                owner = next((w for w in works if any(line["idx_addr"] in job.open_lines for job in w.jobs)), None)
+                assert owner, f"line {line['idx_addr']} is not expected (any more)"
+                last_line = self.check_line(owner, line, next_word[owner.ctx])
+                next_word[owner.ctx] += line["words"]
+                assert next_word[owner.ctx] <= owner.layer["out_act_limit"]
             if new_overflow:
-                assert overflow and not overflowed
+                assert overflow and not overflowed and new_overflow == 1 << line_ctx
                 overflowed = True
             oldest_seen = oldest
             for i in range(p["NumSp"]):
                 if job_done >> i & 1:
-                    job = work.jobs[job_ids >> (16 * i) & 0xFFFF]
-                    assert job.number not in done
+                    job = jobs[job_ids >> (16 * i) & 0xFFFF]
+                    assert job.number not in done and job.info["ctx"] == line_ctx
                     assert overflowed or not job.open_lines, f"job {job.number} is done without lines {job.open_lines}"
                     done[job.number] = cycle
                     while oldest in done:
@@ -161,11 +182,11 @@ class Bench:
                     rows |= ROW.pack({"valid": 1, "row": out[0], "last": out[1]}) << (ROW.width * i)
                     data |= out[2] << (bank_bits * i)
             dut.drain_row_i.value, dut.drain_data_i.value = rows, data
-            assert idle < 3000, f"stuck: {len(done)} of {len(work.jobs)} jobs done, {len(waiting)} units not begun"
-        assert res_read == sum(len(job.res_lines) for job in work.jobs)
+            assert idle < 3000, f"stuck: {len(done)} of {len(jobs)} jobs done, {len(waiting)} units not begun"
+        assert res_read == sum(len(job.res_lines) for job in jobs.values())
         assert overflowed == overflow
         if not overflow:
-            assert written == d["out_k"] * d["tiles_y"] * d["tiles_x"]
+            assert written == sum(len(job.lines) for job in jobs.values())
         for _ in range(5):
             await RisingEdge(dut.clk_i)
             assert not dut.lw_valid_o.value and not dut.job_done_o.value and not dut.drain_gnt_o.value
@@ -174,8 +195,7 @@ class Bench:
 
     def check_line(self, work: LayerOfJobs, line: dict, next_word: int) -> int:
         """Compare a line with its job; returns its bytes."""
-        owner = next((job for job in work.jobs if line["idx_addr"] in job.open_lines), None)
-        assert owner, f"line {line['idx_addr']} is not expected (any more)"
+        owner = next(job for job in work.jobs if line["idx_addr"] in job.open_lines)
         want = owner.lines[line["idx_addr"]]
         owner.open_lines.remove(line["idx_addr"])
         packed = want[want != 0]
@@ -193,10 +213,27 @@ async def random_layers(dut):
     await start(dut)
     bench = Bench(dut, gen)
     for _ in range(int(os.environ["Layers"])):
-        work = LayerOfJobs(gen, bench.p["NumLanes"])
         slowest = int(gen.choice([1, 30, 300]))
         await bench.run(
-            work, lambda job, unit, slowest=slowest: int(gen.integers(slowest)), float(gen.choice([1.0, 0.5, 0.15]))
+            bench.layer(),
+            delay=lambda job, unit, slowest=slowest: int(gen.integers(slowest)),
+            ready_rate=float(gen.choice([1.0, 0.5, 0.15])),
+        )
+
+
+@block_test(us=2000)
+async def two_layers(dut):
+    """Jobs of a layer behind those of any other one, of one unit or many, in drains, slots and lines at a time."""
+    gen = rng()
+    await start(dut)
+    bench = Bench(dut, gen)
+    for _ in range(int(os.environ["Layers"])):
+        slowest = int(gen.choice([1, 30, 300]))
+        await bench.run(
+            bench.layer(),
+            bench.layer(tiles=(1, 1), chunks=1) if gen.random() < 0.2 else bench.layer(),
+            delay=lambda job, unit, slowest=slowest: int(gen.integers(slowest)),
+            ready_rate=float(gen.choice([1.0, 0.5, 0.15])),
         )
 
 
@@ -210,8 +247,8 @@ async def every_tile_shape(dut):
         [[(1, 64), (64, 1), (8, 8)], [(1, 64), (64, 1), (8, 8)], [(1, 32), (32, 1), (4, 8)]]
     ):
         for h, w in shapes:
-            work = LayerOfJobs(gen, bench.p["NumLanes"], ratio=ratio, tile_h=h, tile_w=w, tiles=(2, 2), chunks=1)
-            await bench.run(work, lambda job, unit: 0)
+            work = bench.layer(ratio=ratio, tile_h=h, tile_w=w, tiles=(2, 2), chunks=1)
+            await bench.run(work, delay=lambda job, unit: 0)
 
 
 @block_test(us=120)
@@ -221,8 +258,8 @@ async def oldest_job_comes_last(dut):
     await start(dut)
     bench = Bench(dut, gen)
     for splits in (2, 3, 5):
-        work = LayerOfJobs(gen, bench.p["NumLanes"], tile_w=4, tile_h=1, tiles=(2, 8), chunks=1, splits=splits)
-        await bench.run(work, lambda job, unit: 300 if job.number % 8 == 0 else 0, per_pe=3)
+        work = bench.layer(tile_w=4, tile_h=1, tiles=(2, 8), chunks=1, splits=splits)
+        await bench.run(work, delay=lambda job, unit: 300 if job.number % 8 == 0 else 0, per_pe=3)
 
 
 @block_test(us=160)
@@ -232,9 +269,7 @@ async def overflow(dut):
     await start(dut)
     bench = Bench(dut, gen)
     for words in (0, 1, 9, 40):
-        work = LayerOfJobs(
-            gen,
-            bench.p["NumLanes"],
+        work = bench.layer(
             tile_w=16,
             tile_h=2,
             tiles=(2, 2),
@@ -244,8 +279,8 @@ async def overflow(dut):
             words=words,
             clamp=(1, 255),  # no value is 0, so every line needs room
         )
-        await bench.run(work, lambda job, unit: 0, 0.7, overflow=True)
-        await bench.run(LayerOfJobs(gen, bench.p["NumLanes"], tiles=(1, 2)), lambda job, unit: 0)
+        await bench.run(work, delay=lambda job, unit: 0, ready_rate=0.7, overflow=True)
+        await bench.run(bench.layer(tiles=(1, 2)), delay=lambda job, unit: 0)
 
 
 @block_test(us=320)
@@ -256,9 +291,7 @@ async def throughput(dut):
     bench = Bench(dut, gen)
     p = bench.p
     for ratio, (h, w) in enumerate([(1, 64), (1, 64), (1, 32)]):
-        work = LayerOfJobs(
-            gen,
-            p["NumLanes"],
+        work = bench.layer(
             ratio=ratio,
             tile_h=h,
             tile_w=w,
@@ -269,7 +302,7 @@ async def throughput(dut):
             full_tiles=True,
             residual=False,
         )
-        ends = await bench.run(work, lambda job, unit: 0, latency=1)
+        ends = await bench.run(work, delay=lambda job, unit: 0, latency=1)
         measured = (ends[-1] - ends[7]) * p["NumSp"] / (len(ends) - 8)  # cycles a job takes a streaming processor
         lines = p["NumLanes"] << ratio
         beats = max(1, h * w // p["SpLanes"]) * lines

@@ -6,13 +6,14 @@ import os
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.naive_geometry import random_fields, window_size
 from verif.shared.stalls import NO_STALLS, STALLS, Stalls
 from verif.shared.structs import struct
 from verif.sim.kit import Scoreboard, Sink, Source, block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, REGION, SEGMENT = struct("layer_t"), struct("derived_t"), struct("region_t"), struct("segment_t")
+REGION, SEGMENT = struct("region_t"), struct("segment_t")
 MASK, WRITE = struct("mask_tab_write_t"), struct("bitmap_write_t")
 READ, RESPONSE = struct("bitmap_read_t"), struct("bitmap_rsp_t")
 
@@ -104,6 +105,7 @@ class Loader:
 
     def __init__(self, dut, gen):
         self.dut, self.gen, self.buffers = dut, gen, int(os.environ["NumRegions"])
+        self.contexts = Contexts(dut, gen)
         self.buffer = self.held = 0
         self.memory: dict[tuple[int, int], int] = {}
         self.reading: tuple[int, int] | None = None
@@ -148,29 +150,30 @@ class Loader:
             self.answers += 1
 
 
-async def set_geometry(dut, g: dict) -> None:
-    """The layer's constants, and its mask table."""
-    dut.layer_i.value = LAYER.pack({"kernel_r": g["r"], "kernel_s": g["s"], "tap_shared": g["tap_shared"]})
+async def set_geometry(dut, contexts: Contexts, g: dict) -> int:
+    """The layer's constants, and its mask table; returns its context."""
     last_word = sum(max(positions(g, shape)) // 64 << 3 * shape for shape in range(4))
-    dut.derived_i.value = DERIVED.pack({"win_w": g["win_w"], "last_word": last_word})
+    layer = {"kernel_r": g["r"], "kernel_s": g["s"], "tap_shared": g["tap_shared"]}
+    ctx = contexts.show(layer, {"win_w": g["win_w"], "last_word": last_word})
     for shape in range(4):
         mask = sum(1 << q for q in positions(g, shape))
         for word in range(max(positions(g, shape)) // 64 + 1):
             bits = mask >> 64 * word & 2**64 - 1
-            dut.mask_tab_i.value = MASK.pack({"valid": 1, "shape": shape, "word": word, "bits": bits})
+            dut.mask_tab_i.value = MASK.pack({"valid": 1, "ctx": ctx, "shape": shape, "word": word, "bits": bits})
             await FallingEdge(dut.clk_i)
     dut.mask_tab_i.value = 0
+    return ctx
 
 
 async def run(loader: Loader, g: dict, regions: list) -> int:
     """Send regions through and compare segments and addresses; returns the cycles between the regions' ends."""
     dut = loader.dut
-    await set_geometry(dut, g)
+    ctx = await set_geometry(dut, loader.contexts, g)
     segments, addresses, waiting = loader.segments, loader.addresses, loader.source.waiting
     segments.name, addresses.name = f"segment of {g}", f"weight address of {g}"
     for region in regions:
         more_segments, more_addresses, _ = expected(g, *region)
-        segments.expect(*more_segments)
+        segments.expect(*(segment | {"ctx": ctx} for segment in more_segments))
         addresses.expect(*({"wgt_addr": address} for address in more_addresses))
     written = done = 0  # regions whose bitmap is in memory, and that are done
     written_regions, released_before = 0, loader.releases
@@ -182,7 +185,7 @@ async def run(loader: Loader, g: dict, regions: list) -> int:
         """The next region: its bitmap is in memory."""
         region, bitmap = regions[written]
         words = sum(bool(bitmap >> 64 * w & 2**64 - 1) << w for w in range(8))
-        loader.source.send({k: v for k, v in region.items() if k != "wgt_addr"} | {"words": words})
+        loader.source.send({k: v for k, v in region.items() if k != "wgt_addr"} | {"words": words, "ctx": ctx})
 
     while done < len(regions) or segments.due:
         # The bitmap of the region after next may be written meanwhile, if a buffer is free.

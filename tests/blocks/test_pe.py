@@ -12,6 +12,7 @@ from models.config import Config, load_config
 from models.km import MODES
 from models.lines import LineShape
 from models.tiling import Cut
+from tests.blocks.contexts import Contexts
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.naive_geometry import mask_writes, tile_masks
 from tests.blocks.pe_bench import Work, make_layer, make_work, random_activations, random_layer
@@ -20,7 +21,7 @@ from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
 POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")
-LAYER, DERIVED, UNIT = struct("layer_t"), struct("derived_t"), struct("unit_t")
+UNIT = struct("unit_t")
 REQUEST, ROW, COUNTERS = struct("drain_req_t"), struct("drain_row_t"), struct("pe_counters_t")
 STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")
 
@@ -41,11 +42,13 @@ class Bench:
 
     def __init__(self, dut, gen):
         self.dut, self.gen = dut, gen
+        self.contexts = Contexts(dut, gen)
         self.memories = {name: {} for name in ("wgt", "act", "idx")}
         self.ports = {name: MemoryPort(dut, name, gen) for name in self.memories}
         self.grant_rate = self.drain_rate = 1.0
         self.states: list[int] = []
         self.macs = 0
+        self.of_contexts = np.zeros((2, 2), int)  # by context: busy cycles, MACs
         self.drains: list[tuple[dict, np.ndarray]] = []
         self.granted: int | None = None  # cycles since the grant of the drain under way
         self.rows: list[int] = []
@@ -77,6 +80,9 @@ class Bench:
         accepted = bool(dut.unit_valid_i.value and dut.unit_ready_o.value)
         self.states.append(int(dut.state_o.value))
         self.macs += int(dut.macs_o.value)
+        busy = self.states[-1] == STATES.index("busy")
+        if busy or dut.macs_o.value:
+            self.of_contexts[int(dut.ctx_o.value)] += busy, int(dut.macs_o.value)
         if is_valid(dut.drain_row_o):
             row = ROW.unpack(dut.drain_row_o.value)
             assert self.granted is not None, "rows without a grant"
@@ -98,22 +104,27 @@ class Bench:
         return accepted
 
     async def load(self, work: Work) -> None:
-        """Put a layer on the PE: descriptor, memories, tables."""
-        self.dut.layer_i.value, self.dut.derived_i.value = LAYER.pack(work.descriptor), DERIVED.pack(work.derived)
-        self.memories = {"wgt": work.weights, "act": work.words, "idx": work.index}
+        """Put a layer on the PE, beside that of the other context: descriptor, memories, tables."""
+        self.contexts.show(work.descriptor, work.derived, work.ctx)
+        for name, more in (("wgt", work.weights), ("act", work.words), ("idx", work.index)):
+            self.memories[name] |= more
         for q, p in work.table():
-            self.dut.pos_tab_i.value = POSITION.pack({"valid": 1, "q": q, "p": p})
+            self.dut.pos_tab_i.value = POSITION.pack({"valid": 1, "ctx": work.ctx, "q": q, "p": p})
             await self.cycle()
         self.dut.pos_tab_i.value = 0
         for write in mask_writes(tile_masks(work.descriptor)):
-            self.dut.mask_tab_i.value = MASK.pack(write)
+            self.dut.mask_tab_i.value = MASK.pack(write | {"ctx": work.ctx})
             await self.cycle()
         self.dut.mask_tab_i.value = 0
 
-    async def run(self, work: Work, offer_rate: float = 1.0) -> None:
-        """Compute all units of a layer and compare what each drains."""
-        await self.load(work)
-        self.drains, todo, idle, offered = [], list(work.units), 0, False
+    async def run(self, *works: Work, offer_rate: float = 1.0) -> None:
+        """Compute all units of one layer, or of two in any order, and compare what each drains."""
+        for work in works:
+            await self.load(work)
+        units = [(work, unit) for work in works for unit in work.units]
+        if len(works) > 1:
+            units = [units[i] for i in self.gen.permutation(len(units))]
+        self.drains, todo, idle, offered = [], [unit for _, unit in units], 0, False
         while todo or not self.dut.free_o.value or self.granted is not None:
             if todo and not offered and self.gen.random() < offer_rate:
                 offered = True
@@ -125,8 +136,8 @@ class Bench:
                 offered, idle = False, 0
             idle = idle + 1 if len(self.drains) == before else 0
             assert idle < 60_000, f"stuck: {len(todo)} units not accepted, {len(self.drains)} drained"
-        assert len(self.drains) == len(work.units)
-        for unit, (info, rows) in zip(work.units, self.drains, strict=True):
+        assert len(self.drains) == len(units)
+        for (work, unit), (info, rows) in zip(units, self.drains, strict=True):
             check(work, unit, info, rows)
 
 
@@ -153,7 +164,8 @@ async def random_units(dut, grant_rates, layers_per_mode: int) -> None:
         for _ in range(layers_per_mode):
             bench.grant_rate = float(gen.choice(grant_rates))
             bench.drain_rate = float(gen.choice([0.05, 1.0]))
-            await bench.run(make_work(gen, config(), *random_layer(gen, config(), mode)), float(gen.choice([0.1, 1.0])))
+            work = make_work(gen, config(), *random_layer(gen, config(), mode))
+            await bench.run(work, offer_rate=float(gen.choice([0.1, 1.0])))
 
 
 @block_test(us=5000)
@@ -166,6 +178,27 @@ async def random_layers(dut):
 async def random_layers_stalled(dut):
     """Random layers in all modes, memories and drain stalling at random."""
     await random_units(dut, [0.1, 0.5, 0.9], int(os.environ["LAYERS"]))
+
+
+@block_test(us=5000)
+async def two_layers(dut):
+    """Units of two layers in all modes, in any order, with stalls and without; whose cycles and products they are."""
+    gen = rng()
+    await start(dut)
+    bench = Bench(dut, gen)
+    modes = [*MODES, (1, 1), (1, 1)]
+    for _ in range(int(os.environ["LAYERS"])):
+        for first, second in zip(modes, gen.permutation(modes).tolist(), strict=True):
+            bench.grant_rate, bench.drain_rate = (float(rate) for rate in gen.choice([0.3, 1.0], 2))
+            works = [
+                make_work(gen, config(), *random_layer(gen, config(), tuple(mode)), ctx)
+                for ctx, mode in enumerate((first, second))
+            ]
+            bench.of_contexts[:] = 0
+            await bench.run(*works, offer_rate=float(gen.choice([0.1, 1.0])))
+            await bench.cycle()
+            want = [np.sum([work.emissions(unit) for unit in work.units], axis=0) for work in works]
+            assert np.array_equal(bench.of_contexts, want)
 
 
 @block_test(us=2000)
@@ -186,7 +219,7 @@ async def counters(dut):
         dut.count_i.value = 1
         await bench.cycle()
         bench.states, bench.macs, bench.grant_rate, bench.drain_rate = [], 0, 0.3, 0.2
-        await bench.run(work, 0.1)
+        await bench.run(work, offer_rate=0.1)
         dut.count_i.value = 0
         await bench.cycle()
         found = COUNTERS.unpack(dut.counters_o.value)

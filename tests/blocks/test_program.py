@@ -15,6 +15,7 @@ from verif.sim.seed import rng
 
 COMMAND, STATUS = struct("program_cmd_t"), struct("program_status_t")
 WORDS = (2, 3, 16, 2)  # of a descriptor
+OPEN = (1, 1, 2, 1)  # descriptors of an engine under way, at most
 ISSUE = STATUS.fields["issue"].offset
 WRITES = 0xF << STATUS.fields["we"].offset
 # Cycles in which an idle engine issues a descriptor whose waits are met: engines whose loads take no time fetch in
@@ -42,6 +43,7 @@ class Bench:
         self.dut, self.gen, self.depth = dut, rng(), int(os.environ["PrgDepth"])
         self.words: list[list[int]] = [[], [], [], []]  # of each engine's descriptor as they came
         self.kinds: set[tuple] = set()  # (engine, for which, of the previous iteration, blocking) of waits seen
+        self.two_open = 0  # descriptors issued beside another one
         self.ahead = 0  # cycles in which an engine waited because it would have run too far ahead
 
     # -- programs -------------------------------------------------------------------------------------------------
@@ -131,8 +133,8 @@ class Bench:
             for engine in range(4):
                 if flat >> ISSUE & 1 << engine:
                     self._check(state, engine, STATUS.unpack(flat))
-                    state.busy[engine] = (
-                        1 + delays[engine] if exact else 2 + int(self.gen.exponential(delays[engine] - 1))
+                    state.issue(
+                        engine, 1 + delays[engine] if exact else 2 + int(self.gen.exponential(delays[engine] - 1))
                     )
             self._look(state)
             if cycle == stop_at:
@@ -161,44 +163,45 @@ class Bench:
         """The retirements of this cycle."""
         bits = 0
         for engine in range(4):
-            if state.busy[engine]:
-                state.busy[engine] -= 1
-                if not state.busy[engine]:
-                    bits |= 1 << engine
-                    state.retire(engine)
+            state.busy[engine] = [left - 1 for left in state.busy[engine]]
+            if state.busy[engine] and state.busy[engine][0] <= 0:
+                bits |= 1 << engine
+                state.retire(engine)
         return bits
 
     def _check(self, state, engine: int, status: dict):
         """An engine issues: it may, and the words that came, number and iteration are what the program says."""
-        number, iteration = state.number[engine], state.iteration[engine]
+        number, iteration = state.next[engine]
         what = f"engine {engine}, descriptor {number} of iteration {iteration}"
-        assert not state.busy[engine] and not state.ended(engine), what
+        assert len(state.busy[engine]) < OPEN[engine] and not state.issued(engine), what
         assert all(state.met(engine)), f"{what}: waits for {state.met(engine)}"
         assert state.in_step(engine), f"{what}: runs ahead"
-        assert status["number"] >> 15 * engine & 2**15 - 1 == number, what
-        assert status["iteration"] >> 16 * engine & 2**16 - 1 == iteration, what
+        # What it retires next.
+        assert status["number"] >> 15 * engine & 2**15 - 1 == state.number[engine], what
+        assert status["iteration"] >> 16 * engine & 2**16 - 1 == state.iteration[engine], what
+        self.two_open += len(state.busy[engine])
         assert self.words[engine] == state.listing.engines[engine][number][1:], what
 
     def _look(self, state):
         """Note which waits block and which are met; an engine that nothing holds back has to issue soon."""
         for engine in range(4):
-            if state.busy[engine] or state.ended(engine):
+            if len(state.busy[engine]) == OPEN[engine] or state.issued(engine):
                 state.idle[engine] = state.free[engine] = 0
                 continue
             state.idle[engine] += 1
             met = state.met(engine)
             if state.idle[engine] > BLOCKED or state.free[engine]:
-                for other, wait in enumerate(state.listing.waits(engine, state.number[engine])):
+                for other, wait in enumerate(state.listing.waits(engine, state.next[engine][0])):
                     if wait.count:
                         self.kinds.add((engine, other, wait.previous, not met[other]))
             if all(met) and not state.in_step(engine):
                 self.ahead += 1
             if all(met) and state.in_step(engine):
                 state.free[engine] += 1
-                for other, wait in enumerate(state.listing.waits(engine, state.number[engine])):
+                for other, wait in enumerate(state.listing.waits(engine, state.next[engine][0])):
                     if wait.count:
                         self.kinds.add((engine, other, wait.previous, False))
-            assert state.free[engine] < PATIENCE, f"engine {engine} does not issue descriptor {state.number[engine]}"
+            assert state.free[engine] < PATIENCE, f"engine {engine} does not issue descriptor {state.next[engine]}"
 
 
 class _Engines:
@@ -206,28 +209,42 @@ class _Engines:
 
     def __init__(self, listing: Listing):
         self.listing = listing
-        self.number, self.iteration = [0] * 4, [0] * 4
-        self.busy = [0] * 4  # cycles until it retires its descriptor
+        self.number, self.iteration = [0] * 4, [0] * 4  # of the descriptor that it retires next
+        self.next = [(0, 0)] * 4  # and that is issued next
+        self.busy: list[list[int]] = [[], [], [], []]  # of each descriptor under way, cycles until it may retire
         self.idle, self.free = [0] * 4, [0] * 4  # cycles without a descriptor, and with all waits met
 
     def ended(self, engine: int) -> bool:
         return not self.listing.engines[engine] or self.iteration[engine] == self.listing.iterations
 
+    def issued(self, engine: int) -> bool:
+        """All there is."""
+        return not self.listing.engines[engine] or self.next[engine][1] == self.listing.iterations
+
     @property
     def done(self) -> bool:
         return all(self.ended(engine) for engine in range(4))
 
+    def issue(self, engine: int, cycles: int):
+        number, iteration = self.next[engine]
+        last = number == len(self.listing.engines[engine]) - 1
+        self.next[engine] = (0, iteration + 1) if last else (number + 1, iteration)
+        self.busy[engine].append(cycles)
+        self.idle[engine] = self.free[engine] = 0
+
     def retire(self, engine: int):
+        self.busy[engine].pop(0)
         self.number[engine] += 1
         if self.number[engine] == len(self.listing.engines[engine]):
             self.number[engine] = 0
             self.iteration[engine] += 1
 
     def met(self, engine: int) -> list[bool]:
-        """By engine whether the wait for it is met."""
+        """By engine whether the next descriptor's wait for it is met."""
         found = []
-        for other, wait in enumerate(self.listing.waits(engine, self.number[engine])):
-            place = (self.iteration[engine] - wait.previous, wait.count)
+        number, iteration = self.next[engine]
+        for other, wait in enumerate(self.listing.waits(engine, number)):
+            place = (iteration - wait.previous, wait.count)
             past = not self.listing.engines[other] or self.iteration[other] > place[0]
             found.append(not wait.count or place[0] < 0 or past or (self.iteration[other], self.number[other]) >= place)
         return found
@@ -235,7 +252,7 @@ class _Engines:
     def in_step(self, engine: int) -> bool:
         """Nobody with descriptors is more than an iteration behind."""
         with_work = (other for other in range(4) if self.listing.engines[other])
-        return all(self.iteration[engine] - self.iteration[other] <= 1 for other in with_work)
+        return all(self.next[engine][1] - self.iteration[other] <= 1 for other in with_work)
 
 
 @block_test(us=400)
@@ -262,10 +279,11 @@ async def nothing_to_do(dut):
 
 @block_test(us=100)
 async def ready_in_advance(dut):
-    """The next descriptor is there when one retires: two cycles to the next issue, of layers too."""
+    """The next descriptor is there when one retires: two cycles to the next issue, of layers that wait for it too."""
     await start(dut)
     bench = Bench(dut)
-    listing = bench.listing((6, 6, 6, 6))
+    own = {(2, number): [Wait(), Wait(), Wait(number or 6, not number), Wait()] for number in range(6)}
+    listing = bench.listing((6, 6, 6, 6), waits=own)
     await bench.write(listing)
     for engine in range(4):
         alone = Listing([rows if e == engine else [] for e, rows in enumerate(listing.engines)], 2, listing.base)
@@ -318,7 +336,7 @@ async def random_programs(dut):
         wanted = set(product(range(4), range(4), (False, True), (False, True)))
         missing = {kind for kind in wanted - bench.kinds if kind[0] != kind[1]}
         assert not missing, f"waits (engine, for which, previous, blocking) not seen: {sorted(missing)}"
-        assert bench.ahead
+        assert bench.ahead and bench.two_open
 
 
 @block_test(us=1000)
@@ -329,7 +347,7 @@ async def stopped(dut):
     for _ in range(40):
         listing = bench.random_listing(3)
         await bench.write(listing)
-        await bench.run(listing, [20, 1, 5, 60], stop_at=int(bench.gen.integers(1, 200)))
+        await bench.run(listing, [20, 1, 40, 60], stop_at=int(bench.gen.integers(1, 200)))
         await FallingEdge(dut.clk_i)
         for _ in range(int(bench.gen.integers(0, 3))):
             await FallingEdge(dut.clk_i)

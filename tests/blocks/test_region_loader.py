@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import Contexts
 from tests.blocks.naive_geometry import layer_fields
 from tests.blocks.region_sink import REGION, RegionSink
 from tests.blocks.windows import (
@@ -23,7 +24,7 @@ from verif.shared.structs import struct
 from verif.sim.kit import Source, block_test, start
 from verif.sim.seed import rng
 
-LAYER, DERIVED, LINE = struct("layer_t"), struct("derived_t"), struct("fetched_line_t")
+LINE = struct("fetched_line_t")
 FULL = {"take": 1.0, "release": 1.0, "answer": 1.0}
 
 
@@ -35,6 +36,7 @@ class Bench:
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
         self.source = Source(dut, "line", {"line": LINE}, self.gen)
         self.sink = RegionSink(dut, self.gen, self.buffers)
+        self.contexts = Contexts(dut, self.gen)
 
     async def run(
         self, case: Case, lines: list[tuple[dict, bytes]], regions: list[dict], rates: dict, most: int = 512
@@ -44,7 +46,7 @@ class Bench:
         Up to `most` bytes of each region are read.
         """
         dut, gen, sink, waiting = self.dut, self.gen, self.sink, self.source.waiting
-        dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
+        self.contexts.show(case.layer, case.derived, case.ctx)
         self.source.send(*(without_bytes(line) for line, _ in lines))
         sink.expected.extend(regions)
         cycles, idle, last_taken, octet = 0, 0, 0, gen.bytes(8)
@@ -81,9 +83,9 @@ def fed_lines(gen, case: Case, unit: dict) -> list[tuple[dict, bytes]]:
     fed, begins = [], True
     for line in lines:
         if gen.random() < 0.2:
-            fed.append(({"bitmap": int(gen.integers(2**63)), "wgt_addr": line["wgt_addr"]}, b""))
+            fed.append(({"bitmap": int(gen.integers(2**63)), "wgt_addr": line["wgt_addr"], "ctx": case.ctx}, b""))
         if begins and gen.random() < 0.1:
-            fed.append(({"last_of_channel": 1, "wgt_addr": int(gen.integers(2**24))}, b""))
+            fed.append(({"last_of_channel": 1, "wgt_addr": int(gen.integers(2**24)), "ctx": case.ctx}, b""))
         # Equal bitmaps may belong to lines with different bytes: the needed ones decide.
         data = bytearray(data_of.get(line["bitmap"], b""))
         for rank, value in line["bytes"].items():
@@ -120,7 +122,7 @@ async def buffers_run_out(dut):
     tensor = bench.gen.integers(1, 256, (bench.buffers + 3, 8, 8)).astype(np.uint8)
     tensor[bench.buffers] = 0
     case = make_case(bench.gen, layer, tensor)
-    dut.layer_i.value, dut.derived_i.value = LAYER.pack(case.layer), DERIVED.pack(case.derived)
+    bench.contexts.show(case.layer, case.derived, case.ctx)
     dut.region_ready_i.value = 1
     for first, count in ((0, bench.buffers + 1), (bench.buffers + 1, 2)):
         lines, _, _ = expected_lines(case, make_unit(case, 0, 0, first, count))

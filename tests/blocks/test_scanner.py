@@ -22,17 +22,18 @@ class Bench:
     def __init__(self, dut, gen):
         self.dut, self.gen = dut, gen
         self.buffers = int(os.environ["NumRegions"])
-        self.table = [int(p) for p in gen.integers(0, 64, int(os.environ["RegionPos"]))]
+        self.tables = gen.integers(0, 64, (2, int(os.environ["RegionPos"]))).tolist()  # by context
         self.busy: list[bool] = []
         self.buffer = 0
         self.segments = Source(dut, "segment", {"segment": SEGMENT}, gen)
 
     async def fill_table(self) -> None:
-        """Write the table."""
+        """Write the tables."""
         dut = self.dut
-        for q, p in enumerate(self.table):
-            dut.pos_tab_i.value = TABLE.pack({"valid": 1, "q": q, "p": p})
-            await FallingEdge(dut.clk_i)
+        for ctx, table in enumerate(self.tables):
+            for q, p in enumerate(table):
+                dut.pos_tab_i.value = TABLE.pack({"valid": 1, "ctx": ctx, "q": q, "p": p})
+                await FallingEdge(dut.clk_i)
         dut.pos_tab_i.value = 0
         assert dut.blocked_o.value, "before the first unblock_i nothing may be emitted"
 
@@ -45,7 +46,7 @@ class Bench:
         segments = [segment for unit in units for segment in unit]
         coming = [int(v) for v in gen.integers(0, 2**48, sum(s["first_of_pass"] for s in segments))]
         vectors = iter(coming)
-        # What must come out, in order: emissions (position, buffer, offset, vector) and the ends of units.
+        # What must come out, in order: emissions (context, position, buffer, offset, vector) and the ends of units.
         emissions, current = Scoreboard("emission"), None
         release_after: list[int] = []  # emissions up to the end of each region
         emitted = repeated = 0
@@ -56,7 +57,9 @@ class Bench:
             for bit in range(64):
                 if segment["bits"] >> bit & 1:
                     q = 64 * segment["word"] + bit
-                    emissions.expect((self.table[q], self.buffer, segment["start"] + bit, current))
+                    emissions.expect(
+                        (segment["ctx"], self.tables[segment["ctx"]][q], self.buffer, segment["start"] + bit, current)
+                    )
                     repeated += q == before
                     before, emitted = q, emitted + 1
             if segment["release_region"]:
@@ -97,7 +100,7 @@ class Bench:
                 loaded = queue.pop(0)
             if emission:
                 assert read is not None, "an emission whose byte was not read"
-                emissions.take((int(dut.emit_pos_o.value), *read, loaded))
+                emissions.take((int(dut.emit_ctx_o.value), int(dut.emit_pos_o.value), *read, loaded))
             if dut.emit_end_o.value:
                 emissions.take(END)
             read = (int(dut.byte_buf_o.value), int(dut.byte_off_o.value)) if dut.byte_read_o.value else None
@@ -123,6 +126,7 @@ def random_units(gen, count: int, density: float) -> list[list[dict]]:
     units = []
     for _ in range(count):
         unit: list[dict] = []
+        ctx = int(gen.integers(2))
         for _ in range(int(gen.integers(1, 12))):
             bits = int((gen.random(64) < density).astype(object) @ (1 << gen.permutation(64).astype(object)))
             release = int(gen.random() < 0.3)
@@ -139,6 +143,7 @@ def random_units(gen, count: int, density: float) -> list[list[dict]]:
                     "first_of_pass": first,
                     "release_region": release,
                     "last_of_unit": 0,
+                    "ctx": ctx,
                 }
             )
             if bits and not any(s["first_of_pass"] for s in unit):
@@ -187,7 +192,7 @@ async def repeated_position(dut):
     await start(dut)
     bench = Bench(dut, rng())
     await bench.fill_table()
-    one = {"bits": 4, "word": 0, "start": 0, "first_of_pass": 1, "release_region": 0, "last_of_unit": 0}
+    one = {"ctx": 1, "bits": 4, "word": 0, "start": 0, "first_of_pass": 1, "release_region": 0, "last_of_unit": 0}
     unit = [one | {"start": n} for n in range(10)]
     unit[-1] |= {"last_of_unit": 1, "release_region": 1}
     assert await bench.run([unit], NO_STALLS, 1.0) == 9

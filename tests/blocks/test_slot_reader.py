@@ -14,7 +14,7 @@ from verif.shared.structs import struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-TAG = struct("line_tag_t")
+LAYER, DERIVED, TAG = struct("layer_t"), struct("derived_t"), struct("line_tag_t")
 
 
 LATENCY = 3  # cycles from a beat's turn to its values
@@ -26,6 +26,7 @@ class Bench(SlotBench):
     def __init__(self, dut, gen) -> None:
         super().__init__(dut, gen)
         self.lanes = int(os.environ["SpLanes"])
+        self.ctx = 0  # ctx_o of the last cycle
         self.stage = 0  # of the present job, 0 without one
         self.beats: deque[dict] = deque()  # of it, their turn is still to come
         self.pipe: list[dict | None] = [None] * LATENCY  # the last is at the output
@@ -33,20 +34,40 @@ class Bench(SlotBench):
         self.free: int | None = None  # was read in the last cycle
         self.ready: list[int] = []  # full and known at the end of the last cycle
 
+    def drive(self) -> None:
+        super().drive()
+        if self.works:  # of another layer, when the present one has left
+            work = self.works.get(self.ctx) or next(iter(self.works.values()))
+            self.dut.layer_i.value, self.dut.derived_i.value = LAYER.pack(work.layer), DERIVED.pack(work.derived)
+            self.ctx = int(self.dut.ctx_o.value)
+
+    async def begin(self, work: LayerOfJobs) -> None:
+        """The next layer: it is turned to before its first slot is full."""
+        self.works.clear()
+        self.oldest = work.ctx
+        self.works[work.ctx] = work
+        for _ in range(20):
+            self.run = True
+            self.drive()
+            await FallingEdge(self.dut.clk_i)
+        assert self.dut.ctx_o.value == work.ctx
+        self.stage, self.pipe, self.take, self.free, self.ready = 0, [None] * LATENCY, None, None, []
+
     def beats_of(self, stage: int) -> list[dict]:
         """All beats of a slot: the values in it and what goes with them."""
-        job, layer, info = self.jobs[stage], self.work.layer, slot_info(self.work, self.jobs[stage])
-        first = info["chunk"] * self.work.derived["chunk_k"]
+        job, work = self.jobs[stage], self.of[stage]
+        layer, info = work.layer, slot_info(work, job)
+        first = info["chunk"] * work.derived["chunk_k"]
         beats = []
         for channel, acc in enumerate(job.acc, first):
             for pos in range(0, info["npos"], self.lanes):
                 line_end = pos + self.lanes >= info["npos"]
-                entry = info["idx_addr"] + (channel - first) * self.work.layer["out_pitch"]
-                tag = {"job": info["job"], "idx_addr": entry, "mask": info["mask"]}
+                entry = info["idx_addr"] + (channel - first) * layer["out_pitch"]
+                tag = {"ctx": work.ctx, "job": info["job"], "idx_addr": entry, "mask": info["mask"]}
                 tag |= {"line_end": line_end, "job_end": line_end and channel == first + len(job.acc) - 1}
                 address = layer["par_base"] + channel
                 beat = {"stage": stage, "acc": acc[pos : pos + self.lanes], "tag": tag}
-                beats.append(beat | {"address": address, "par": self.work.parameter(address)})
+                beats.append(beat | {"address": address, "par": work.parameter(address)})
         return beats
 
     async def cycle(self, run: bool) -> None:
@@ -89,7 +110,7 @@ class Bench(SlotBench):
 
     async def run_layer(self, work: LayerOfJobs, fill_rate: float = 1, run_rate: float = 1) -> int:
         """All jobs of a layer through slots that become full in random order; returns the cycles."""
-        self.set_layer(work)
+        await self.begin(work)
         self.tell_rate = fill_rate
         waiting, cycles = deque(work.jobs), 0
         limit = 200 + 100 * len(work.jobs) * (work.derived["chunk_k"] + 20) / min(fill_rate, run_rate)
@@ -112,14 +133,14 @@ async def random_layers(dut):
     bench = Bench(dut, rng())
     lanes = int(os.environ["NumLanes"])
     for number in range(int(os.environ["Layers"])):
-        work = LayerOfJobs(bench.gen, lanes, ratio=number % 3, tiles=(2, 2), residual=False)
+        work = LayerOfJobs(bench.gen, lanes, number // 2 % 2, ratio=number % 3, tiles=(2, 2), residual=False)
         await bench.run_layer(work, *bench.gen.choice([0.1, 0.5, 1], 2).tolist())
 
 
 async def run_residual(bench: Bench, work: LayerOfJobs, fill_rate: float, run_rate: float, line_rate: float) -> None:
     """A layer with a residual: what is asked for, lines that begin only when theirs is there, all beats in order."""
     dut, gen = bench.dut, bench.gen
-    bench.set_layer(work)
+    await bench.begin(work)
     bench.tell_rate = fill_rate
     waiting = deque(work.jobs)
     beats: deque[dict] = deque()  # of the slots that were told to be next, in order
@@ -174,7 +195,7 @@ async def with_residual(dut):
     bench = Bench(dut, rng())
     lanes = int(os.environ["NumLanes"])
     for number in range(int(os.environ["Layers"])):
-        work = LayerOfJobs(bench.gen, lanes, ratio=number % 3, tiles=(2, 2), residual=True)
+        work = LayerOfJobs(bench.gen, lanes, number // 2 % 2, ratio=number % 3, tiles=(2, 2), residual=True)
         await run_residual(bench, work, *bench.gen.choice([0.1, 0.5, 1], 3).tolist())
 
 

@@ -25,6 +25,7 @@ def packed_lines(work: LayerOfJobs, job: Job) -> list[dict]:
     lines = compress(np.stack(list(job.lines.values()))[:, None], LineShape(1, 64))
     return [
         {
+            "ctx": work.ctx,
             "job": job.number,
             "idx_addr": address,
             "job_end": i + 1 == len(job.lines),
@@ -53,23 +54,36 @@ class Lines:
         for entry in self.coming:
             entry[0] -= 1
 
-    def observe(self, work: LayerOfJobs) -> None:
+    def observe(self, *works: LayerOfJobs) -> None:
         """At the edge."""
         request = self.dut.lr_req_o.value
         if self.gnt and request[REQ.width - 1]:
             self.read += 1
-            self.coming.append([STORE_LATENCY - 1, work.residual_line(REQ.unpack(request)["idx_addr"])])
+            address = REQ.unpack(request)["idx_addr"]
+            work = next(work for work in works if any(address in job.res_lines for job in work.jobs))
+            self.coming.append([STORE_LATENCY - 1, work.residual_line(address)])
 
 
 async def run(
-    bench: SlotBench, work: LayerOfJobs, fill_rate: float = 1, run_rate: float = 1, read_rate: float = 1
+    bench: SlotBench, *works: LayerOfJobs, fill_rate: float = 1, run_rate: float = 1, read_rate: float = 1
 ) -> int:
-    """All jobs of a layer; returns the cycles from the first slot taken to the last line."""
+    """All jobs of a layer, or of an older and a younger one mixed; returns the cycles from the first slot taken to
+    the last line."""
     dut, gen = bench.dut, bench.gen
-    bench.set_layer(work)
+    for work in works[::-1]:
+        bench.set_layer(work)
     bench.tell_rate = fill_rate
     lines = Lines(dut, gen, read_rate)
-    waiting, due = deque(work.jobs), deque()
+    bench.run = True
+    for _ in range(20):
+        bench.drive()
+        lines.drive()
+        await FallingEdge(dut.clk_i)
+    jobs = [job for work in works for job in work.jobs]
+    if len(works) > 1:
+        jobs = [jobs[i] for i in gen.permutation(len(jobs))]
+    waiting, due = deque(jobs), deque()
+    older_waits = 0  # cycles in which a slot of the older one is full
     cycles = idle = 0
     while waiting or due or len(bench.vacant) < bench.stages:
         for stage in bench.vacant:
@@ -79,10 +93,14 @@ async def run(
         bench.drive()
         lines.drive()
         await RisingEdge(dut.clk_i)
-        lines.observe(work)
+        lines.observe(*works)
         took, _, _ = bench.observe()
         if took is not None:
-            due += packed_lines(work, bench.jobs[took])
+            due += packed_lines(bench.of[took], bench.jobs[took])
+            # With a residual it was chosen before.
+            early = bench.of[took] is works[0] or works[-1].layer.get("residual")
+            assert early or older_waits < 5, "a slot of the older layer waits"
+        older_waits = older_waits + 1 if any(bench.of[stage] is works[0] for stage in bench.known) else 0
         idle += 1
         if dut.line_valid_o.value:
             assert due and LINE.unpack(dut.line_o.value) == due[0]
@@ -92,7 +110,7 @@ async def run(
         assert idle < 1000, f"stuck: {len(waiting)} jobs wait, {len(due)} lines are due"
         cycles += bool(cycles) or took is not None
         await FallingEdge(dut.clk_i)
-    assert lines.read == sum(len(job.res_lines) for job in work.jobs)
+    assert lines.read == sum(len(job.res_lines) for job in jobs)
     return cycles
 
 
@@ -102,8 +120,23 @@ async def random_layers(dut):
     await start(dut)
     bench = SlotBench(dut, rng())
     for number in range(int(os.environ["Layers"])):
-        work = LayerOfJobs(bench.gen, int(os.environ["NumLanes"]), ratio=(number + 1) % 3, splits=1)
-        await run(bench, work, *bench.gen.choice([0.1, 0.5, 1], 3).tolist())
+        work = LayerOfJobs(bench.gen, int(os.environ["NumLanes"]), number % 2, ratio=(number + 1) % 3, splits=1)
+        rates = bench.gen.choice([0.1, 0.5, 1], 3).tolist()
+        await run(bench, work, fill_rate=rates[0], run_rate=rates[1], read_rate=rates[2])
+
+
+@block_test(us=400)
+async def two_layers(dut):
+    """Jobs of two layers of any kind in any order: each with its own parameters and residual, the older one's first."""
+    await start(dut)
+    bench = SlotBench(dut, rng())
+    for number in range(3 * int(os.environ["Layers"])):
+        works = [
+            LayerOfJobs(bench.gen, int(os.environ["NumLanes"]), ctx, place=2000 * ctx, splits=1)
+            for ctx in (number % 2, 1 - number % 2)
+        ]
+        rates = bench.gen.choice([0.1, 0.5, 1], 3).tolist()
+        await run(bench, *works, fill_rate=rates[0], run_rate=rates[1], read_rate=rates[2])
 
 
 @block_test(us=30)

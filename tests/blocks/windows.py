@@ -27,12 +27,14 @@ class StoredLine:
 
 @dataclass(frozen=True)
 class Case:
-    """A layer (fields of layer_t and derived_t), its activations uint8 (C, H, W) and its lines by index address."""
+    """A layer (fields of layer_t and derived_t), its activations uint8 (C, H, W), its lines by index address, and its
+    context."""
 
     layer: dict
     derived: dict
     tensor: np.ndarray
     lines: dict[int, StoredLine]
+    ctx: int
 
     def word(self, address: int) -> int:
         """The 8-byte Activation Memory word at `address`; raises KeyError where no line has bytes."""
@@ -88,7 +90,7 @@ def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
         stored[layer["in_idx_base"] + channel * layer["in_pitch"] + line] = StoredLine(int(bitmaps[number]), ptr, data)
         ptr += -(-len(data) // 8)
     derived = derived_fields(layer, lanes=4)
-    return Case(layer, derived, tensor, stored)
+    return Case(layer, derived, tensor, stored, int(gen.integers(2)))
 
 
 def random_case(gen, region_pos: int) -> Case:
@@ -101,6 +103,7 @@ def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, chan
     layer = case.layer
     tile = {"line_y": 0, "line_x": 0, "idx_addr": layer["in_idx_base"]} | tile_fields(layer, tile_row, tile_col)
     return tile | {
+        "ctx": case.ctx,
         "job": 7 * tile_row + 5 * tile_col + first_channel,
         "split": channels & 1,
         "chunk": tile_col + 1,
@@ -217,6 +220,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
                     "last_of_unit": entry["last_of_unit"],
                     "wgt_addr": wgt_addr,
                     "shape": tile_shape(layer, unit),
+                    "ctx": case.ctx,
                     "bytes": {rank: case.lines[address].data[rank] for rank in ranks},
                 }
             )
@@ -247,6 +251,7 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
                     "bytes": marked,
                     "wgt_addr": unit["wgt_addr"] + channel * vectors(layer),
                     "shape": tile_shape(layer, unit),
+                    "ctx": case.ctx,
                 }
             )
         if not met:

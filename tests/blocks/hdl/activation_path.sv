@@ -8,8 +8,8 @@ module activation_path
 ) (
   input  logic                 clk_i,
   input  logic                 rst_ni,
-  input  layer_t               layer_i,
-  input  derived_t             derived_i,
+  input  layer_t   [1:0]       layer_i,
+  input  derived_t [1:0]       derived_i,
   input  logic                 unit_valid_i,
   output logic                 unit_ready_o,
   input  unit_t                unit_i,
