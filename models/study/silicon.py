@@ -33,7 +33,7 @@ _OUTPUT = (
 )
 # At rest while a layer is computed.
 _OTHER = (
-    *("layer_setup", "param_mem", "counters", "host", "program", "sequencer"),
+    *("layer_setup", "param_mem", "counters", "layer_counters", "host", "program", "sequencer"),
     *("weight_loader", "activation_loader", "result_streamer"),
 )
 KNOWN = (*_PE, *_MEMORY, *_OUTPUT, *_OTHER, "sparsecore")
