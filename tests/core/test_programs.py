@@ -23,7 +23,7 @@ from verif.shared.stalls import Stalls
 from verif.shared.stimulus import random_stalls
 from verif.sim.env.program_words import Engine
 from verif.sim.env.scenario import CoreTest
-from verif.sim.env.sequences import CoreError, CoreSequence, EndFailedRun, RunProgram, RunStalls
+from verif.sim.env.sequences import CoreError, CoreSequence, EndFailedRun, ReadCounters, RunProgram, RunStalls
 
 STOPS = Stalls(60, 1500)  # a host that now and then does nothing for a while
 LITTLE = {"WgtDepth": 64, "ParDepth": 32, "ActDepth": 256, "IdxDepth": 256}
@@ -34,7 +34,7 @@ class ProgramTest(CoreTest):
         sizes = {
             "layers": int(self.rng.integers(1, 7)),
             "iterations": int(self.rng.integers(1, 5)),
-            "batch": int(self.rng.integers(1, 3)),
+            "batch": int(self.rng.integers(1, 4)),
         }
         return random_program(self.rng, self.config, **sizes | options)
 
@@ -48,10 +48,14 @@ class ProgramTest(CoreTest):
     async def run_program(self, program: Program, stalls: RunStalls | None = None) -> RunProgram:
         """A run whose results have to be the network's."""
         run = RunProgram(program, stalls or self.stalls())
-        compared = self.env.tensors.compared
+        compared, ended = self.env.tensors.compared, self.env.counters.checked
         await run.start(self.sequencer)
         self.check(run)
-        assert self.env.tensors.compared - compared == program.iterations * len(program.layers)
+        layers = program.iterations * len(program.layers)
+        assert self.env.tensors.compared - compared == layers
+        assert self.env.counters.checked - ended == layers
+        if self.rng.random() < 0.2:
+            await ReadCounters(self.config.NumPe).start(self.sequencer)
         return run
 
     def check(self, run: RunProgram) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The coverage's classification of layers, counted by hand, and the bins' arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -12,8 +14,10 @@ from models.tiling import Cut, make_plan
 from tests.env.feeding import CONFIG, Feeder
 from verif.shared.stimulus import make_layer, make_pool
 from verif.sim.coverage.bins import Ranges, cross, point
+from verif.sim.coverage.engines import ProgramCoverage
 from verif.sim.coverage.geometry import GeometryCoverage, plane_label
 from verif.sim.coverage.sparsity import SparsityCoverage, density_label, runs, window_counts
+from verif.sim.env.run_monitor import OpenTogether, WrittenBeside
 
 
 @pytest.fixture(autouse=True)
@@ -176,3 +180,15 @@ def test_plane_labels():
     sizes = {(1, 1): "1x1", (1, 5): "one row", (5, 1): "one column", (5, 5): "narrower than a line"}
     sizes |= {(2, 64): "64 wide", (2, 65): "wider than a line"}
     assert {size: plane_label(*size) for size in sizes} == sizes
+
+
+def test_two_layers_open():
+    layer = make_layer(np.random.default_rng(1), (2, 3, 3), 8, (1, 1))
+    cover, d = ProgramCoverage(), taken(layer, Cut(LineShape(3, 3), LineShape(3, 3))).descriptor
+    part = replace(d, out_append=1)
+    cover.sighting(OpenTogether(d, part))
+    cover.sighting(WrittenBeside(replace(d, residual=1), replace(part, out_section=7, maximum=1)))
+    cover.sighting(OpenTogether(replace(d, tap_shared=1), replace(d, groups=2)))
+    assert hits(cover.open) == {"convolution/convolution": 1, "sum/groups": 1}
+    assert hits(cover.open_sections) == {"one section": 1, "two sections": 1}
+    assert hits(cover.beside) == {"two sections": 1}

@@ -17,7 +17,13 @@ TOP = "sparsecore"
 _PE = "spcore_pe"
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
 _LINES = "spcore_activation_store.lw_"
-_PUBLIC = ("axis_protocol.seen_q", f"{_LINES}valid_i", f"{_LINES}ready_o", f"{_LINES}line_i")
+_LAYERS = "spcore_layer_setup."
+_PUBLIC = (
+    "axis_protocol.seen_q",
+    *(f"{_LINES}{port}" for port in ("valid_i", "ready_o", "line_i")),
+    *(f"{_LAYERS}{port}" for port in ("all_done_i", "status_o", "restart_o")),
+    "spcore_counters.counters_o",
+)
 _STATES = ("*.state_q",)  # for the words of verif.sim.kit.bounds
 
 # With the PEs' own checks every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.

@@ -11,7 +11,7 @@ from models.stream import Packet
 from verif.sim.env.analysis_input import AnalysisInput
 from verif.sim.env.axi_stream import LineBus, VectorBus
 from verif.sim.env.conclusions import Conclusion, Reset
-from verif.sim.env.counters import CounterMonitor
+from verif.sim.env.counters import CounterMonitor, LayerCounters
 from verif.sim.env.coverage_collector import CoverageCollector
 from verif.sim.env.device import device
 from verif.sim.env.interrupts import CLOCK_NS, Interrupts
@@ -83,6 +83,7 @@ class CoreEnv(uvm_env):
         self.run_monitor = RunMonitor("run_monitor", self)
         self.tensors = TensorChecker("tensors", self)
         self.counters = CounterMonitor("counters", self)
+        self.layer_counters = LayerCounters("layer_counters", self)
         self.coverage = CoverageCollector("coverage", self)
         self.results = ResultStore("results", self)
         self.resets = AnalysisInput("resets", self, self._reset)
@@ -96,6 +97,7 @@ class CoreEnv(uvm_env):
         engines = (Engine.WEIGHTS, Engine.ACTIVATIONS, Engine.RESULTS)
         self.run_monitor.monitors = {engine: agent.monitor for engine, agent in zip(engines, streams, strict=True)}
         self.scoreboard.line_checker.written = self.run_monitor.line_written
+        self.layer_counters.ended, self.layer_counters.alone = self.counters.ended, self.counters.begins_alone
         self.register_agent.ap.connect(self.predictor.accesses)
         for agent, inputs in zip(
             streams,
