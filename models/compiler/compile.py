@@ -10,7 +10,7 @@ from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.dataflow import Graph, read
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.engine_times import Timeline, line_beats, timeline
-from models.compiler.parts import Parts, divide
+from models.compiler.parts import Parts, check_chunk, divide
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.config import Config, load_config
 from models.lines import LineShape
@@ -114,6 +114,9 @@ class Compiler:
         if batch < 1:
             raise ValueError(f"batch: {batch}, expected at least 1")
         self.graph, self.config, self.batch = read(network), config, batch
+        for node in self.graph.layers:  # before anything that takes time
+            if node.op == "conv" and node.groups == 1:
+                check_chunk(config, node.name, self.graph.shapes[node.source][0] * node.kernel[0] * node.kernel[1])
         self.tensors = self.graph.network.run(calibration)
         self.choices = Cutter(config, self.graph, self.tensors, batch > 1).choose()
         self.blocks = self._blocks()

@@ -63,6 +63,15 @@ def _ranges(count: int, most: int) -> Iterator[range]:
         yield range(count * n // parts, count * (n + 1) // parts)
 
 
+def check_chunk(config: Config, node: str, vectors: int) -> None:
+    """Raise ValueError for a layer of which a chunk has too many weight vectors."""
+    if vectors > (memory := config.WgtBanks * config.WgtDepth):
+        raise ValueError(
+            f"{node}: {vectors} weight vectors of one chunk, the Weight Memory holds at most {memory}; the core cannot "
+            "keep the sums of a layer that is cut along C"
+        )
+
+
 def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden: bool) -> Parts:
     """The parts of a layer: none with more weight vectors than given, nor more channels than the Parameter Memory.
     hidden: as for `Cutter`.
@@ -75,11 +84,7 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden:
     block = d.group_chunks if by_group else 1  # chunks that stay together
     vectors = 0 if d.tap_shared else block * d.group_c * d.channel_vectors
     memory = config.WgtBanks * config.WgtDepth
-    if (need := d.vectors if d.tap_shared else vectors) > memory:
-        raise ValueError(
-            f"{node}: {need} weight vectors of one chunk, the Weight Memory holds at most {memory}; the core cannot "
-            "keep the sums of a layer that is cut along C"
-        )
+    check_chunk(config, node, d.vectors if d.tap_shared else vectors)
     if block * chunk_k > config.ParDepth:
         raise ValueError(
             f"{node}: {block * chunk_k} output channels of one {'group' if by_group else 'chunk'}, the Parameter "
