@@ -29,13 +29,16 @@ def bound(cycles: float) -> float:
 
 
 LEAD = 60  # cycles from a unit's start to its first emission, in which its PE may still compute the one before
+TAIL = 4
 
 
 @dataclass(frozen=True)
 class Cycles:
     """Prediction: cycles of the layer, products of two non-zero operands, their share of all lane-cycles, PE-cycles by
     state (they add up to N times the cycles), bank accesses and further PEs served by them; tail: cycles before the
-    end at which a PE, on average, could have begun with a unit of another layer."""
+    end at which a PE, on average, could have begun with a unit of another layer, but at most 1/TAIL of all: more of a
+    layer is not hidden behind the next one, as programs on the RTL show.
+    """
 
     cycles: int
     tail: int
@@ -182,7 +185,7 @@ def predict(plan: Plan, work: Work) -> Cycles:
     free = np.maximum(pes["without_unit"], pes["scan_end"] - LEAD)
     return Cycles(
         cycles=cycles,
-        tail=cycles - round(float(free.mean())),
+        tail=min(cycles - round(float(free.mean())), cycles // TAIL),
         macs=work.macs,
         utilization=work.macs / (pe_cycles * plan.config.NumLanes),
         busy=busy,

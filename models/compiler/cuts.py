@@ -41,10 +41,9 @@ class Choice:
     cycles: int = 0
     tail: int = 0
 
-    def cost(self, hidden: bool) -> float:
-        """Cycles; hidden: without the tail, behind which there are another layer's units. A layer whose tail is most of
-        it leaves that one as much to do."""
-        return max(self.cycles - self.tail, self.cycles / 2 + self.tail / 4) if hidden else self.cycles
+    def cost(self, hidden: bool) -> int:
+        """Cycles; hidden: without the tail, behind which there are another layer's units."""
+        return self.cycles - self.tail if hidden else self.cycles
 
 
 def predict(config: Config, choice: Choice) -> Choice:
@@ -140,7 +139,7 @@ class Cutter:
         current = {name: found[0] for name, found in kept.items()}
         for made_class, made in writers.items():
 
-            def cost(tile: LineShape, made_class: str = made_class, made: list[Node] = made) -> tuple[float, int, int]:
+            def cost(tile: LineShape, made_class: str = made_class, made: list[Node] = made) -> tuple[int, int, int]:
                 """Of the layers that write the class, and of those that read it."""
                 line = blocks | {made_class: tile}
                 cuts = [(node, line[class_of[node.source]], tile) for node in made]
