@@ -22,6 +22,7 @@ from models.stream import weight_bytes
 _SECTIONS = 32
 _RESULT_STEPS = 1  # steps for which a result's place stays free of others, so that nothing waits for its transfer
 _SHARING_STEPS = 5  # of the search for how much spare memory sections get
+_LEAST_WORDS = 64  # that a section gets of what it lacks
 _LEAST_SHARE = 0.125  # of what a section lacks to be as large as without zeros, before tensors are kept apart
 
 
@@ -165,7 +166,11 @@ class Emitter:
             needs = []
             for name, image, strip in keys:
                 seen, dense = self.sizes.seen[name, strip], self.sizes.dense[name, strip]
-                needs.append(replace(lives[name, image, strip], size=seen + int(share * (dense - seen))))
+                lack = dense - seen
+                # Of a small tensor a share is next to nothing.
+                least = min(_LEAST_WORDS, lack) if share >= _LEAST_SHARE else 0
+                more = max(int(share * lack), least)
+                needs.append(replace(lives[name, image, strip], size=seen + more))
             return needs, pack(needs, period, memory)
 
         low, high = _LEAST_SHARE, 1.0
