@@ -46,8 +46,8 @@ class Technology:
         return self.memory * bits / _POINT_BITS * sqrt(capacity / _POINT_BYTES)
 
 
-# A clock cycle of DFF_X1 takes 6.9 fJ in the cell and 1.15 fJ at its pin, at 1.1 V. A gate drives 8 fF: two or three
-# pins of 1.6 fF and as much wire.
+# A clock cycle of DFF_X1 takes 6.9 fJ in the cell and 1.15 fJ at its pin, at 1.1 V. A gate drives 8 fF, two or three
+# pins of 1.6 fF and as much wire, and a change takes 2 fJ in the cell (NAND2_X1 1.3, AOI21_X1 2.0, XOR2_X1 2.9).
 _NANGATE_V, _HOROWITZ_V = 1.1, 0.9
 N45 = Technology(
     name="45 nm",
@@ -61,7 +61,7 @@ N45 = Technology(
     memory=10.0,
     wire=0.2 * _HOROWITZ_V**2 / 2,
     flip_flop=8.05e-3 * (_HOROWITZ_V / _NANGATE_V) ** 2,
-    gate=8e-3 * _HOROWITZ_V**2 / 2,
+    gate=8e-3 * _HOROWITZ_V**2 / 2 + 2e-3 * (_HOROWITZ_V / _NANGATE_V) ** 2,
     dram=8.0,
     ge_um2=0.798 / 0.8,
     bit_um2=0.528,

@@ -4,8 +4,9 @@
 To arithmetic and memories come wires, the decoding of indices and the clock. Both machines are squares of their own
 area. Flip-flops are clocked while their part works: in a busy PE, on a line, and of the core what serves memories in
 every cycle; the dense machine has the same multipliers, nothing between them and the memories, and its sums lie in
-registers whose accesses are counted. Outputs go through the same stage in both. A decoder's gates switch once in ten
-cycles in which it works.
+registers whose accesses are counted. Outputs go through the same stage in both. How often gates switch is measured on
+the netlist of a PE (models.study.netlist_power): those of the decoders in a cycle in which they work, and those of
+multipliers and accumulators for a multiplication, which take more than bare arithmetic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,9 @@ from dataclasses import dataclass, replace
 
 from models.config import load_config
 from models.energy import Technology
-from models.study import silicon
+from models.study import netlist_power, silicon
 from models.systems.system import Result
 
-ACTIVITY = 0.1  # of a gate in a cycle: the usual assumption where nothing is measured
 COSTS = ("multiply", "add", "memory", "wire", "flip_flop", "gate")
 WHAT = {
     "multiply": "8-bit multiplication",
@@ -24,7 +24,7 @@ WHAT = {
     "memory": "memories and register files",
     "wire": "wires",
     "flip_flop": "clock",
-    "gate": "decoding of indices",
+    "gate": "gates' switching",
 }
 
 
@@ -41,7 +41,9 @@ def energy(run: Run, technology: Technology) -> dict[str, float]:
     """Dynamic energy on chip by item, in pJ."""
     r, base, flip_flops = run.result, load_config(silicon.BASE), silicon.flip_flops()
     sides = silicon.dense_sides(technology) if run.dense else silicon.sides(technology)
-    decoded = sum(cycles * silicon.decoding_ge(part) for part, cycles in r.decoding.items())
+    decoded = sum(
+        cycles * silicon.decoding_ge(part) * netlist_power.activity(part) for part, cycles in r.decoding.items()
+    )
     busy = r.multiplications / base.NumLanes
     clocked = r.requantised / (base.NumSp * base.SpLanes) * flip_flops.outputs
     if run.dense:
@@ -50,7 +52,8 @@ def energy(run: Run, technology: Technology) -> dict[str, float]:
         clocked += busy * flip_flops.pe + r.decoding["lines"] * flip_flops.lines + r.cycles * flip_flops.memories
     return r.energy_in(technology) | {
         "wires": (sum(r.wires.values()) * sides.machine + r.tree * sides.pes) * technology.wire,
-        "decoding": decoded * ACTIVITY * technology.gate,
+        "decoding": decoded * technology.gate,
+        "beyond bare arithmetic": r.multiplications * netlist_power.beyond(technology, run.dense),
         "clock": clocked * technology.flip_flop,
     }
 

@@ -28,8 +28,9 @@ MULTIPLIERS, ACCUMULATORS = ("mac_array",), ("acc_quad",)
 
 @dataclass(frozen=True)
 class Mode:
-    """A layer on the PE. cycles: from its first busy one to its last; busy: of them; useful: multiplications of two
-    non-zeros; lines: loads of lines; lanes: of the PE; units: what they took by module and kind, in pJ of the netlist.
+    """A layer on the PE. cycles: from its first unit to the end of its last; busy: of them; useful: multiplications of
+    two non-zeros; lines: loads of lines; lanes: of the PE; units: what they took by module and kind, in pJ of the
+    netlist.
     """
 
     layer: str

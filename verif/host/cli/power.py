@@ -35,24 +35,25 @@ LAYERS = tuple(
     for benchmark, what in ((FIGURE_3, "2/4, half zero"), (DENSE, "dense mode"))
 )
 _VCD = "pe.vcd"
-_BUSY = 0  # of pe_state_e
+_BUSY, _NO_UNIT = 0, 4  # of pe_state_e
 
 
 def _window(dumped: Dumped, library: Library, vcd: Path) -> tuple[dict[str, int], dict[str, Spent]]:
-    """Cycles from the PE's first busy one to its last, busy ones and useful multiplications among them; and what its
-    units took, by module."""
+    """Cycles from the PE's first work unit to the end of its last, busy ones and useful multiplications among them; and
+    what its units took, by module."""
     pins = read_pins(vcd, dumped.scope)
     codes = [pins.vectors["state_o"], pins.vectors["macs_o"]]
     edges = list(sampled(vcd, pins.scalars["clk_i"], codes))
-    busy = [i for i, (_, (state, _)) in enumerate(edges) if state.isdigit() and int(state, 2) == _BUSY]
+    states = [int(state, 2) if state.isdigit() else _NO_UNIT for _, (state, _) in edges]
+    working = [i for i, state in enumerate(states) if state != _NO_UNIT]
     # What the PE says of a cycle stands in its registers in the next one.
-    first, last = busy[0] - 1, busy[-1]
+    first, last = working[0] - 1, working[-1]
     useful = sum(int(macs, 2) for _, (_, macs) in edges[first : last + 3] if macs.isdigit())
     outputs = {code for path, code in pins.scalars.items() if "/" in path}
     found = count(vcd, outputs, edges[first][0], edges[last][0])
     switching = {path: found[code] for path, code in pins.scalars.items() if code in found}
     memories = {memory.key for unit in dumped.units.values() for memory in unit.memories.values()}
-    counts = {"cycles": last - first, "busy": len(busy), "useful": useful}
+    counts = {"cycles": last - first, "busy": states.count(_BUSY), "useful": useful}
     units: dict[str, Spent] = {}
     for path, one in sta_power.spent(
         dumped.netlist, dumped.top, memories, switching, counts["cycles"], library

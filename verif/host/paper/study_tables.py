@@ -7,7 +7,7 @@ import json
 from textwrap import fill
 
 from models.energy import TECHNOLOGIES, Technology
-from models.study import figure3_energy, limits, silicon
+from models.study import figure3_energy, limits, netlist_power, silicon
 from models.study.scaling import Point
 from models.systems import tables
 from models.systems.tables import markdown
@@ -98,6 +98,11 @@ def sensitivity(study: Study) -> str:
         for cost, (half, twice) in figure3_energy.sensitivity(dense, sparse, technology).items()
     ]
     return markdown(("technology", "cost of", "half of it", "twice", "moves by"), rows, 2)
+
+
+def netlist(study: Study) -> str:
+    """A PE of gates beside the model."""
+    return netlist_power.table(netlist_power.load())
 
 
 def sweep(study: Study) -> str:
@@ -285,6 +290,7 @@ def everything(study: Study) -> dict[str, str]:
         sources,
         energy,
         sensitivity,
+        netlist,
         asked,
         sweep,
         traffic,

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was measured on the netlist of a PE, and the model that takes how often gates switch from it."""
+
+import pytest
+
+from models.energy import N14, N45
+from models.study import netlist_power, silicon
+
+NOT_MODELLED = ("data of flip-flops", "drain, queue of units, counters")
+
+
+def test_the_model_is_within_a_fifth_of_the_netlist_where_it_says_something():
+    for mode in netlist_power.load():
+        found, modelled = mode.found(), mode.modelled(measured=True)
+        assert found.keys() == modelled.keys()
+        for item in ("multipliers", "accumulators, without memories"):
+            assert modelled[item] == pytest.approx(found[item], rel=0.2), item
+        parts = [item for item in found if item.startswith("decoding")]
+        assert sum(modelled[p] for p in parts) == pytest.approx(sum(found[p] for p in parts), rel=0.2)
+        # The netlist's flip-flops have a clock in every cycle, the model's while they work.
+        assert 0.3 * found["clock"] < modelled["clock"] < found["clock"]
+        for item in NOT_MODELLED:
+            assert modelled[item] == 0 and found[item] < 0.02 * sum(found.values())
+
+
+def test_what_was_assumed_is_far_from_it():
+    for mode in netlist_power.load():
+        found, assumed = mode.found(), mode.modelled(measured=False)
+        assert assumed["multipliers"] < found["multipliers"] / 2
+        assert assumed["accumulators, without memories"] < found["accumulators, without memories"] / 2
+        assert assumed["decoding: positions"] > found["decoding: positions"]
+
+
+def test_counts_of_the_two_modes_agree_with_their_work():
+    sparse, dense = netlist_power.load()
+    assert set(sparse.units) == set(dense.units)
+    for mode in (sparse, dense):
+        assert 0 < mode.useful <= mode.multiplications <= mode.cycles * mode.lanes
+    assert sparse.change == pytest.approx(dense.change, rel=0.1)
+
+
+def test_more_is_switched_than_bare_arithmetic_takes():
+    for technology in (N45, N14):
+        assert 0 < netlist_power.beyond(technology, dense=True) < netlist_power.beyond(technology, dense=False)
+    assert all(0 < netlist_power.activity(part) < 1 for part in silicon.DECODING)
