@@ -106,11 +106,12 @@ def run_layers(
     directory: Path,
     rerun: str,
     tell: Callable[[str], None] = lambda text: None,
+    limit_s: int | None = None,
 ) -> list[LayerResult]:
     """Run layers one after another in one simulation, every output checked by the scoreboard.
 
     ``directory`` takes what goes in and comes out, from one run at a time: others say so and wait. ``tell`` hears every
-    second how far the simulation is.
+    second how far the simulation is. It takes at most ``limit_s`` seconds, by default what `time_limit` says.
     Raises SimulationFailure, which shows the command ``rerun``, when results are wrong or the simulation fails.
     """
     directory = directory.resolve()
@@ -127,7 +128,7 @@ def run_layers(
                 env={DIRECTORY: str(directory)},
                 results_dir=simulation,
                 rerun=rerun,
-                limit_s=time_limit(design.sim, plans),
+                limit_s=limit_s or time_limit(design.sim, plans),
             )
         found = []
         for number in range(len(layers)):

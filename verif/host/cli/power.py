@@ -35,6 +35,7 @@ LAYERS = tuple(
     for benchmark, what in ((FIGURE_3, "2/4, half zero"), (DENSE, "dense mode"))
 )
 _VCD = "pe.vcd"
+_LIMIT_S = 3600  # gates take long on a busy machine
 _BUSY, _NO_UNIT = 0, 4  # of pe_state_e
 
 
@@ -80,7 +81,9 @@ def power(update: Annotated[bool, typer.Option(help="keep what is found in docs/
         plan = choose_plan(config, layer)
         directory = BUILD / "power" / f"{benchmark.mode[0]}of{benchmark.mode[1]}"
         with phase(console, f"simulating {benchmark.name} on {CONFIG} with a PE of gates") as tell:
-            (result,) = run_layers(design, CONFIG, [(layer, plan)], directory, f"make power SEED={seed}", tell)
+            (result,) = run_layers(
+                design, CONFIG, [(layer, plan)], directory, f"make power SEED={seed}", tell, _LIMIT_S
+            )
         with phase(console, "counting changes, and their energy by OpenSTA"):
             counts, units = _window(dumped, library, directory / "simulation" / _VCD)
         lines = float(work.measure(plan.descriptor, layer).load.sum(0) @ plan.descriptor.readers)
