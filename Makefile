@@ -59,8 +59,8 @@ foreign: $(STAMP) ## networks that PyTorch has exported, in float and quantised 
 figures: $(STAMP) ## every layer that the project is measured on, as a table; UPDATE=1: docs/study/rtl.json
 	@$(CLI) figures $(if $(UPDATE),--update)
 
-cyclemodel: $(STAMP) ## the cycle model against the core, on drawn layers of six configurations; UPDATE=1: docs/study/model.json
-	@$(CLI) cyclemodel $(if $(UPDATE),--update)
+cyclemodel: $(STAMP) ## the cycle model against the core, on drawn layers of six configurations
+	@$(CLI) cyclemodel
 
 tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time, by synthesis and the cycle model
 	@$(CLI) tradeoffs

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -16,9 +14,7 @@ from models.layer import Layer
 from models.systems.tables import markdown
 from models.tiling import Plan
 from verif.host.layers import LayerResult
-from verif.shared.paths import ROOT
 
-FILE = ROOT / "docs" / "study" / "model.json"  # what `make cyclemodel UPDATE=1` found
 CONFIGS = ("small", "small,NumPe=8,NumRegions=4", "medium", "medium,NumPe=32", "medium,NumLanes=16", "paper")
 HEADER = "| layer | tile, splits | core | model | error |\n|---|---|---:|---:|---:|"
 
@@ -63,12 +59,6 @@ def table(judged: Sequence[Judged]) -> str:
     """All layers, and the errors of those that have the same bound."""
     cycles = {"": [(one.core.cycles, one.model.cycles) for one in judged]}
     return "\n".join([HEADER, *map(str, judged), "", summary(cycles)])
-
-
-def kept(path: Path = FILE) -> dict[str, list[tuple[int, int]]]:
-    """Cycles of the core and of the model by configuration, as `make cyclemodel UPDATE=1` found them."""
-    found = json.loads(path.read_text())["layers"]
-    return {name: [(core, model) for _, core, model in layers] for name, layers in found.items()}
 
 
 def summary(found: Mapping[str, Sequence[tuple[int, int]]]) -> str:

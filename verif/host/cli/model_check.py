@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
 import typer
 from rich.console import Console
 
@@ -14,14 +11,12 @@ from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.drawn_layers import drawn_layers
 from verif.host.layers import run_layers
-from verif.host.model_errors import CONFIGS, FILE, judge, summary, table
+from verif.host.model_errors import CONFIGS, judge, summary, table
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
 
 
-def cyclemodel(
-    update: Annotated[bool, typer.Option(help="keep cycles and predictions in docs/study/model.json")] = False,
-) -> None:
+def cyclemodel() -> None:
     """Run drawn layers, check every output, and compare their cycles with the predicted ones."""
     console, seed = Console(highlight=False), default_seed()
     directory, found = BUILD / "cycle_model", {}
@@ -36,11 +31,6 @@ def cyclemodel(
             )
         found[name] = judge(layers, results)
         (directory / f"{name}.md").write_text(table(found[name]) + "\n")
-    if update:
-        kept = {
-            name: [[one.name, one.core.cycles, one.model.cycles] for one in judged] for name, judged in found.items()
-        }
-        FILE.write_text(json.dumps({"command": "make cyclemodel UPDATE=1", "seed": seed, "layers": kept}, indent=1))
     console.print(summary({name: [(one.core.cycles, one.model.cycles) for one in found[name]] for name in found}))
     misses = [str(one) for judged in found.values() for one in judged if one.missed]
     console.print(*misses, f"all layers: {directory.relative_to(ROOT)}", sep="\n", markup=False, soft_wrap=True)
