@@ -9,7 +9,7 @@ import pytest
 from models import networks
 from models.compiler import compile_network
 from models.config import load_config
-from models.program import ENGINES, LAYERS, NO_WAITS, Wait
+from models.program import ENGINES, NO_WAITS, Wait
 from models.program_check import check, replay
 
 # Little memory, so that everything is used several times.
@@ -141,12 +141,15 @@ def test_section_that_another_began(program):
 
 def test_a_section_begun_anew_while_it_is_written(program):
     """Of two layers that are open together none may begin the other's section."""
-    number = next(n for n, step in enumerate(program.layers) if n and step.waits[LAYERS].count < n)
-    d = program.layers[number].descriptor
-    before = program.layers[number - 1].descriptor
-    assert not d.out_append and d.out_section != before.out_section
-    message = refused(with_step(program, "layers", number, descriptor=replace(d, out_section=before.out_section)))
-    assert message and f"begins section {before.out_section} anew, and no wait says that layers {number - 1}" in message
+    found = []
+    for number in range(1, len(program.layers)):
+        first, before = program.layers[number].descriptor, program.layers[number - 1].descriptor
+        if not first.out_append and first.out_section != before.out_section:
+            new = replace(first, out_section=before.out_section)
+            message = refused(with_step(program, "layers", number, descriptor=new)) or ""
+            words = f"begins section {before.out_section} anew, and no wait says that layers {number - 1}"
+            found.append(words in message)
+    assert any(found) and not all(found)  # others wait for the layer before, or have parts that append
 
 
 def test_beyond_a_memory(program):
