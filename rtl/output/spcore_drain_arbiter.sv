@@ -133,8 +133,8 @@ module spcore_drain_arbiter
     end
   end
 
-  // Which streaming processors may open a slot: for any job, for one without splits or the oldest. As of the cycle before: slots that
-  // became free since make no difference but delay.
+  // Which streaming processors may open a slot: for any job, for one without splits or the oldest. As of the cycle
+  // before: slots that became free since make no difference but delay.
   logic [NumSp-1:0] next_valid_q;
   logic [NumSp-1:0] open_any_q, open_sure_q;
   logic [NumSp-1:0] open_any_d, open_sure_d, defer;  // defer: to another one that has no choice yet

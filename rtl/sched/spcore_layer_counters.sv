@@ -5,8 +5,8 @@
 // of a PE belong to the layer of its unit, a state without a unit to the oldest layer. So of a layer that is alone the five
 // totals add up to NumPe x cycles; of layers that overlap they do together.
 //
-// The PEs' states and MACs are summed in three stages of four, so that totals follow by three cycles, what a carry makes above bit 32 by two more;
-// layer_setup tells the end of a layer later than that.
+// The PEs' states and MACs are summed in three stages of four, so that totals follow by three cycles, what a carry makes
+// above bit 32 by two more; layer_setup tells the end of a layer later than that.
 module spcore_layer_counters
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;

@@ -206,35 +206,35 @@ class Bench:
         return len(packed)
 
 
-@block_test(us=1000)
-async def random_layers(dut):
-    """Any ratio, tile, K and number of splits; PEs finish in any order; the write port stalls."""
+async def drawn(dut, layers):
+    """Draws again and again the layers that run together; PEs finish in any order, the write port stalls."""
     gen = rng()
     await start(dut)
     bench = Bench(dut, gen)
     for _ in range(int(os.environ["Layers"])):
         slowest = int(gen.choice([1, 30, 300]))
         await bench.run(
-            bench.layer(),
+            *layers(bench),
             delay=lambda job, unit, slowest=slowest: int(gen.integers(slowest)),
             ready_rate=float(gen.choice([1.0, 0.5, 0.15])),
         )
+
+
+@block_test(us=1000)
+async def random_layers(dut):
+    """Any ratio, tile, K and number of splits."""
+    await drawn(dut, lambda bench: [bench.layer()])
 
 
 @block_test(us=2000)
 async def two_layers(dut):
     """Jobs of a layer behind those of any other one, of one unit or many, in drains, slots and lines at a time."""
-    gen = rng()
-    await start(dut)
-    bench = Bench(dut, gen)
-    for _ in range(int(os.environ["Layers"])):
-        slowest = int(gen.choice([1, 30, 300]))
-        await bench.run(
-            bench.layer(),
-            bench.layer(tiles=(1, 1), chunks=1) if gen.random() < 0.2 else bench.layer(),
-            delay=lambda job, unit, slowest=slowest: int(gen.integers(slowest)),
-            ready_rate=float(gen.choice([1.0, 0.5, 0.15])),
-        )
+
+    def layers(bench):
+        first = bench.layer()
+        return first, bench.layer(tiles=(1, 1), chunks=1) if bench.gen.random() < 0.2 else bench.layer()
+
+    await drawn(dut, layers)
 
 
 @block_test(us=240)
