@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.dataflow import Graph, read
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.engine_times import Timeline, line_beats, timeline
-from models.compiler.parts import Parts, check_chunk, divide
+from models.compiler.parts import Parts, Way, check_chunk, divide
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.config import Config, load_config
 from models.lines import LineShape
@@ -20,7 +21,9 @@ from models.reference import Bytes
 
 PartKey = tuple[str, int]  # node and strip
 ITERATIONS = 2  # of the timelines that orders are compared by
-_SHARES = (2, 1, 3)  # a part of a layer may fill half of the Weight Memory, all of it, a third; tried in this order
+# Half of the Weight Memory, so that one part is loaded beside another; if that does not fit, all of it; then the rest.
+_WAYS = (Way(2), Way(1), Way(3), Way(4), Way(6), *(Way(share, tapered=True) for share in (1, 2, 3, 4)))
+_EFFORT = 60_000  # steps of layers that the search for parts places and times
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class Compiler:
         self.cuts = self._cuts()
         self.sizes = self._sizes()
         self._beats: dict[str, int] = {}
+        self._predicted: defaultdict[PartKey, dict[tuple[range, int], Choice]] = defaultdict(dict)
 
     def _blocks(self) -> dict[str, LineShape]:
         """Of every tensor: the tile of its layer, the input's line, of a concatenation that of its parts."""
@@ -180,33 +184,44 @@ class Compiler:
         """The program's timeline, with layers as predicted."""
         return timeline(program, self._beats_of(program), iterations)
 
-    def _parts(self, share: int) -> dict[PartKey, Parts]:
-        vectors = self.config.WgtBanks * self.config.WgtDepth // share
-        return {key: divide(self.config, key[0], choice, vectors, self.batch > 1) for key, choice in self.cuts.items()}
+    def _parts(self, way: Way) -> dict[PartKey, Parts]:
+        hidden = self.batch > 1
+        return {
+            key: divide(self.config, key[0], choice, way, hidden, self._predicted[key])
+            for key, choice in self.cuts.items()
+        }
 
     def compile(self) -> Program:
         """The fastest program that fits. Raises ValueError where none does."""
-        parts = {share: self._parts(share) for share in _SHARES}
+        parts = {way: self._parts(way) for way in _WAYS}
         self._problem: ValueError | None = None
         best: _Found | None = None
-        for share in _SHARES:
+        for way in _WAYS:
             for stretches in orders(self.graph, self.batch, self.strips.stripped):
-                attempt = self._attempt(parts[share], stretches)
+                attempt = self._attempt(parts[way], stretches)
                 best = _better(best, attempt) if attempt else best
             if best:
                 break
         if best is None:
             raise self._problem or ValueError("network does not fit")
-        for share in _SHARES:
-            best = _better(best, self._attempt(parts[share], best.stretches))
-        # Layer by layer, where parts differ.
-        for node in dict.fromkeys(name for name, _ in self.cuts):
-            keys = [(node, strip) for strip in range(self.strips.of(node))]
-            counts = {len(parts[share][keys[0]].parts): share for share in _SHARES}
-            for share in counts.values() if len(counts) > 1 else ():
-                trial = best.parts | {key: parts[share][key] for key in keys}
-                best = _better(best, self._attempt(trial, best.stretches))
+        for way in _WAYS:
+            best = _better(best, self._attempt(parts[way], best.stretches))
+        best = self._by_layer(best, parts)
         return with_data(best.program, best.parts)
+
+    def _by_layer(self, best: _Found, parts: dict[Way, dict[PartKey, Parts]]) -> _Found:
+        """The same with other parts of single layers, as long as that gains."""
+        effort, before = _EFFORT, None
+        while before is not best:
+            before = best
+            for node in dict.fromkeys(name for name, _ in self.cuts):
+                keys = [(node, strip) for strip in range(self.strips.of(node))]
+                for way in {parts[way][keys[0]].sizes: way for way in _WAYS}.values():
+                    effort -= len(best.program.layers)
+                    if effort > 0 and parts[way][keys[0]].sizes != best.parts[keys[0]].sizes:
+                        trial = best.parts | {key: parts[way][key] for key in keys}
+                        best = _better(best, self._attempt(trial, best.stretches))
+        return best
 
     def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...]) -> _Found | None:
         """The program of parts in an order, with inputs loaded ahead if they fit; None if it does not fit at all."""

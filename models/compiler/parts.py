@@ -20,6 +20,15 @@ from models.work import Fetch, Work
 
 
 @dataclass(frozen=True)
+class Way:
+    """How layers are cut: a part's weights fill at most 1 / share of the Weight Memory; tapered: each part has half of
+    what is left, so that little is left to do when the last weights have come."""
+
+    share: int
+    tapered: bool = False
+
+
+@dataclass(frozen=True)
 class LayerPart:
     """One of a layer's parts.
 
@@ -45,6 +54,11 @@ class Parts:
     choice: Choice
     parts: tuple[LayerPart, ...]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Output channels of the parts, which tell ways of cutting the node apart."""
+        return tuple(len(part.parameters) for part in self.parts)
+
     @cached_property
     def weights(self) -> npt.NDArray[np.uint8]:
         """uint8 (vectors, bytes)."""
@@ -56,11 +70,14 @@ class Parts:
         return stream.parameter_rows(self.config, self.choice.layer)
 
 
-def _ranges(count: int, most: int) -> Iterator[range]:
-    """Ranges of about equal length, none longer than `most`."""
-    parts = ceil(count / most)
-    for n in range(parts):
-        yield range(count * n // parts, count * (n + 1) // parts)
+def _ranges(count: int, most: int, tapered: bool) -> Iterator[range]:
+    """Ranges, none longer than `most`: of about equal length, or tapered, each half of what is left."""
+    parts, first = ceil(count / most), 0
+    while first < count:
+        left = count - first
+        length = min(most, ceil(left / 2)) if tapered else ceil(left / parts)
+        yield range(first, first + length)
+        first, parts = first + length, parts - 1
 
 
 def check_chunk(config: Config, node: str, vectors: int) -> None:
@@ -72,9 +89,12 @@ def check_chunk(config: Config, node: str, vectors: int) -> None:
         )
 
 
-def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden: bool) -> Parts:
-    """The parts of a layer: none with more weight vectors than given, nor more channels than the Parameter Memory.
-    hidden: as for `Cutter`.
+def divide(
+    config: Config, node: str, choice: Choice, way: Way, hidden: bool, predicted: dict[tuple[range, int], Choice]
+) -> Parts:
+    """The parts of a layer in one way, none with more channels than the Parameter Memory holds.
+    hidden: as for `Cutter`; predicted: cuts of parts of this choice, by their input and number of output channels, that
+    are known from other ways: found ones are added.
 
     Raises ValueError, with the node's name, where not even a chunk fits.
     """
@@ -90,10 +110,9 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden:
             f"{node}: {block * chunk_k} output channels of one {'group' if by_group else 'chunk'}, the Parameter "
             f"Memory holds at most {config.ParDepth}"
         )
-    most = max(1, min(most_vectors // max(1, vectors), config.ParDepth // (block * chunk_k)))
+    most = max(1, min(memory // way.share // max(1, vectors), config.ParDepth // (block * chunk_k)))
     found: list[LayerPart] = []
-    alike: dict[int, Choice] = {}  # of parts of whole chunks that differ in their output channels alone
-    for blocks in _ranges(d.groups if by_group else d.chunks, most):
+    for blocks in _ranges(d.groups if by_group else d.chunks, most, way.tapered):
         chunks = range(blocks.start * block, min(blocks.stop * block, d.chunks))
         first, last = chunks.start * chunk_k, min(chunks.stop * chunk_k, d.out_k)
         part = replace(
@@ -102,27 +121,23 @@ def divide(config: Config, node: str, choice: Choice, most_vectors: int, hidden:
             out_k=last - first,
             group_chunks=block if by_group else len(chunks),
         )
-        measured, first_input = choice.work, 0
+        measured, channels = choice.work, range(d.in_c)
         if by_group:
             channels = range(blocks.start * d.group_c, min(blocks.stop * d.group_c, d.in_c))
-            first_input = channels.start
             part = replace(part, groups=len(blocks), in_c=len(channels))
             measured = _of_channels(measured, slice(channels.start, channels.stop))
-        cut = (
-            choice
-            if part.out_k == d.out_k
-            else replace(choice, descriptor=part, work=measured, out_words=choice.out_words * part.out_k // d.out_k)
-        )
-        if cut is choice and d.vectors > memory // 2:  # its cut was chosen for parts
-            cut = predicted_best(config, choice, hidden)
-        elif cut is not choice:
-            cut = alike[part.out_k] if part.out_k in alike and not by_group else predicted_best(config, cut, hidden)
-            alike[part.out_k] = cut
+        cut = choice
+        if part.out_k < d.out_k or d.vectors > memory // 2:  # or its cut was chosen for parts
+            if (channels, part.out_k) not in predicted:
+                words = choice.out_words * part.out_k // d.out_k
+                own = replace(choice, descriptor=part, work=measured, out_words=words)
+                predicted[channels, part.out_k] = predicted_best(config, own, hidden)
+            cut = predicted[channels, part.out_k]
         part = replace(part, splits=cut.descriptor.splits, split_c=cut.descriptor.split_c)
         rows = (
             range(0, d.vectors) if d.tap_shared else range(*(n * vectors // block for n in (chunks.start, chunks.stop)))
         )
-        found.append(LayerPart(part, first, first_input, rows, range(first, last), cut.cycles, cut.tail))
+        found.append(LayerPart(part, first, channels.start, rows, range(first, last), cut.cycles, cut.tail))
     return Parts(node, config, choice, tuple(found))
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from models import networks
 from models.compiler import Compiler, compile_network
+from models.compiler.compile import Stretch
+from models.compiler.parts import Way
 from models.compiler.place import Need, Packed, pack
 from models.compiler.predict import actual
 from models.compiler.program_tables import layers_table, memory_map
@@ -55,6 +57,25 @@ def test_weights_that_do_not_fit_at_once(rng, vectors):
     config = replace(SMALL, WgtBanks=1, WgtDepth=vectors, ParDepth=16)
     program = run(networks.build("tiny"), config, 2, rng)
     assert any(step.descriptor.out_append for step in program.layers)
+
+
+def test_ways_of_cutting_and_the_search_among_them(rng):
+    """Parts of equal length, or each half of what is left; what is chosen layer by layer beats each way alone."""
+    build = Builder((4, 8, 8), rng)
+    x = build.conv("wide", INPUT, 96, 3, density=0.5)
+    build.conv("deep", x, 40, 1, density=0.5)
+    config = replace(SMALL, WgtBanks=1, WgtDepth=400)  # 36 vectors of a chunk of "wide", 96 of one of "deep"
+    compiler = Compiler(build.network(), config, 1, build.network().example[None])
+    chunks = {way: compiler._parts(way)["wide", 0].sizes for way in (Way(1), Way(4), Way(4, True), Way(1, True))}
+    of_equal, of_taper = chunks[Way(4)], chunks[Way(1, True)]
+    assert all(sum(sizes) == 96 for sizes in chunks.values())
+    assert max(chunks[Way(4)]) // 8 == max(chunks[Way(4, True)]) // 8 == 400 // 4 // 36
+    assert max(of_equal) - min(of_equal) <= 8
+    assert all(size == 8 * -(-sum(of_taper[n:]) // 16) for n, size in enumerate(of_taper))
+    best = compiler.time(compiler.compile()).per_image
+    for way in (Way(1), Way(2), Way(3), Way(4), Way(1, True), Way(3, True)):
+        alone = compiler._attempt(compiler._parts(way), (Stretch(0, 2, 1),))
+        assert alone is None or best <= alone.cycles
 
 
 def waits_for_the_one_before(program):
