@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles of a program: four engines, each working through its descriptors, that wait for each other.
 
-Loads take a cycle a beat; layers what they are predicted to take. Two layers are open at a time: the younger one is set
-up beside the older one and begins with its units, as if all PEs did so at once, in the older one's tail.
+Loads take a cycle a beat; layers what they are predicted to take. Two layers are open at a time: the younger one begins
+with its units, as if all PEs did so at once, in the older one's tail. It is set up when there is room, from when the one
+before it has begun and the one before that has retired, also while it waits.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from models.lines import Lines
 from models.program import ENGINES, LAYERS, OPEN, Program
 
-# Cycles of a descriptor beside its beats or its layer's own cycles.
-BEGIN = (12, 16, 110, 24)
+# Cycles of a descriptor beside its beats or its layer's own cycles; of a layer, cycles of its set-up.
+BEGIN = (12, 16, 8, 24)
+SET_UP = 110
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int) 
     durations = ([load.count for load in program.weights], beats[0], [s.predicted for s in program.layers], beats[1])
     sizes = [len(steps) for steps in program.engines]
     spans: tuple[list[tuple[int, int]], ...] = ([], [], [], [])
+    ready: list[int] = []  # of layers: set up and issued
 
     def begin_of(engine: int) -> int | None:
         """When the engine's next descriptor begins; None if that is not known yet."""
         iteration, number = divmod(len(spans[engine]), sizes[engine])
         time = spans[engine][-OPEN[engine]][1] if len(spans[engine]) >= OPEN[engine] else 0
-        if OPEN[engine] > 1 and spans[engine]:
-            time = max(time, spans[engine][-1][0] + BEGIN[engine])
+        if engine == LAYERS and ready:
+            time = max(time, ready[-1])
         for other, wait in enumerate(program.engines[engine][number].waits):
             waits = wait.count and iteration >= wait.previous
             count = (iteration - wait.previous) * sizes[other] + wait.count if waits else 0
@@ -76,10 +79,12 @@ def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int) 
     def end_of(engine: int, begin: int) -> int:
         """When the engine's next descriptor retires."""
         number, end = len(spans[engine]) % sizes[engine], spans[engine][-1][1] if spans[engine] else 0
-        ready = begin + BEGIN[engine]
+        start = begin + BEGIN[engine]
         if engine == LAYERS:
-            ready = max(ready, end - program.layers[number - 1].tail)
-        return max(ready + durations[engine][number], end)
+            retired = spans[LAYERS][-OPEN[LAYERS]][1] if len(spans[LAYERS]) >= OPEN[LAYERS] else 0
+            ready.append(max(start, max(retired, *ready[-1:], 0) + SET_UP))
+            start = max(ready[-1], end - program.layers[number - 1].tail)
+        return max(start + durations[engine][number], end)
 
     left = [iterations * size for size in sizes]
     while any(left):

@@ -151,13 +151,19 @@ module spcore_command_ctrl
   // ---- commands ----
   ctrl_t host, cmd;
   logic  [NumEngines-1:0] issue_q, issue;   // of the program
+  logic  prepare_q;                         // its next layer
   logic  wgt_free, act_free, res_free, run_free;
   logic  host_starts, busy_error, run_start;
   logic  [NumEngines-1:0] range_error;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) issue_q <= '0;
-    else         issue_q <= program_status_i.issue;
+    if (!rst_ni) begin
+      issue_q   <= '0;
+      prepare_q <= 1'b0;
+    end else begin
+      issue_q   <= program_status_i.issue;
+      prepare_q <= program_status_i.prepare;
+    end
   end
 
   assign host        = soft_reset ? '0 : reg2hw_i.ctrl;
@@ -172,7 +178,7 @@ module spcore_command_ctrl
       cmd.par_load    = issue[EngWeights] & next.params;
       cmd.prg_load    = 1'b0;
       cmd.act_load    = issue[EngActivations];
-      cmd.layer_push  = issue[EngLayers];
+      cmd.layer_push  = prepare_q & live & ~stopping;
       cmd.result_send = issue[EngResults];
       cmd.run         = 1'b0;
     end
@@ -237,7 +243,13 @@ module spcore_command_ctrl
 
   assign act_cmd_o   = act;
   assign res_cmd_o   = res;
-  assign layer_cmd_o = '{push: cmd.layer_push & live, overlap: running, layer: running ? next.layer : reg2hw_i.layer};
+  assign layer_cmd_o = '{
+    push:    cmd.layer_push & live,
+    issue:   running ? issue[EngLayers] : cmd.layer_push & live & layer_status_i.ready,
+    cancel:  stopping,
+    overlap: running,
+    layer:   running ? next.layer : reg2hw_i.layer
+  };
   assign pe_select_o = reg2hw_i.pe_select;
 
   // ---- runs ----

@@ -78,9 +78,12 @@ package spcore_front_pkg;
     logic done;              // the last beat was taken in the previous cycle
   } res_status_t;
 
-  // A layer is pushed for one cycle, whether the queue takes it or not.
+  // A layer is pushed for one cycle, whether the queue takes it or not. It is prepared then, and starts when it is issued,
+  // with the push or later. Layers are issued in their order.
   typedef struct packed {
     logic   push;
+    logic   issue;           // pulse
+    logic   cancel;          // level: layers that were not issued are dropped
     logic   overlap;         // level: a second layer may be open beside an older one
     layer_t layer;
   } layer_cmd_t;
@@ -165,12 +168,13 @@ package spcore_front_pkg;
     dim_t                       iterations; // at least 1
   } program_cmd_t;
 
-  // From it: words of the descriptors to come, pulses with which an engine's descriptor is issued (its words stay until the
-  // cycle after that), and how far each engine is.
+  // From it: words of the descriptors to come, pulses with which an engine's descriptor is issued, and how far each engine
+  // is. The words stay until the cycle after the issue; a layer's until the one after it may be prepared, ahead of that.
   typedef struct packed {
     logic   [NumEngines-1:0] we;            // at most one
     descriptor_index_t       index;         // of the word in the descriptor, from 1 on
     prg_word_t               word;
+    logic                    prepare;       // pulse: the next layer
     logic   [NumEngines-1:0] issue;
     ndesc_t [NumEngines-1:0] number;        // of the oldest descriptor under way, or the next
     dim_t   [NumEngines-1:0] iteration;

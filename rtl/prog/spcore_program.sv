@@ -79,26 +79,34 @@ module spcore_program
 
   progress_t [NumEngines-1:0]             progress;
   logic      [NumEngines-1:0]             we;
+  // Only layers are prepared.
+  // verilator lint_off UNUSEDSIGNAL
+  logic      [NumEngines-1:0]             prepare;
+  // verilator lint_on UNUSEDSIGNAL
   descriptor_index_t [NumEngines-1:0]     index;
   for (genvar e = 0; e < NumEngines; e++) begin : gen_engine
     localparam int unsigned Words = DescriptorWords[e];
     logic [$clog2(Words)-1:0] word_index;
 
-    spcore_sequencer #(.Words(Words), .Open(e == EngLayers ? 2 : 1), .PrgDepth(PrgDepth)) u_sequencer (
+    spcore_sequencer #(
+      .Words(Words), .Open(e == EngLayers ? 2 : 1), .Prepares(e == EngLayers), .PrgDepth(PrgDepth)
+    ) u_sequencer (
       .clk_i, .rst_ni,
       .start_i(start_q), .base_i(base_q[e]), .count_i(count_q[e]), .last_iteration_i(last_iteration_q),
       .issue_i(cmd_i.issue && !start_q), .retire_i(cmd_i.retire[e]),
       .req_o(req[e]), .addr_o(addr[e]), .gnt_i(gnt[e]), .word_i(word),
       .we_o(we[e]), .index_o(word_index),
-      .issue_o(status_o.issue[e]), .iteration_o(status_o.iteration[e]), .progress_o(progress[e]), .progress_i(progress)
+      .prepare_o(prepare[e]), .issue_o(status_o.issue[e]), .iteration_o(status_o.iteration[e]), .progress_o(progress[e]),
+      .progress_i(progress)
     );
 
     assign index[e]           = descriptor_index_t'(word_index);
     assign status_o.number[e] = progress[e].number;
   end
 
-  assign status_o.we   = we;
-  assign status_o.word = word;
+  assign status_o.we      = we;
+  assign status_o.prepare = prepare[EngLayers];
+  assign status_o.word    = word;
 
   always_comb begin
     status_o.index = '0;

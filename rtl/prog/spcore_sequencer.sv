@@ -2,7 +2,10 @@
 // One engine's program: fetches its descriptors, keeps the next one ready, issues it when its waits are met, and counts
 // what has retired.
 //
-// At most Open descriptors are under way, issued and not retired, and retire in order. An engine's progress says what it
+// An engine that prepares is given its next descriptor ahead of its turn, as soon as there is room, and may not begin it
+// before it is issued. Then the one behind it is fetched already.
+//
+// At most Open descriptors are under way, given to the engine and not retired, and retire in order. An engine's progress says what it
 // retires next. A wait for n descriptors is met when the engine has retired n of that iteration, or all of it. A descriptor is
 // not issued before all engines have retired all of the iteration two before its own; so three bits tell their iterations
 // apart.
@@ -14,6 +17,7 @@ module spcore_sequencer
 #(
   parameter int unsigned Words    = 2,      // of a descriptor
   parameter int unsigned Open     = 1,      // 1 or 2
+  parameter bit          Prepares = 1'b0,
   parameter int unsigned PrgDepth = 4096,
   localparam int unsigned EntryW   = $clog2(PrgDepth),
   localparam int unsigned WordW   = $clog2(Words)
@@ -41,7 +45,10 @@ module spcore_sequencer
   output logic             we_o,
   output logic [WordW-1:0] index_o,
 
-  output logic             issue_o,         // pulse: the descriptor is issued; another is written two cycles later at the earliest
+  // Pulses: the engine may prepare the descriptor; it is issued, which comes later. Without Prepares both are one. Another
+  // is written two cycles after prepare_o at the earliest.
+  output logic             prepare_o,
+  output logic             issue_o,
   output dim_t             iteration_o,     // of the oldest descriptor under way, or the next
   output progress_t        progress_o,
   input  progress_t [NumEngines-1:0] progress_i   // of all engines
@@ -83,7 +90,7 @@ module spcore_sequencer
       rvalid_q <= gnt_i;
       rword_q  <= word_q;
       if (fetched)      fetch_q <= 1'b0;
-      else if (issue_o) fetch_q <= 1'b1;
+      else if (prepare_o) fetch_q <= 1'b1;
       if (gnt_i) begin
         word_q <= word_q == LastWord ? '0 : word_q + 1'b1;
         addr_q <= addr_q + 1'b1;
@@ -96,7 +103,7 @@ module spcore_sequencer
           left_q <= last_q;
         end
       end
-      if (issue_o)                               valid_q <= 1'b0;
+      if (prepare_o)                             valid_q <= 1'b0;
       else if (rvalid_q && rword_q == LastWord)  valid_q <= 1'b1;
     end
   end
@@ -107,10 +114,11 @@ module spcore_sequencer
   assign index_o = rword_q;
 
   // ---- waits ----
-  wait_t  [NumEngines-1:0] wait_q;
+  wait_t  [NumEngines-1:0] wait_q, wait_next;   // of the descriptor that was fetched, of the one that is issued next
   logic   [NumEngines-1:0] met;
   logic   issued_q;             // all there are
   logic   done_q;               // and have retired
+  logic       last;             // the one that is issued next is its iteration's last
   logic [1:0] active_q;         // descriptors under way
   dim_t   next_q, iteration_q;  // iterations of the descriptor that is issued next, and of the one that retires next
   ndesc_t number_q;             // of the latter
@@ -123,15 +131,50 @@ module spcore_sequencer
     // Iterations by which the engine is ahead of the descriptor, -2 to 2, and of the iteration that is waited for.
     logic signed [2:0] ahead, past;
     assign ahead  = progress_i[e].round - next_q[2:0];
-    assign past   = ahead + 3'(wait_q[e].previous);
+    assign past   = ahead + 3'(wait_next[e].previous);
     assign met[e] = progress_i[e].done ||
-                    (ahead != -3'sd2 && (wait_q[e].count == '0 || past > 3'sd0 ||
-                                         (past == 3'sd0 && progress_i[e].number >= wait_q[e].count)));
+                    (ahead != -3'sd2 && (wait_next[e].count == '0 || past > 3'sd0 ||
+                                         (past == 3'sd0 && progress_i[e].number >= wait_next[e].count)));
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) issue_o <= 1'b0;
-    else         issue_o <= issue_i && valid_q && active_q != 2'(Open) && !issued_q && !issue_o && &met;
+  logic there;   // a descriptor, and room for it
+
+  assign there = issue_i && valid_q && active_q != 2'(Open) && !issued_q;
+
+  if (Prepares) begin : gen_prepares
+    logic                   held_q, held_last_q;
+    wait_t [NumEngines-1:0] held_wait_q;
+
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) begin
+        prepare_o <= 1'b0;
+        issue_o   <= 1'b0;
+        held_q    <= 1'b0;
+      end else begin
+        prepare_o <= there && !held_q && !prepare_o;
+        issue_o   <= issue_i && held_q && !issue_o && &met;
+        held_q    <= (held_q || prepare_o) && !issue_o && !start_i;
+      end
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (prepare_o) begin
+        held_wait_q <= wait_q;
+        held_last_q <= final_q;
+      end
+    end
+
+    assign wait_next = held_wait_q;
+    assign last      = held_last_q;
+  end else begin : gen_at_once
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) issue_o <= 1'b0;
+      else         issue_o <= there && !issue_o && &met;
+    end
+
+    assign prepare_o = issue_o;
+    assign wait_next = wait_q;
+    assign last      = final_q;
   end
 
   // ---- progress ----
@@ -151,8 +194,8 @@ module spcore_sequencer
       issued_q    <= count_i == '0;
       done_q      <= count_i == '0;
     end else begin
-      active_q <= active_q + 2'(issue_o) - 2'(retire_i);
-      if (issue_o && final_q) begin
+      active_q <= active_q + 2'(prepare_o) - 2'(retire_i);
+      if (issue_o && last) begin
         next_q   <= next_q + 1'b1;
         issued_q <= next_q == last_iteration_i;
       end

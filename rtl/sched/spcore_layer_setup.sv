@@ -2,7 +2,8 @@
 // Keeps the layers that wait and prepares the next one: checks its descriptor, derives what stays constant while it is
 // open, has the PEs' tables written, and starts it. Then it waits for the ends of layers, which come in their order.
 //
-// A layer has one of two contexts, in turn. In a program the next one is prepared while the one before it is open.
+// A layer has one of two contexts, in turn. In a program the next one is prepared while the one before it is open, also
+// before it is issued; it starts, or is refused, when it has been.
 // The host's come one after the other. A refused layer is told, and an overflow, when it is the oldest one's turn.
 //
 // The checks are numbered as in docs/architecture.md section 6; the lowest that fails is reported and the layer ends
@@ -37,7 +38,7 @@ module spcore_layer_setup
   input  logic        all_done_i     // pulse: the oldest layer's jobs are
 );
 
-  typedef enum logic [2:0] {StIdle, StMultiply, StJudge, StTable, StStart, StRefuse} state_e;
+  typedef enum logic [2:0] {StIdle, StMultiply, StJudge, StTable, StHold, StStart, StRefuse} state_e;
   typedef enum logic [1:0] {EndWait, EndFlush, EndDone} end_e;
 
   // One product a step, two cycles each. A product that needs an earlier one comes at least three steps after it.
@@ -82,8 +83,13 @@ module spcore_layer_setup
   logic     overflow_q;
   logic     may_open, refuse;
 
+  // Layers that were issued and have not started; what is prepared is the oldest of those that have not.
+  localparam int unsigned IssuedW = $clog2(QueueDepth + 2);
+  logic [IssuedW-1:0] issued_q;
+  logic               issued, drop;
+
   assign may_open = open_q == '0 || (cmd_i.overlap && open_q == 2'd1);
-  assign refuse   = state_q == StRefuse && open_q == '0 && none_q;
+  assign refuse   = state_q == StRefuse && open_q == '0 && none_q && issued;
 
   npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
   logic [TapPhases-1:0] met_q; // rows that taps meet: registered, for its loads
@@ -108,6 +114,14 @@ module spcore_layer_setup
     .data_o (layer_next),
     .level_o(queue_level)
   );
+
+  assign issued = issued_q != '0;
+  assign drop   = cmd_i.cancel && !issued;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) issued_q <= '0;
+    else         issued_q <= issued_q + IssuedW'(cmd_i.issue) - IssuedW'(state_q == StStart || refuse);
+  end
 
   // ---- small derived values ----
   logic [2:0]  ratio_log2;
@@ -337,9 +351,11 @@ module spcore_layer_setup
       StIdle:     if (layer_valid && may_open) state_d = StMultiply;
       StMultiply: if (step_q == MulEnd && !half_q) state_d = StJudge;
       StJudge:    state_d = fail_code != '0 ? StRefuse : StTable;
-      StTable:    if (tables_done) state_d = StStart;
+      StTable:    if (tables_done) state_d = issued ? StStart : StHold;
+      StHold:     if (issued) state_d = StStart;
+                  else if (drop) state_d = StIdle;
       StStart:    state_d = StIdle;
-      StRefuse:   if (refuse) state_d = StIdle;
+      StRefuse:   if (refuse || drop) state_d = StIdle;
       default:    state_d = StIdle;
     endcase
   end

@@ -35,6 +35,7 @@ PULSES = {
     ("act", "start"): ("idx_base", "lines", "base", "limit", "line_pos"),
     ("res", "start"): ("idx_base", "lines"),
     ("layer", "push"): ("layer",),
+    ("layer", "issue"): (),
     ("program", "start"): ("base", "count", "iterations"),
     ("wgt", "flush"): (),
     ("act", "flush"): (),

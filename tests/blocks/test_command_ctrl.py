@@ -372,11 +372,11 @@ def _load(engine: int, *values) -> list[int]:
 
 @dataclass(frozen=True)
 class Step:
-    """Of an engine: a command of its program and its pulse; how the engine is at work, ends and fails."""
+    """Of an engine: a command of its program and its pulses; how the engine is at work, ends and fails."""
 
     engine: int
     words: Callable[[Bench], list[int]]
-    pulse: tuple
+    pulses: list[tuple]
     busy: tuple[str, str]
     done: tuple[str, str]
     failure: tuple[tuple, str] | None = None
@@ -387,7 +387,7 @@ STEPS = (
     Step(
         0,
         lambda bench: _load(0, 5, 7, False, 0, "", 1, 3),
-        ("wgt", "start_weights", 5, 7, 1, 3),
+        [("wgt", "start_weights", 5, 7, 1, 3)],
         ("wgt", "busy_weights"),
         ("wgt", "done_weights"),
         (("wgt", "err", {"index_order": 1}), "wgt_index_order"),
@@ -396,7 +396,7 @@ STEPS = (
     Step(
         1,
         lambda bench: _load(1, 3, 4, 35, 9, 11, None),
-        ("act", "start", 3, 4, 9, 11, 35),
+        [("act", "start", 3, 4, 9, 11, 35)],
         ("act", "busy"),
         ("act", "done"),
         (("act", "err", {"overflow": 1}), "act_overflow"),
@@ -405,7 +405,7 @@ STEPS = (
     Step(
         2,
         _layer_words,
-        ("layer", "push", RANDOM_LAYER),
+        [("layer", "push", RANDOM_LAYER), ("layer", "issue")],
         ("layer", "busy"),
         ("layer", "done"),
         (("layer", "overflow"), "out_overflow"),
@@ -413,7 +413,7 @@ STEPS = (
     Step(
         3,
         lambda bench: _load(3, 6, 8, None),
-        ("res", "start", 6, 8),
+        [("res", "start", 6, 8)],
         ("res", "busy"),
         ("res", "done"),
         None,
@@ -422,7 +422,7 @@ STEPS = (
     Step(
         0,
         lambda bench: _load(0, 8, 9, True, 0, "", 3, 7),
-        ("wgt", "start_params", 8, 9),
+        [("wgt", "start_params", 8, 9)],
         ("wgt", "busy_params"),
         ("wgt", "done_params"),
         (("wgt", "err", {"par_range": 1}), "par_range"),
@@ -452,8 +452,14 @@ async def _words(bench, engine: int, words: list[int]):
 
 
 async def _issue(bench, engine: int, words: list[int]):
-    """A descriptor of the program comes and is issued, as early as it can be; then the next one comes."""
+    """A descriptor of the program comes and is issued, as early as it can be; a layer is prepared before that.
+    Then the next one comes."""
     await _words(bench, engine, words)
+    if engine == 2:
+        await bench.pulse("program", "prepare")
+        for _ in range(int(bench.gen.integers(4))):
+            await FallingEdge(bench.dut.clk_i)
+        assert not any(pulse == ("layer", "issue") for pulse in bench.pulses)
     await bench.pulse("program", "issue", 1 << engine)
     await FallingEdge(bench.dut.clk_i)
     await _words(bench, engine, [int.from_bytes(bench.gen.bytes(8), "little") for _ in words])
@@ -476,7 +482,7 @@ async def runs(dut):
     await _begin_run(bench)
     for step in STEPS:
         await _issue(bench, step.engine, step.words(bench))
-        assert bench.pulses == [step.pulse]
+        assert bench.pulses == step.pulses
         bench.set(step.busy[0], **{step.busy[1]: 1})
         await FallingEdge(dut.clk_i)
         bench.set(step.busy[0], **{step.busy[1]: 0})
@@ -527,7 +533,7 @@ async def runs_that_fail(dut):
             cause = "command_range"
         else:
             await _issue(bench, engine, step.words(bench))
-            assert bench.pulses == [step.pulse]
+            assert bench.pulses == step.pulses
             source, cause = step.failure
             bench.set(busy[0], **{busy[1]: 1})
             await bench.pulse(*source)
@@ -536,6 +542,7 @@ async def runs_that_fail(dut):
         await FallingEdge(dut.clk_i)
         assert unpack(COMMAND["wgt"], dut.wgt_cmd_o.value)["cancel"]
         assert unpack(COMMAND["act"], dut.act_cmd_o.value)["cancel"]
+        assert unpack(COMMAND["layer"], dut.layer_cmd_o.value)["cancel"]
         assert not unpack(COMMAND["program"], dut.program_cmd_o.value)["issue"]
         bench.set("program", number=0, iteration=0)
         await _issue(bench, other.engine, other.words(bench))
@@ -605,11 +612,14 @@ async def soft_reset_in_a_run(dut):
         reset = cocotb.start_soon(bench.write("CTRL", soft_reset=1))
         for _ in range(cycles):
             await FallingEdge(dut.clk_i)
-        await bench.pulse("program", "issue", 0xF)
+        await FallingEdge(dut.clk_i)
+        bench.set("program", prepare=1, issue=0xF)
+        await FallingEdge(dut.clk_i)
+        bench.set("program", prepare=0, issue=0)
         await reset
         await ends()
         started.add(len(bench.pulses))
-    assert started == {0, 4}
+    assert started == {0, 5}
 
 
 @block_test(us=50)
@@ -628,7 +638,7 @@ async def layers(dut):
         for name, field in LAYER.fields.items():
             if field.signed:
                 want[name] -= want[name] >> (field.width - 1) << field.width
-        await bench.command("layer_push", pulses=[("layer", "push", want)])
+        await bench.command("layer_push", pulses=[("layer", "push", want), ("layer", "issue")])
     bench.set("layer", ready=0)
     await bench.command("layer_push", error="command_busy", pulses=[("layer", "push", want)])
 

@@ -2,6 +2,7 @@
 """layer_setup: derived values, position table, and each descriptor check on both sides of its limit."""
 
 import os
+from itertools import product
 from math import prod
 
 from cocotb.triggers import FallingEdge
@@ -76,7 +77,7 @@ def shown(port, kind: Struct, ctx: int) -> dict:
 
 async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[dict, dict]]:
     """Offer a layer, run it to its end; returns (error code or 0, derived values, (position table, mask table))."""
-    dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
+    dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": 1, "layer": layer})
     assert STATUS.unpack(dut.status_o.value)["ready"]
     await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0  # taken: must not be looked at again
@@ -339,7 +340,7 @@ async def layers_wait(dut):
     for number, layer in enumerate(layers):
         ready = STATUS.unpack(dut.status_o.value)["ready"]
         assert ready == (number <= depth), "one layer is taken out at once"
-        dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
+        dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": ready, "layer": layer})
         await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0
     assert STATUS.unpack(dut.status_o.value)["level"] == depth
@@ -365,10 +366,10 @@ async def layers_wait(dut):
     assert not STATUS.unpack(dut.status_o.value)["overflow"]
 
 
-async def push(dut, *layers: dict) -> None:
-    """Layers of a program, one after the other."""
+async def push(dut, *layers: dict, issue: int = 1) -> None:
+    """Layers of a program, one after the other, issued at once or not yet."""
     for layer in layers:
-        dut.cmd_i.value = COMMAND.pack({"push": 1, "overlap": 1, "layer": layer})
+        dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": issue, "overlap": 1, "layer": layer})
         await FallingEdge(dut.clk_i)
     dut.cmd_i.value = COMMAND.pack({"overlap": 1})
 
@@ -437,6 +438,76 @@ async def two_layers(dut):
     dut.all_done_i.value = 1
     assert await ends(dut, 20) == [{"done", FLUSH}]
     assert not STATUS.unpack(dut.status_o.value)["busy"]
+
+
+async def issued_after(dut, layer: dict, delay: int) -> int:
+    """Push a layer and issue it so many cycles later, alone; cycles from the push to its start or refusal."""
+    await push(dut, layer, issue=int(delay == 0))
+    for cycle in range(1, 400):
+        status = STATUS.unpack(dut.status_o.value)
+        dut.cmd_i.value = COMMAND.pack({"overlap": 1, "issue": int(cycle == delay)})
+        if dut.start_o.value or status["refused"]:
+            assert cycle > delay, "it starts before it was issued"
+            assert bool(status["refused"]) == (layer["k_log2"] == 3)
+            return cycle
+        await FallingEdge(dut.clk_i)
+    raise AssertionError("it does not start")
+
+
+@block_test(us=400)
+async def prepared_layers(dut):
+    """What is pushed is prepared at once, and starts, or is refused, when it has been issued: before it is prepared,
+    soon after that, or long after."""
+    await start(dut)
+    for layer in (descriptor(c=3), descriptor(mode=(0, 2), c=5, splits=1), descriptor() | {"k_log2": 3}):
+        at_once = await issued_after(dut, layer, 0)
+        for delay in (0, 1, 5, *range(at_once - 6, at_once + 4), 150):
+            if layer["k_log2"] != 3:
+                want, ctx = derived_fields(layer, size("NumLanes")), int(dut.start_o.value) - 1
+                found = shown(dut.derived_o, DERIVED, ctx)
+                assert {name: found[name] for name in want} == want
+                dut.all_done_i.value = 1
+                assert await ends(dut, 20) == [{"done", FLUSH}]
+            await FallingEdge(dut.clk_i)
+            assert not STATUS.unpack(dut.status_o.value)["busy"]
+            cycles = await issued_after(dut, layer, delay)
+            assert cycles == max(at_once, delay + (1 if layer["k_log2"] == 3 else 2)), (
+                "issued late it starts soon after"
+            )
+        if layer["k_log2"] != 3:
+            dut.all_done_i.value = 1
+            await ends(dut, 20)
+        await FallingEdge(dut.clk_i)
+
+
+@block_test(us=600)
+async def dropped_layers(dut):
+    """What was not issued is dropped, wherever it stands; what was runs; the next one does as if nothing had been."""
+    await start(dut)
+    good, refused = descriptor(c=3), descriptor() | {"k_log2": 3}
+    for layer, issued, delay in product((good, refused), range(3), (0, 1, 50, 100, 104, 150)):
+        await push(dut, *[good] * issued)
+        await push(dut, layer, issue=0)
+        begun = done = running = 0
+        for cycle in range(500):
+            status = STATUS.unpack(dut.status_o.value)
+            begun, running = begun + (dut.start_o.value != 0), running + (dut.start_o.value != 0)
+            done += status["done"]
+            assert not status["refused"]
+            if not status["busy"]:
+                break
+            ended = running and cycle > delay and cycle % 30 == 0
+            running -= ended
+            dut.all_done_i.value = int(ended)
+            dut.cmd_i.value = COMMAND.pack({"overlap": 1, "cancel": int(cycle >= delay)})
+            await FallingEdge(dut.clk_i)
+        else:
+            raise AssertionError("something is busy for good")
+        assert begun == done == issued
+        dut.all_done_i.value = 0
+        code, derived, tables = await run_layer(dut, good)
+        assert code == 0
+        check_good(good, derived, tables)
 
 
 def test_layer_setup(run_block):

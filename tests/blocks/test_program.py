@@ -16,7 +16,8 @@ from verif.sim.seed import rng
 COMMAND, STATUS = struct("program_cmd_t"), struct("program_status_t")
 WORDS = (2, 3, 16, 2)  # of a descriptor
 OPEN = (1, 1, 2, 1)  # descriptors of an engine under way, at most
-ISSUE = STATUS.fields["issue"].offset
+LAYERS = 2  # the engine that is given its descriptors ahead of their turn
+PREPARE, ISSUE = STATUS.fields["prepare"].offset, STATUS.fields["issue"].offset
 WRITES = 0xF << STATUS.fields["we"].offset
 # Cycles in which an idle engine issues a descriptor whose waits are met: engines whose loads take no time fetch in
 # three of four cycles. And after which a wait that is not met counts as what holds it back.
@@ -44,6 +45,7 @@ class Bench:
         self.words: list[list[int]] = [[], [], [], []]  # of each engine's descriptor as they came
         self.kinds: set[tuple] = set()  # (engine, for which, of the previous iteration, blocking) of waits seen
         self.two_open = 0  # descriptors issued beside another one
+        self.held = 0  # cycles in which a descriptor was prepared and its waits were not met
         self.ahead = 0  # cycles in which an engine waited because it would have run too far ahead
 
     # -- programs -------------------------------------------------------------------------------------------------
@@ -130,6 +132,8 @@ class Bench:
             cycle += 1
             if flat & WRITES:
                 self._take(STATUS.unpack(flat))
+            if flat >> PREPARE & 1:
+                self._prepare(state)
             for engine in range(4):
                 if flat >> ISSUE & 1 << engine:
                     self._check(state, engine, STATUS.unpack(flat))
@@ -169,6 +173,14 @@ class Bench:
                 state.retire(engine)
         return bits
 
+    def _prepare(self, state):
+        """The next layer may be prepared: there is room, and its words are there."""
+        number, iteration = state.next[LAYERS]
+        what = f"descriptor {number} of iteration {iteration}"
+        assert not state.prepared and not state.issued(LAYERS) and len(state.busy[LAYERS]) < OPEN[LAYERS], what
+        assert self.words[LAYERS] == state.listing.engines[LAYERS][number][1:], what
+        state.prepared = True
+
     def _check(self, state, engine: int, status: dict):
         """An engine issues: it may, and the words that came, number and iteration are what the program says."""
         number, iteration = state.next[engine]
@@ -180,10 +192,19 @@ class Bench:
         assert status["number"] >> 15 * engine & 2**15 - 1 == state.number[engine], what
         assert status["iteration"] >> 16 * engine & 2**16 - 1 == state.iteration[engine], what
         self.two_open += len(state.busy[engine])
-        assert self.words[engine] == state.listing.engines[engine][number][1:], what
+        if engine == LAYERS:
+            assert state.prepared, f"{what}: was not prepared"
+            state.prepared = False
+        else:
+            assert self.words[engine] == state.listing.engines[engine][number][1:], what
 
     def _look(self, state):
-        """Note which waits block and which are met; an engine that nothing holds back has to issue soon."""
+        """Note which waits block and which are met; an engine that nothing holds back has to issue soon, and
+        a layer has to be prepared soon if there is room."""
+        room = len(state.busy[LAYERS]) < OPEN[LAYERS] and not state.issued(LAYERS) and not state.prepared
+        state.room = state.room + 1 if room else 0
+        assert state.room < PATIENCE, f"descriptor {state.next[LAYERS]} of the layers is not prepared"
+        self.held += state.prepared and not all(state.met(LAYERS))
         for engine in range(4):
             if len(state.busy[engine]) == OPEN[engine] or state.issued(engine):
                 state.idle[engine] = state.free[engine] = 0
@@ -213,6 +234,7 @@ class _Engines:
         self.next = [(0, 0)] * 4  # and that is issued next
         self.busy: list[list[int]] = [[], [], [], []]  # of each descriptor under way, cycles until it may retire
         self.idle, self.free = [0] * 4, [0] * 4  # cycles without a descriptor, and with all waits met
+        self.prepared, self.room = False, 0  # the next layer; cycles in which it could have been
 
     def ended(self, engine: int) -> bool:
         return not self.listing.engines[engine] or self.iteration[engine] == self.listing.iterations
@@ -336,7 +358,7 @@ async def random_programs(dut):
         wanted = set(product(range(4), range(4), (False, True), (False, True)))
         missing = {kind for kind in wanted - bench.kinds if kind[0] != kind[1]}
         assert not missing, f"waits (engine, for which, previous, blocking) not seen: {sorted(missing)}"
-        assert bench.ahead and bench.two_open
+        assert bench.ahead and bench.two_open and bench.held
 
 
 @block_test(us=1000)
