@@ -88,9 +88,7 @@ module spcore_program
     localparam int unsigned Words = DescriptorWords[e];
     logic [$clog2(Words)-1:0] word_index;
 
-    spcore_sequencer #(
-      .Words(Words), .Open(e == EngLayers ? 2 : 1), .Prepares(e == EngLayers), .PrgDepth(PrgDepth)
-    ) u_sequencer (
+    spcore_sequencer #(.Words(Words), .Open(e == EngLayers ? 2 : 1), .PrgDepth(PrgDepth)) u_sequencer (
       .clk_i, .rst_ni,
       .start_i(start_q), .base_i(base_q[e]), .count_i(count_q[e]), .last_iteration_i(last_iteration_q),
       .issue_i(cmd_i.issue && !start_q), .retire_i(cmd_i.retire[e]),

@@ -2,13 +2,13 @@
 // One engine's program: fetches its descriptors, keeps the next one ready, issues it when its waits are met, and counts
 // what has retired.
 //
-// An engine that prepares is given its next descriptor ahead of its turn, as soon as there is room, and may not begin it
-// before it is issued. Then the one behind it is fetched already.
+// An engine that has two under way is given its next descriptor ahead of its turn, as soon as there is room, to prepare it,
+// and may not begin it before it is issued. The one behind it is fetched meanwhile.
 //
-// At most Open descriptors are under way, given to the engine and not retired, and retire in order. An engine's progress says what it
-// retires next. A wait for n descriptors is met when the engine has retired n of that iteration, or all of it. A descriptor is
-// not issued before all engines have retired all of the iteration two before its own; so three bits tell their iterations
-// apart.
+// At most Open descriptors are under way, given to the engine and not retired, and retire in order. An engine's progress
+// says what it retires next. A wait for n descriptors is met when the engine has retired n of that iteration, or all of it.
+// A descriptor is not issued before all engines have retired all of the iteration two before its own; so three bits tell
+// their iterations apart.
 `include "../common/spcore_assert.svh"
 
 module spcore_sequencer
@@ -17,7 +17,6 @@ module spcore_sequencer
 #(
   parameter int unsigned Words    = 2,      // of a descriptor
   parameter int unsigned Open     = 1,      // 1 or 2
-  parameter bit          Prepares = 1'b0,
   parameter int unsigned PrgDepth = 4096,
   localparam int unsigned EntryW   = $clog2(PrgDepth),
   localparam int unsigned WordW   = $clog2(Words)
@@ -45,8 +44,8 @@ module spcore_sequencer
   output logic             we_o,
   output logic [WordW-1:0] index_o,
 
-  // Pulses: the engine may prepare the descriptor; it is issued, which comes later. Without Prepares both are one. Another
-  // is written two cycles after prepare_o at the earliest.
+  // Pulses: the engine may prepare the descriptor; it is issued, later, or with Open = 1 at once. Another is written two
+  // cycles after prepare_o at the earliest.
   output logic             prepare_o,
   output logic             issue_o,
   output dim_t             iteration_o,     // of the oldest descriptor under way, or the next
@@ -141,7 +140,7 @@ module spcore_sequencer
 
   assign there = issue_i && valid_q && active_q != 2'(Open) && !issued_q;
 
-  if (Prepares) begin : gen_prepares
+  if (Open > 1) begin : gen_ahead
     logic                   held_q, held_last_q;
     wait_t [NumEngines-1:0] held_wait_q;
 
