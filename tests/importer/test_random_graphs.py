@@ -47,9 +47,11 @@ class Drawn:
         return tuple(self.draw(st.integers(*bounds)) for bounds in ((1, 6), (4, 9), (4, 9)))
 
     def images(self):
-        """Inputs, IMAGES of each."""
+        """Inputs, IMAGES of each, some without negative values."""
+        found = {name: self.rng.standard_normal((IMAGES, *shape)) for name, shape in self.inputs.items()}
         return {
-            name: self.rng.standard_normal((IMAGES, *shape)).astype(np.float32) for name, shape in self.inputs.items()
+            name: (np.abs(values) if self.rng.random() < 0.3 else values).astype(np.float32)
+            for name, values in found.items()
         }
 
     def constant(self, value):
