@@ -71,17 +71,17 @@ def split(graph: Graph) -> Parts:
     return Parts(head, starts, body, tuple(dict.fromkeys(ends)), tuple(tail))
 
 
-def _head(graph: Graph, name: str) -> list[Operation]:
+def _head(graph: Graph, start: str) -> list[Operation]:
     """What the host does with an input: a chain of operations that read nothing else."""
     head: list[Operation] = []
-    while graph.alone(name):
-        (operation,) = graph.readers[name]
+    while graph.alone(start):
+        (operation,) = graph.readers[start]
         others = [name for name in operation.inputs if name and name not in graph.constants]
-        affine = operation.operator in _AFFINE and graph.shapes[operation.output] == graph.shapes[name]
+        affine = operation.operator in _AFFINE and graph.shapes[operation.output] == graph.shapes[start]
         if len(others) != 1 or not (affine or operation.operator in (*VIEWS, "Transpose")):
             break
         head.append(operation)
-        name = operation.output
+        start = operation.output
     return head
 
 

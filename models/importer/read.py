@@ -197,6 +197,8 @@ def read(model: onnx.ModelProto) -> Graph:
 
 def _zeros(value: onnx.ValueInfoProto, batch: int) -> Array:
     """A batch of an input, of one that nothing reads with any sizes."""
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise ValueError(f"input {value.name}: no tensor, expected one")
     tensor = value.type.tensor_type
     shape = [dim.dim_value or (1 if axis else batch) for axis, dim in enumerate(tensor.shape.dim)]
     return np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))

@@ -195,6 +195,12 @@ BAD = {
     r"^input x: dimension 3 of \(n, 3, 6, w\) is dynamic, only the batch may be$": lambda made: setattr(
         made.graph.input[0].type.tensor_type.shape.dim[3], "dim_param", "w"
     ),
+    r"^input z: no tensor, expected one$": lambda made: made.graph.input.append(
+        helper.make_tensor_sequence_value_info("z", TensorProto.FLOAT, [1])
+    ),
+    r"^model: no inputs, expected at least one$": lambda made: made.graph.initializer.append(
+        numpy_helper.from_array(IMAGES, "x")
+    ),
     r"^relu: operator own\.Relu is not supported": lambda made: (
         made.opset_import.append(helper.make_opsetid("own", 1)),
         setattr(made.graph.node[1], "domain", "own"),
