@@ -41,7 +41,7 @@ run: $(STAMP) ## the paper's Figure 3 layer on CONFIG= with SIM=, scaled down wh
 layer: $(STAMP) ## your layer: NPZ=layer.npz OUT=result.npz CONFIG= SIM=
 	@$(CLI) layer "$$NPZ" "$$OUT" --config "$(CONFIG)" --sim "$(SIM)"
 
-network: $(STAMP) ## the trained network of the tree on IMAGES=100 test images in one run; or yours: ONNX=model.onnx INPUT=x.npy CALIB= OUT=y.npz MODE= PRUNE= BATCH= UNTIL= CONFIG= SIM= CHECK=; or node by node: NPZ=
+network: $(STAMP) ## the trained network of the tree on IMAGES=100 test images in one run; or yours: ONNX=model.onnx INPUT=x.npy (several inputs: x.npz, by name) CALIB= OUT=y.npz MODE= PRUNE= BATCH= UNTIL= CONFIG= SIM= CHECK=; or node by node: NPZ=
 	@$(CLI) network --npz "$$NPZ" --onnx "$$ONNX" --inputs "$$INPUT" --calib "$$CALIB" --out "$$OUT" --mode "$(MODE)" $(if $(PRUNE),--prune) --batch "$(BATCH)" --until "$$UNTIL" --images "$(IMAGES)" --config "$(CONFIG)" --sim "$(SIM)" $(if $(CHECK),--check "$(CHECK)")
 
 compile: $(STAMP) ## explain an ONNX network in seconds: ONNX=model.onnx CALIB=inputs.npy MODE=auto PRUNE=1 UNTIL=node CONFIG= BATCH=

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from models import masks
-from models.network import Network
+from models.network import Images, Network, count_of
 
 _HEADER = (
     "| node | reads | density | spread of channels | dead channels | always on | neighbours |",
@@ -23,8 +22,8 @@ def _cells(found: masks.Statistics) -> str:
     )
 
 
-def table(network: Network, images: npt.NDArray[np.uint8]) -> str:
-    """Statistics of the non-zeros that each node reads, over uint8 images (N, C, H, W), as a Markdown table.
+def table(network: Network, images: Images) -> str:
+    """Statistics of the non-zeros that each node reads, over images, as a Markdown table.
 
     Under each line, in italics, those of clustered masks of the same shape and density, one an image.
     """
@@ -35,7 +34,9 @@ def table(network: Network, images: npt.NDArray[np.uint8]) -> str:
         mask = tensors[tensor] != 0
         found, shape = masks.statistics(mask), mask.shape[1:]
         rng = np.random.default_rng(0)
-        assumed = masks.statistics(np.stack([masks.clustered(shape, found.density, rng) for _ in images]))
+        assumed = masks.statistics(
+            np.stack([masks.clustered(shape, found.density, rng) for _ in range(count_of(images))])
+        )
         lines.append(f"| {name} | {'x'.join(map(str, shape))} | {_cells(found)} |")
         lines.append(f"| | *clustered* | {_cells(assumed)} |")
     return "\n".join([*lines, ""])

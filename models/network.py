@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A quantised network in the core's integer arithmetic: nodes in order, one implementation of docs/numbers.md.
 
-Tensors are uint8 or int8 (N, C, H, W) with zero point 0. A node names the tensors that it reads by the nodes that make
-them, and ``INPUT`` is the network's input.
+Tensors are uint8 or int8 (N, C, H, W) with zero point 0. A node names the tensors that it reads: inputs, and the nodes
+that make the others.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +21,25 @@ from models import grouping, km, reference
 from models.layer import Layer
 from models.reference import Bytes, Int32, Int64
 
-INPUT = "input"
+INPUT = "input"  # the name of the one input of networks that were not read from a file
 _BATCH = 250
 _ARRAYS = ("weights", "bias", "multiplier", "shift", "weight_scale")
+
+Images = Mapping[str, Bytes]  # of each input, uint8 or int8 (N, C, H, W): image n of a network is image n of each
+
+
+def count_of(images: Images) -> int:
+    """How many images there are. Raises ValueError where inputs differ."""
+    counts = {name: len(array) for name, array in images.items()}
+    if len(set(counts.values())) != 1:
+        text = ", ".join(f"{count} of {name}" for name, count in counts.items()) or "none"
+        raise ValueError(f"images: {text}, expected as many of every input")
+    return next(iter(counts.values()))
+
+
+def taken(images: Images, which: slice | Sequence[int] | Int64) -> dict[str, Bytes]:
+    """Some of the images, in any order."""
+    return {name: array[which] for name, array in images.items()}
 
 
 @dataclass(frozen=True)
@@ -121,27 +137,53 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Input:
+    """What a network is given. example: an image, uint8 or int8 (C, H, W), which also says what shape and type images
+    have; scale: value of a step."""
+
+    example: Bytes
+    scale: float
+
+
+@dataclass(frozen=True)
 class Network:
     """Nodes in the order in which they run.
 
-    example: an image, uint8 or int8 (C, H, W), which also says what shape and type images have; scale: value of an
-    input step; outputs: the nodes whose outputs are the network's, the last one unless given.
+    inputs: by name; outputs: the nodes whose outputs are the network's, the last one unless given.
     """
 
     nodes: tuple[Node, ...]
-    example: Bytes
-    scale: float
+    inputs: dict[str, Input]
     outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.outputs:
             object.__setattr__(self, "outputs", (self.nodes[-1].name,))
 
+    @property
+    def example(self) -> dict[str, Bytes]:
+        """The inputs' examples as one image, (1, C, H, W) each."""
+        return {name: given.example[None] for name, given in self.inputs.items()}
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Value of a step of every tensor."""
+        given = {name: given.scale for name, given in self.inputs.items()}
+        return given | {node.name: node.scale for node in self.nodes}
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Type of every tensor."""
+        given: dict[str, np.dtype[Any]] = {name: given.example.dtype for name, given in self.inputs.items()}
+        return given | {node.name: node.dtype for node in self.nodes}
+
     @cached_property
     def shapes(self) -> dict[str, tuple[int, int, int]]:
         """(C, H, W) of every tensor."""
-        c, h, w = self.example.shape
-        found = {INPUT: (c, h, w)}
+        found: dict[str, tuple[int, int, int]] = {}
+        for name, given in self.inputs.items():
+            c, h, w = given.example.shape
+            found[name] = c, h, w
         for node in self.nodes:
             c, h, w = found[node.source]
             if node.op == "concat":
@@ -153,27 +195,28 @@ class Network:
             found[node.name] = len(node.kernels) if node.op == "conv" else c, rows, columns
         return found
 
-    def run(self, images: Bytes) -> dict[str, Bytes]:
-        """All tensors by name, of images (N, C, H, W) of the example's type."""
-        tensors: dict[str, Bytes] = {INPUT: images}
+    def run(self, images: Images) -> dict[str, Bytes]:
+        """All tensors by name, of images of the inputs' types."""
+        tensors = {name: images[name] for name in self.inputs}
         for node in self.nodes:
             tensors[node.name] = node.run(tensors)
         return tensors
 
-    def classify(self, images: Bytes) -> Int64:
+    def classify(self, images: Images) -> Int64:
         """int64 (N,): the class of each image by the first output, of equal ones the first."""
         last = self.outputs[0]
-        parts = (self.run(images[i : i + _BATCH])[last] for i in range(0, len(images), _BATCH))
+        firsts = range(0, count_of(images), _BATCH)
+        parts = (self.run(taken(images, slice(first, first + _BATCH)))[last] for first in firsts)
         return np.concatenate([part.reshape(len(part), -1).argmax(1) for part in parts])
 
-    def accuracy(self, images: Bytes, labels: npt.NDArray[np.integer]) -> float:
-        """Share of the images (N, C, H, W) that are classified as the labels say."""
+    def accuracy(self, images: Images, labels: npt.NDArray[np.integer]) -> float:
+        """Share of the images that are classified as the labels say."""
         return float((self.classify(images) == labels).mean())
 
     def layers(self) -> dict[str, Layer]:
         """Every node but concatenations as a layer of the core, on what the example brings; raises ValueError as
         `Node.layer`."""
-        tensors = self.run(self.example[None])
+        tensors = self.run(self.example)
         return {node.name: node.layer(tensors) for node in self.nodes if node.op != "concat"}
 
     def pack(self) -> dict[str, Any]:
@@ -184,8 +227,10 @@ class Network:
             values = {field.name: getattr(node, field.name) for field in fields(node)}
             arrays |= {f"{number}.{name}": values[name] for name in _ARRAYS if values[name] is not None}
             header.append({name: value for name, value in values.items() if name not in _ARRAYS})
-        text = json.dumps({"scale": self.scale, "outputs": self.outputs, "nodes": header})
-        return {"header": np.array(text), "example": self.example, **arrays}
+        inputs = [{"name": name, "scale": given.scale} for name, given in self.inputs.items()]
+        arrays |= {f"example.{number}": given.example for number, given in enumerate(self.inputs.values())}
+        text = json.dumps({"inputs": inputs, "outputs": self.outputs, "nodes": header})
+        return {"header": np.array(text), **arrays}
 
     @classmethod
     def unpack(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Network:
@@ -195,7 +240,11 @@ class Network:
             own = {name: arrays[f"{number}.{name}"] for name in _ARRAYS if f"{number}.{name}" in arrays}
             tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
             nodes.append(Node(**values | tuples | own))
-        return cls(tuple(nodes), arrays["example"], header["scale"], tuple(header.get("outputs", ())))
+        inputs = {
+            given["name"]: Input(arrays[f"example.{number}"], given["scale"])
+            for number, given in enumerate(header["inputs"])
+        }
+        return cls(tuple(nodes), inputs, tuple(header["outputs"]))
 
     def save(self, path: str | Path) -> None:
         """Write the network as one compressed NPZ file."""

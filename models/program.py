@@ -20,7 +20,7 @@ import numpy.typing as npt
 from models import lines
 from models.descriptor import Descriptor
 from models.lines import Lines, LineShape
-from models.network import Network
+from models.network import Images, Network, count_of, taken
 from models.reference import Bytes
 from models.stream import Packet, packets_of
 
@@ -262,7 +262,7 @@ class Program:
 
     config: name of the configuration; network: what it calculates; batch: images of an iteration;
     beats: uint8 (beats, bytes of the weight stream), what the weight loads bring, in every iteration the same;
-    images: uint8 or int8 (iterations * batch, C, H, W), of which iteration i takes those from i * batch on.
+    images: of each input iterations * batch, of which iteration i takes those from i * batch on.
     """
 
     config: str
@@ -273,26 +273,31 @@ class Program:
     layers: tuple[LayerStep, ...]
     results: tuple[ResultTransfer, ...]
     beats: npt.NDArray[np.uint8]
-    images: Bytes
+    images: Images
 
     @property
     def iterations(self) -> int:
         """Iterations of the run."""
-        return len(self.images) // self.batch
+        return count_of(self.images) // self.batch
 
     @property
     def engines(self) -> tuple[Sequence[Step], ...]:
         """The lists in the order of ENGINES."""
         return self.weights, self.activations, self.layers, self.results
 
-    def with_images(self, images: Bytes) -> Program:
-        """The same program for other images. Raises ValueError unless they are whole batches of the right shape."""
-        kind, shape = self.network.example.dtype, self.network.example.shape
-        if images.dtype != kind or images.shape[1:] != shape or not len(images) or len(images) % self.batch:
-            raise ValueError(
-                f"images: {images.dtype} {images.shape}, expected {kind} (N, {', '.join(map(str, shape))}), N a "
-                f"multiple of the batch, {self.batch}"
-            )
+    def with_images(self, images: Images) -> Program:
+        """The same program for other images. Raises ValueError unless they are whole batches of the right shapes."""
+        inputs = self.network.inputs
+        if set(images) != set(inputs):
+            raise ValueError(f"images: of {', '.join(images) or 'nothing'}, expected of {', '.join(inputs)}")
+        for name, given in inputs.items():
+            kind, shape, found = given.example.dtype, given.example.shape, images[name]
+            if found.dtype != kind or found.shape[1:] != shape or not len(found) or len(found) % self.batch:
+                raise ValueError(
+                    f"images of {name}: {found.dtype} {found.shape}, expected {kind} "
+                    f"(N, {', '.join(map(str, shape))}), N a multiple of the batch, {self.batch}"
+                )
+        count_of(images)
         return replace(self, images=images)
 
     def encode(self) -> tuple[npt.NDArray[np.uint64], dict[str, int]]:
@@ -316,7 +321,7 @@ class Program:
 
     def input_packets(self, load: ActivationLoad, iteration: int, stream_bytes: int) -> list[Packet]:
         """The packets of an activation load, one a line."""
-        image = self.images[iteration * self.batch + load.part.image]
+        image = self.images[load.part.tensor][iteration * self.batch + load.part.image]
         return packets_of(load.part.lines(image), stream_bytes)
 
     def tensors(self, iteration: int) -> dict[str, Bytes]:
@@ -341,8 +346,9 @@ class Program:
         """Write the program and all that goes with it as one compressed NPZ file."""
         lists = {name: [asdict(step) for step in steps] for name, steps in zip(ENGINES, self.engines, strict=True)}
         header = json.dumps({"config": self.config, "batch": self.batch, **lists})
-        network: dict[str, Any] = {f"network.{name}": array for name, array in self.network.pack().items()}
-        np.savez_compressed(path, program=np.array(header), beats=self.beats, images=self.images, **network)
+        arrays: dict[str, Any] = {f"network.{name}": array for name, array in self.network.pack().items()}
+        arrays |= {f"images.{number}": self.images[name] for number, name in enumerate(self.network.inputs)}
+        np.savez_compressed(path, program=np.array(header), beats=self.beats, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Program:
@@ -356,7 +362,8 @@ class Program:
                     name: tuple(_step(kind, step) for step in header[name]) for name, kind in kinds
                 }
                 network = Network.unpack(packed)
-                data = {"beats": npz["beats"], "images": npz["images"]}
+                images = {name: npz[f"images.{number}"] for number, name in enumerate(network.inputs)}
+                data = {"beats": npz["beats"], "images": images}
         except FileNotFoundError:
             raise ValueError(f"{path}: no such file") from None
         except (KeyError, TypeError, ValueError) as error:
@@ -375,7 +382,8 @@ class _Runs(dict[int, dict[str, Bytes]]):
         first = iteration * self.program.batch
         while len(self) > 1:  # engines are at most an iteration apart
             del self[next(iter(self))]
-        self[iteration] = self.program.network.run(self.program.images[first : first + self.program.batch])
+        images = taken(self.program.images, slice(first, first + self.program.batch))
+        self[iteration] = self.program.network.run(images)
         return self[iteration]
 
 

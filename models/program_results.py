@@ -9,7 +9,6 @@ import numpy as np
 
 from models import lines
 from models.lines import Lines
-from models.network import INPUT
 from models.program import Program, ResultTransfer
 from models.reference import Bytes
 from models.stream import Packet, decode_packet
@@ -21,7 +20,7 @@ def tensors_of(program: Program, packets: Sequence[Packet], stream_bytes: int) -
     packets: one a line, in order. Raises ValueError for malformed packets or a wrong number of them.
     """
     network = program.network
-    dtypes = {INPUT: network.example.dtype} | {node.name: node.dtype for node in network.nodes}
+    dtypes, images = network.dtypes, program.iterations * program.batch
     expected = program.iterations * sum(transfer.lines for transfer in program.results)
     if len(packets) != expected:
         raise ValueError(f"result stream: {len(packets)} lines, expected {expected}")
@@ -32,7 +31,7 @@ def tensors_of(program: Program, packets: Sequence[Packet], stream_bytes: int) -
             part = transfer.part
             shape = network.shapes[part.tensor]
             if part.tensor not in found:
-                found[part.tensor] = np.zeros((len(program.images), *shape), dtypes[part.tensor])
+                found[part.tensor] = np.zeros((images, *shape), dtypes[part.tensor])
             image = found[part.tensor][iteration * program.batch + part.image]
             own = [decode_packet(next(received), stream_bytes) for _ in range(transfer.lines)]
             image[part.first : part.last, part.top : part.bottom] = _piece(own, transfer, image)

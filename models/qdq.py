@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from models.network import INPUT, Network, Node
+from models.network import Network, Node
 
 OPSET = 13
 _LINEAR = {"conv": "conv", "concat": "whole"}  # suffix of a node's result before residual and requantisation
@@ -115,23 +115,26 @@ def _info(name: str, kind: npt.DTypeLike, shape: list[str | int]) -> onnx.ValueI
 
 
 def qdq(network: Network) -> onnx.ModelProto:
-    """The ONNX model: images (N, C, H, W) in, the integers of the outputs out, named as in the network.
+    """The ONNX model: images (N, C, H, W) of each input in, the integers of the outputs out, named as in the network.
 
     A tensor between a convolution and the addition that is fused with it stays in float, as it is exact on the core.
     """
     build = _Builder()
-    scales = {INPUT: network.scale} | {node.name: node.scale for node in network.nodes}
-    values = {INPUT: build.dequantised(f"{INPUT}.value", INPUT, np.array(network.scale), network.example.dtype)}
+    scales = network.scales
+    values = {
+        name: build.dequantised(f"{name}.value", name, np.array(given.scale), given.example.dtype)
+        for name, given in network.inputs.items()
+    }
     for node in network.nodes:
         integers = _integers(build, node, values, scales)
         values[node.name] = build.dequantised(f"{node.name}.value", integers, np.array(node.scale), node.dtype)
-    images: list[str | int] = ["n", *network.example.shape]
+    inputs = [_info(name, given.example.dtype, ["n", *given.example.shape]) for name, given in network.inputs.items()]
     outputs = [
         _info(node.name, node.dtype, ["n", *(f"{node.name}.{axis}" for axis in "khw")])
         for node in network.nodes
         if node.name in network.outputs
     ]
-    return _model(build, [_info(INPUT, network.example.dtype, images)], outputs)
+    return _model(build, inputs, outputs)
 
 
 def node_qdq(network: Network, node: Node) -> onnx.ModelProto:
@@ -141,9 +144,7 @@ def node_qdq(network: Network, node: Node) -> onnx.ModelProto:
     "NAME.whole", of a concatenation.
     """
     build = _Builder()
-    scales = {INPUT: network.scale} | {other.name: other.scale for other in network.nodes}
-    kinds: dict[str, np.dtype[Any]] = {INPUT: network.example.dtype}
-    kinds |= {other.name: other.dtype for other in network.nodes}
+    scales, kinds = network.scales, network.dtypes
     values = {
         name: build.dequantised(f"{name}.value", name, np.array(scales[name]), kinds[name]) for name in node.reads
     }

@@ -100,7 +100,7 @@ class Interpreter:
                     lanes = [beat >> 12 * lane & 0xFFF for lane in range(self.config.NumLanes)]
                     self.weights[step.base + n] = lanes
         elif isinstance(step, ActivationLoad):
-            found = step.part.lines(program.images[iteration * program.batch + step.part.image])
+            found = program.expected_lines(step.part, iteration)
             word = step.base
             for n, (bitmap, packed) in enumerate(zip(found.bitmaps.ravel().tolist(), found.packed(), strict=True)):
                 word = self._write_line(step.idx_base + n, bitmap, packed.tobytes(), word)

@@ -15,9 +15,8 @@ from models.compiler.parts import Parts, Way, check_chunk, divide
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.config import Config, load_config
 from models.lines import LineShape
-from models.network import INPUT, Network
+from models.network import Images, Network
 from models.program import Part, Program
-from models.reference import Bytes
 
 PartKey = tuple[str, int]  # node and strip
 ITERATIONS = 2  # of the timelines that orders are compared by
@@ -52,10 +51,12 @@ def orders(graph: Graph, batch: int, stripped: set[str]) -> Iterator[tuple[Stret
 def _narrow(graph: Graph, stripped: set[str]) -> list[int]:
     """Places between layers where one tensor alone is read by later ones."""
     names = [node.name for node in graph.layers]
-    spans = graph.spans
+    spans, readers_of = graph.spans, {name: graph.readers(name) for name in graph.loaded}
     found = []
     for cut in range(1, len(names)):
-        made = (INPUT, *names[:cut])
+        # An input is there from the first layer on that reads it.
+        given = (name for name, readers in readers_of.items() if not readers.isdisjoint(names[:cut]))
+        made = (*given, *names[:cut])
         needed = {
             tensor
             for tensor in made
@@ -113,7 +114,7 @@ def _better(one: _Found | None, other: _Found | None) -> _Found:
 class Compiler:
     """One network on one configuration. tensors: of the calibration images."""
 
-    def __init__(self, network: Network, config: Config, batch: int, calibration: Bytes):
+    def __init__(self, network: Network, config: Config, batch: int, calibration: Images):
         if batch < 1:
             raise ValueError(f"batch: {batch}, expected at least 1")
         self.graph, self.config, self.batch = read(network), config, batch
@@ -123,7 +124,8 @@ class Compiler:
         self.tensors = self.graph.network.run(calibration)
         self.choices = Cutter(config, self.graph, self.tensors, batch > 1).choose()
         self.blocks = self._blocks()
-        words = {name: words_of(self.tensors[name], self.blocks[name]) for name in (INPUT, *self.choices)}
+        self.written = (*self.graph.loaded, *self.choices)
+        words = {name: words_of(self.tensors[name], self.blocks[name]) for name in self.written}
         self.strips = Planner(self.graph, config, words, self.blocks).plan()
         self.cuts = self._cuts()
         self.sizes = self._sizes()
@@ -131,7 +133,7 @@ class Compiler:
         self._predicted: defaultdict[PartKey, dict[tuple[range, int], Choice]] = defaultdict(dict)
 
     def _blocks(self) -> dict[str, LineShape]:
-        """Of every tensor: the tile of its layer, the input's line, of a concatenation that of its parts."""
+        """Of every tensor: the tile of its layer, an input's line, of a concatenation that of its parts."""
         found: dict[str, LineShape] = {}
         for node in self.graph.layers:
             found[node.source] = self.choices[node.name].descriptor.line
@@ -140,8 +142,9 @@ class Compiler:
                 found[node.residual] = found[node.name]
         for node in reversed(self.graph.network.nodes):
             if node.op == "concat":
-                block = found.get(node.name) or found[node.source]
-                found |= dict.fromkeys((node.name, node.source, *node.others), block)
+                block = found.get(node.name) or found.get(node.source)
+                if block is not None:  # something reads or makes it
+                    found |= dict.fromkeys((node.name, node.source, *node.others), block)
         return found
 
     def _cuts(self) -> dict[tuple[str, int], Choice]:
@@ -160,7 +163,7 @@ class Compiler:
     def _sizes(self) -> Sizes:
         """Words of the tensors that are written, or their strips."""
         seen, dense = {}, {}
-        for name in (INPUT, *self.choices):
+        for name in self.written:
             (c, h, w), block = self.graph.shapes[name], self.blocks[name]
             strips = self.strips.rows[name] if name in self.strips.stripped else [range(h)]
             for strip, rows in enumerate(strips):
@@ -237,10 +240,10 @@ class Compiler:
         return None
 
 
-def compile_network(network: Network, config: str | Config, batch: int, calibration: Bytes) -> Program:
+def compile_network(network: Network, config: str | Config, batch: int, calibration: Images) -> Program:
     """The program of a network for batches of images, without images to run: `Program.with_images` adds them.
 
-    calibration: images, uint8 or int8 (N, C, H, W), from which cuts, sizes of sections and cycles are chosen.
+    calibration: images, from which cuts, sizes of sections and cycles are chosen.
     Raises ValueError, with a node's name, for what the core cannot run or what does not fit.
     """
     return Compiler(network, load_config(config) if isinstance(config, str) else config, batch, calibration).compile()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.network import INPUT, Network, Node
+from models.network import Network, Node
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Span:
         return self.root == other.root and self.first < other.last and other.first < self.last
 
 
-def _copy(node_name: str, tensor: str, number: int, like: Node | None, channels: int, signed: bool) -> Node:
-    """A node that leaves a tensor as it is, for a second concatenation that it is part of."""
+def _copy(node_name: str, tensor: str, number: int, scale: float, channels: int, signed: bool) -> Node:
+    """A node that leaves a tensor as it is, for a concatenation that it cannot lie in itself."""
     return Node(
         f"{tensor} for {node_name}" + (f" {number}" if number else ""),
         "sum_pool",
         tensor,
         (1, 1),
         clamp=(-128, 127) if signed else (0, 255),
-        scale=like.scale if like else 1.0,
+        scale=scale,
         bias=np.zeros(channels, np.int32),
         multiplier=np.full(channels, 1 << 30, np.int32),
         shift=np.full(channels, 30, np.int32),
@@ -40,8 +40,9 @@ def _copy(node_name: str, tensor: str, number: int, like: Node | None, channels:
 
 @dataclass(frozen=True)
 class Graph:
-    """network: with copies, where a tensor is part of several concatenations; spans: of every tensor; shapes: (C, H, W)
-    of every tensor; signed: whether it is int8."""
+    """network: with copies, where a tensor is part of several concatenations, or an input part of one that is a result,
+    so that layers make all of it; spans: of every tensor; shapes: (C, H, W) of every tensor; signed: whether it is
+    int8."""
 
     network: Network
     spans: dict[str, Span]
@@ -57,6 +58,15 @@ class Graph:
     def roots(self) -> list[str]:
         """The tensors that lie in no other."""
         return list(dict.fromkeys(span.root for span in self.spans.values()))
+
+    def readers(self, tensor: str) -> set[str]:
+        """The layers that read a tensor, or one that has channels in common with it."""
+        return {node.name for node in self.layers for read in node.reads if self.spans[read].meets(self.spans[tensor])}
+
+    @property
+    def loaded(self) -> list[str]:
+        """The inputs that a layer reads: no other is sent to the core."""
+        return [name for name in self.network.inputs if self.readers(name)]
 
     def classes(self) -> dict[str, str]:
         """By root a representative of all that have one block a line: outputs, and the residuals added to them."""
@@ -76,21 +86,24 @@ class Graph:
 
 def read(network: Network) -> Graph:
     """The graph of a network; raises ValueError for nodes of one name or a tensor that no node makes."""
-    known = {INPUT}
+    known, made = set(network.inputs), set()
     for node in network.nodes:
         for name in node.reads:
             if name not in known:
                 raise ValueError(f"{node.name}: reads {name}, which no node before it makes")
         if node.name in known:
-            raise ValueError(f"{node.name}: the name of two nodes")
+            raise ValueError(f"{node.name}: the name of two tensors")
         known.add(node.name)
+        made.add(node.name)
     for name in network.outputs:
-        if name not in known:
+        if name not in made:
             raise ValueError(f"{name}: an output that no node makes")
-    shapes = dict(network.shapes)
-    signed = {INPUT: network.example.dtype == np.int8}
-    signed |= {node.name: node.clamp[0] < 0 for node in network.nodes}
-    made: dict[str, Node] = {}
+    shapes, scales = dict(network.shapes), network.scales
+    signed = {name: dtype == np.int8 for name, dtype in network.dtypes.items()}
+    held = set(network.outputs)  # what lies in results
+    for node in reversed(network.nodes):
+        if node.op == "concat" and node.name in held:
+            held.update(node.reads)
     nodes: list[Node] = []
     inside: dict[str, tuple[str, int]] = {}  # in the concatenation that a tensor is part of
     for node in network.nodes:
@@ -99,17 +112,16 @@ def read(network: Network) -> Graph:
             first = 0
             for name in (node.source, *node.others):
                 channels, tensor = shapes[name][0], name
-                if tensor in inside:
-                    copy = _copy(node.name, name, len(parts), made.get(name), channels, signed[name])
+                if tensor in inside or (tensor in network.inputs and node.name in held):
+                    copy = _copy(node.name, name, len(parts), scales[name], channels, signed[name])
                     nodes.append(copy)
                     tensor = copy.name
-                    shapes[tensor], signed[tensor], made[tensor] = shapes[name], signed[name], copy
+                    shapes[tensor], signed[tensor] = shapes[name], signed[name]
                 inside[tensor] = node.name, first
                 parts.append(tensor)
                 first += channels
             node = replace(node, source=parts[0], others=tuple(parts[1:]))
         nodes.append(node)
-        made[node.name] = node
 
     def span(name: str) -> Span:
         root, first = name, 0
@@ -118,5 +130,5 @@ def read(network: Network) -> Graph:
             first += offset
         return Span(root, first, first + shapes[name][0])
 
-    names = (INPUT, *(node.name for node in nodes))
+    names = (*network.inputs, *(node.name for node in nodes))
     return Graph(replace(network, nodes=tuple(nodes)), {name: span(name) for name in names}, shapes, signed)

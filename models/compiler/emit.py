@@ -15,7 +15,7 @@ from models.compiler.strips import Strips, read_rows
 from models.compiler.waits import Access, waits
 from models.config import Config
 from models.lines import LineShape
-from models.network import INPUT, Node
+from models.network import Node, taken
 from models.program import NO_WAITS, ActivationLoad, LayerStep, Part, Program, ResultTransfer, Step, WeightLoad
 from models.stream import weight_bytes
 
@@ -56,7 +56,7 @@ class DoesNotFitError(ValueError):
 class Emitter:
     """Makes programs of one network.
 
-    parts: by node and strip; blocks: of every tensor; ahead: steps that an input is loaded ahead.
+    parts: by node and strip; blocks: of every tensor; ahead: steps that an input is loaded ahead of its first reader.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class Emitter:
         self.blocks, self.batch, self.ahead, self.strips = blocks, batch, ahead, strips
         self.nodes: dict[str, Node] = {node.name: node for node in graph.layers}
         self.spans = graph.spans
-        self.written = [name for name in (INPUT, *self.nodes) if name != INPUT or self._readers(INPUT)]
-        self.readers = {name: self._readers(name) for name in self.written}
+        self.inputs = graph.loaded
+        self.written = [*self.inputs, *self.nodes]
+        self.readers = {name: graph.readers(name) for name in self.written}
         self.sources = {
             node.name: [name for name in self.written if node.name in self.readers[name]] for node in graph.layers
         }
@@ -83,12 +84,6 @@ class Emitter:
             (name, [other for other in self.written if self.spans[other].meets(self.spans[name])])
             for name in graph.network.outputs
         ]
-
-    def _readers(self, tensor: str) -> set[str]:
-        """Nodes that read a tensor, or one that it is part of."""
-        return {
-            node.name for node in self.graph.layers for read in node.reads if self.spans[read].meets(self.spans[tensor])
-        }
 
     # Lifetimes and places of tensors
 
@@ -106,7 +101,7 @@ class Emitter:
             writes.setdefault(self._instance(use.node, use.image, use.strip), []).append(time)
             for name in self.sources[use.node]:
                 reads.setdefault(self._instance(name, use.image, use.strip), []).append(time)
-        for name, image, strip in [key for key in reads if key[0] == INPUT]:
+        for name, image, strip in [key for key in reads if key[0] in self.inputs]:
             writes[name, image, strip] = [min(reads[name, image, strip]) - self.ahead]
         found: dict[Instance, Need] = {}
         for key, own in writes.items():
@@ -252,7 +247,7 @@ class Emitter:
         begun: set[Instance] = set()
         rings = Ring(self.config.WgtBanks * self.config.WgtDepth), Ring(self.config.ParDepth)
         lists, data = _Lists(), _Data()
-        loaded: set[int] = set()
+        loaded: set[tuple[str, int]] = set()  # input and image
         for time, use in enumerate(order):
             node, part = self.nodes[use.node], self.parts[use.node, use.strip].parts[use.part]
             bases, rows = [], []
@@ -262,18 +257,18 @@ class Emitter:
                 rows.append(data.row(own, size))
                 if missing:
                     self._weights(lists, use.node, part, base, size, rows[-1], ring is rings[1])
-            if use.node in self.readers.get(INPUT, ()) and use.image not in loaded:
-                loaded.add(use.image)
-                self._load(lists, placed, use.image)
+            for name in self.inputs:
+                if use.node in self.readers[name] and (name, use.image) not in loaded:
+                    loaded.add((name, use.image))
+                    self._load(lists, placed, name, use.image)
             key = self._instance(use.node, use.image, use.strip)
             append = key in begun
             begun.add(key)
             self._layer(lists, placed, use, node, part, (bases[0], bases[1]), (rows[0], rows[1]), append)
             for name, made in self.results:
-                if max(last[other, use.image] for other in made if other != INPUT) == time:
+                if max(last[other, use.image] for other in made) == time:
                     self._result(lists, placed, name, made, use.image)
         weights, activations, layers, results = lists.waiting()
-        example = self.graph.network.example
         program = Program(
             self.config.name,
             self.graph.network,
@@ -283,7 +278,7 @@ class Emitter:
             tuple(step for step in layers if isinstance(step, LayerStep)),
             tuple(step for step in results if isinstance(step, ResultTransfer)),
             np.zeros((data.rows, weight_bytes(self.config)), np.uint8),
-            np.zeros((0, *example.shape), example.dtype),
+            taken(self.graph.network.example, slice(0)),
         )
         if (length := len(program.encode()[0])) > self.config.PrgDepth:
             raise DoesNotFitError(
@@ -300,8 +295,8 @@ class Emitter:
         access = lists.add(0, WeightLoad(NO_WAITS, base, size, parameters, row, node, **mode))
         access.use("parameters" if parameters else "weights", base, size, True)
 
-    def _load(self, lists: _Lists, placed: Placed, image: int) -> None:
-        part, (base, limit) = self._part(placed, INPUT, image), placed.words[INPUT, image, 0]
+    def _load(self, lists: _Lists, placed: Placed, name: str, image: int) -> None:
+        part, (base, limit) = self._part(placed, name, image), placed.words[name, image, 0]
         lines = (part.last - part.first) * part.pitch
         load = ActivationLoad(NO_WAITS, part.base, lines, part.line_h * part.line_w, base, limit, part)
         access = lists.add(1, load)

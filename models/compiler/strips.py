@@ -16,7 +16,7 @@ from models.compiler.cuts import Choice, predicted_best
 from models.compiler.dataflow import Graph
 from models.config import Config
 from models.lines import LineShape
-from models.network import INPUT, Node
+from models.network import Node
 from models.reference import Bytes
 from models.work import Counts
 
@@ -109,7 +109,7 @@ class Planner:
     def _inner(self, tensor: str) -> bool:
         """Whether a tensor can be inside a chain: made and read by one layer each, and not added to anything."""
         readers = self.readers.get(tensor, [])
-        if tensor == INPUT or len(readers) != 1 or tensor in self.graph.network.outputs:
+        if len(readers) != 1 or tensor in self.graph.network.outputs:
             return False
         reader = self.nodes.get(readers[0])
         return (

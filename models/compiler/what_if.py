@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from models import km
 from models.compiler.compile import Compiler
 from models.config import Config
-from models.network import Network, Node
-from models.reference import Bytes
+from models.network import Images, Network, Node
 
 MODES = ((1, 1), (2, 4), (1, 4))
 
@@ -24,7 +23,7 @@ class Trial:
     config: Config
     batch: int
 
-    def cycles(self, calibration: Bytes) -> float | None:
+    def cycles(self, calibration: Images) -> float | None:
         """Predicted cycles an image, None where it does not fit."""
         try:
             compiler = Compiler(self.network, self.config, self.batch, calibration)

@@ -47,8 +47,10 @@ def layers_table(imported: Imported, tensors: dict[str, Bytes]) -> str:
 
 
 def summary(imported: Imported) -> list[str]:
-    """What the host does, what was pruned, how scales were chosen and how far the outputs are from the file's."""
+    """What the host does, which inputs are not used, what was pruned, how scales were chosen and how far the outputs
+    are from the file's."""
     lines = [f"host: {line}" for line in imported.host]
+    lines += [f"unused: input {name}: no output depends on it, and it needs no array" for name in imported.graph.unused]
     for name, cut in imported.cuts.items():
         lines.append(
             f"pruned: {name}: {100 * cut.weights:.1f} % of the weights, {100 * cut.magnitude:.1f} % of their magnitude"

@@ -79,17 +79,31 @@ class Step:
 
 
 @dataclass(frozen=True)
-class FloatNetwork:
-    """Steps in an order in which they can run, from one tensor of a shape.
+class Given:
+    """A tensor that is given to the first steps.
 
-    outputs: the tensors that are read of it; quant: how the file quantises the input.
+    name: of the file's input; tensor: what the host makes of that, by its name in the ONNX graph; quant: how the file
+    quantises it.
     """
 
-    input: str
+    name: str
+    tensor: str
     shape: Plane
+    quant: Quant | None = None
+
+    @property
+    def feed(self) -> str:
+        """Its name among the inputs of `FloatNetwork.model`."""
+        return f"{self.tensor}/given"
+
+
+@dataclass(frozen=True)
+class FloatNetwork:
+    """Steps in an order in which they can run, from given tensors. outputs: the tensors that are read of it."""
+
+    inputs: tuple[Given, ...]
     steps: tuple[Step, ...]
     outputs: tuple[str, ...]
-    quant: Quant | None = None
 
     def step(self, output: str) -> Step:
         """The step that makes a tensor."""
@@ -98,24 +112,39 @@ class FloatNetwork:
     @property
     def quantised(self) -> bool:
         """Whether the file has steps for some tensor."""
-        return self.quant is not None or any(step.quant is not None for step in self.steps)
+        return any(quant is not None for quant in self.quants.values())
+
+    @property
+    def quants(self) -> dict[str, Quant | None]:
+        """By tensor how the file quantises it where it is made."""
+        return {given.tensor: given.quant for given in self.inputs} | {step.output: step.quant for step in self.steps}
+
+    @property
+    def shapes(self) -> dict[str, Plane]:
+        """By tensor (C, H, W)."""
+        return {given.tensor: given.shape for given in self.inputs} | {step.output: step.shape for step in self.steps}
 
     def quant_of(self, tensor: str) -> Quant | None:
         """How the file quantises a tensor's values: a max pool's are those that it reads."""
-        if tensor == self.input:
-            return self.quant
+        if any(given.tensor == tensor for given in self.inputs):
+            return self.quants[tensor]
         step = self.step(tensor)
         return self.quant_of(step.reads[0]) if step.kind == "max_pool" else step.quant
 
     def model(self, wanted: Iterable[str] | None = None) -> onnx.ModelProto:
-        """As ONNX, float32 (batch, C, H, W) in; tensors that the file quantises are rounded to their steps."""
+        """As ONNX, float32 (batch, C, H, W) in, `Given.feed`; tensors that the file quantises are rounded to their
+        steps."""
         build = _Builder()
-        first = build.rounded(f"{self.input}/given", self.input, self.quant)
+        for given in self.inputs:
+            build.nodes += build.rounded(given.feed, given.tensor, given.quant)
         for step in self.steps:
             build.step(step)
-        info = helper.make_tensor_value_info(f"{self.input}/given", onnx.TensorProto.FLOAT, ["batch", *self.shape])
+        inputs = [
+            helper.make_tensor_value_info(given.feed, onnx.TensorProto.FLOAT, ["batch", *given.shape])
+            for given in self.inputs
+        ]
         outputs = [onnx.ValueInfoProto(name=name) for name in (self.outputs if wanted is None else wanted)]
-        graph = helper.make_graph([*first, *build.nodes], "steps", [info], outputs, build.constants)
+        graph = helper.make_graph(build.nodes, "steps", inputs, outputs, build.constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
 
     def with_steps(self, steps: Iterable[Step]) -> FloatNetwork:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.importer import operators
-from models.importer.float_network import FloatNetwork, Floats, Quant, Step
+from models.importer.float_network import FloatNetwork, Floats, Given, Quant, Step
 from models.importer.host import Parts, Planes
 from models.importer.onnx_graph import Graph, Operation
 from models.importer.operators import VIEWS, Use
@@ -33,8 +33,9 @@ def fold(graph: Graph, parts: Parts, planes: Planes) -> tuple[FloatNetwork, dict
         if step.output in read:
             read |= set(step.all_reads)
             steps.append(step)
-    outputs = tuple(name for name in dict.fromkeys(ends.values()) if name != parts.start)
-    return FloatNetwork(parts.start, planes[parts.start], tuple(reversed(steps)), outputs, folder.quant), ends
+    inputs = tuple(Given(name, start, planes[start], folder.given.get(start)) for name, start in parts.starts.items())
+    outputs = tuple(name for name in dict.fromkeys(ends.values()) if name not in folder.starts)
+    return FloatNetwork(inputs, tuple(reversed(steps)), outputs), ends
 
 
 class _Folder:
@@ -42,7 +43,8 @@ class _Folder:
         self.graph, self.parts, self.planes = graph, parts, planes
         self.same: dict[str, str] = {}  # a tensor that is another one
         self.steps: dict[str, Step] = {}  # by output
-        self.quant: Quant | None = None  # of the input
+        self.starts = set(parts.starts.values())
+        self.given: dict[str, Quant] = {}  # how what is given is quantised
         self.quants: dict[str, Quant] = {}  # of tensors of integers
         self.quantised: dict[tuple[str, Quant], str] = {}  # what a tensor is when quantised so
         self.operations = [operation for operation in parts.body if not self._view(operation)]
@@ -63,8 +65,8 @@ class _Folder:
         elif operation.operator == "DequantizeLinear":
             quant = self._quant_of(operation, source)
             known = self.quants.get(self.tensor(source))
-            if known is None and self.tensor(source) == self.parts.start:
-                self.quant = self.quants[self.tensor(source)] = known = quant
+            if known is None and (start := self.tensor(source)) in self.starts:
+                self.given[start] = self.quants[start] = known = quant
             if known is None or (known.scale, known.zero) != (quant.scale, quant.zero):
                 raise ValueError(
                     f"{operation.name}: DequantizeLinear: scale = {quant.scale} and zero point {quant.zero}, "
@@ -371,8 +373,7 @@ class _Folder:
 
     def _quantizelinear(self, use: Use) -> None:
         tensor, quant = self._source(use), self.quants[use.operation.output]
-        if tensor == self.parts.start and self.quant in (None, quant):
-            self.quant = quant
+        if tensor in self.starts and self.given.setdefault(tensor, quant) == quant:
             self._is(use, tensor)
             return
         step = self.steps.get(tensor)
@@ -389,7 +390,7 @@ class _Folder:
             return step.quant
         before = self.steps.get(step.reads[0])
         if before is None:
-            return self.quant if step.reads[0] == self.parts.start else None
+            return self.given.get(step.reads[0])
         return self._quant(before)
 
     def _take_quant(self, step: Step, quant: Quant) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.importer.onnx_graph import Graph, Operation
+from models.importer.onnx_graph import Graph, Operation, leading_to
 from models.importer.operators import HOST, QUANTISERS, VIEWS, Use, check
 
 _AFFINE = ("Add", "Sub", "Mul", "Div")
@@ -16,11 +16,11 @@ Planes = dict[str, tuple[int, int, int]]
 
 @dataclass(frozen=True)
 class Parts:
-    """head: operations of the host that make the core's input ``start``; tail: those behind the core's outputs
-    ``ends``; body: the rest."""
+    """head: operations of the host that make the core's inputs; starts: these, by the file's input; tail: operations
+    behind the core's outputs ``ends``; body: the rest."""
 
     head: tuple[Operation, ...]
-    start: str
+    starts: dict[str, str]
     body: tuple[Operation, ...]
     ends: tuple[str, ...]
     tail: tuple[Operation, ...]
@@ -35,18 +35,45 @@ def until(graph: Graph, name: str) -> Graph:
     else:
         names = ", ".join(operation.name for operation in graph.operations)
         raise ValueError(f"{name}: no such node, expected one of {names}")
-    wanted, kept = {last}, []
-    for operation in reversed(graph.operations):
-        if wanted & set(operation.outputs):
-            wanted |= set(operation.inputs)
-            kept.append(operation)
-    return replace(graph, operations=tuple(reversed(kept)), outputs=(last,))
+    operations = leading_to(graph.operations, (last,))
+    read = {name for operation in operations for name in operation.inputs}
+    return replace(
+        graph,
+        operations=operations,
+        inputs=tuple(name for name in graph.inputs if name in read),
+        unused=(*graph.unused, *(name for name in graph.inputs if name not in read)),
+        outputs=(last,),
+    )
 
 
 def split(graph: Graph) -> Parts:
     """Raises ValueError where nothing is left for the core."""
+    heads = {name: _head(graph, name) for name in graph.inputs}
+    tail, behind = [], set()
+    for operation in graph.operations:
+        if operation.operator in HOST or (
+            operation.operator in (*VIEWS, *QUANTISERS) and operation.inputs[0] in behind
+        ):
+            tail.append(operation)
+            behind |= set(operation.outputs)
+    taken = {id(operation) for head in (*heads.values(), tail) for operation in head}
+    body = tuple(operation for operation in graph.operations if id(operation) not in taken)
+    while any(heads.values()) and not any(operation.operator not in VIEWS for operation in body):
+        # A network of nothing but this: it is the core's.
+        body = (*(head.pop() for head in heads.values() if head), *body)
+    starts = {name: head[-1].output if head else name for name, head in heads.items()}
+    if not any(operation.operator not in (*VIEWS, "Transpose") for operation in body):
+        raise ValueError(f"output {graph.outputs[0]}: no layer for the core, the host does all of it")
+    made = {name for operation in body for name in operation.outputs} | set(starts.values())
+    ends = [name for name in graph.outputs if name in made]
+    ends += [name for operation in tail for name in operation.inputs if name in made]
+    head = tuple(operation for head in heads.values() for operation in head)
+    return Parts(head, starts, body, tuple(dict.fromkeys(ends)), tuple(tail))
+
+
+def _head(graph: Graph, start: str) -> list[Operation]:
+    """What the host does with an input: a chain of operations that read nothing else."""
     head: list[Operation] = []
-    start = graph.input
     while graph.alone(start):
         (operation,) = graph.readers[start]
         others = [name for name in operation.inputs if name and name not in graph.constants]
@@ -55,25 +82,7 @@ def split(graph: Graph) -> Parts:
             break
         head.append(operation)
         start = operation.output
-    tail, behind = [], set()
-    for operation in graph.operations:
-        if operation.operator in HOST or (
-            operation.operator in (*VIEWS, *QUANTISERS) and operation.inputs[0] in behind
-        ):
-            tail.append(operation)
-            behind |= set(operation.outputs)
-    taken = {id(operation) for operation in (*head, *tail)}
-    body = tuple(operation for operation in graph.operations if id(operation) not in taken)
-    while head and not any(operation.operator not in VIEWS for operation in body):
-        # A network of nothing but this: it is the core's.
-        body = (head.pop(), *body)
-    start = head[-1].output if head else graph.input
-    if not any(operation.operator not in (*VIEWS, "Transpose") for operation in body):
-        raise ValueError(f"output {graph.outputs[0]}: no layer for the core, the host does all of it")
-    made = {name for operation in body for name in operation.outputs} | {start}
-    ends = [name for name in graph.outputs if name in made]
-    ends += [name for operation in tail for name in operation.inputs if name in made]
-    return Parts(tuple(head), start, body, tuple(dict.fromkeys(ends)), tuple(tail))
+    return head
 
 
 def planes(graph: Graph, parts: Parts) -> Planes:
@@ -81,9 +90,11 @@ def planes(graph: Graph, parts: Parts) -> Planes:
 
     Checks every operation of body and tail by its rules. Raises ValueError, which names the node.
     """
-    shape = graph.shapes[parts.start]
-    batch = shape[0]
-    found: Planes = {parts.start: _plane(shape)}
+    batch = graph.batch or 1
+    found: Planes = {start: _plane(graph.shapes[start]) for start in parts.starts.values()}
+    for name, start in parts.starts.items():
+        if graph.shapes[start][0] != batch:
+            raise ValueError(f"input {name}: {start} of shape {graph.shapes[start]}, supported: the batch first")
     for operation in parts.tail:
         check(Use(operation, graph, found))
     for operation in parts.body:

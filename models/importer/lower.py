@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from models.importer.float_network import FloatNetwork, Floats, Step
 from models.importer.ranges import Range
 from models.importer.uncounted import uncounted
-from models.network import INPUT, Network, Node, sparsest_mode
+from models.network import Images, Input, Network, Node, sparsest_mode
 from models.reference import Bytes
 from models.scales import fixed_point
 
@@ -39,35 +40,51 @@ def weight_steps(step: Step, input_scale: float) -> Floats:
     return found
 
 
+def given_names(network: FloatNetwork) -> dict[str, str]:
+    """The integer network's inputs by tensor: named as the file's, but where a step has that name."""
+    taken, found = {step.name for step in network.steps}, {}
+    for given in network.inputs:
+        name = given.name
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        found[given.tensor] = name
+    return found
+
+
+def to_images(network: FloatNetwork, ranges: dict[str, Range], values: Mapping[str, Floats]) -> dict[str, Bytes]:
+    """Images of the integer network, from values (N, C, H, W) of the tensors that are given."""
+    return {name: to_integers(values[tensor], ranges[tensor]) for tensor, name in given_names(network).items()}
+
+
 def lower(
-    network: FloatNetwork, ranges: dict[str, Range], example: Bytes, modes: dict[str, tuple[int, int]]
+    network: FloatNetwork, ranges: dict[str, Range], images: Images, modes: dict[str, tuple[int, int]]
 ) -> Network:
-    """The integer network; modes: k and m of convolutions, by their names, else the sparsest that the weights satisfy.
+    """The integer network; images: the first is its example; modes: k and m of convolutions, by their names, else the
+    sparsest that the weights satisfy.
 
     Raises ValueError, which names the node.
     """
-    names, planes = {network.input: INPUT}, {network.input: network.shape}
+    names, planes = given_names(network), network.shapes
+    inputs = {name: Input(images[name][0], ranges[tensor].scale) for tensor, name in names.items()}
     nodes: list[Node] = []
     for step in network.steps:
-        name = step.name if step.name != INPUT else f"{INPUT}_"
         try:
             if step.counted:
-                nodes.append(_node(name, step, names, ranges, modes.get(step.name)))
+                nodes.append(_node(step, names, ranges, modes.get(step.name)))
             else:
                 own, read = ranges[step.output], ranges[step.reads[0]]
-                nodes += uncounted(
-                    name, step, names[step.reads[0]], planes[step.reads[0]], read, own, _clamp(step, own)
-                )
+                nodes += uncounted(step, names[step.reads[0]], planes[step.reads[0]], read, own, _clamp(step, own))
         except ValueError as error:
             raise ValueError(f"{step.name}: {error}") from None
-        names[step.output], planes[step.output] = name, step.shape
-    return Network(tuple(nodes), example, ranges[network.input].scale, tuple(names[name] for name in network.outputs))
+        names[step.output] = step.name
+    return Network(tuple(nodes), inputs, tuple(names[name] for name in network.outputs))
 
 
 def made(network: FloatNetwork, integers: Network) -> list[tuple[Step, Node]]:
     """Each step with the node that makes its tensor."""
     nodes = {node.name: node for node in integers.nodes}
-    return [(step, nodes[step.name if step.name != INPUT else f"{INPUT}_"]) for step in network.steps]
+    return [(step, nodes[step.name]) for step in network.steps]
 
 
 def _clamp(step: Step, own: Range) -> tuple[int, int]:
@@ -81,10 +98,10 @@ def _clamp(step: Step, own: Range) -> tuple[int, int]:
     return low, high
 
 
-def _node(name: str, step: Step, names: dict[str, str], ranges: dict[str, Range], mode: tuple[int, int] | None) -> Node:
+def _node(step: Step, names: dict[str, str], ranges: dict[str, Range], mode: tuple[int, int] | None) -> Node:
     own, read = ranges[step.output], ranges[step.reads[0]]
     common: dict[str, Any] = {
-        "name": name,
+        "name": step.name,
         "op": _OPS[step.kind],
         "source": names[step.reads[0]],
         "kernel": step.kernel,

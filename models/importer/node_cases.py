@@ -17,9 +17,10 @@ from models.importer.forms import FORMS
 from models.importer.operators import HOST, RULES
 from models.importer.passes import Imported, bring
 from models.importer.read import OPSETS
-from models.importer.runtime import Array, Tensors
+from models.importer.runtime import Tensors
 
 _DOMAINS = ("", "ai.onnx")
+_OF_TENSORS = ("Add", "Concat")
 _NEAR = 0.02  # of the largest expected value: two steps of eight bits, and the weights' rounding
 PASSED, FAILED, OUT = "passed", "failed", "out of scope"
 
@@ -40,7 +41,7 @@ class Trial:
     """A case that the importer takes: what it is as integers, its inputs, and the outputs that ONNX expects."""
 
     imported: Imported
-    inputs: Array
+    inputs: Tensors
     expected: Sequence[Any]
 
     def wrong(self, given: Tensors) -> str:
@@ -64,18 +65,19 @@ def cases() -> list[Any]:
         return [case for case in collect_testcases(None) if case.model is not None and len(case.model.graph.node) == 1]
 
 
-def _with_one_input(case: Any) -> tuple[onnx.ModelProto, Any]:
-    """The model with all inputs but the first as constants, and the first one's values."""
+def _with_inputs(case: Any) -> tuple[onnx.ModelProto, Tensors]:
+    """The model, but for sums and concatenations with all inputs but the first as constants, and the inputs' values."""
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     names = [value.name for value in model.graph.input]
-    inputs = dict(zip(names, case.data_sets[0][0], strict=True))
-    for name in names[1:]:
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(inputs[name]), name))
-    del model.graph.input[1:]
+    inputs = {name: np.asarray(value) for name, value in zip(names, case.data_sets[0][0], strict=True)}
+    kept = len(names) if model.graph.node[0].op_type in _OF_TENSORS else 1
+    for name in names[kept:]:
+        model.graph.initializer.append(numpy_helper.from_array(inputs.pop(name), name))
+    del model.graph.input[kept:]
     for entry in model.opset_import:
         entry.version = max(entry.version, OPSETS[0])  # an older operator is the same there
-    return model, np.asarray(inputs[names[0]])
+    return model, inputs
 
 
 def run(case: Any) -> Outcome:
@@ -87,14 +89,14 @@ def run(case: Any) -> Outcome:
     if operator in HOST:
         return Outcome(case.name, operator, OUT, "the host's")
     try:
-        model, x = _with_one_input(case)
-        found = bring(model, x)
-        given = found.run(x)
+        model, inputs = _with_inputs(case)
+        found = bring(model, inputs)
+        given = found.run(inputs)
     except ValueError as error:
         return Outcome(case.name, operator, OUT, str(error))
     except (TypeError, NotImplementedError) as error:  # sequences, optionals, types that numpy lacks
         return Outcome(case.name, operator, OUT, f"inputs: {error}")
-    trial = Trial(found, x, case.data_sets[0][1])
+    trial = Trial(found, inputs, case.data_sets[0][1])
     wrong = trial.wrong(given)
     return Outcome(case.name, operator, FAILED if wrong else PASSED, wrong, trial)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,8 +37,9 @@ class Graph:
     """What `read` makes of a file.
 
     original: the file with all data in it; model: the same, quantised forms taken apart; operations: those that depend
-    on the input, in an order in which they can run; constants: values of tensors that do not; shapes: with the size of
-    a batch (1 where the file leaves it open) first; batch: the size of a batch that the file asks for, if it does;
+    on inputs and on which outputs depend, in an order in which they can run; constants: values of tensors that depend
+    on no input; shapes: with the size of a batch (1 where the file leaves it open) first; inputs: on which outputs
+    depend; unused: the file's other inputs; batch: the size of a batch that the file asks for, if it does;
     exact: False where quantised forms were taken apart, so that rounding can differ; values: tensors
     that are integers in the original and values here; makers: the node of each tensor.
     """
@@ -48,7 +50,8 @@ class Graph:
     constants: dict[str, Array]
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, np.dtype[Any]]
-    input: str
+    inputs: tuple[str, ...]
+    unused: tuple[str, ...]
     outputs: tuple[str, ...]
     batch: int | None
     opset: int
@@ -88,3 +91,13 @@ class Graph:
         graph = helper.make_graph([operation.proto for operation in operations], "part", inputs, infos, constants)
         model = helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
         return model
+
+
+def leading_to(operations: Sequence[Operation], outputs: Iterable[str]) -> tuple[Operation, ...]:
+    """The operations on which tensors depend, in their order."""
+    wanted, kept = set(outputs), []
+    for operation in reversed(operations):
+        if wanted & set(operation.outputs):
+            wanted |= set(operation.inputs)
+            kept.append(operation)
+    return tuple(reversed(kept))

@@ -287,7 +287,7 @@ def _byte_type(use: Use) -> object:
 
 def _cast(use: Use) -> object:
     before, after = use.graph.dtypes[use.input(0)], use.graph.dtypes[use.operation.output]
-    leading = use.input(0) == use.graph.input and before in _BYTES
+    leading = use.input(0) in use.graph.inputs and before in _BYTES
     return _unless((before in _FLOATS or leading) and after in _FLOATS, f"{before} to {after}")
 
 
@@ -480,7 +480,7 @@ RULES: dict[str, Rule] = {
             ),
         ),
     ),
-    "Cast": Rule("nothing", (Condition("to", "a floating type, from one or from the input's bytes", _cast),)),
+    "Cast": Rule("nothing", (Condition("to", "a floating type, from one or from an input's bytes", _cast),)),
     **{operator: Rule("nothing", (_VIEW,)) for operator in ("Flatten", "Reshape", "Squeeze", "Unsqueeze")},
     "Transpose": Rule(
         "host, before the first layer",

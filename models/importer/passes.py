@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from models.importer import host, modes, ranges, read
 from models.importer.float_network import FloatNetwork
 from models.importer.fold import fold
 from models.importer.host import Parts
-from models.importer.lower import lower, made, to_integers
+from models.importer.lower import given_names, lower, made, to_images
 from models.importer.modes import Cut
 from models.importer.onnx_graph import Graph
 from models.importer.ranges import Range
 from models.importer.runtime import Array, Session, Tensors, distance, unsaturated
-from models.network import INPUT, Network
+from models.network import Images, Network
 from models.qdq import node_qdq
 from models.reference import Bytes
 
@@ -26,6 +27,7 @@ COMPARED = 4  # calibration inputs on which passes are compared
 # Root mean squares of what a pass may change, in those of the tensor: rounding in another order, rounding to steps at
 # other places (quantised files), rounding to steps at all.
 EXACT, ROUNDED, QUANTISED = 1e-3, 0.1, 0.5
+Inputs = Array | Mapping[str, Array]  # by name, (N, ...) each; of a file with one input the array alone will do
 # Of the largest value: a tensor of smaller ones is compared as if they were so large. The second where steps are.
 _LEAST, _LEAST_ROUNDED = 1e-4, 0.05
 
@@ -37,8 +39,7 @@ class Imported:
     network, ranges: integers, and the range of each float tensor; floats: the same in float, pruned; ends: for each
     tensor of the ONNX graph where the core ends, the float network's; method: how ranges were chosen, None where the
     file has them all; cuts: what pruning took, by node; distances: of each node's values from the float network's, and
-    of each output's from the file's, on the calibration inputs; examples: some of
-    these as the core's images.
+    of each output's from the file's, on the calibration inputs; examples: some of these as the core's images.
     """
 
     graph: Graph
@@ -52,23 +53,26 @@ class Imported:
     distances: dict[str, float]
     outputs: dict[str, float]
     calibrated: bool
-    examples: Bytes
+    examples: dict[str, Bytes]
 
     @property
     def host(self) -> list[str]:
         """What the host does, a line each."""
         lines = [f"{op.name}: {op.operator}, before the first layer" for op in self.parts.head]
-        given = self.ranges[self.floats.input]
-        lines.append(f"input in steps of {given.scale:.6g} as {'uint8' if given.unsigned else 'int8'}")
+        for given in self.floats.inputs:
+            found = self.ranges[given.tensor]
+            kind = "uint8" if found.unsigned else "int8"
+            lines.append(f"input {given.name} in steps of {found.scale:.6g} as {kind}")
         return lines + [f"{op.name}: {op.operator}, behind the last layer" for op in self.parts.tail]
 
-    def prepare(self, inputs: Array) -> Bytes:
-        """The core's images (N, C, H, W) of the file's inputs. Raises ValueError for a wrong shape, type or value."""
-        return to_integers(_planes(self.floats, _start(self.graph, self.parts, inputs)), self.ranges[self.floats.input])
+    def prepare(self, inputs: Inputs, what: str = "inputs") -> dict[str, Bytes]:
+        """The core's images of the file's inputs. Raises ValueError as `by_name`."""
+        given = _start(self.graph, self.parts, by_name(self.graph, inputs, what))
+        return to_images(self.floats, self.ranges, _planes(self.floats, given))
 
     def finish(self, tensors: dict[str, Bytes]) -> Tensors:
-        """The file's outputs, batch first, from the core's."""
-        names = dict(zip(self.floats.outputs, self.network.outputs, strict=True)) | {self.floats.input: INPUT}
+        """The file's outputs, batch first, from the core's and its images."""
+        names = dict(zip(self.floats.outputs, self.network.outputs, strict=True)) | given_names(self.floats)
         ends: Tensors = {}
         for name, tensor in self.ends.items():
             value = tensors[names[tensor]] * np.float32(self.ranges[tensor].scale)
@@ -91,27 +95,61 @@ class Imported:
                 values[step.output] = value.reshape(len(value), *self.graph.shapes[step.output][1:])
         return values
 
-    def original(self, inputs: Array) -> Tensors:
-        """The file's outputs by ONNX Runtime."""
-        inputs = inputs.astype(self.graph.dtypes[self.graph.input])
+    def original(self, inputs: Inputs) -> Tensors:
+        """The file's outputs by ONNX Runtime. Raises ValueError as `by_name`."""
         session = Session(unsaturated(self.graph.original), self.graph.outputs)
-        return _by_chunks(self.graph, session, {self.graph.input: inputs})
+        return _by_chunks(self.graph, session, by_name(self.graph, inputs, "inputs"))
 
-    def run(self, inputs: Array) -> Tensors:
+    def run(self, inputs: Inputs) -> Tensors:
         """The file's outputs by the integer network."""
         return self.finish(self.network.run(self.prepare(inputs)))
 
 
-def check_inputs(graph: Graph, inputs: Array, what: str) -> None:
-    """Raise ValueError unless an array holds inputs (N, ...) of the file's shape and type."""
-    shape, dtype = graph.shapes[graph.input][1:], graph.dtypes[graph.input]
-    if inputs.shape[1:] != shape or not len(inputs) or inputs.ndim != len(shape) + 1:
-        raise ValueError(f"{what}: shape {inputs.shape}, expected (N, {', '.join(map(str, shape))})")
-    if inputs.dtype != dtype and (dtype.kind != "f" or inputs.dtype.kind not in "fiu"):
-        raise ValueError(f"{what}: dtype {inputs.dtype}, expected {dtype}")
-    if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
-        at = np.argwhere(~np.isfinite(inputs))[0].tolist()
-        raise ValueError(f"{what}: {inputs[tuple(at)]} at {at}, expected finite values")
+def by_name(graph: Graph, inputs: Inputs, what: str) -> Tensors:
+    """An array of the file's type for each of the file's inputs on which outputs depend; those of its other inputs may
+    be there.
+
+    Raises ValueError, which begins with `what` and names the input, for one that is missing, that the file does not
+    have, or of a wrong shape, type, number or value.
+    """
+    names = ", ".join(f"{name} {_shape_of(graph, name)}" for name in graph.inputs)
+    if not isinstance(inputs, Mapping):
+        if len(graph.inputs) != 1:
+            raise ValueError(f"{what}: one array for {len(graph.inputs)} inputs, expected an NPZ file of {names}")
+        inputs = {graph.inputs[0]: inputs}
+    for name in inputs:
+        if name not in (*graph.inputs, *graph.unused):
+            raise ValueError(f"{what}: {name}: no input of the network has that name, expected {names}")
+    found: Tensors = {}
+    for name in graph.inputs:
+        if name not in inputs:
+            given = ", ".join(inputs) or "none"
+            raise ValueError(f"{what}: input {name}: no array among {given}, expected {_shape_of(graph, name)}")
+        found[name] = _checked(graph, name, inputs[name], what)
+    first, *others = found
+    for name in others:
+        if len(found[name]) != len(found[first]):
+            raise ValueError(
+                f"{what}: input {name}: {len(found[name])} of them, expected as many as of {first}, {len(found[first])}"
+            )
+    return found
+
+
+def _shape_of(graph: Graph, name: str) -> str:
+    return f"{graph.dtypes[name]} (N, {', '.join(map(str, graph.shapes[name][1:]))})"
+
+
+def _checked(graph: Graph, name: str, array: Array, what: str) -> Array:
+    """An input's array in the file's type."""
+    shape, dtype = graph.shapes[name][1:], graph.dtypes[name]
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1 or not len(array):
+        raise ValueError(f"{what}: input {name}: shape {array.shape}, expected (N, {', '.join(map(str, shape))})")
+    if array.dtype != dtype and (dtype.kind != "f" or array.dtype.kind not in "fiu"):
+        raise ValueError(f"{what}: input {name}: dtype {array.dtype}, expected {dtype}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        at = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f"{what}: input {name}: {array[tuple(at)]} at {at}, expected finite values")
+    return array.astype(dtype)
 
 
 def _chunks(graph: Graph, inputs: Array) -> list[Array]:
@@ -125,27 +163,30 @@ def _by_chunks(graph: Graph, session: Session, feeds: Tensors) -> Tensors:
     """What a part of the file makes, batch by batch."""
     count = len(next(iter(feeds.values())))
     chunks = {name: _chunks(graph, array) for name, array in feeds.items()}
+    unused = {name: np.zeros(graph.shapes[name], graph.dtypes[name]) for name in graph.unused}
     found = [
-        session.run({name: parts[n] for name, parts in chunks.items()}) for n in range(len(next(iter(chunks.values()))))
+        session.run(unused | {name: parts[n] for name, parts in chunks.items()})
+        for n in range(len(next(iter(chunks.values()))))
     ]
     return {name: np.concatenate([part[name] for part in found])[:count] for name in session.names}
 
 
-def _start(graph: Graph, split: Parts, inputs: Array) -> Array:
-    """The tensor that the core reads, as values or as the file's integers."""
-    check_inputs(graph, inputs, f"input {graph.input}")
-    inputs = inputs.astype(graph.dtypes[graph.input])
-    if not split.head:
-        return inputs
-    session = Session(graph.part(split.head, (split.start,)))
-    return _by_chunks(graph, session, {graph.input: inputs})[split.start]
+def _start(graph: Graph, split: Parts, inputs: Tensors) -> Tensors:
+    """The tensors that the core is given, as values or as the file's integers."""
+    made = tuple(start for name, start in split.starts.items() if start != name)
+    found = _by_chunks(graph, Session(graph.part(split.head, made)), inputs) if made else {}
+    return {start: found[start] if start in found else inputs[name] for name, start in split.starts.items()}
 
 
-def _planes(floats: FloatNetwork, start: Array) -> Array:
-    """Values (N, C, H, W), float32; integers of the file by its scale."""
-    if start.dtype.kind in "iu" and floats.quant is not None:
-        start = (start.astype(np.float64) - floats.quant.zero) * floats.quant.scale
-    return start.reshape(len(start), *floats.shape).astype(np.float32)
+def _planes(floats: FloatNetwork, starts: Tensors) -> Tensors:
+    """Of what is given, values (N, C, H, W), float32; integers of the file by its scale."""
+    found: Tensors = {}
+    for given in floats.inputs:
+        start = starts[given.tensor]
+        if start.dtype.kind in "iu" and given.quant is not None:
+            start = (start.astype(np.float64) - given.quant.zero) * given.quant.scale
+        found[given.tensor] = start.reshape(len(start), *given.shape).astype(np.float32)
+    return found
 
 
 def _outputs(graph: Graph, split: Parts, ends: Tensors) -> Tensors:
@@ -181,26 +222,36 @@ def _compare(what: str, found: Tensors, wanted: Tensors, limit: float, nodes: di
     return distances
 
 
-def _noise(graph: Graph) -> Array:
+def _noise(graph: Graph) -> Tensors:
     """Inputs where none are given: uniform from 0 to 1, or all bytes."""
-    rng, shape, dtype = np.random.default_rng(0), graph.shapes[graph.input][1:], graph.dtypes[graph.input]
-    if dtype.kind in "iu":
-        return rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, (COMPARED, *shape), dtype)
-    return rng.random((COMPARED, *shape)).astype(dtype)
+    rng, found = np.random.default_rng(0), {}
+    for name in graph.inputs:
+        shape, dtype = (COMPARED, *graph.shapes[name][1:]), graph.dtypes[name]
+        if dtype.kind in "iu":
+            found[name] = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape, dtype)
+        else:
+            found[name] = rng.random(shape).astype(dtype)
+    return found
+
+
+def _some(tensors: Tensors) -> Tensors:
+    """Those that passes are compared on."""
+    return {name: array[:COMPARED] for name, array in tensors.items()}
 
 
 def bring(
     source: str | Path | onnx.ModelProto,
-    calibration: Array | None = None,
+    calibration: Inputs | None = None,
     mode: str = modes.AUTO,
     prune: bool = False,
     until: str = "",
+    what: str = "calibration",
 ) -> Imported:
     """The integer network of an ONNX file or model.
 
-    calibration: inputs (N, ...) as the file takes them, some hundreds, from which scales are chosen that the file does
-    not give; without, noise; mode: k/m of convolutions, `modes.parse`; prune: remove weights that break it; until: a
-    node or tensor at which to stop.
+    calibration: inputs as the file takes them, some hundreds, from which scales are chosen that the file does not give;
+    without, noise; mode: k/m of convolutions, `modes.parse`; prune: remove weights that break it; until: a node or
+    tensor at which to stop; what: the calibration inputs in messages.
     Raises ValueError, in one line, for what is not supported and for a pass that changes values by too much.
     """
     graph = read.read(source if isinstance(source, onnx.ModelProto) else read.load(source))
@@ -208,15 +259,14 @@ def bring(
         graph = host.until(graph, until)
     split = host.split(graph)
     planes = host.planes(graph, split)
-    if calibration is not None:
-        check_inputs(graph, calibration, "calibration")
-    inputs = (_noise(graph) if calibration is None else calibration).astype(graph.dtypes[graph.input])
-    wanted = _original(graph, inputs[:COMPARED])
-    _check_read(graph, inputs[:COMPARED], wanted)
+    inputs = _noise(graph) if calibration is None else by_name(graph, calibration, what)
+    wanted = _original(graph, _some(inputs))
+    _check_read(graph, _some(inputs), wanted)
     floats, ends = fold(graph, split, planes)
     values = _planes(floats, _start(graph, split, inputs))
     nodes = {step.output: step.name for step in floats.steps}
-    _check_fold(graph, floats, values[:COMPARED], wanted, nodes)
+    few = _some(values)
+    _check_fold(graph, floats, few, wanted, nodes)
     floats, cuts = modes.apply(floats, table := modes.parse(mode, floats), prune)
     floats = ranges.one_scale(floats)
     why = ranges.needs_calibration(floats)
@@ -225,18 +275,18 @@ def bring(
     samples = ranges.record(floats, values)
     nodes = {step.output: step.name for step in floats.steps}
     names = [step.output for step in floats.steps]
-    floating = Session(floats.model(names)).run({f"{floats.input}/given": values[:COMPARED]})
+    floating = Session(floats.model(names)).run(_feeds(floats, few))
     found: list[tuple[float, str, dict[str, Range], Network, dict[str, float]]] = []
     for method in ranges.METHODS if why is not None else (ranges.METHODS[0],):
         chosen = ranges.choose(floats, samples, method)
-        images = to_integers(values[:COMPARED], chosen[floats.input])
-        network = lower(floats, chosen, images[0], table)
+        images = to_images(floats, chosen, few)
+        network = lower(floats, chosen, images, table)
         tensors = _run(network, images)
         scaled = {step.output: tensors[node.name] * node.scale for step, node in made(floats, network)}
         apart = _compare("quantise", scaled, floating, QUANTISED, nodes)
         found.append((max(apart[name] for name in floats.outputs), method, chosen, network, apart))
     _, method, chosen, network, apart = min(found, key=lambda entry: entry[0])
-    tensors = _run(network, images := to_integers(values[:COMPARED], chosen[floats.input]))
+    tensors = _run(network, images := to_images(floats, chosen, few))
     _check_nodes(network, tensors)
     imported = Imported(
         graph,
@@ -258,9 +308,14 @@ def bring(
     return imported
 
 
-def _run(network: Network, images: Bytes) -> dict[str, Bytes]:
+def _feeds(floats: FloatNetwork, values: Tensors) -> Tensors:
+    """Values of what is given, for `FloatNetwork.model`."""
+    return {given.feed: values[given.tensor] for given in floats.inputs}
+
+
+def _run(network: Network, images: Images) -> dict[str, Bytes]:
     """All tensors; an accumulator that overflows is named with its node."""
-    tensors: dict[str, Bytes] = {INPUT: images}
+    tensors = dict(images)
     for node in network.nodes:
         try:
             tensors[node.name] = node.run(tensors)
@@ -269,28 +324,28 @@ def _run(network: Network, images: Bytes) -> dict[str, Bytes]:
     return tensors
 
 
-def _original(graph: Graph, inputs: Array) -> Tensors:
+def _original(graph: Graph, inputs: Tensors) -> Tensors:
     """All tensors of the file as it is."""
     made = {name for node in graph.original.graph.node for name in node.output if name}
     made -= graph.values
     names = [name for operation in graph.operations for name in operation.outputs if name in made]
     if not names:  # within functions of the file
         names = list(graph.outputs)
-    return _by_chunks(graph, Session(unsaturated(graph.original), dict.fromkeys(names)), {graph.input: inputs})
+    return _by_chunks(graph, Session(unsaturated(graph.original), dict.fromkeys(names)), inputs)
 
 
-def _check_read(graph: Graph, inputs: Array, wanted: Tensors) -> None:
+def _check_read(graph: Graph, inputs: Tensors, wanted: Tensors) -> None:
     """What was taken apart and calculated ahead, against the file."""
     nodes = {name: operation.name for operation in graph.operations for name in operation.outputs}
     part = Session(graph.part(graph.operations, tuple(wanted)))
-    found = _by_chunks(graph, part, {graph.input: inputs})
+    found = _by_chunks(graph, part, inputs)
     _compare("read", found, wanted, EXACT if graph.exact else ROUNDED, nodes)
 
 
-def _check_fold(graph: Graph, floats: FloatNetwork, values: Array, wanted: Tensors, nodes: dict[str, str]) -> None:
+def _check_fold(graph: Graph, floats: FloatNetwork, values: Tensors, wanted: Tensors, nodes: dict[str, str]) -> None:
     """Steps against the file's tensors, those of integers by their scales."""
     names = [step.output for step in floats.steps if step.output in wanted]
-    found = Session(floats.model(names)).run({f"{floats.input}/given": values})
+    found = Session(floats.model(names)).run(_feeds(floats, values))
     quants = {step.output: floats.quant_of(step.output) for step in floats.steps}
     scaled = {}
     for name in names:
@@ -298,7 +353,7 @@ def _check_fold(graph: Graph, floats: FloatNetwork, values: Array, wanted: Tenso
         if value.dtype.kind in "iu" and quant is not None:
             value = (value.astype(np.float64) - quant.zero) * quant.scale
         scaled[name] = value
-    rounds = any(quant is not None for quant in (*quants.values(), floats.quant)) or not graph.exact
+    rounds = floats.quantised or not graph.exact
     _compare("fold", found, scaled, ROUNDED if rounds else EXACT, nodes)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.importer.float_network import FloatNetwork, Floats, Quant, Step
-from models.importer.runtime import Array, Session
+from models.importer.runtime import Session, Tensors
 from models.scales import least_error_step
 
 METHODS = ("error", "percentile")
@@ -50,7 +50,7 @@ def one_scale(network: FloatNetwork) -> FloatNetwork:
 
 def _with_parts(step: Step, steps: dict[str, Step], readers: dict[str, int], network: FloatNetwork) -> Step:
     usable = step.quant if step.quant is not None and step.quant.unsigned is not None else None
-    parts = [steps[name].quant if name in steps else network.quant for name in step.reads]
+    parts = [steps[name].quant if name in steps else network.quants[name] for name in step.reads]
     if usable is None and len(set(parts)) == 1:
         return step  # one scale, or none has one
     reads = []
@@ -64,21 +64,22 @@ def _with_parts(step: Step, steps: dict[str, Step], readers: dict[str, int], net
             reads.append(name)
         else:
             copy = f"{name}/for/{step.output}"
-            shape = part.shape if part is not None else network.shape
+            shape = network.shapes[name]
             steps[copy] = Step(f"{step.name}/{name}", "mean_pool", (name,), copy, shape, quant=usable)
             reads.append(copy)
     return replace(step, reads=tuple(reads))
 
 
-def record(network: FloatNetwork, inputs: Array) -> dict[str, Floats]:
-    """Samples of all tensors, their extremes among them, from float inputs (N, C, H, W)."""
+def record(network: FloatNetwork, values: Tensors) -> dict[str, Floats]:
+    """Samples of all tensors, their extremes among them, from float values (N, C, H, W) of those that are given."""
     names = [step.output for step in network.steps if step.kind in ("conv", "mean_pool")]
     session, rng = Session(network.model(names)), np.random.default_rng(0)
-    share = max(1, _SAMPLE * _AT_ONCE // len(inputs))
-    found: dict[str, list[Floats]] = {name: [] for name in [network.input, *names]}
-    for first in range(0, len(inputs), _AT_ONCE):
-        some = inputs[first : first + _AT_ONCE].astype(np.float32)
-        for name, tensor in ({network.input: some} | session.run({f"{network.input}/given": some})).items():
+    count = len(next(iter(values.values())))
+    share = max(1, _SAMPLE * _AT_ONCE // count)
+    found: dict[str, list[Floats]] = {name: [] for name in [*values, *names]}
+    for first in range(0, count, _AT_ONCE):
+        some = {name: array[first : first + _AT_ONCE] for name, array in values.items()}
+        for name, tensor in (some | session.run({given.feed: some[given.tensor] for given in network.inputs})).items():
             flat = tensor.reshape(-1).astype(np.float64)
             chosen = flat if flat.size <= share else rng.choice(flat, share)
             found[name] += [chosen, np.array([flat.min(), flat.max()])]
@@ -94,7 +95,7 @@ def _step_of(values: Floats, levels: int, method: str) -> float:
 
 def _families(network: FloatNetwork) -> dict[str, str]:
     """For each tensor the one that stands for all that have to have its scale: a max pool's two, a concatenation's."""
-    parent: dict[str, str] = {network.input: network.input}
+    parent: dict[str, str] = {given.tensor: given.tensor for given in network.inputs}
 
     def find(name: str) -> str:
         while parent[name] != name:
@@ -109,10 +110,12 @@ def _families(network: FloatNetwork) -> dict[str, str]:
     return {name: find(name) for name in parent}
 
 
-def unsigned(network: FloatNetwork, lowest: float) -> dict[str, bool]:
-    """Whether a tensor has no negative values; lowest: the input's least."""
-    given = network.quant
-    found = {network.input: (lowest if given is None else given.range[0]) >= 0}
+def unsigned(network: FloatNetwork, lowest: dict[str, float]) -> dict[str, bool]:
+    """Whether a tensor has no negative values; lowest: the least of those that are given."""
+    found = {
+        given.tensor: (lowest[given.tensor] if given.quant is None else given.quant.range[0]) >= 0
+        for given in network.inputs
+    }
     for step in network.steps:
         clamped = step.low >= 0 or (step.quant is not None and step.quant.range[0] >= 0)
         found[step.output] = clamped or (step.kind != "conv" and all(found[name] for name in step.all_reads))
@@ -120,21 +123,21 @@ def unsigned(network: FloatNetwork, lowest: float) -> dict[str, bool]:
 
 
 def choose(network: FloatNetwork, samples: dict[str, Floats], method: str) -> dict[str, Range]:
-    """The range of every tensor, of the input too; method: one of METHODS, for those that the file has none for."""
-    positive = unsigned(network, float(samples[network.input].min()))
-    families = _families(network)
-    given: dict[str, Quant | None] = {network.input: network.quant} | {s.output: s.quant for s in network.steps}
+    """The range of every tensor, of inputs too; method: one of METHODS, for those that the file has none for."""
+    inputs = [given.tensor for given in network.inputs]
+    positive = unsigned(network, {name: float(samples[name].min()) for name in inputs})
+    families, quants = _families(network), network.quants
     ranges: dict[str, Range] = {}
     for head in dict.fromkeys(families.values()):
         members = [name for name, other in families.items() if other == head]
         all_positive = all(positive[name] for name in members)
         levels = 255 if all_positive else 127
-        fixed = _of_file([given[name] for name in members], all_positive)
+        fixed = _of_file([quants[name] for name in members], all_positive)
         if fixed is not None:
             scale = fixed
         else:
             values = np.concatenate([samples[name] for name in members if name in samples])
-            grid = head == network.input and levels == 255 and _is_image(values)
+            grid = head in inputs and levels == 255 and _is_image(values)
             scale = 1 / 255 if grid else _step_of(values, levels, method)
         for name in members:
             ranges[name] = Range(scale, positive[name], levels)
@@ -159,7 +162,7 @@ def _is_image(values: Floats) -> bool:
 
 def needs_calibration(network: FloatNetwork) -> str | None:
     """What has no scale of the file that the core can keep, None if everything has."""
-    given = [(network.input, network.quant)]
+    given = [(given.tensor, given.quant) for given in network.inputs]
     given += [(s.output, s.quant) for s in network.steps if s.kind in ("conv", "mean_pool")]
     for name, quant in given:
         if quant is None:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import defs, helper, inliner, numpy_helper
 
 from models.importer import forms, operators
-from models.importer.onnx_graph import Graph, Operation
+from models.importer.onnx_graph import Graph, Operation, leading_to
 from models.importer.runtime import Array, Session
 
 OPSETS = range(11, defs.onnx_opset_version() + 1)
@@ -98,15 +98,21 @@ def _domains(model: onnx.ModelProto) -> None:
             raise ValueError(f"{name}: operator {node.domain}.{node.op_type} is not supported")
 
 
-def _input(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, int | None]:
-    """The one input that is no constant, and the size of its batch, if it is fixed. All its other sizes are."""
-    constants = {tensor.name for tensor in model.graph.initializer}
-    constants |= {tensor.values.name for tensor in model.graph.sparse_initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    if len(inputs) != 1:
-        names = ", ".join(value.name for value in inputs) or "none"
-        raise ValueError(f"model: {len(inputs)} inputs ({names}), supported is one")
-    (value,) = inputs
+def _batch(model: onnx.ModelProto) -> int | None:
+    """The size of a batch, if an input that is read fixes it. All other sizes of these inputs are fixed."""
+    if not model.graph.input:
+        raise ValueError("model: no inputs, expected at least one")
+    read_ = {name for node in model.graph.node for name in node.input}
+    batches = {value.name: _batch_of(value) for value in model.graph.input if value.name in read_}
+    sizes = {name: size for name, size in batches.items() if size is not None}
+    if len(set(sizes.values())) > 1:
+        text = ", ".join(f"{size} of {name}" for name, size in sizes.items())
+        raise ValueError(f"model: batches of {text}, supported: one size for all inputs")
+    return next(iter(sizes.values()), None)
+
+
+def _batch_of(value: onnx.ValueInfoProto) -> int | None:
+    """The size of an input's batch, if it is fixed."""
     if value.type.WhichOneof("value") != "tensor_type" or not value.type.tensor_type.HasField("shape"):
         raise ValueError(f"input {value.name}: no shape, expected a tensor (batch, C, H, W) or (batch, F)")
     dims = value.type.tensor_type.shape.dim
@@ -116,7 +122,7 @@ def _input(model: onnx.ModelProto) -> tuple[onnx.ValueInfoProto, int | None]:
     for axis, dim in enumerate(dims):
         if axis and not (dim.WhichOneof("value") == "dim_value" and dim.dim_value > 0):
             raise ValueError(f"input {value.name}: dimension {axis} of {text} is dynamic, only the batch may be")
-    return value, dims[0].dim_value if dims[0].WhichOneof("value") == "dim_value" and dims[0].dim_value > 0 else None
+    return dims[0].dim_value if dims[0].WhichOneof("value") == "dim_value" and dims[0].dim_value > 0 else None
 
 
 def _densified(model: onnx.ModelProto) -> None:
@@ -183,16 +189,24 @@ def read(model: onnx.ModelProto) -> Graph:
     _domains(model)
     _densified(model)
     _named(model)
-    value, batch = _input(model)
+    batch = _batch(model)
     _finite(model)
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    return _graph(original, model, value, batch, opset, forms.take_apart(model, opset))
+    return _graph(original, model, batch, opset, forms.take_apart(model, opset))
+
+
+def _zeros(value: onnx.ValueInfoProto, batch: int) -> Array:
+    """A batch of an input, of one that nothing reads with any sizes."""
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise ValueError(f"input {value.name}: no tensor, expected one")
+    tensor = value.type.tensor_type
+    shape = [dim.dim_value or (1 if axis else batch) for axis, dim in enumerate(tensor.shape.dim)]
+    return np.zeros(shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type))
 
 
 def _graph(
     original: onnx.ModelProto,
     model: onnx.ModelProto,
-    value: onnx.ValueInfoProto,
     batch: int | None,
     opset: int,
     apart: forms.Apart | None,
@@ -208,14 +222,12 @@ def _graph(
             kept.append(node)
     for node in kept:
         operators.known(node)
-    dims = value.type.tensor_type.shape.dim
-    dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-    zeros = np.zeros((batch or 1, *(dim.dim_value for dim in dims[1:])), dtype)
+    zeros = {value.name: _zeros(value, batch or 1) for value in model.graph.input}
     wanted = made + [name for node in kept for name in node.output if name]
     missing = [output.name for output in model.graph.output if output.name not in wanted]
     if missing:
-        raise ValueError(f"output {missing[0]}: no node makes it from the input")
-    tensors = Session(model, wanted).run({value.name: zeros}) | {value.name: zeros}
+        raise ValueError(f"output {missing[0]}: no node makes it from an input")
+    tensors = Session(model, wanted).run(zeros) | zeros
     constants |= {name: np.asarray(tensors[name]) for name in made}
     operations = tuple(
         Operation(node.name, node.op_type, tuple(node.input), tuple(node.output), _attributes(node, opset), node)
@@ -225,7 +237,9 @@ def _graph(
     outputs = tuple(output.name for output in model.graph.output)
     for name in outputs:
         if name in constants:
-            raise ValueError(f"output {name}: a constant, expected what depends on the input")
+            raise ValueError(f"output {name}: a constant, expected what depends on an input")
+    operations = leading_to(operations, outputs)
+    read_ = {name for operation in operations for name in operation.inputs}
     return Graph(
         original,
         model,
@@ -233,7 +247,8 @@ def _graph(
         constants,
         {name: tensor.shape for name, tensor in every.items()},
         {name: tensor.dtype for name, tensor in every.items()},
-        value.name,
+        tuple(name for name in zeros if name in read_),
+        tuple(name for name in zeros if name not in read_),
         outputs,
         batch,
         opset,

@@ -47,13 +47,15 @@ class Session:
                 model.SerializeToString(), _options(), ["CPUExecutionProvider"]
             )
         self.names = [output.name for output in self._session.get_outputs()]
+        self._inputs = {given.name for given in self._session.get_inputs()}
 
     def run(self, feeds: Mapping[str, Array]) -> Tensors:
-        """All tensors by name."""
+        """All tensors by name. Feeds that the model does not have are left out."""
         if not self.names:
             return {}
+        feeds = {name: array for name, array in feeds.items() if name in self._inputs}
         with _one_line():
-            return dict(zip(self.names, self._session.run(None, dict(feeds)), strict=True))
+            return dict(zip(self.names, self._session.run(None, feeds), strict=True))
 
 
 def asking_for(model: onnx.ModelProto, wanted: Iterable[str]) -> onnx.ModelProto:

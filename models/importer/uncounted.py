@@ -80,16 +80,14 @@ def _added(residual: str, ratio: float) -> dict[str, Any]:
     return {"residual": residual, "residual_multiplier": int(multiplier), "residual_shift": int(shift)}
 
 
-def uncounted(
-    name: str, step: Step, source: str, plane: Plane, read: Range, own: Range, clamp: tuple[int, int]
-) -> list[Node]:
+def uncounted(step: Step, source: str, plane: Plane, read: Range, own: Range, clamp: tuple[int, int]) -> list[Node]:
     """The layers of a mean pool that does not count its padding; the last has its name, scale and clamp.
 
     plane: (C, H, W) of what it reads.
     """
     window: dict[str, Any] = {"kernel": step.kernel, "stride": step.stride, "padding": step.padding}
     size, counts = step.kernel[0] * step.kernel[1], positions(step, plane)
-    layers = _Layers(name, plane[0], [])
+    layers = _Layers(step.name, plane[0], [])
     ones = layers.summed("ones", source, kernel=(1, 1), clamp=(1, 1), scale=read.scale)
     number = layers.summed("positions", ones, **window, scale=read.scale / size)
     parts = []

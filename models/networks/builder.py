@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import km, reference
-from models.network import INPUT, Network, Node
+from models.network import INPUT, Input, Network, Node
 from models.reference import RESIDUAL_SHIFT, Bytes, Int64
 from models.scales import fixed_point
 
@@ -38,15 +38,28 @@ def images(shape: tuple[int, int, int], count: int, rng: np.random.Generator) ->
     return found
 
 
+def images_of(network: Network, count: int, rng: np.random.Generator) -> dict[str, Bytes]:
+    """Random images of each input of a network whose inputs are uint8."""
+    return {name: images(network.shapes[name], count, rng) for name in network.inputs}
+
+
 class Builder:
-    """A network that grows. Each method adds a node and gives its name."""
+    """A network that grows. Each method but the first adds a node; all give its or the input's name."""
 
     def __init__(self, shape: tuple[int, int, int], rng: np.random.Generator, count: int = 1):
-        """shape: of an image; count: images on which offsets are chosen."""
-        self.rng = rng
-        self.tensors: dict[str, Bytes] = {INPUT: images(shape, count, rng)}
-        self.steps = {INPUT: INPUT_STEP}
+        """shape: of an image of the input INPUT; count: images on which offsets are chosen."""
+        self.rng, self.count = rng, count
+        self.tensors: dict[str, Bytes] = {}
+        self.steps: dict[str, float] = {}
         self.nodes: list[Node] = []
+        self.inputs: list[str] = []
+        self.input(INPUT, shape)
+
+    def input(self, name: str, shape: tuple[int, int, int]) -> str:
+        """A further input."""
+        self.tensors[name], self.steps[name] = images(shape, self.count, self.rng), INPUT_STEP
+        self.inputs.append(name)
+        return name
 
     def _add(self, node: Node, output: Bytes | None = None) -> str:
         self.nodes.append(node)
@@ -174,4 +187,5 @@ class Builder:
     def network(self, *outputs: str) -> Network:
         """What was built; outputs: results besides the last node's."""
         last = self.nodes[-1].name
-        return Network(tuple(self.nodes), self.tensors[INPUT][0], INPUT_STEP, (*outputs, last))
+        inputs = {name: Input(self.tensors[name][0], INPUT_STEP) for name in self.inputs}
+        return Network(tuple(self.nodes), inputs, (*outputs, last))

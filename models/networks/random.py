@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random small networks: branches, residuals, pools, groups, concatenations, several results."""
+"""Random small networks: branches, residuals, pools, groups, concatenations, several inputs and results."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ _MOST_CHANNELS = 24
 class _Random:
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
-        shape = int(rng.integers(1, 5)), int(rng.integers(3, 21)), int(rng.integers(3, 21))
+        shape = self.shape()
         self.build = Builder(shape, rng, 2)
         self.made = [INPUT]
+        for n in range(int(rng.choice(3, p=(0.5, 0.3, 0.2)))):
+            other = shape if self.chance(0.5) else (*self.shape()[:1], *shape[1:]) if self.chance(0.5) else self.shape()
+            self.made.append(self.build.input(f"{INPUT}{n}", other))
+
+    def shape(self) -> tuple[int, int, int]:
+        """Of an input."""
+        rng = self.rng
+        return int(rng.integers(1, 5)), int(rng.integers(3, 21)), int(rng.integers(3, 21))
 
     def chance(self, share: float) -> bool:
         """True with a probability."""
@@ -33,7 +41,7 @@ class _Random:
         """Other tensors with the same plane, and with `channels` the same channels."""
         build, found = self.build, []
         for other in self.made:
-            same = build.plane(other) == build.plane(tensor) and other not in (INPUT, tensor)
+            same = build.plane(other) == build.plane(tensor) and other != tensor
             if same and (not channels or build.channels(other) == build.channels(tensor)):
                 found.append(other)
         return found
@@ -93,7 +101,7 @@ class _Random:
         """An average pool, a sum of two tensors or a concatenation, as there are tensors for it."""
         source = self.pick()
         kind = self.rng.integers(3)
-        if kind and source != INPUT:
+        if kind:
             alike = self.like(source, kind == 1)
             if kind == 1 and alike:
                 return self.build.add(name, source, str(self.rng.choice(alike)))
@@ -115,5 +123,5 @@ def random_network(rng: np.random.Generator, layers: int) -> Network:
         state.made.append(make(f"n{n}"))
     if rng.random() < 0.5:
         state.made.append(state.build.conv("last", state.made[-1], int(rng.integers(1, 13)), 1))
-    extra = [name for name in state.made[1:-1] if rng.random() < 0.15]
+    extra = [node.name for node in state.build.nodes[:-1] if rng.random() < 0.15]
     return state.build.network(*extra)

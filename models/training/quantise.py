@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
-from models.network import INPUT, Network, Node, sparsest_mode
+from models.network import INPUT, Input, Network, Node, sparsest_mode
 from models.scales import fixed_point, least_error_step
 from models.training.graph import Graph, Layer
 from models.training.pruning import finalised
@@ -91,7 +91,7 @@ def quantise(model: nn.Module, calibration: Tensor, images_of: Callable[[Tensor]
         node = _node(layer, recorder, names, scales, lows)
         scales[layer.output], lows[layer.output] = node.scale, node.clamp[0]
         nodes.append(node)
-    return Network(tuple(nodes), calibration[0].numpy(), 1 / 255)
+    return Network(tuple(nodes), {INPUT: Input(calibration[0].numpy(), 1 / 255)})
 
 
 def _node(layer: Layer, recorder: _Recorder, names: dict, scales: dict, lows: dict) -> Node:

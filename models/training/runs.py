@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from models.densities import table
-from models.network import Network
+from models.network import INPUT, Network
 from models.training import data, finetune, fit, networks, permute, quantise, schedules, sensitivity
 from models.training.pruning import WHOLE, attach, finalise
 
@@ -203,7 +203,7 @@ def densities(study: Study, weights: Path) -> str:
     for name, stage in CHECKPOINTS.items():
         if weights_file(weights, stage).exists():
             network = integer_network(study, load_model(study, weights, stage))
-            parts.append(f"## {name} ({stage})\n\n{table(network, images)}")
+            parts.append(f"## {name} ({stage})\n\n{table(network, {INPUT: images})}")
     return "\n".join(parts)
 
 
@@ -223,7 +223,7 @@ def _pruned(stage: Stage, model: nn.Module, images: data.Data):
 
 def _quantised(study: Study, model: nn.Module, images: data.Data, accuracy: float, seed: int) -> dict:
     """Accuracy in integers, after a fine-tuning where it is needed; "calibrated": what it was without."""
-    test = images.test[0].numpy(), images.test[1].numpy()
+    test = {INPUT: images.test[0].numpy()}, images.test[1].numpy()
     found = integer_network(study, model).accuracy(*test)
     if accuracy - found <= finetune.LOST:
         return {"int8": found}

@@ -6,6 +6,8 @@ import onnx
 import onnxruntime
 from typer.testing import CliRunner
 
+from models.importer.passes import bring
+from tests.importer.graphs import scene, scenes
 from verif.host.cli.__main__ import app
 from verif.shared.paths import BUILD, ROOT
 
@@ -60,6 +62,28 @@ def test_until_a_node(tmp_path):
         assert near(found[node.output[0]], judged([node.output[0]])[node.output[0]])
 
 
+def test_several_inputs_and_outputs(tmp_path):
+    """A picture and a depth that meet, and a map that is read late, in batches of two: what the core has sent is the
+    integer network's, every tensor is near ONNX Runtime's."""
+    given, calibration = scenes(4, seed=5), scenes(16)
+    onnx.save(scene(), tmp_path / "scene.onnx")
+    np.savez(tmp_path / "x.npz", **given)
+    np.savez(tmp_path / "calibration.npz", **calibration)
+    files = {"inputs": tmp_path / "x.npz", "calib": tmp_path / "calibration.npz", "out": tmp_path / "y.npz"}
+    done = called(onnx=tmp_path / "scene.onnx", **files, config="small", batch=2, check="all")
+    assert done.exit_code == 0, done.output
+    assert "unused: input mask: no output depends on it" in done.output
+    expected = bring(tmp_path / "scene.onnx", calibration)
+    tensors = expected.tensors(expected.network.run(expected.prepare(given)))
+    with np.load(tmp_path / "y.npz") as found:
+        assert {"classes", "features", "both", "pooled", "cycles"} <= set(found)
+        for name, wanted in (tensors | expected.run(given)).items():
+            np.testing.assert_array_equal(found[name], wanted)
+        for name, wanted in expected.original(given).items():
+            assert near(found[name], wanted), name
+    assert "picture" in (BUILD / "network" / "scene-small.html").read_text()
+
+
 def test_the_trained_network():
     """From test images to classes: those of the integer model."""
     done = called(config="small", images=4, batch=2)
@@ -71,13 +95,30 @@ def test_the_trained_network():
 def test_bad_input_in_one_line(tmp_path):
     np.save(tmp_path / "x.npy", inputs(3))
     np.save(tmp_path / "wrong.npy", inputs(1)[:, :, 1:])
+    np.savez(tmp_path / "other.npz", image=inputs(1))
+    np.savez(tmp_path / "short.npz", picture=scenes(2)["picture"])
+    onnx.save(scene(), tmp_path / "scene.onnx")
+    several = {"onnx": tmp_path / "scene.onnx", "config": "small"}
     good = {"onnx": MODEL, "inputs": tmp_path / "x.npy", "config": "small"}
     for options, text in (
         ({"npz": "a.npz"} | good, "expected one of them"),
         ({"onnx": MODEL}, "INPUT is empty, expected inputs"),
         (good | {"out": tmp_path / "x.npy"}, "OUT is INPUT itself, expected another file"),
         (good | {"out": tmp_path / "no" / "y.npz"}, "no does not exist"),
-        (good | {"inputs": tmp_path / "wrong.npy"}, "shape (1, 3, 23, 24), expected (N, 3, 24, 24)"),
+        (
+            good | {"inputs": tmp_path / "wrong.npy"},
+            "INPUT: input images: shape (1, 3, 23, 24), expected (N, 3, 24, 24)",
+        ),
+        (good | {"calib": tmp_path / "wrong.npy"}, "CALIB: input images: shape (1, 3, 23, 24), expected"),
+        (
+            good | {"inputs": tmp_path / "other.npz"},
+            "INPUT: image: no input of the network has that name, expected images",
+        ),
+        (
+            several | {"inputs": tmp_path / "x.npy"},
+            "INPUT: one array for 3 inputs, expected an NPZ file of picture uint8",
+        ),
+        (several | {"inputs": tmp_path / "short.npz"}, "INPUT: input depth: no array among picture, expected float32"),
         (good | {"batch": 2}, "BATCH: 2, expected a divisor of the number of inputs, 3"),
         (good | {"check": "some"}, "CHECK: 'some', expected one of lines, all"),
         (good | {"until": "nowhere"}, "nowhere: no such node, expected one of "),

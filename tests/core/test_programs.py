@@ -13,7 +13,8 @@ import pyuvm
 from cocotb.triggers import ClockCycles
 
 from models.compiler import compile_network
-from models.networks.builder import images
+from models.network import taken
+from models.networks.builder import images_of
 from models.networks.random import random_network
 from models.program import NO_WAITS, Program, Wait
 from models.stream import Packet
@@ -92,7 +93,7 @@ class CompiledPrograms(ProgramTest):
             network = random_network(self.rng, int(self.rng.integers(2, 7)))
             batch = int(self.rng.integers(1, 4))
             config = replace(self.config, **LITTLE) if self.rng.random() < 0.5 else self.config
-            given = images(network.example.shape, batch * int(self.rng.integers(1, 3)), self.rng)
+            given = images_of(network, batch * int(self.rng.integers(1, 3)), self.rng)
             # Calibrated on what runs: no section overflows.
             program = compile_network(network, config, batch, given).with_images(given)
             await self.run_program(program)
@@ -126,7 +127,7 @@ class NothingToDo(ProgramTest):
             activations=(),
             layers=(replace(layer, waits=NO_WAITS),),
             results=(),
-            images=program.images[-1:],
+            images=taken(program.images, slice(-1, None)),
         )
         await self.run_program(alone)
         (transfer,) = program.results

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from models.compiler import Compiler
 from models.config import load_config
 from models.importer.passes import bring
-from models.network import INPUT
-from tests.importer.test_random_graphs import IMAGES, graphs, model_of, random
+from models.network import taken
+from tests.importer.test_random_graphs import graphs, model_of, random
 from verif.host.core import build_core
 from verif.host.programs import run_programs
 from verif.host.runner.run import default_seed, rerun_test
@@ -21,14 +21,15 @@ ITERATIONS = 2
 
 def compiled(drawn):
     """What a graph is on the core, its inputs and its program; None for one that is refused, or that does not fit."""
-    inputs = drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32)
+    inputs = drawn.images()
     try:
         found = bring(model_of(drawn), inputs)
         program = Compiler(found.network, load_config(CONFIG), 1, found.examples).compile()
     except ValueError as error:
         assert "\n" not in str(error)
         return None
-    return found, inputs[:ITERATIONS], program.with_images(found.prepare(inputs[:ITERATIONS]))
+    some = taken(inputs, slice(ITERATIONS))
+    return found, some, program.with_images(found.prepare(some))
 
 
 @seed(default_seed())
@@ -43,6 +44,6 @@ def test_random_graphs_on_the_core(drawn):
     directory = BUILD / "program" / f"random-{CONFIG}"
     runs = run_programs(build_core(CONFIG), CONFIG, [one[2] for one in whole], directory, rerun, config.NumPe)
     for (found, inputs, _), (_, sent) in zip(whole, runs, strict=True):
-        given_, wanted = found.finish(sent | {INPUT: found.prepare(inputs)}), found.run(inputs)
+        given_, wanted = found.finish(sent | found.prepare(inputs)), found.run(inputs)
         for name, value in wanted.items():
             np.testing.assert_array_equal(given_[name], value)

@@ -158,7 +158,7 @@ def test_an_error_ends_the_run_and_is_named(long, fault):
             long.weights[bad] = long.weights[bad][:-1] if len(long.weights[bad]) > 1 else long.weights[bad] * 2
             expected = Engine.WEIGHTS, number, 1
         case "line":
-            count = program.activations[0].lines
+            count = sum(load.lines for load in program.activations)
             long.activations[count].keeps[0] = 1
             expected = Engine.ACTIVATIONS, 0, 1
         case "descriptor":

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models.program import Program
-from tests.importer.graphs import floats, model, node
+from tests.importer.graphs import floats, model, node, scene, scenes
 from verif.host.cli import given_onnx
 from verif.host.cli.__main__ import app
 
@@ -67,12 +67,37 @@ def test_until(files):
     [
         ("none.npy", "CALIB: {}: no such file"),
         ("small.onnx", "CALIB: {}: no NPY or NPZ file, or one that is cut short"),
-        ("two.npz", "CALIB: {}: arrays a, b, expected one"),
+        ("two.npz", "CALIB: a: no input of the network has that name, expected x float32 (N, 2, 5, 5)"),
     ],
 )
 def test_bad_calibration(files, calib, problem):
     done = called(files / "small.onnx", "--calib", files / calib)
     assert done.exit_code == 1 and done.stderr == problem.format(files / calib) + "\n"
+
+
+def test_several_inputs(tmp_path, monkeypatch):
+    monkeypatch.setattr(given_onnx, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(given_onnx, "ROOT", tmp_path)
+    onnx.save(scene(), tmp_path / "scene.onnx")
+    np.savez(tmp_path / "calibration.npz", **scenes(12))
+    done = called(tmp_path / "scene.onnx", "--calib", tmp_path / "calibration.npz", "--config", "small", "--batch", 2)
+    assert done.exit_code == 0, done.output
+    for text in (
+        "host: input picture in steps of 0.00392157 as uint8",
+        "host: input depth in steps of ",
+        "unused: input mask: no output depends on it, and it needs no array",
+        "output classes: ",
+        "output features: ",
+        "cycles an image in batches of 2",
+    ):
+        assert text in done.output
+    places = (tmp_path / "build" / "compile" / "scene-small.md").read_text()
+    assert all(f"| {name} | {image} |" in places for name in ("picture", "depth", "map") for image in (0, 1))
+    program = Program.load(tmp_path / "build" / "compile" / "scene-small.npz")
+    assert list(program.images) == ["picture", "depth", "map"] and program.iterations == 1
+    done = called(tmp_path / "scene.onnx", "--until", "measured")
+    assert "input depth in steps" in done.output and "input picture in steps" not in done.output
+    assert "unused: input picture: " in done.output
 
 
 def test_no_file():

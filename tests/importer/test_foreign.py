@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from models.importer.passes import bring
-from models.network import Network
+from models.network import INPUT, Network
 from models.qdq import qdq
 from tests.importer.foreign import FOLDER, NAMES, images
 from tests.importer.quantiser import quantise
@@ -38,7 +38,8 @@ def check(path, calibration):
 @pytest.mark.parametrize("name", NAMES)
 def test_float(name):
     found = check(FOLDER / f"{name}.onnx", images(CALIBRATION, 2)[0])
-    assert found.network.scale == 1 / 255 and found.network.example.dtype == np.uint8
+    (given,) = found.network.inputs.values()
+    assert given.scale == 1 / 255 and given.example.dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,8 @@ def test_a_network_written_as_qdq_comes_back(name):
     """The trained networks: the same integers."""
     network = Network.load(ROOT / "models" / "checkpoints" / f"{name}.npz")
     found = bring(qdq(network)).network
-    inputs = np.stack([network.example, np.rot90(network.example, 1, (1, 2)), 255 - network.example])
+    example = network.inputs[INPUT].example
+    inputs = {INPUT: np.stack([example, np.rot90(example, 1, (1, 2)), 255 - example])}
     tensors, wanted = found.run(inputs), network.run(inputs)
     for node, original in zip(found.nodes, network.nodes, strict=True):
         np.testing.assert_array_equal(tensors[node.name], wanted[original.name])

@@ -4,7 +4,15 @@
 from models.importer import node_cases
 from models.importer.node_cases import FAILED, OUT, PASSED, Outcome
 
-EVERY = {"Conv": 6, "Gemm": 8, "GlobalAveragePool": 2, "GlobalMaxPool": 2, "MaxPool": 11, "QLinearMatMul": 4}
+EVERY = {
+    "Concat": 2,
+    "Conv": 6,
+    "Gemm": 8,
+    "GlobalAveragePool": 2,
+    "GlobalMaxPool": 2,
+    "MaxPool": 11,
+    "QLinearMatMul": 4,
+}
 
 
 def test_node_tests():

@@ -20,12 +20,14 @@ IMAGES = 6
 
 
 class Drawn:
-    """A graph that grows by drawn operators; tensors: (C, H, W) by name, what can be read."""
+    """A graph that grows by drawn operators; inputs, tensors: (C, H, W) by name, what is given and what can be read."""
 
     def __init__(self, draw):
         self.draw, self.nodes, self.constants = draw, [], {}
-        self.shape = (draw(st.integers(1, 6)), draw(st.integers(4, 9)), draw(st.integers(4, 9)))
-        self.tensors = {"x": self.shape}
+        self.inputs = {"x": self.shape()}
+        for name in draw(st.sampled_from(([], ["x1"], ["x1", "x2"]))):
+            self.inputs[name] = draw(st.sampled_from((self.inputs["x"], self.shape())))
+        self.tensors = dict(self.inputs)
         self.rng = np.random.default_rng(draw(st.integers(0, 2**31)))
         for _ in range(draw(st.integers(1, 7))):
             tensor = draw(st.sampled_from(sorted(self.tensors)))
@@ -39,7 +41,18 @@ class Drawn:
             + ")"
             for n in self.nodes
         )
-        return "\n".join([f"x{self.shape}", *texts])
+        return "\n".join([f"{self.inputs}", *texts])
+
+    def shape(self):
+        return tuple(self.draw(st.integers(*bounds)) for bounds in ((1, 6), (4, 9), (4, 9)))
+
+    def images(self):
+        """Inputs, IMAGES of each, some without negative values."""
+        found = {name: self.rng.standard_normal((IMAGES, *shape)) for name, shape in self.inputs.items()}
+        return {
+            name: (np.abs(values) if self.rng.random() < 0.3 else values).astype(np.float32)
+            for name, values in found.items()
+        }
 
     def constant(self, value):
         name = f"c{len(self.constants)}"
@@ -141,7 +154,7 @@ class Drawn:
 KINDS = [
     name
     for name in vars(Drawn)
-    if name not in ("constant", "floats", "node", "window", "outputs", "__repr__") and not name.startswith("_")
+    if name not in ("constant", "floats", "images", "node", "outputs", "shape", "window") and not name.startswith("_")
 ]
 
 
@@ -152,7 +165,8 @@ def graphs(draw):
 
 def model_of(drawn):
     assume(drawn.nodes)
-    return model(drawn.nodes, ("n", *drawn.shape), " ".join(drawn.outputs()), OPSET, **drawn.constants)
+    shapes = {name: ("n", *shape) for name, shape in drawn.inputs.items()}
+    return model(drawn.nodes, shapes, " ".join(drawn.outputs()), OPSET, **drawn.constants)
 
 
 def check(made, images):
@@ -178,7 +192,7 @@ def random(examples):
 @random(30)
 @given(graphs())
 def test_random_graphs(drawn):
-    check(model_of(drawn), drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32))
+    check(model_of(drawn), drawn.images())
 
 
 @seed(default_seed())
@@ -186,9 +200,11 @@ def test_random_graphs(drawn):
 @given(graphs(), st.sampled_from(FORMS))
 def test_random_quantised_graphs(drawn, form):
     """As ONNX Runtime's quantiser writes them."""
-    images = drawn.rng.standard_normal((IMAGES, *drawn.shape)).astype(np.float32)
+    images = drawn.images()
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "quantised.onnx"
         onnx.save(model_of(drawn), source)
-        quantise(source, target, form, [{"x": image[None]} for image in images])
+        quantise(
+            source, target, form, [{name: array[n : n + 1] for name, array in images.items()} for n in range(IMAGES)]
+        )
         check(onnx.load(target), images)

@@ -137,7 +137,7 @@ def test_bytes_in_another_order():
         "transpose: Transpose, before the first layer",
         "div: Div, before the first layer",
     ]
-    np.testing.assert_array_equal(found.prepare(images), images.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(found.prepare(images)["x"], images.transpose(0, 3, 1, 2))
     assert found.outputs["y"] < 0.02
 
 
@@ -195,8 +195,11 @@ BAD = {
     r"^input x: dimension 3 of \(n, 3, 6, w\) is dynamic, only the batch may be$": lambda made: setattr(
         made.graph.input[0].type.tensor_type.shape.dim[3], "dim_param", "w"
     ),
-    r"^model: 2 inputs \(x, z\), supported is one$": lambda made: made.graph.input.append(
-        helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])
+    r"^input z: no tensor, expected one$": lambda made: made.graph.input.append(
+        helper.make_tensor_sequence_value_info("z", TensorProto.FLOAT, [1])
+    ),
+    r"^model: no inputs, expected at least one$": lambda made: made.graph.initializer.append(
+        numpy_helper.from_array(IMAGES, "x")
     ),
     r"^relu: operator own\.Relu is not supported": lambda made: (
         made.opset_import.append(helper.make_opsetid("own", 1)),
@@ -217,11 +220,14 @@ def test_bad_models(problem):
 @pytest.mark.parametrize(
     "inputs,problem",
     [
-        (floats(4, 3, 6, 5), r"calibration: shape \(4, 3, 6, 5\), expected \(N, 3, 6, 6\)"),
-        (floats(3, 6, 6), r"calibration: shape \(3, 6, 6\), expected"),
-        (floats(0, 3, 6, 6), r"calibration: shape \(0, 3, 6, 6\), expected"),
-        (np.full((1, 3, 6, 6), np.inf, np.float32), r"calibration: inf at \[0, 0, 0, 0\], expected finite values"),
-        (np.full((1, 3, 6, 6), "a"), r"calibration: dtype <U1, expected float32"),
+        (floats(4, 3, 6, 5), r"calibration: input x: shape \(4, 3, 6, 5\), expected \(N, 3, 6, 6\)"),
+        (floats(3, 6, 6), r"calibration: input x: shape \(3, 6, 6\), expected"),
+        (floats(0, 3, 6, 6), r"calibration: input x: shape \(0, 3, 6, 6\), expected"),
+        (
+            np.full((1, 3, 6, 6), np.inf, np.float32),
+            r"calibration: input x: inf at \[0, 0, 0, 0\], expected finite values",
+        ),
+        (np.full((1, 3, 6, 6), "a"), r"calibration: input x: dtype <U1, expected float32"),
     ],
 )
 def test_bad_inputs(inputs, problem):

@@ -9,14 +9,15 @@ import pytest
 
 from models import networks
 from models.compiler import Compiler, compile_network
-from models.compiler.compile import Stretch
+from models.compiler.compile import Stretch, orders
+from models.compiler.dataflow import read
 from models.compiler.parts import Way
 from models.compiler.place import Need, Packed, pack
 from models.compiler.predict import actual
 from models.compiler.program_tables import layers_table, memory_map
 from models.config import load_config
-from models.network import INPUT
-from models.networks.builder import Builder, images
+from models.network import INPUT, taken
+from models.networks.builder import Builder, images_of
 from models.program import LAYERS, OPEN, Program
 from models.program_check import check
 from tests import program_interpreter as interpreter
@@ -26,9 +27,10 @@ SMALL = load_config("small")
 
 def run(network, config, batch, rng, iterations=2, orders=2):
     """Compile on some images, check, run on others."""
-    shape = network.example.shape
-    program = compile_network(network, config, batch, np.concatenate([images(shape, 4, rng), network.example[None]]))
-    program = program.with_images(images(shape, iterations * batch, rng))
+    some = images_of(network, 4, rng)
+    calibration = {name: np.concatenate([some[name], example]) for name, example in network.example.items()}
+    program = compile_network(network, config, batch, calibration)
+    program = program.with_images(images_of(network, iterations * batch, rng))
     check(program, config)
     for _ in range(orders):
         interpreter.run(program, config, rng)
@@ -65,7 +67,8 @@ def test_ways_of_cutting_and_the_search_among_them(rng):
     x = build.conv("wide", INPUT, 96, 3, density=0.5)
     build.conv("deep", x, 40, 1, density=0.5)
     config = replace(SMALL, WgtBanks=1, WgtDepth=400)  # 36 vectors of a chunk of "wide", 96 of one of "deep"
-    compiler = Compiler(build.network(), config, 1, build.network().example[None])
+    network = build.network()
+    compiler = Compiler(network, config, 1, network.example)
     chunks = {way: compiler._parts(way)["wide", 0].sizes for way in (Way(1), Way(4), Way(4, True), Way(1, True))}
     of_equal, of_taper = chunks[Way(4)], chunks[Way(1, True)]
     assert all(sum(sizes) == 96 for sizes in chunks.values())
@@ -120,7 +123,7 @@ def test_a_chunk_that_does_not_fit(rng):
     config = replace(SMALL, WgtBanks=1, WgtDepth=100)
     network = networks.build("tiny")
     with pytest.raises(ValueError, match=r"block\.conv2: 144 weight vectors of one chunk, .* cut along C"):
-        compile_network(network, config, 1, network.example[None])
+        compile_network(network, config, 1, network.example)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_a_chunk_that_does_not_fit(rng):
 def test_memories_too_small(sizes, message):
     network = networks.build("tiny")
     with pytest.raises(ValueError, match=message):
-        compile_network(network, replace(SMALL, **sizes), 1, network.example[None])
+        compile_network(network, replace(SMALL, **sizes), 1, network.example)
 
 
 @pytest.mark.parametrize("depth", [150, 110])
@@ -143,14 +146,15 @@ def test_memory_that_is_barely_enough(depth, rng):
     run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
 
 
-@pytest.mark.parametrize("sizes", [{"IdxDepth": 42}, {"ActDepth": 170}], ids=["index", "words"])
+@pytest.mark.parametrize("sizes", [{"IdxDepth": 40}, {"ActDepth": 170}], ids=["index", "words"])
 def test_tensors_too_large_run_in_strips(sizes, rng):
-    """A chain with strides and uneven padding, of which only strips exist between its ends."""
+    """A chain with strides and uneven padding, of which only strips exist between its ends; another input behind it."""
     build = Builder((2, 90, 8), rng, 2)
     x = build.conv("first", INPUT, 12, 3, mode=(1, 1), density=0.7)
     x = build.conv("second", x, 12, (5, 3), padding=(2, 1, 1, 1), density=0.7)
     x = build.max_pool("pool", x, 3, stride=(2, 2), padding=(1, 1, 1, 1))
-    build.conv("last", build.conv("mid", x, 8, 3, stride=(2, 1), density=0.5), 4, 1)
+    x = build.conv("last", build.conv("mid", x, 8, 3, stride=(2, 1), density=0.5), 4, 1)
+    build.conv("end", x, 4, 1, residual=build.input("other", build.tensors[x].shape[1:]))
     program = run(build.network(), replace(SMALL, PrgDepth=4096, **sizes), 2, rng)
     for name in ("first", "second", "pool"):
         assert len({step.part.top for step in program.layers if step.node == name}) > 1
@@ -160,8 +164,8 @@ def test_tensors_too_large_run_in_strips(sizes, rng):
 def test_predictions(rng):
     """On the calibration's image the cycles are those predicted; the timeline follows from them and the waits."""
     network = networks.build("tiny")
-    compiler = Compiler(network, SMALL, 2, network.example[None])
-    program = compiler.compile().with_images(np.stack([network.example] * 2))
+    compiler = Compiler(network, SMALL, 2, network.example)
+    program = compiler.compile().with_images(taken(network.example, [0, 0]))
     predicted = [(step.predicted, step.tail) for step in program.layers]
     assert [(found.cycles, found.tail) for found in actual(program, SMALL)] == predicted
     times = compiler.time(program, 3)
@@ -179,12 +183,68 @@ def test_predictions(rng):
     assert all(f"| {node.name} |" in table and f"| {node.name} | 1 |" in places for node in network.nodes)
 
 
+def inputs_that_meet(rng, *outputs):
+    """Two inputs that are added, one that is read late as part of a concatenation, and one that nothing reads."""
+    build = Builder((2, 10, 10), rng, 2)
+    for name, shape in (("other", (4, 10, 10)), ("late", (3, 5, 5)), ("unread", (1, 3, 3))):
+        build.input(name, shape)
+    first = build.conv("first", INPUT, 8, 3, density=0.6)
+    second = build.conv("second", "other", 8, 3, density=0.6, residual=first)
+    pool = build.max_pool("pool", second, 2, stride=(2, 2))
+    both = build.concat("both", pool, "late")
+    build.conv("last", build.conv("third", both, 8, 3, density=0.5), 4, 1)
+    return build.network(*outputs)
+
+
+@pytest.mark.parametrize("outputs", [(), ("both",)], ids=["inside", "result"])
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_several_inputs(batch, outputs, rng):
+    """Each image of each input is loaded once, in the order in which layers read them, and read when it is there."""
+    network = inputs_that_meet(rng, *outputs)
+    program = run(network, SMALL, batch, rng)
+    loaded = [(load.part.tensor, load.part.image) for load in program.activations]
+    assert sorted(loaded) == sorted((name, n) for name in (INPUT, "other", "late") for n in range(batch))
+    names = list(dict.fromkeys(name for name, _ in loaded))
+    assert names == [INPUT, "other", "late"]
+    waits = {step.node: step.waits[1] for step in program.layers if step.part.image == 0}
+    for node, name in (("first", INPUT), ("second", "other")):
+        assert waits[node].count == 1 + loaded.index((name, 0)) and not waits[node].previous
+    # As a result the concatenation is made by layers alone.
+    copies = [step.node for step in program.layers if step.node == "late for both 1"]
+    assert len(copies) == (batch if outputs else 0)
+    places = memory_map(program)
+    assert all(f"| {name} | {n} |" in places for name, n in loaded) and "unread" not in places
+
+
+def test_several_inputs_in_little_memory(rng):
+    """Places are used again, by inputs too; the file keeps all of it."""
+    network = inputs_that_meet(rng)
+    program = run(network, replace(SMALL, ActDepth=40, IdxDepth=16, WgtDepth=200), 2, rng)
+    assert any(load.waits[LAYERS].count for load in program.activations)
+
+
+def test_an_input_that_is_read_late_is_not_in_the_way(rng):
+    """Images may take turns in groups up to where it is read, in others from there on."""
+    found = list(orders(read(inputs_that_meet(rng)), 2, set()))
+    assert (Stretch(0, 3, 1), Stretch(3, 5, 2)) in found
+    assert (Stretch(0, 1, 1), Stretch(1, 5, 2)) in found
+
+
+def test_file_with_several_inputs(tmp_path, rng):
+    program = run(inputs_that_meet(rng), SMALL, 1, rng)
+    program.save(tmp_path / "p.npz")
+    loaded = Program.load(tmp_path / "p.npz")
+    assert list(loaded.images) == list(program.images) == [INPUT, "other", "late", "unread"]
+    interpreter.run(loaded, SMALL, rng)
+    with pytest.raises(ValueError, match="^images: 1 of input, 2 of other, 1 of late, 1 of unread, expected as many"):
+        program.with_images(taken(program.images, [0]) | {"other": program.images["other"][:2]})
+
+
 def test_plans_follow_from_calibration_alone(rng):
     """Other images to run change nothing but the images."""
     network = networks.build("tiny")
-    calibration = images(network.example.shape, 2, rng)
+    calibration = images_of(network, 2, rng)
     one, other = (
-        compile_network(network, SMALL, 1, calibration).with_images(images(network.example.shape, 1, rng))
-        for _ in range(2)
+        compile_network(network, SMALL, 1, calibration).with_images(images_of(network, 1, rng)) for _ in range(2)
     )
     assert one.engines == other.engines

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from models import densities, km, reference
-from models.network import INPUT, Network, Node, sparsest_mode
+from models.network import INPUT, Input, Network, Node, sparsest_mode
 from models.qdq import node_qdq, qdq
 from verif.shared.paths import ROOT
 
@@ -84,8 +84,7 @@ def network(rng):
             ),
             convolution(rng, "classes", "mean", 16, 10, 1, 1.0, (1, 1), 1 / 37, clamp=(-128, 127)),
         ),
-        rng.integers(0, 256, (1, 16, 16), np.uint8),
-        1 / 32,
+        {INPUT: Input(rng.integers(0, 256, (1, 16, 16), np.uint8), 1 / 32)},
     )
 
 
@@ -100,7 +99,13 @@ def check_sums(network, node, tensors):
     ones = {"scale": 1.0} | ({} if node.weight_scale is None else {"weight_scale": np.ones(len(node.kernels))})
     others = tuple(replace(other, scale=1.0) for other in network.nodes)
     read = {name: tensors[name] for name in (node.source, node.residual) if name is not None}
-    found = run_onnx(node_qdq(Network(others, network.example, 1.0), replace(node, **ones)), **read)
+    found = run_onnx(
+        node_qdq(
+            Network(others, {name: replace(given, scale=1.0) for name, given in network.inputs.items()}),
+            replace(node, **ones),
+        ),
+        **read,
+    )
     x = tensors[node.source]
     if node.op == "sum_pool":
         sums = reference.sum_pool(x, node.kernel, node.stride, node.padding)
@@ -121,7 +126,7 @@ def distance(network, node, tensors, sums):
     multipliers are the nearest, and beside a residual each operand is off by 1/512 of a step. Over 1: both have to
     round to one integer.
     """
-    scales = {INPUT: network.scale} | {other.name: other.scale for other in network.nodes}
+    scales = network.scales
     x, step = tensors[node.source], scales[node.source] / node.scale
     sizes = np.abs(x.astype(np.int16)).astype(np.uint8)
     bias, _, shift = (numbers.astype(float)[:, None, None] for numbers in node.numbers)
@@ -163,7 +168,7 @@ def check_nodes(network, images):
 
 
 def test_each_node_against_onnxruntime(network, rng):
-    plain, residual = check_nodes(network, rng.integers(0, 256, (20, 1, 16, 16), np.uint8))
+    plain, residual = check_nodes(network, {INPUT: rng.integers(0, 256, (20, 1, 16, 16), np.uint8)})
     assert plain < 1e-4 and residual < 5e-3
 
 
@@ -171,9 +176,9 @@ def test_each_node_against_onnxruntime(network, rng):
 def test_each_node_of_a_trained_network(name, rng):
     """On the network's example in four orientations, and on noise."""
     network = Network.load(ROOT / "models" / "checkpoints" / f"{name}.npz")
-    example = network.example
+    example = network.inputs[INPUT].example
     turned = [np.rot90(example, turns, (1, 2)) for turns in range(4)]
-    plain, residual = check_nodes(network, np.stack([*turned, rng.integers(0, 256, example.shape, np.uint8)]))
+    plain, residual = check_nodes(network, {INPUT: np.stack([*turned, rng.integers(0, 256, example.shape, np.uint8)])})
     assert plain < 1e-4 and residual < 5e-3
 
 
@@ -187,24 +192,24 @@ def test_a_wrong_number_is_seen(number):
     wrong = replace(node, **{number: value + value // 1000})
     nodes = (*network.nodes[:at], wrong, *network.nodes[at + 1 :])
     with pytest.raises(AssertionError, match=wrong.name):
-        check_nodes(replace(network, nodes=nodes), network.example[None])
+        check_nodes(replace(network, nodes=nodes), network.example)
 
 
 def test_network_against_onnxruntime(network, rng):
     """The whole model: what its nodes differ by may add up."""
-    images = rng.integers(0, 256, (20, 1, 16, 16), np.uint8)
+    images = {INPUT: rng.integers(0, 256, (20, 1, 16, 16), np.uint8)}
     last = network.nodes[-1].name
-    apart = np.abs(run_onnx(qdq(network), **{INPUT: images})[last].astype(int) - network.run(images)[last])
+    apart = np.abs(run_onnx(qdq(network), **images)[last].astype(int) - network.run(images)[last])
     assert apart.max() <= 2 and (apart > 0).mean() < 0.05
 
 
 def test_save_and_load(network, rng, tmp_path):
     network.save(tmp_path / "network.npz")
     again = Network.load(tmp_path / "network.npz")
-    images = rng.integers(0, 256, (3, 1, 16, 16), np.uint8)
+    images = {INPUT: rng.integers(0, 256, (3, 1, 16, 16), np.uint8)}
     for name, tensor in network.run(images).items():
         np.testing.assert_array_equal(again.run(images)[name], tensor)
-    np.testing.assert_array_equal(again.example, network.example)
+    np.testing.assert_array_equal(again.example[INPUT], network.example[INPUT])
     assert [node.clamp for node in again.nodes] == [node.clamp for node in network.nodes]
 
 
@@ -228,19 +233,18 @@ def branches(rng):
             Node("pool", "max_pool", "both", (2, 2), (2, 2), scale=1 / 32, clamp=(-128, 127)),
             convolution(rng, "classes", "pool", 24, 10, 1, 1.0, clamp=(-100, 90)),
         ),
-        rng.integers(-128, 128, (4, 16, 16), np.int8),
-        1 / 32,
+        {INPUT: Input(rng.integers(-128, 128, (4, 16, 16), np.int8), 1 / 32)},
         ("classes", "both"),
     )
 
 
 def test_concatenation(branches, rng, tmp_path):
-    images = rng.integers(-128, 128, (5, 4, 16, 16), np.int8)
+    images = {INPUT: rng.integers(-128, 128, (5, 4, 16, 16), np.int8)}
     plain, _ = check_nodes(branches, images)
     assert plain < 1e-4
     branches.save(tmp_path / "network.npz")
     again = Network.load(tmp_path / "network.npz")
-    tensors, found = again.run(images), run_onnx(qdq(branches), **{INPUT: images})
+    tensors, found = again.run(images), run_onnx(qdq(branches), **images)
     parts = [tensors[name].astype(np.int8) for name in ("positive", "signed", "positive")]
     np.testing.assert_array_equal(tensors["both"], np.concatenate(parts, 1))
     assert again.outputs == ("classes", "both") and set(found) == {"classes", "both"}
@@ -249,7 +253,7 @@ def test_concatenation(branches, rng, tmp_path):
 
 
 def test_layers_of_the_core(network):
-    tensors, layers = network.run(network.example[None]), network.layers()
+    tensors, layers = network.run(network.example), network.layers()
     assert list(layers) == [node.name for node in network.nodes]
     for name, layer in layers.items():
         np.testing.assert_array_equal(layer.expected, tensors[name][0])
@@ -260,21 +264,21 @@ def test_layers_of_the_core(network):
 def test_a_node_that_is_no_layer(network):
     node = replace(network.nodes[0], padding=(9, 9, 9, 9))
     with pytest.raises(ValueError, match=r"^stem: padding: \(9, 9, 9, 9\), expected"):
-        node.layer({INPUT: network.example[None]})
+        node.layer(network.example)
 
 
 def test_densities_of_all_that_is_read(network, rng):
-    images = rng.integers(0, 2, (3, 1, 16, 16), np.uint8)
+    images = {INPUT: rng.integers(0, 2, (3, 1, 16, 16), np.uint8)}
     rows = [line.split(" | ") for line in densities.table(network, images).splitlines()[2::2]]
     names = [node.name for node in network.nodes]
     assert [row[0].removeprefix("| ") for row in rows] == [*names, "second, residual"]
-    assert rows[0][1:3] == ["1x16x16", f"{images.mean():.2f}"]
+    assert rows[0][1:3] == ["1x16x16", f"{images[INPUT].mean():.2f}"]
     short = network.run(images)["short"]
     assert rows[-1][1:3] == ["16x4x4", f"{np.count_nonzero(short) / short.size:.2f}"]
 
 
 def test_accuracy_counts_right_answers(network, rng):
-    images = rng.integers(0, 256, (260, 1, 16, 16), np.uint8)  # more than a batch
+    images = {INPUT: rng.integers(0, 256, (260, 1, 16, 16), np.uint8)}  # more than a batch
     classes = network.classify(images)
     assert network.accuracy(images, classes) == 1
     assert network.accuracy(images, np.where(np.arange(260) < 65, classes, -1)) == 0.25

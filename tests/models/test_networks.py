@@ -12,9 +12,10 @@ from models.networks.builder import Builder
 @pytest.mark.parametrize("name", ["tiny", "tiny_branches", "mobilenet"])
 def test_equal_seeds_give_equal_networks(name):
     one, same, other = networks.build(name, 3), networks.build(name, 3), networks.build(name, 4)
-    assert np.array_equal(one.example, same.example) and not np.array_equal(one.example, other.example)
+    examples = [network.example[INPUT] for network in (one, same, other)]
+    assert np.array_equal(*examples[:2]) and not np.array_equal(*examples[1:])
     assert [node.name for node in one.nodes] == [node.name for node in other.nodes]
-    tensors, again = (network.run(network.example[None]) for network in (one, same))
+    tensors, again = (network.run(network.example) for network in (one, same))
     assert all(np.array_equal(tensors[name], again[name]) for name in tensors)
     assert set(one.layers()) == {node.name for node in one.nodes if node.op != "concat"}
 
@@ -34,7 +35,7 @@ def test_density_of_a_layer(rng, density):
         tensor = build.tensors[name]
         assert abs((tensor != 0).mean() - density) < 0.02
         assert (tensor == 255).mean() < 0.01
-    assert np.array_equal(build.network().run(build.tensors[INPUT])[second], build.tensors[second])
+    assert np.array_equal(build.network().run(build.tensors)[second], build.tensors[second])
 
 
 def test_concatenation_and_results(tmp_path, rng):
@@ -45,5 +46,5 @@ def test_concatenation_and_results(tmp_path, rng):
     network = build.network("both")
     assert network.outputs == ("both", "last") and build.network().outputs == ("last",)
     network.save(tmp_path / "n.npz")
-    tensors = Network.load(tmp_path / "n.npz").run(network.example[None])
+    tensors = Network.load(tmp_path / "n.npz").run(network.example)
     assert np.array_equal(tensors["both"], np.concatenate([tensors["left"], tensors["right"], tensors["left"]], 1))

@@ -3,12 +3,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from models import networks
 from models.compiler import compile_network
 from models.config import load_config
+from models.network import taken
 from models.program import ENGINES, NO_WAITS, Wait
 from models.program_check import check, replay
 
@@ -19,7 +19,7 @@ CONFIG = replace(load_config("small"), WgtBanks=1, WgtDepth=160, ParDepth=20, Ac
 @pytest.fixture(scope="module")
 def program():
     network = networks.build("tiny")
-    return compile_network(network, CONFIG, 2, network.example[None])
+    return compile_network(network, CONFIG, 2, network.example)
 
 
 def with_step(program, engine, number, **changes):
@@ -186,5 +186,5 @@ def test_one_iteration_suffices_for_one(program):
         ),
     )
     assert refused(spoilt)
-    images = np.stack([program.network.example] * 2)
+    images = taken(program.network.example, [0, 0])
     assert refused(spoilt.with_images(images)) is None

@@ -10,7 +10,7 @@ from systemrdl import RDLCompiler
 from models import lines
 from models.config import load_config
 from models.descriptor import Descriptor
-from models.network import INPUT, Network, Node
+from models.network import INPUT, Input, Network, Node
 from models.program import (
     ENGINES,
     LAYER_REGISTERS,
@@ -78,7 +78,7 @@ def program(rng):
         shift=np.full(6, 35, np.int32),
     )
     images = rng.integers(0, 3, (4, 3, 10, 9), np.uint8)
-    network = Network((node,), images[0], 1.0)
+    network = Network((node,), {INPUT: Input(images[0], 1.0)})
     layer = network.layers()["conv"]
     descriptor = make_plan(config, layer, Cut(lines.LineShape(7, 9), lines.LineShape(4, 9))).descriptor
     beats = np.concatenate([weight_rows(config, layer), parameter_rows(config, layer)])
@@ -92,7 +92,7 @@ def program(rng):
         steps.append(LayerStep(NO_WAITS, replace(descriptor, **own), "conv", made, source, None, 0, vectors))
         results.append(ResultTransfer(NO_WAITS, made.base, 18, made))
     sets = WeightLoad(NO_WAITS, 3, vectors, False, 0, "conv"), WeightLoad(NO_WAITS, 0, 6, True, vectors, "conv")
-    return Program("small", network, 2, sets, tuple(loads), tuple(steps), tuple(results), beats, images)
+    return Program("small", network, 2, sets, tuple(loads), tuple(steps), tuple(results), beats, {INPUT: images})
 
 
 def test_layer_registers_are_those_of_the_description(places):
@@ -206,7 +206,7 @@ def test_data_of_the_engines(program):
         for load, transfer in zip(program.activations, program.results, strict=True):
             number = 2 * iteration + load.part.image
             for packets, tensor, block in (
-                (program.input_packets(load, iteration, bytes_), program.images[number], load.part.block),
+                (program.input_packets(load, iteration, bytes_), program.images[INPUT][number], load.part.block),
                 (program.result_packets(transfer, iteration, bytes_), outputs[number], transfer.part.block),
             ):
                 expected = lines.compress(tensor, block)
@@ -231,7 +231,9 @@ def test_file_keeps_everything(tmp_path, program):
     found = Program.load(path)
     for field in fields(Program):
         value = getattr(program, field.name)
-        if isinstance(value, np.ndarray):
+        if field.name == "images":
+            assert list(found.images) == [INPUT] and np.array_equal(found.images[INPUT], value[INPUT])
+        elif isinstance(value, np.ndarray):
             assert np.array_equal(getattr(found, field.name), value)
         elif field.name != "network":
             assert getattr(found, field.name) == value
@@ -250,7 +252,10 @@ def test_files_that_are_no_programs(tmp_path, program):
 
 def test_other_images(program, rng):
     images = rng.integers(0, 9, (2, 3, 10, 9), np.uint8)
-    assert program.with_images(images).iterations == 1
+    assert program.with_images({INPUT: images}).iterations == 1
     for wrong in (images[:1], images[:, :2], images.astype(np.int16), images[:0]):
-        with pytest.raises(ValueError, match="a multiple of the batch, 2"):
+        with pytest.raises(ValueError, match="^images of input: .* a multiple of the batch, 2"):
+            program.with_images({INPUT: wrong})
+    for wrong in ({}, {"x": images}, {INPUT: images, "x": images}):
+        with pytest.raises(ValueError, match="^images: of .*, expected of input$"):
             program.with_images(wrong)

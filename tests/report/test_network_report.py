@@ -10,6 +10,7 @@ from models import networks
 from models.compiler import Compiler
 from models.compiler.what_if import in_mode, trials
 from models.config import load_config
+from models.network import taken
 from models.program import ENGINES, LAYERS
 from models.program_results import tensors_of
 from verif.host.programs import with_read_outs
@@ -24,8 +25,8 @@ BATCH = 2
 @pytest.fixture(scope="module", params=["tiny", "tiny_branches"])
 def compiled(request):
     network = networks.build(request.param)
-    compiler = Compiler(network, SMALL, BATCH, network.example[None])
-    program = compiler.compile().with_images(np.stack([network.example] * 2 * BATCH))
+    compiler = Compiler(network, SMALL, BATCH, network.example)
+    program = compiler.compile().with_images(taken(network.example, [0] * 2 * BATCH))
     return program, compiler.time(program)
 
 
@@ -88,16 +89,16 @@ def test_page(compiled, tmp_path):
 
 def test_what_is_cut_and_what_would_change():
     network = networks.build("tiny")
-    compiler = Compiler(network, SMALL, 1, network.example[None])
+    compiler = Compiler(network, SMALL, 1, network.example)
     program = compiler.compile()
     assert changes.cuts(program, SMALL) == ["nothing: every layer runs whole"]
     for node in in_mode(network, 1, 4).nodes:
         if node.op == "conv" and node.groups == 1 and (node.k, node.m) == (1, 4):
             assert np.count_nonzero(node.kernels) <= -(-len(node.kernels) // 4) * node.kernels[0].size
     tried = list(trials(network, SMALL, 1))[:2]
-    found = changes.changes(tried, network.example[None], 1000.0, 1e9, lambda text: None)
+    found = changes.changes(tried, network.example, 1000.0, 1e9, lambda text: None)
     assert found.count("\n") == len(tried) + 1 and "not tried" not in found
-    assert changes.changes(tried, network.example[None], 1000.0, -1, lambda text: None).count("not tried") == len(tried)
+    assert changes.changes(tried, network.example, 1000.0, -1, lambda text: None).count("not tried") == len(tried)
 
 
 def test_results_become_tensors(compiled):

@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (make torch)
 from torch.nn.utils.parametrize import is_parametrized  # noqa: E402
 
 from models import km, training  # noqa: E402
+from models.network import INPUT  # noqa: E402
 from models.training import fit, networks  # noqa: E402
 from models.training.finetune import fine_tune, rounded  # noqa: E402
 from models.training.quantise import quantise  # noqa: E402
@@ -28,7 +29,7 @@ def pruned():
 
 def logits(network, images):
     last = network.nodes[-1]
-    return network.run(images.numpy())[last.name][:, :, 0, 0] * last.scale
+    return network.run({INPUT: images.numpy()})[last.name][:, :, 0, 0] * last.scale
 
 
 def test_rounded_computes_as_the_integers_do(pruned):

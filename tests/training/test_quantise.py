@@ -44,7 +44,7 @@ def test_integer_network_follows_the_float_one(name):
     with torch.inference_mode():
         wanted = model(fit.images_of(images)).numpy()
     last = network.nodes[-1]
-    found = network.run(images.numpy())[last.name][:, :, 0, 0] * last.scale
+    found = network.run({INPUT: images.numpy()})[last.name][:, :, 0, 0] * last.scale
     assert np.abs(found - wanted).mean() < 0.05 * np.abs(wanted).max()
     pruned = [node for node in network.nodes if node.op == "conv"][1:-1]
     assert any((node.k, node.m) == (2, 4) for node in pruned)
@@ -74,7 +74,7 @@ def test_a_classifier_behind_a_plane():
     assert network.nodes[-1].weights.shape == (10, 4, 13, 13)
     with torch.inference_mode():
         wanted = model(fit.images_of(images)).numpy()
-    found = network.run(images.numpy())[network.nodes[-1].name][:, :, 0, 0] * network.nodes[-1].scale
+    found = network.run({INPUT: images.numpy()})[network.nodes[-1].name][:, :, 0, 0] * network.nodes[-1].scale
     np.testing.assert_allclose(found, wanted, atol=0.03)
 
 
@@ -87,7 +87,7 @@ def test_groups():
     assert [node.groups for node in network.nodes] == [1, 4, 1] and network.nodes[1].weights.shape == (8, 1, 3, 3)
     with torch.inference_mode():
         wanted = model(fit.images_of(images)).numpy()
-    found = network.run(images.numpy())[network.nodes[-1].name] * network.nodes[-1].scale
+    found = network.run({INPUT: images.numpy()})[network.nodes[-1].name] * network.nodes[-1].scale
     np.testing.assert_allclose(found, wanted, atol=0.03)
 
 

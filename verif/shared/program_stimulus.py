@@ -21,7 +21,7 @@ from models.config import Config
 from models.km import MODES
 from models.layer import Layer
 from models.lines import LineShape
-from models.network import INPUT, Network, Node
+from models.network import INPUT, Input, Network, Node
 from models.program import (
     NO_WAITS,
     ActivationLoad,
@@ -38,6 +38,7 @@ from models.tiling import Cut, chunk_channels, make_plan, max_tile, region_size
 from verif.shared.stimulus import Geometry, make_layer, make_pool, with_residual
 
 _ENGINES = (WeightLoad, ActivationLoad, LayerStep, ResultTransfer)
+ADDED = "added"  # the input beside INPUT, which only residuals read
 _MOST_POSITIONS = 32  # of a line: what accumulators hold in every mode
 
 
@@ -106,7 +107,7 @@ def with_waits(operations: Sequence[_Operation], rng: np.random.Generator) -> li
 def random_program(
     rng: np.random.Generator, config: Config, *, layers: int = 4, iterations: int = 3, batch: int = 1, size: int = 9
 ) -> Program:
-    """A chain of layers, some with a residual, on planes of at most ``size`` rows and columns.
+    """A chain of layers, some with a residual, often a second input, on planes of at most ``size`` rows and columns.
 
     Weights, parameters and tensors share as few places as the draw says, at least one for two layers' weights.
     """
@@ -124,8 +125,8 @@ class _Maker:
         height, width = (int(n) for n in rng.integers(2, size + 1, 2))
         example = rng.integers(1, 256, (int(rng.integers(1, 6)), height, width)).astype(np.uint8)
         example[rng.random(example.shape) < 0.4] = 0
-        self.example = example
-        self.tensors: dict[str, Bytes] = {INPUT: example}
+        self.inputs = {INPUT: Input(example, 1.0), ADDED: Input(rng.permuted(example, axis=0), 1.0)}
+        self.tensors: dict[str, Bytes] = {name: given.example for name, given in self.inputs.items()}
         self.layers: dict[str, Layer] = {}
         nodes, source = [], INPUT
         for number in range(layers):
@@ -134,7 +135,9 @@ class _Maker:
             self.layers[node.name], self.tensors[node.name] = layer, layer.expected
             source = node.name
         self.nodes = nodes
-        self.network = Network(tuple(nodes), example, 1.0)
+        read = {name for node in nodes for name in node.reads}
+        self.inputs = {name: given for name, given in self.inputs.items() if name in read}
+        self.network = Network(tuple(nodes), self.inputs)
 
     def _block(self, plane: tuple[int, int]) -> LineShape:
         """The lines of all tensors of a plane, so that each can be added to each."""
@@ -202,7 +205,10 @@ class _Maker:
         except _NoRoomError:
             operations = self._operations(in_turn.tolist())
         steps = with_waits(operations, rng)
-        images = np.stack([self._image() for _ in range(iterations * self.batch)])
+        images = {
+            name: np.stack([self._image(given.example) for _ in range(iterations * self.batch)])
+            for name, given in self.inputs.items()
+        }
         return Program(
             config=config.name,
             network=self.network,
@@ -242,9 +248,10 @@ class _Maker:
             return where[image][name]
 
         for image in turns:
-            if not where[image]:
-                operations.append(self._load(image, *tensor(INPUT, image)))
             node = left[image][0]
+            for name in node.reads:
+                if name in self.inputs and name not in where[image]:
+                    operations.append(self._load(name, image, *tensor(name, image)))
             own = []
             for parameters in rng.permutation([False, True]).tolist():
                 identity, place = places.weights(node.name, parameters)
@@ -266,8 +273,8 @@ class _Maker:
                 operations.append(_Operation(transfer, reads=[identity]))
         return operations
 
-    def _image(self) -> np.ndarray:
-        image = self.rng.permuted(self.example.reshape(-1)).reshape(self.example.shape)
+    def _image(self, example: Bytes) -> np.ndarray:
+        image = self.rng.permuted(example.reshape(-1)).reshape(example.shape)
         return np.where(self.rng.random(image.shape) < self.rng.random(), image, 0).astype(np.uint8)
 
     def _part(self, tensor: str, image: int, place: _Place) -> Part:
@@ -279,8 +286,8 @@ class _Maker:
     def _lines(self, plane: tuple[int, int]) -> int:
         return prod(self._block(plane).grid(*plane))
 
-    def _load(self, image: int, identity: int, place: _Place) -> _Operation:
-        part = self._part(INPUT, image, place)
+    def _load(self, name: str, image: int, identity: int, place: _Place) -> _Operation:
+        part = self._part(name, image, place)
         positions = part.line_h * part.line_w
         step = ActivationLoad(
             NO_WAITS, place.base, part.pitch * part.last, positions, place.first_word, place.last_word, part

@@ -6,20 +6,18 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 
 from models.compiler import Compiler, program_tables
 from models.compiler.what_if import trials
 from models.config import load_config
 from models.importer import explain, passes
-from models.importer.passes import Imported
+from models.importer.passes import Imported, Inputs
 from models.importer.runtime import Tensors, distance
-from models.network import INPUT
+from models.network import count_of, taken
 from verif.host.cli.network_run import check_check, run_compiled, write_report
 from verif.host.cli.output_file import check_target, save_arrays
 from verif.host.cli.phase import phase
@@ -34,22 +32,17 @@ _AGREEING = 64  # on which classes are compared
 _TRIALS_S = 60  # seconds in which other modes, memories and batches are tried
 
 
-def inputs_of(path: str, what: str) -> npt.NDArray[Any]:
-    """The array in an NPY file, or the only one in an NPZ file. Raises ValueError, which names the file."""
+def inputs_of(path: str, what: str) -> Inputs:
+    """The array in an NPY file, or those in an NPZ file by their names. Raises ValueError, which names the file."""
     try:
         found = np.load(path, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
         with found:
-            if len(found.files) != 1:
-                raise ValueError(f"{what}: {path}: arrays {', '.join(found.files)}, expected one")
-            array: npt.NDArray[Any] = found[found.files[0]]
-            return array
+            return dict(found)
     except FileNotFoundError:
         raise ValueError(f"{what}: {path}: no such file") from None
-    except (OSError, EOFError, BadZipFile, ValueError) as error:
-        if str(error).startswith(what):
-            raise
+    except (OSError, EOFError, BadZipFile, ValueError):
         raise ValueError(f"{what}: {path}: no NPY or NPZ file, or one that is cut short") from None
 
 
@@ -73,22 +66,23 @@ def compile(  # the command's name
     configuration = load_config(config)
     calibration = inputs_of(calib, "CALIB") if calib else None
     with phase(console, f"reading {onnx}"):
-        imported = passes.bring(onnx, calibration, mode, prune, until)
+        imported = passes.bring(onnx, calibration, mode, prune, until, "CALIB")
     images = imported.examples
     say(explain.layers_table(imported, imported.network.run(images)))
     for line in (network := explain.summary(imported)):
         say(line)
     if calibration is not None and not until:
-        some = calibration[:_AGREEING]
+        given = passes.by_name(imported.graph, calibration, "CALIB")
+        some = {name: array[:_AGREEING] for name, array in given.items()}
         for line in judged(imported, some, imported.run(some)):
             say(line)
     if until:
         return
     with phase(console, f"compiling for {config}"):
-        compiler = Compiler(imported.network, configuration, batch, images[:_COMPILED])
+        compiler = Compiler(imported.network, configuration, batch, few := taken(images, slice(_COMPILED)))
         program = compiler.compile()
         timeline = compiler.time(program)
-    program = program.with_images(images[:batch].repeat(-(-batch // len(images)), 0)[:batch])
+    program = program.with_images(taken(images, np.arange(batch) % count_of(images)))
     found = figures(program, configuration, timeline)
     say(layer_table.table(found))
     for line in layer_table.summary(found):
@@ -98,7 +92,7 @@ def compile(  # the command's name
         say(f"cut: {line}")
     with phase(console, "compiling with other modes, memories and batches") as tell:
         others = trials(imported.network, configuration, batch)
-        changed = changes.changes(others, images[:_COMPILED], timeline.per_image, _TRIALS_S, tell)
+        changed = changes.changes(others, few, timeline.per_image, _TRIALS_S, tell)
     say(changed)
     path = BUILD / "compile" / f"{Path(onnx).stem}-{config}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,14 +111,14 @@ def compile(  # the command's name
     say(", ".join(f"{name}: {path.with_suffix(suffix).relative_to(ROOT)}" for name, suffix in names.items()))
 
 
-def judged(imported: Imported, inputs: npt.NDArray[Any], found: Tensors) -> list[str]:
+def judged(imported: Imported, inputs: Inputs, found: Tensors) -> list[str]:
     """Of each output a line on how far it is from ONNX Runtime's, and how often its largest number is the same one."""
     wanted, lines = imported.original(inputs), []
     for name, value in found.items():
         text = f"output {name}: {100 * distance(value, wanted[name]):.2f} % from ONNX Runtime's"
         if value.dtype.kind == "f" and value.ndim == 2 and value.shape[1] > 1:
             same = int((value.argmax(1) == wanted[name].argmax(1)).sum())
-            text += f"; the largest is ONNX Runtime's for {same} of {len(inputs)} inputs"
+            text += f"; the largest is ONNX Runtime's for {same} of {len(value)} inputs"
         lines.append(text)
     return lines
 
@@ -153,15 +147,16 @@ def run_onnx(
         check_target(out, "INPUT", inputs)
     given = inputs_of(inputs, "INPUT")
     with phase(console, f"reading {onnx}"):
-        imported = passes.bring(onnx, inputs_of(calib, "CALIB") if calib else given, mode, prune, until)
-    passes.check_inputs(imported.graph, given, "INPUT")
-    images = imported.prepare(given)
-    if batch < 1 or len(images) % batch:
-        raise ValueError(f"BATCH: {batch}, expected a divisor of the number of inputs, {len(images)}")
+        calibration, what = (inputs_of(calib, "CALIB"), "CALIB") if calib else (given, "INPUT")
+        imported = passes.bring(onnx, calibration, mode, prune, until, what)
+    images = imported.prepare(given, "INPUT")
+    count = count_of(images)
+    if batch < 1 or count % batch:
+        raise ValueError(f"BATCH: {batch}, expected a divisor of the number of inputs, {count}")
     for line in (notes := explain.summary(imported)):
         console.print(line, markup=False, soft_wrap=True)
     with phase(console, f"compiling for {config}, batches of {batch}"):
-        program = Compiler(imported.network, configuration, batch, imported.examples[:_COMPILED]).compile()
+        program = Compiler(imported.network, configuration, batch, taken(imported.examples, slice(_COMPILED))).compile()
         program = program.with_images(images)
     given_variables = {
         "ONNX": onnx,
@@ -180,12 +175,12 @@ def run_onnx(
     again = ["make", "network", *(f"{name}={value}" for name, value in given_variables.items() if value != "")]
     name = Path(onnx).stem
     found, sent = run_compiled(console, name, program, config, sim, check, shlex.join(again))
-    outputs = imported.finish(sent | {INPUT: images})
+    outputs = imported.finish(sent | images)
     for line in (judgement := judged(imported, given, outputs)):
         console.print(line, markup=False, soft_wrap=True)
     write_report(console, name, found, judgement, notes)
     if out:
-        tensors = imported.tensors(sent | {INPUT: images}) if check == "all" else {}
-        arrays = {"cycles": np.array(found.cycles / len(images)), **tensors, **outputs}
+        tensors = imported.tensors(sent | images) if check == "all" else {}
+        arrays = {"cycles": np.array(found.cycles / count), **tensors, **outputs}
         save_arrays(arrays, out, BUILD / "network" / f"out-{os.getpid()}.npz")
         console.print(f"outputs: {out}", markup=False, soft_wrap=True)

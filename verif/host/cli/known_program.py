@@ -11,7 +11,7 @@ from rich.console import Console
 from models.compiler import compile_network
 from models.config import load_config
 from models.networks import known
-from models.networks.builder import images
+from models.networks.builder import images_of
 from verif.host.cli.network_run import CHECKS, check_check, run_compiled, write_report
 from verif.host.cli.phase import phase
 from verif.host.runner.build import check_simulator
@@ -29,11 +29,10 @@ def program(net: str, batch: int = 1, config: str = "paper", sim: str = "verilat
     check_check(check)
     configuration, network = load_config(config), known.build(net, seed)
     check_simulator(sim)
-    shape = network.example.shape
     with phase(console, f"compiling {net} for {config}, a batch of {batch}"):
-        calibration = images(shape, 1, np.random.default_rng(seed + CALIBRATION))
+        calibration = images_of(network, 1, np.random.default_rng(seed + CALIBRATION))
         compiled = compile_network(network, configuration, batch, calibration)
-        compiled = compiled.with_images(images(shape, batch, np.random.default_rng(seed)))
+        compiled = compiled.with_images(images_of(network, batch, np.random.default_rng(seed)))
     again = ["make", "program", f"NET={net}", f"BATCH={batch}", f"CONFIG={config}", f"SIM={sim}", f"SEED={seed}"]
     if check != CHECKS[0]:
         again.append(f"CHECK={check}")

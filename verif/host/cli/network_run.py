@@ -23,7 +23,7 @@ CHECKS = ("lines", "all")
 
 def predicted(program: Program, stream_bytes: int) -> Timeline:
     """The program's timeline by the cycle model, with the lines of the first iteration's images and results."""
-    loads = [line_beats(load.part.lines(program.images[load.part.image]), stream_bytes) for load in program.activations]
+    loads = [line_beats(program.expected_lines(load.part, 0), stream_bytes) for load in program.activations]
     results = [line_beats(program.expected_lines(transfer.part, 0), stream_bytes) for transfer in program.results]
     return timeline(program, (loads, results), program.iterations)
 

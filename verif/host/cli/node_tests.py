@@ -13,7 +13,6 @@ from models.compiler import Compiler
 from models.config import Config, load_config
 from models.importer import node_cases
 from models.importer.node_cases import FAILED, OUT, PASSED, Outcome
-from models.network import INPUT
 from models.program import Program
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
@@ -51,7 +50,7 @@ def on_core(
     for number, (report, sent) in zip(fitting, runs, strict=True):
         trial = outcomes[number].trial
         assert trial is not None
-        wrong = trial.wrong(trial.imported.finish(sent | {INPUT: trial.imported.prepare(trial.inputs)}))
+        wrong = trial.wrong(trial.imported.finish(sent | trial.imported.prepare(trial.inputs)))
         why = wrong or f"{report.cycles:,} cycles on {config}"
         found[number] = replace(outcomes[number], result=FAILED if wrong else PASSED, why=why)
     return found

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from models.compiler import Compiler
 from models.config import load_config
-from models.network import Network
+from models.network import INPUT, Network
 from verif.host.cli.network_run import check_check, run_compiled, write_report
 from verif.host.cli.phase import phase
 from verif.host.runner.build import check_simulator
@@ -33,8 +33,8 @@ def run_trained(images: int, batch: int, config: str, sim: str, check: str) -> N
             raise ValueError(f"IMAGES: {images}, expected 1 to {len(data['labels'])}")
         if batch < 1 or images % batch:
             raise ValueError(f"BATCH: {batch}, expected a divisor of the number of images, {images}")
-        inputs, labels, floats = (data[name][:images] for name in ("images", "labels", NAME))
-        calibration = data["calibration"]
+        given, labels, floats = (data[name][:images] for name in ("images", "labels", NAME))
+        inputs, calibration = {INPUT: given}, {INPUT: data["calibration"]}
     with phase(console, f"compiling {NAME} for {config}, batches of {batch}"):
         program = Compiler(network, configuration, batch, calibration).compile().with_images(inputs)
     variables = {"IMAGES": images, "BATCH": batch, "CONFIG": config, "SIM": sim, "CHECK": check}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 from models.compiler.what_if import Trial
 from models.config import Config
+from models.network import Images
 from models.program import LayerStep, Part, Program
-from models.reference import Bytes
 
 
 def cuts(program: Program, config: Config) -> list[str]:
@@ -50,7 +50,7 @@ HEADER = "| change | cycles an image | against now |\n|---|---:|---:|"
 
 
 def changes(
-    trials: Iterable[Trial], calibration: Bytes, now: float, seconds: float, tell: Callable[[str], None]
+    trials: Iterable[Trial], calibration: Images, now: float, seconds: float, tell: Callable[[str], None]
 ) -> str:
     """What each change would bring, by compiling again; those for which no time is left are named."""
     started, rows = time.monotonic(), []

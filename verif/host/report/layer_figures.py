@@ -122,7 +122,7 @@ def measured_times(program: Program, report: RunReport) -> Timeline:
                 if count > 0:
                     begin = max(begin, ends[other][count - 1])
             spans[engine].append((min(begin, end), end))
-    return Timeline(spans, len(program.images), program.iterations)
+    return Timeline(spans, program.iterations * program.batch, program.iterations)
 
 
 def waited(program: Program, times: Timeline) -> list[Counter[str]]:

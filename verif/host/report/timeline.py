@@ -20,7 +20,7 @@ from verif.host.report.layer_figures import Figures
 ITERATIONS = 2  # that a picture shows: the first, and one that follows another
 _LABEL = 0.025  # of a picture's width, below which a box has no name in it
 _STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 8}
-_ENGINE_NAMES = {"weights": "weights in", "activations": "input in", "layers": "layers", "results": "results out"}
+_ENGINE_NAMES = {"weights": "weights in", "activations": "inputs in", "layers": "layers", "results": "results out"}
 
 
 @dataclass(frozen=True)
