@@ -151,7 +151,7 @@ module spcore_command_ctrl
   // ---- commands ----
   ctrl_t host, cmd;
   logic  [NumEngines-1:0] issue_q, issue;   // of the program
-  logic  prepare_q;                         // its next layer
+  logic  prepare_q, prepare;                // its next layer
   logic  wgt_free, act_free, res_free, run_free;
   logic  host_starts, busy_error, run_start;
   logic  [NumEngines-1:0] range_error;
@@ -169,7 +169,8 @@ module spcore_command_ctrl
   assign host        = soft_reset ? '0 : reg2hw_i.ctrl;
   assign host_starts = host.wgt_load | host.par_load | host.prg_load | host.act_load | host.layer_push | host.result_send;
 
-  assign issue = live & ~stopping ? issue_q : '0;
+  assign issue   = live & ~stopping ? issue_q : '0;
+  assign prepare = live & ~stopping & prepare_q;
 
   always_comb begin
     cmd = host;
@@ -178,7 +179,7 @@ module spcore_command_ctrl
       cmd.par_load    = issue[EngWeights] & next.params;
       cmd.prg_load    = 1'b0;
       cmd.act_load    = issue[EngActivations];
-      cmd.layer_push  = prepare_q & live & ~stopping;
+      cmd.layer_push  = prepare;
       cmd.result_send = issue[EngResults];
       cmd.run         = 1'b0;
     end
@@ -244,11 +245,11 @@ module spcore_command_ctrl
   assign act_cmd_o   = act;
   assign res_cmd_o   = res;
   assign layer_cmd_o = '{
-    push:    cmd.layer_push & live,
-    issue:   running ? issue[EngLayers] : cmd.layer_push & live & layer_status_i.ready,
-    cancel:  stopping,
-    overlap: running,
-    layer:   running ? next.layer : reg2hw_i.layer
+    push:   cmd.layer_push & live,
+    in_run: running,
+    issue:  issue[EngLayers],
+    cancel: stopping,
+    layer:  running ? next.layer : reg2hw_i.layer
   };
   assign pe_select_o = reg2hw_i.pe_select;
 

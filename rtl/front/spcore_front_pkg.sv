@@ -78,13 +78,13 @@ package spcore_front_pkg;
     logic done;              // the last beat was taken in the previous cycle
   } res_status_t;
 
-  // A layer is pushed for one cycle, whether the queue takes it or not. It is prepared then, and starts when it is issued,
-  // with the push or later. Layers are issued in their order.
+  // A layer is pushed for one cycle, whether the queue takes it or not. It is prepared then. One of a program starts when it
+  // has been issued, some time after its push; layers are issued in their order.
   typedef struct packed {
     logic   push;
+    logic   in_run;          // level: layers are a program's; a second one may be open beside an older one
     logic   issue;           // pulse
     logic   cancel;          // level: layers that were not issued are dropped
-    logic   overlap;         // level: a second layer may be open beside an older one
     layer_t layer;
   } layer_cmd_t;
 

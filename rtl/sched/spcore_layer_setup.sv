@@ -86,9 +86,9 @@ module spcore_layer_setup
   // Layers that were issued and have not started; what is prepared is the oldest of those that have not.
   localparam int unsigned IssuedW = $clog2(QueueDepth + 2);
   logic [IssuedW-1:0] issued_q;
-  logic               issued, drop;
+  logic               issue, issued, drop;
 
-  assign may_open = open_q == '0 || (cmd_i.overlap && open_q == 2'd1);
+  assign may_open = open_q == '0 || (cmd_i.in_run && open_q == 2'd1);
   assign refuse   = state_q == StRefuse && open_q == '0 && none_q && issued;
 
   npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
@@ -115,12 +115,13 @@ module spcore_layer_setup
     .level_o(queue_level)
   );
 
+  assign issue  = cmd_i.issue || (cmd_i.push && queue_ready && !cmd_i.in_run);
   assign issued = issued_q != '0;
   assign drop   = cmd_i.cancel && !issued;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) issued_q <= '0;
-    else         issued_q <= issued_q + IssuedW'(cmd_i.issue) - IssuedW'(state_q == StStart || refuse);
+    else         issued_q <= issued_q + IssuedW'(issue) - IssuedW'(state_q == StStart || refuse);
   end
 
   // ---- small derived values ----

@@ -618,8 +618,9 @@ async def soft_reset_in_a_run(dut):
         bench.set("program", prepare=0, issue=0)
         await reset
         await ends()
-        started.add(len(bench.pulses))
-    assert started == {0, 5}
+        # Outside a run an issue of a layer means nothing: what prepares layers is reset like the program unit.
+        started.add(sum(pulse != ("layer", "issue") for pulse in bench.pulses))
+    assert started == {0, 4}
 
 
 @block_test(us=50)
@@ -638,7 +639,7 @@ async def layers(dut):
         for name, field in LAYER.fields.items():
             if field.signed:
                 want[name] -= want[name] >> (field.width - 1) << field.width
-        await bench.command("layer_push", pulses=[("layer", "push", want), ("layer", "issue")])
+        await bench.command("layer_push", pulses=[("layer", "push", want)])
     bench.set("layer", ready=0)
     await bench.command("layer_push", error="command_busy", pulses=[("layer", "push", want)])
 

@@ -77,7 +77,7 @@ def shown(port, kind: Struct, ctx: int) -> dict:
 
 async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[dict, dict]]:
     """Offer a layer, run it to its end; returns (error code or 0, derived values, (position table, mask table))."""
-    dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": 1, "layer": layer})
+    dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
     assert STATUS.unpack(dut.status_o.value)["ready"]
     await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0  # taken: must not be looked at again
@@ -340,7 +340,7 @@ async def layers_wait(dut):
     for number, layer in enumerate(layers):
         ready = STATUS.unpack(dut.status_o.value)["ready"]
         assert ready == (number <= depth), "one layer is taken out at once"
-        dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": ready, "layer": layer})
+        dut.cmd_i.value = COMMAND.pack({"push": 1, "layer": layer})
         await FallingEdge(dut.clk_i)
     dut.cmd_i.value = 0
     assert STATUS.unpack(dut.status_o.value)["level"] == depth
@@ -369,9 +369,9 @@ async def layers_wait(dut):
 async def push(dut, *layers: dict, issue: int = 1) -> None:
     """Layers of a program, one after the other, issued at once or not yet."""
     for layer in layers:
-        dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": issue, "overlap": 1, "layer": layer})
+        dut.cmd_i.value = COMMAND.pack({"push": 1, "issue": issue, "in_run": 1, "layer": layer})
         await FallingEdge(dut.clk_i)
-    dut.cmd_i.value = COMMAND.pack({"overlap": 1})
+    dut.cmd_i.value = COMMAND.pack({"in_run": 1})
 
 
 async def until(dut, port: str, cycles: int = 300) -> int:
@@ -445,7 +445,7 @@ async def issued_after(dut, layer: dict, delay: int) -> int:
     await push(dut, layer, issue=int(delay == 0))
     for cycle in range(1, 400):
         status = STATUS.unpack(dut.status_o.value)
-        dut.cmd_i.value = COMMAND.pack({"overlap": 1, "issue": int(cycle == delay)})
+        dut.cmd_i.value = COMMAND.pack({"in_run": 1, "issue": int(cycle == delay)})
         if dut.start_o.value or status["refused"]:
             assert cycle > delay, "it starts before it was issued"
             assert bool(status["refused"]) == (layer["k_log2"] == 3)
@@ -499,7 +499,7 @@ async def dropped_layers(dut):
             ended = running and cycle > delay and cycle % 30 == 0
             running -= ended
             dut.all_done_i.value = int(ended)
-            dut.cmd_i.value = COMMAND.pack({"overlap": 1, "cancel": int(cycle >= delay)})
+            dut.cmd_i.value = COMMAND.pack({"in_run": 1, "cancel": int(cycle >= delay)})
             await FallingEdge(dut.clk_i)
         else:
             raise AssertionError("something is busy for good")
