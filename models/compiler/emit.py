@@ -12,7 +12,7 @@ from models.compiler.dataflow import Graph
 from models.compiler.parts import LayerPart, Parts
 from models.compiler.place import Need, Packed, Ring, pack
 from models.compiler.strips import Strips, read_rows
-from models.compiler.waits import Access, waits
+from models.compiler.waits import NOBODY, Access, waits
 from models.config import Config
 from models.lines import LineShape
 from models.network import Node, taken
@@ -266,7 +266,10 @@ class Emitter:
             begun.add(key)
             self._layer(lists, placed, use, node, part, (bases[0], bases[1]), (rows[0], rows[1]), append)
             for name, made in self.results:
-                if max(last[other, use.image] for other in made) == time:
+                if made == [name] and name not in self.strips.rows:  # what each part makes goes when it is there
+                    if use.node == name:
+                        self._result(lists, placed, name, made, use.image, part)
+                elif max(last[other, use.image] for other in made) == time:
                     self._result(lists, placed, name, made, use.image)
         weights, activations, layers, results = lists.waiting()
         program = Program(
@@ -303,14 +306,24 @@ class Emitter:
         access.use("index", part.base, lines, True)
         access.use("words", base, limit - base, True)
 
-    def _result(self, lists: _Lists, placed: Placed, name: str, made: list[str], image: int) -> None:
-        part = self._part(placed, name, image)
+    def _result(
+        self,
+        lists: _Lists,
+        placed: Placed,
+        name: str,
+        made: list[str],
+        image: int,
+        of: LayerPart | None = None,
+    ) -> None:
+        """Of a whole tensor, or of what one part of its layer makes while others are still at work."""
+        channels = range(of.first, of.first + of.descriptor.out_k) if of else None
+        part = self._part(placed, name, image, channels=channels)
         lines = (part.last - part.first) * part.pitch
         access = lists.add(3, ResultTransfer(NO_WAITS, part.base, lines, part))
         access.use("index", part.base, lines)
         for other in made:
             base, limit = placed.words[other, image, 0]
-            access.use("words", base, limit - base)
+            access.use("words", base, limit - base, together=placed.together(other, image, 0) if of else NOBODY)
 
     def _layer(
         self,
@@ -354,7 +367,7 @@ class Emitter:
         access.use("index", source.base, d.in_entries)
         access.use("index", d.res_idx_base, d.res_entries)
         access.use("index", out.base, d.out_entries, True)
-        together = 1 + list(placed.words).index(own)  # parts append to one section at the same time
+        together = placed.together(*own)  # parts append to one section at the same time
         access.use("words", base, limit - base, True, together)
         access.use("sections", d.out_section, 1, True, together)
         for name in self.sources[use.node]:
@@ -369,6 +382,10 @@ class Placed:
     index: dict[Instance, int]
     words: dict[Instance, tuple[int, int]]
     sections: dict[Instance, int]
+
+    def together(self, tensor: str, image: int, strip: int) -> int:
+        """Tells those apart that may touch a section at the same time: parts that append, what reads their lines."""
+        return 1 + list(self.words).index((tensor, image, strip))
 
 
 class _Lists:

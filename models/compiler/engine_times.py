@@ -2,8 +2,8 @@
 """Cycles of a program: four engines, each working through its descriptors, that wait for each other.
 
 Loads take a cycle a beat; layers what they are predicted to take. Two layers are open at a time: the younger one begins
-with its units, as if all PEs did so at once, in the older one's tail. It is set up when there is room, from when the one
-before it has begun and the one before that has retired, also while it waits.
+with its units, as if all PEs did so at once, in the older one's tail. It is set up when there is room, from when the
+one before it has begun and the one before that has retired, also while it waits.
 """
 
 from __future__ import annotations

@@ -18,11 +18,12 @@ from models.compiler.program_tables import layers_table, memory_map
 from models.config import load_config
 from models.network import INPUT, taken
 from models.networks.builder import Builder, images_of
-from models.program import LAYERS, OPEN, Program
+from models.program import ENGINES, LAYERS, OPEN, Program, Wait
 from models.program_check import check
 from tests import program_interpreter as interpreter
 
 SMALL = load_config("small")
+RESULTS = ENGINES.index("results")
 
 
 def run(network, config, batch, rng, iterations=2, orders=2):
@@ -59,6 +60,20 @@ def test_weights_that_do_not_fit_at_once(rng, vectors):
     config = replace(SMALL, WgtBanks=1, WgtDepth=vectors, ParDepth=16)
     program = run(networks.build("tiny"), config, 2, rng)
     assert any(step.descriptor.out_append for step in program.layers)
+
+
+def test_results_of_parts_go_when_they_are_there(rng):
+    """Each with the part that makes it, which later parts need not wait for; the next iteration's first part does."""
+    build = Builder((4, 8, 8), rng)
+    build.conv("wide", INPUT, 96, 3, density=0.5)
+    program = run(build.network(), replace(SMALL, WgtBanks=1, WgtDepth=110), 1, rng)
+    assert len(program.results) == len(program.layers) > 2
+    for number, transfer in enumerate(program.results):
+        assert transfer.part == program.layers[number].part
+        assert transfer.waits[LAYERS] == Wait(number + 1)
+    first, *others = (step.waits[RESULTS] for step in program.layers)
+    assert first == Wait(len(program.results), True)
+    assert all(not wait.count or wait.previous for wait in others)
 
 
 def test_ways_of_cutting_and_the_search_among_them(rng):
