@@ -129,7 +129,7 @@ class Compiler:
         self.strips = Planner(self.graph, config, words, self.blocks).plan()
         self.cuts = self._cuts()
         self.sizes = self._sizes()
-        self._beats: dict[str, int] = {}
+        self._beats: dict[tuple[str, int, int], int] = {}
         self._predicted: defaultdict[PartKey, dict[tuple[range, int], Choice]] = defaultdict(dict)
 
     def _blocks(self) -> dict[str, LineShape]:
@@ -175,9 +175,10 @@ class Compiler:
         """Beats of the activation loads and the results of an iteration, in calibration."""
 
         def beats(part: Part) -> int:
-            if part.tensor not in self._beats:
-                self._beats[part.tensor] = line_beats(part.lines(self.tensors[part.tensor][0]), self.config.StreamBytes)
-            return self._beats[part.tensor]
+            key = part.tensor, part.first, part.last
+            if key not in self._beats:
+                self._beats[key] = line_beats(part.lines(self.tensors[part.tensor][0]), self.config.StreamBytes)
+            return self._beats[key]
 
         loads = [beats(load.part) for load in program.activations]
         results = [beats(transfer.part) for transfer in program.results]
