@@ -87,5 +87,6 @@ def test_a_file_that_is_no_layer(tmp_path):
 def test_a_program():
     done = CliRunner().invoke(app, ["program", "tiny", "--batch", "2", "--config", "small", "--check", "all"])
     assert done.exit_code == 0, done.stdout + done.stderr
-    assert re.search(r"^\| block\.conv2 \| 16x4x4 \| 16x4x4 \| 2/4 \| 2 \| 1 \|", done.stdout, re.MULTILINE)
+    row = r"^\| block\.conv2 \| conv 3x3 \+ block\.short \| 16x4x4 \| 16x4x4 \| 2/4 \| 0\.50 \| 0\.\d\d \| 1 \| "
+    assert re.search(row, done.stdout, re.MULTILINE)
     assert "equal to the integer network" in done.stdout and "of 14 layers when they were written" in done.stdout
