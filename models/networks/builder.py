@@ -44,7 +44,7 @@ def images_of(network: Network, count: int, rng: np.random.Generator) -> dict[st
 
 
 class Builder:
-    """A network that grows. Each method but the first adds a node; all give its or the input's name."""
+    """A network that grows: `input` adds an input, each other method a node; they give its name."""
 
     def __init__(self, shape: tuple[int, int, int], rng: np.random.Generator, count: int = 1):
         """shape: of an image of the input INPUT; count: images on which offsets are chosen."""

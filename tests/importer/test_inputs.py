@@ -106,6 +106,23 @@ def test_inputs_meet(nodes, outputs):
     agrees(bring(model(nodes, shapes, outputs, k=np.float32(2)), images), images)
 
 
+def test_a_vector_beside_features():
+    """What is known of an image besides, in front of the classifier."""
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("Relu", "c", "r"),
+        node("GlobalAveragePool", "r", "p"),
+        node("Flatten", "p", "f"),
+        node("Concat", "f z", "b", axis=1),
+        node("Gemm", "b v", "y", transB=1),
+    ]
+    constants = {"w": floats(8, 3, 3, 3) / 5, "v": floats(4, 13, seed=1)}
+    images = {"x": floats(16, 3, 6, 6, seed=2), "z": floats(16, 5, seed=3)}
+    found = bring(model(nodes, {"x": ("n", 3, 6, 6), "z": ("n", 5)}, **constants), images)
+    agrees(found, images)
+    assert found.network.shapes["z"] == (5, 1, 1)
+
+
 def test_an_input_with_the_name_of_a_node():
     made = model([node("Add", "add z", "y")], {"add": ("n", 3, 6, 6), "z": ("n", 3, 6, 6)})
     images = {"add": floats(8, 3, 6, 6), "z": floats(8, 3, 6, 6, seed=1)}
