@@ -52,6 +52,22 @@ def test_runs_on_the_core(tmp_path):
     assert "Measured on the RTL" in report and report.count("<svg") == 2
 
 
+def test_names_of_outputs(tmp_path):
+    """Whatever they are they come back; but for the one under which OUT has the cycles."""
+    model = onnx.load(MODEL)
+    for name, expected in (("file", 0), ("cycles", 1)):
+        for node in model.graph.node:
+            node.output[:] = [name if output == model.graph.output[0].name else output for output in node.output]
+        model.graph.output[0].name = name
+        onnx.save(model, tmp_path / "m.onnx")
+        np.save(tmp_path / "x.npy", inputs(1))
+        done = called(onnx=tmp_path / "m.onnx", inputs=tmp_path / "x.npy", out=tmp_path / "y.npz", config="small")
+        assert done.exit_code == expected, done.output
+    assert "an output is called 'cycles', as the cycles in OUT are" in done.output
+    with np.load(tmp_path / "y.npz") as found:
+        assert sorted(found) == ["cycles", "file"] and found["file"].shape == (1, 10)
+
+
 def test_until_a_node(tmp_path):
     np.save(tmp_path / "x.npy", inputs(2))
     node = next(node for node in onnx.load(MODEL).graph.node if node.op_type == "MaxPool")

@@ -27,6 +27,7 @@ from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
 
+_CYCLES = "cycles"  # in OUT, beside the outputs
 _COMPILED = 4  # calibration images that the compiler sees
 _AGREEING = 64  # on which classes are compared
 _TRIALS_S = 60  # seconds in which other modes, memories and batches are tried
@@ -149,6 +150,8 @@ def run_onnx(
     with phase(console, f"reading {onnx}"):
         calibration, what = (inputs_of(calib, "CALIB"), "CALIB") if calib else (given, "INPUT")
         imported = passes.bring(onnx, calibration, mode, prune, until, what)
+    if out and _CYCLES in imported.outputs:
+        raise ValueError(f"{onnx}: an output is called {_CYCLES!r}, as the cycles in OUT are; expected another name")
     images = imported.prepare(given, "INPUT")
     count = count_of(images)
     if batch < 1 or count % batch:
@@ -181,6 +184,6 @@ def run_onnx(
     write_report(console, name, found, judgement, notes)
     if out:
         tensors = imported.tensors(sent | images) if check == "all" else {}
-        arrays = {"cycles": np.array(found.cycles / count), **tensors, **outputs}
+        arrays = {_CYCLES: np.array(found.cycles / count), **tensors, **outputs}
         save_arrays(arrays, out, BUILD / "network" / f"out-{os.getpid()}.npz")
         console.print(f"outputs: {out}", markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ def check_target(out: str, name: str, source: str) -> None:
 def save_arrays(arrays: Mapping[str, Any], out: str, spare: Path) -> None:
     """Write arrays as NPZ to ``spare``, then ``out``; raises ValueError that names ``spare`` where ``out`` fails."""
     spare.parent.mkdir(parents=True, exist_ok=True)
-    with spare.open("wb") as file:
-        np.savez(file, **arrays)
+    with zipfile.ZipFile(spare, "w") as archive:  # numpy.savez cannot take every name
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array))
     try:
         shutil.copyfile(spare, out)
     except OSError as error:
