@@ -33,7 +33,8 @@ def cyclemodel(
         (directory / f"{name}.md").write_text(table(found[name]) + "\n")
         if update:
             model_errors.record(name, seed, found[name])
-    console.print(summary({name: [(one.core.cycles, one.model.cycles) for one in found[name]] for name in found}))
+    errors = summary({name: [(one.core.cycles, one.model.cycles) for one in found[name]] for name in found})
     misses = [str(one) for judged in found.values() for one in judged if one.missed]
-    console.print(*misses, f"all layers: {directory.relative_to(ROOT)}", sep="\n", markup=False, soft_wrap=True)
+    where = f"all layers: {directory.relative_to(ROOT)}"
+    console.print(errors, *misses, where, sep="\n", markup=False, soft_wrap=True)
     raise typer.Exit(bool(misses))
