@@ -117,3 +117,14 @@ def load(path: Path = FILE) -> dict[str, dict[str, Any]]:
 def cycles(path: Path = FILE) -> dict[str, list[tuple[int, int]]]:
     """What was kept, as `summary` takes it."""
     return {name: [(layer["core"], layer["model"]) for layer in found["layers"]] for name, found in load(path).items()}
+
+
+def missed(path: Path = FILE) -> str:
+    """Of what was kept, the layers beyond what they may be off."""
+    rows = []
+    for name, found in load(path).items():
+        for layer in found["layers"]:
+            core, model = layer["core"], layer["model"]
+            if abs(error := model / core - 1) > cycle_model.bound(core):
+                rows.append((name, layer["layer"], f"{core:,}", f"{model:,}", f"{error:+.2%}"))
+    return markdown(("configuration", "layer", "core", "model", "error"), rows, 2)

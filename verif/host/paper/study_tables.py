@@ -302,6 +302,11 @@ def cycle_model(study: Study) -> str:
     return model_errors.summary(model_errors.cycles())
 
 
+def cycle_model_missed(study: Study) -> str:
+    """The layers beyond its bounds."""
+    return model_errors.missed()
+
+
 def knobs(study: Study) -> str:
     """One size changed at a time: cycles against the base, and memory."""
     base: dict[str, Point] = {}
@@ -377,6 +382,7 @@ def everything(study: Study) -> dict[str, str]:
         figure_1,
         scaling,
         cycle_model,
+        cycle_model_missed,
         parameters,
         knobs,
     ):
