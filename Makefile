@@ -20,7 +20,7 @@ TORCH := $(VENV)/.torch
 CLI   := $(PY) -m verif.host.cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test run layer network compile program nodetests foreign figures cyclemodel tradeoffs figure1 torch regress coverage waves bench formal lint synth power paper verilog docs clean
+.PHONY: help setup test run layer network compile program nodetests foreign figures sweep cyclemodel tradeoffs figure1 torch regress coverage waves bench formal lint synth power paper verilog docs clean
 
 help: ## show this text
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -59,8 +59,11 @@ foreign: $(STAMP) ## networks that PyTorch has exported, in float and quantised 
 figures: $(STAMP) ## every layer that the project is measured on, as a table; UPDATE=1: docs/study/rtl.json
 	@$(CLI) figures $(if $(UPDATE),--update)
 
-cyclemodel: $(STAMP) ## the cycle model against the core, on drawn layers of six configurations
-	@$(CLI) cyclemodel
+sweep: $(STAMP) ## the Figure 3 layer by mode of the weights and density of the activations; UPDATE=1: docs/study/sweep.json
+	@$(CLI) sweep $(if $(UPDATE),--update)
+
+cyclemodel: $(STAMP) ## the cycle model against the core, on drawn layers of six configurations; UPDATE=1: docs/study/cycle_model.json
+	@$(CLI) cyclemodel $(if $(UPDATE),--update)
 
 tradeoffs: $(STAMP) ## kGE against cycles of the benchmark layers, one size of the core changed at a time, by synthesis and the cycle model
 	@$(CLI) tradeoffs

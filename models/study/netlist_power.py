@@ -141,3 +141,31 @@ def table(modes: tuple[Mode, Mode]) -> str:
     sides = ("netlist", "model, assumed", "model, measured")
     header = [f"{m.layer.rpartition('3x3x8, ')[2]}: {side}" for m in modes for side in sides]
     return markdown(("fJ a multiplication", *header), rows)
+
+
+def ratios(modes: tuple[Mode, Mode]) -> str:
+    """What the netlist's figures are of the model's, by mode."""
+    decoding = [f"decoding: {part}" for part in silicon.DECODING]
+    rest = ("data of flip-flops", "drain, queue of units, counters")
+    columns: list[list[str]] = []
+    for m in modes:
+        found, assumed, modelled = m.found(), m.modelled(False), m.modelled(True)
+        figures = [found[item] / assumed[item] for item in list(found)[:2]]
+        figures.append(sum(found[item] for item in decoding) / sum(modelled[item] for item in decoding))
+        figures.append(found["clock"] / modelled["clock"])
+        cells = [f"{figure:.2f}x" for figure in figures]
+        cells.append(f"{100 * sum(found[item] for item in rest) / sum(found.values()):.1f} %")
+        cells.append(f"{m.change:.2f}")
+        cells.append(f"{m.of('area_ge', MULTIPLIERS) / m.lanes:,.0f}")
+        columns.append(cells)
+    names = (
+        "multipliers, over the cited multiplication",
+        "accumulators, over the cited addition",
+        "decoding, over the model",
+        "clock, over the model",
+        "what the model leaves out, of all",
+        "a change of a gate's output, in flip-flop cycles",
+        "GE of multipliers a lane",
+    )
+    header = ("", *(m.layer.rpartition("3x3x8, ")[2] for m in modes))
+    return markdown(header, zip(names, *columns, strict=True))

@@ -13,10 +13,12 @@ from models.study import figure3_energy, scaling, silicon
 from models.systems import published_networks, validate
 from models.systems.compare import SYSTEMS
 from models.systems.system import Workload
-from verif.host.benchmarks import FIGURE_3
+from verif.host.benchmarks import FIGURE_3, SWEEP
 from verif.host.cli import paper
 from verif.host.paper import measured, page, pictures, study, study_tables
 
+# Of the sweep those of which something is asked, met and missed.
+SWEPT = [f"64x64x64, 3x3x128, {layer}" for layer in ("1/1 at 1.0", "2/4 at 0.8", "2/4 at 0.5")]
 SHAPE = published_networks.Shape("small", 8, 12, 3, 1, 1, 32, 1, 1, 0.5, 0.5, 0.5)
 
 
@@ -41,6 +43,7 @@ SMALL = study.Scope(
     scaled=few,
     changes=("NumRegions=2",),
     knobs=few,
+    swept=lambda: [run for run in measured.SWEPT.read() if run.benchmark.name in SWEPT],
     predicts=False,
 )
 
@@ -104,6 +107,19 @@ def test_energy_by_item_adds_up_and_each_cost_moves_the_gain_its_way(found):
     assert all(value > 0 for value in places.values())
 
 
+def test_what_a_miss_is_made_of_adds_up_to_it(found):
+    missed = [one for one in study_tables.judgements(found) if one.missed]
+    assert missed, "nothing is missed: the page need not explain it"
+    rows = {row[0]: row[1:] for row in csv.reader(page.as_csv(study_tables.excess(found)).splitlines())}
+    for place, one in enumerate(missed):
+        core = figure3_energy.total(figure3_energy.Run("core", one.layer.result), one.technology)
+        dense = figure3_energy.total(found.dense, one.technology)
+        assert one.found == pytest.approx(dense / core)
+        assert float(rows["all"][place]) == pytest.approx((core - dense / one.asked) / 1e6, abs=0.06)
+        items = [float(cells[place]) for item, cells in rows.items() if item not in ("uJ", "all")]
+        assert sum(items) == pytest.approx(float(rows["all"][place]), abs=0.06 * len(items))
+
+
 def test_break_even_is_between_the_densities_where_the_gain_passes_one():
     assert figure3_energy.break_even((1.0, 0.8, 0.5), (0.5, 0.9, 1.1)) == pytest.approx(0.65)
     assert figure3_energy.break_even((1.0, 0.5), (1.2, 2.0)) is None
@@ -128,7 +144,14 @@ def test_a_treemap_fills_its_box_in_proportion():
 
 def test_kept_runs_are_read_back(tmp_path, found):
     run = found.runs[1]
-    path = tmp_path / "rtl.json"
-    measured.record([(run.benchmark, run.seed, run.plan, run.counters)], path)
-    (again,) = measured.load(path)
+    record = replace(measured.FIGURES, path=tmp_path / "rtl.json")
+    record.write([(run.benchmark, run.seed, run.plan, run.counters)])
+    (again,) = record.read()
     assert again == run
+
+
+def test_the_sweep_is_of_all_modes_and_densities_and_has_the_figure_3_layer_in_it(found):
+    runs = measured.SWEPT.read()
+    assert [run.benchmark for run in runs] == list(SWEEP)
+    (same,) = (r for r in runs if (r.benchmark.mode, r.benchmark.density) == (FIGURE_3.mode, FIGURE_3.density))
+    assert (same.seed, same.counters) == (found.runs[1].seed, found.runs[1].counters)

@@ -142,19 +142,24 @@ BENCHMARKS = (
         config="paper_wmem4",
     ),
 )
+# The Figure 3 layer by mode of the weights and density of the activations; nothing is asked of one alone.
+SWEEP_MODES = ((1, 1), (2, 4), (1, 4), (2, 8), (4, 16))
+SWEEP_DENSITIES = (1.0, 0.8, 0.65, 0.5, 0.35, 0.2, 0.1)
+SWEEP = tuple(
+    Benchmark(f"64x64x64, 3x3x128, {mode[0]}/{mode[1]} at {density}", **_F3, mode=mode, density=density)
+    for mode in SWEEP_MODES
+    for density in SWEEP_DENSITIES
+)
 
 
-def planned(
-    configuration: Config, benchmark: Benchmark, seed: int, count: int = 1
-) -> tuple[Plan, list[tuple[Layer, Plan]]]:
-    """The cut for calibration data, and the layers of ``count`` seeds cut like that.
+def planned(configuration: Config, benchmark: Benchmark, seed: int, count: int = 1) -> list[tuple[Layer, Plan]]:
+    """The layers of ``count`` seeds, cut as calibration data were.
 
     Raises ValueError when the layer fits in no way.
     """
     plan = choose_plan(configuration, benchmark.layer(seed + CALIBRATION))
     seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
-    layers = [
+    return [
         (layer, replace(make_plan(configuration, layer, plan.cut), predicted=plan.predicted))
         for layer in map(benchmark.layer, seeds)
     ]
-    return layers[0][1], layers

@@ -94,7 +94,7 @@ def drawn_layers(config: Config, seed: int, count: int = 40) -> dict[str, tuple[
     while len(found) < count:
         for layer in _sizes(rng, config):
             try:
-                found[layer.name] = planned(config, layer, seed)[1][0]
+                found[layer.name] = planned(config, layer, seed)[0]
                 break
             except ValueError:
                 continue  # a smaller one may fit

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +17,10 @@ from models.layer import Layer
 from models.systems.tables import markdown
 from models.tiling import Plan
 from verif.host.layers import LayerResult
+from verif.shared.paths import ROOT
 
+FILE = ROOT / "docs" / "study" / "cycle_model.json"
+COMMAND = "make cyclemodel UPDATE=1"
 CONFIGS = ("small", "small,NumPe=8,NumRegions=4", "medium", "medium,NumPe=32", "medium,NumLanes=16", "paper")
 HEADER = "| layer | tile, splits | core | model | error |\n|---|---|---:|---:|---:|"
 
@@ -69,8 +75,56 @@ def summary(found: Mapping[str, Sequence[tuple[int, int]]]) -> str:
         cells = []
         for bound in (*(bound for _, bound in cycle_model.BOUNDS), float("inf")):
             errors = [abs(model / core - 1) for core, model in layers if cycle_model.bound(core) == bound]
+            missed = sum(error > bound for error in errors)
             cells.append(
-                f"{len(errors)}: worst {max(errors):.2%}, median {np.median(errors):.2%}" if errors else "none"
+                f"{len(errors)}: worst {max(errors):.2%}, median {np.median(errors):.2%}"
+                + (f", **{missed} missed**" if missed else "")
+                if errors
+                else "none"
             )
         rows.append((name, *cells))
     return markdown(("configuration", *columns), rows)
+
+
+def record(config: str, seed: int, judged: Sequence[Judged], path: Path = FILE) -> None:
+    """Keep the core's cycles and the model's of a configuration's layers, in the place of those before."""
+    layers = [
+        {
+            "layer": one.name,
+            "tile": [one.plan.cut.tile.line_h, one.plan.cut.tile.line_w],
+            "splits": one.plan.cut.splits,
+            "core": one.core.cycles,
+            "model": one.model.cycles,
+        }
+        for one in judged
+    ]
+    kept = load(path) if path.exists() else {}
+    kept[config] = {"seed": seed, "layers": layers}
+    texts = []
+    for name in filter(kept.get, CONFIGS):
+        lines = ",\n".join(f"  {json.dumps(layer)}" for layer in kept[name]["layers"])
+        texts.append(f' {json.dumps(name)}: {{"seed": {kept[name]["seed"]}, "layers": [\n{lines}\n ]}}')
+    joined = ",\n".join(texts)
+    path.write_text(f'{{"command": "{COMMAND}", "configurations": {{\n{joined}\n}}}}\n')
+
+
+def load(path: Path = FILE) -> dict[str, dict[str, Any]]:
+    """Of each configuration its seed and layers, as `record` keeps them."""
+    found: dict[str, dict[str, Any]] = json.loads(path.read_text())["configurations"]
+    return found
+
+
+def cycles(path: Path = FILE) -> dict[str, list[tuple[int, int]]]:
+    """What was kept, as `summary` takes it."""
+    return {name: [(layer["core"], layer["model"]) for layer in found["layers"]] for name, found in load(path).items()}
+
+
+def missed(path: Path = FILE) -> str:
+    """Of what was kept, the layers beyond what they may be off."""
+    rows = []
+    for name, found in load(path).items():
+        for layer in found["layers"]:
+            core, model = layer["core"], layer["model"]
+            if abs(error := model / core - 1) > cycle_model.bound(core):
+                rows.append((name, layer["layer"], f"{core:,}", f"{model:,}", f"{error:+.2%}"))
+    return markdown(("configuration", "layer", "core", "model", "error"), rows, 2)

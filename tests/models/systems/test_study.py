@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models against their papers, what their counts say of them, and docs/study.md against both."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from models.lines import LineShape
 from models.systems import compare, published_networks, tables, validate
+from models.tiling import Cut
+from verif.host import model_errors
 from verif.host.paper import measured
 from verif.host.paper.page import PAGE, marks, put
 
@@ -69,9 +74,36 @@ def test_masks_have_the_densities_asked_for():
 
 
 def test_the_rtls_cycles_are_kept():
-    found = measured.mean_cycles(measured.load())
+    found = measured.mean_cycles(measured.FIGURES.read())
     assert found["64x64x64, 3x3x128, 2/4, half zero"] > 70_000
     assert len(found) >= 10
+
+
+def test_the_cycle_models_errors_are_those_that_were_kept():
+    kept = model_errors.cycles()
+    assert [name for name in model_errors.CONFIGS if name in kept] == list(kept)
+    assert all(len(layers) == 40 for layers in kept.values())
+    assert shown("cycle_model") == model_errors.summary(kept)
+    assert shown("cycle_model_missed") == model_errors.missed()
+
+
+def test_a_configuration_that_runs_again_takes_the_place_of_its_layers(tmp_path):
+    path, first = tmp_path / "cycle_model.json", model_errors.CONFIGS[0]
+
+    def judged(core, model):
+        plan = SimpleNamespace(cut=Cut(LineShape(1, 8), LineShape(2, 4), 1))
+        return [model_errors.Judged("layer", plan, SimpleNamespace(cycles=model), SimpleNamespace(cycles=core))]
+
+    for config, core in (("paper", 30_000), (first, 6_000), (first, 7_000)):
+        model_errors.record(config, 1, judged(core, core + 1_000), path)
+    kept = model_errors.cycles(path)
+    assert list(kept.items()) == [(first, [(7_000, 8_000)]), ("paper", [(30_000, 31_000)])]
+    (row,) = (line for line in model_errors.summary(kept).splitlines() if line.startswith(f"| {first} "))
+    assert model_errors.missed(path).splitlines()[2:] == [
+        f"| {first} | layer | 7,000 | 8,000 | +14.29% |",
+        "| paper | layer | 30,000 | 31,000 | +3.33% |",
+    ]
+    assert row == f"| {first} | none | 1: worst 14.29%, median 14.29%, **1 missed** | none |"
 
 
 def test_a_page_without_the_place_for_a_table_is_named():

@@ -24,6 +24,7 @@ from verif.host.cli.paper import paper
 from verif.host.cli.power import power
 from verif.host.cli.regress import regress
 from verif.host.cli.speed import bench
+from verif.host.cli.sweep import sweep
 from verif.host.cli.synth import synth
 from verif.host.cli.tradeoffs import tradeoffs
 from verif.host.cli.verilog_file import verilog
@@ -68,6 +69,7 @@ for command in (
     nodetests,
     program,
     figures,
+    sweep,
     cyclemodel,
     figure1,
     regress,

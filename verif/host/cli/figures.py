@@ -16,10 +16,9 @@ from models.config import load_config
 from models.tiling import Plan
 from verif.host.benchmarks import BENCHMARKS, DENSE, Benchmark, planned
 from verif.host.cli.figure3 import STATE_LABELS
+from verif.host.cli.judged_run import run_judged
 from verif.host.cli.phase import phase
-from verif.host.core import build_core
-from verif.host.layers import LayerResult, run_layers
-from verif.host.model_errors import judge
+from verif.host.layers import LayerResult
 from verif.host.paper import measured
 from verif.host.runner.run import default_seed
 from verif.shared.paths import BUILD, ROOT
@@ -110,19 +109,16 @@ def figures(
     for config, group in groupby(BENCHMARKS, key=lambda benchmark: benchmark.config):
         rows, configuration = list(group), load_config(config)
         with phase(console, f"planning {len(rows)} layers"):
-            layers_of = [planned(configuration, benchmark, seed, SEEDS) for benchmark in rows]
-        with phase(console, f"building {config}"):
-            design = build_core(config)
-        layers = [layer for _, of_benchmark in layers_of for layer in of_benchmark]
-        with phase(console, f"simulating {len(layers)} layers on {config}") as tell:
-            directory = BUILD / "figures" / config
-            results = iter(run_layers(design, config, layers, directory, f"make figures SEED={seed}", tell))
-        for benchmark, (plan, of_benchmark) in zip(rows, layers_of, strict=True):
-            own = [next(results) for _ in of_benchmark]
-            judged = judge({f"{benchmark.name} {n}": layer for n, layer in enumerate(of_benchmark)}, own)
-            found.append(Figure(benchmark, plan, own, max((one.error for one in judged), key=abs)))
+            layers_of = {benchmark: planned(configuration, benchmark, seed, SEEDS) for benchmark in rows}
+        layers = {f"{one.name} {n}": layer for one, own in layers_of.items() for n, layer in enumerate(own)}
+        directory = BUILD / "figures" / config
+        judged = iter(run_judged(console, config, layers, directory, f"make figures SEED={seed}"))
+        for benchmark, of_benchmark in layers_of.items():
+            own = [next(judged) for _ in of_benchmark]
+            error = max((one.error for one in own), key=abs)
+            found.append(Figure(benchmark, own[0].plan, [one.core for one in own], error))
     if update:
-        measured.record(
+        measured.FIGURES.write(
             (figure.benchmark, seed + number, figure.plan, result.counters)
             for figure in found
             for number, result in enumerate(figure.results)

@@ -14,9 +14,8 @@ from rich.console import Console
 
 from models import work
 from models.config import load_config
-from models.planner import choose_plan
 from models.study import netlist_power
-from verif.host.benchmarks import DENSE, FIGURE_3
+from verif.host.benchmarks import DENSE, FIGURE_3, planned
 from verif.host.cli.phase import phase
 from verif.host.layers import run_layers
 from verif.host.runner import build, sources_of
@@ -77,8 +76,7 @@ def power(update: Annotated[bool, typer.Option(help="keep what is found in docs/
         design = build(TOP, dumped.sources, {}, "icarus")
     modes = []
     for benchmark in LAYERS:
-        layer = benchmark.layer(seed)
-        plan = choose_plan(config, layer)
+        ((layer, plan),) = planned(config, benchmark, seed)
         directory = BUILD / "power" / f"{benchmark.mode[0]}of{benchmark.mode[1]}"
         with phase(console, f"simulating {benchmark.name} on {CONFIG} with a PE of gates") as tell:
             (result,) = run_layers(

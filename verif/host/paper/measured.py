@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the RTL did, from docs/study/rtl.json, which `make figures UPDATE=1` writes."""
+"""What the RTL did, from docs/study: written by `make figures UPDATE=1` and `make sweep UPDATE=1`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +19,10 @@ from models.systems.sparsecore import counted
 from models.systems.system import Result
 from models.tiling import Cut, Plan, make_plan
 from models.work import Work
-from verif.host.benchmarks import BENCHMARKS, Benchmark
+from verif.host.benchmarks import BENCHMARKS, SWEEP, Benchmark
 from verif.shared.paths import ROOT
 
-FILE = ROOT / "docs" / "study" / "rtl.json"
-COMMAND = "make figures UPDATE=1"
+_DIRECTORY = ROOT / "docs" / "study"
 
 
 @dataclass(frozen=True)
@@ -54,37 +53,48 @@ class Measured:
         return counted(self.layer, self.plan, self.work, counts)
 
 
-def record(runs: Iterable[tuple[Benchmark, int, Plan, Mapping[str, int]]], path: Path = FILE) -> None:
-    """Keep runs: benchmark, seed, plan, counters."""
-    entries = [
-        {
-            "layer": benchmark.name,
-            "config": benchmark.config,
-            "seed": seed,
-            "line": [plan.cut.line.line_h, plan.cut.line.line_w],
-            "tile": [plan.cut.tile.line_h, plan.cut.tile.line_w],
-            "splits": plan.cut.splits,
-            "counters": dict(counters),
-        }
-        for benchmark, seed, plan, counters in runs
-    ]
-    lines = ",\n".join(f" {json.dumps(entry)}" for entry in entries)
-    path.write_text(f'{{"command": "{COMMAND}", "runs": [\n{lines}\n]}}\n')
+@dataclass(frozen=True)
+class Record:
+    """A file of runs, the command that writes it, and the layers that it may have."""
+
+    path: Path
+    command: str
+    layers: Sequence[Benchmark]
+
+    def write(self, runs: Iterable[tuple[Benchmark, int, Plan, Mapping[str, int]]]) -> None:
+        """Keep runs: layer, seed, plan, counters."""
+        entries = [
+            {
+                "layer": benchmark.name,
+                "config": benchmark.config,
+                "seed": seed,
+                "line": [plan.cut.line.line_h, plan.cut.line.line_w],
+                "tile": [plan.cut.tile.line_h, plan.cut.tile.line_w],
+                "splits": plan.cut.splits,
+                "counters": dict(counters),
+            }
+            for benchmark, seed, plan, counters in runs
+        ]
+        lines = ",\n".join(f" {json.dumps(entry)}" for entry in entries)
+        self.path.write_text(f'{{"command": "{self.command}", "runs": [\n{lines}\n]}}\n')
+
+    def read(self) -> list[Measured]:
+        """All runs of layers that there still are."""
+        by_name = {benchmark.name: benchmark for benchmark in self.layers}
+        return [
+            Measured(
+                by_name[entry["layer"]],
+                entry["seed"],
+                Cut(LineShape(*entry["line"]), LineShape(*entry["tile"]), entry["splits"]),
+                entry["counters"],
+            )
+            for entry in json.loads(self.path.read_text())["runs"]
+            if entry["layer"] in by_name
+        ]
 
 
-def load(path: Path = FILE) -> list[Measured]:
-    """All runs of layers that are still among the benchmarks."""
-    by_name = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-    return [
-        Measured(
-            by_name[entry["layer"]],
-            entry["seed"],
-            Cut(LineShape(*entry["line"]), LineShape(*entry["tile"]), entry["splits"]),
-            entry["counters"],
-        )
-        for entry in json.loads(path.read_text())["runs"]
-        if entry["layer"] in by_name
-    ]
+FIGURES = Record(_DIRECTORY / "rtl.json", "make figures UPDATE=1", BENCHMARKS)
+SWEPT = Record(_DIRECTORY / "sweep.json", "make sweep UPDATE=1", SWEEP)
 
 
 def mean_cycles(runs: Iterable[Measured]) -> dict[str, int]:

@@ -113,18 +113,24 @@ def sensitivity(study: Study, figure: Figure) -> None:
 
 
 def sweep(study: Study, figure: Figure) -> None:
-    """Gains in cycles and energy against the activations' density, a line a mode."""
-    scope = study.scope
-    shown = {"cycles": study.gains(lambda dense, sparse: dense.cycles / sparse.cycles)}
-    shown |= {f"energy, {t.name}": study_tables.gains_of(study, t) for t in TECHNOLOGIES}
-    for number, (what, gains) in enumerate(shown.items()):
-        axes = figure.add_subplot(1, len(shown), number + 1)
-        for w, line in zip(scope.weights, gains, strict=True):
-            axes.plot(scope.activations, line, marker="o", markersize=3, label=f"weights {w:g}")
+    """Gains in cycles and energy against the activations' density, a line a mode; crosses: the cycle model."""
+    dense = study.dense.result.cycles
+    for number, technology in enumerate((None, *TECHNOLOGIES)):
+        axes = figure.add_subplot(1, 1 + len(TECHNOLOGIES), number + 1)
+        for place, (mode, layers) in enumerate(study.by_mode().items()):
+            densities, colour = [one.density for one in layers], f"C{place}"
+            if technology:
+                gains = study_tables.gains_of(study, layers, technology)
+            else:
+                gains = [dense / one.result.cycles for one in layers]
+                predicted = [dense / one.predicted if one.predicted else np.nan for one in layers]
+                axes.plot(densities, predicted, marker="x", markersize=6, linestyle="", color=colour)
+            label = "weights {}/{}".format(*mode)
+            axes.plot(densities, gains, marker="o", markersize=3, color=colour, label=label)
         axes.axhline(1, color="k", linewidth=0.8)
         axes.set_yscale("log")
         axes.set_xlabel("activations' density")
-        axes.set_title(f"gain in {what}")
+        axes.set_title(f"gain in energy, {technology.name}" if technology else "gain in cycles")
     axes.legend(fontsize=8)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import chain
+from itertools import chain, groupby
 
 from models import cycle_model
 from models.config import Config
@@ -15,7 +15,7 @@ from models.study import scaling
 from models.study.figure3_energy import Run
 from models.study.scaling import Point
 from models.systems import compare, published_networks, validate
-from models.systems.compare import DENSE, SPARSECORE, Probe, Row, Traits
+from models.systems.compare import DENSE, Probe, Row, Traits
 from models.systems.system import Result, Workload, run
 from models.systems.validate import Check
 from verif.host.benchmarks import BENCHMARKS, FIGURE_3, Benchmark
@@ -53,8 +53,8 @@ def _named(names: Sequence[str]) -> list[Workload]:
 @dataclass(frozen=True)
 class Scope:
     """How much is computed: groups of layers; densities of the surfaces and their layer; models that are held against
-    their papers; configurations with their layers; single changes of the core with theirs; whether the cycle model
-    predicts what the RTL ran."""
+    their papers; configurations with their layers; single changes of the core with theirs; runs of the sweep on the
+    RTL; whether the cycle model predicts what the RTL ran."""
 
     groups: Mapping[str, Callable[[], list[Workload]]]
     weights: Sequence[float]
@@ -65,6 +65,7 @@ class Scope:
     scaled: Callable[[], list[Workload]] = list
     changes: Sequence[str] = ()
     knobs: Callable[[], list[Workload]] = list
+    swept: Callable[[], list[Measured]] = list
     predicts: bool = True
 
 
@@ -79,13 +80,24 @@ FULL = Scope(
     scaled=partial(_named, SCALED),
     changes=VARIANTS,
     knobs=partial(_named, KNOBS),
+    swept=measured.SWEPT.read,
 )
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A layer of the sweep on the RTL. predicted: its cycles by the cycle model, None where it was not asked."""
+
+    mode: tuple[int, int]
+    density: float
+    result: Result
+    predicted: int | None
 
 
 @dataclass(frozen=True)
 class Study:
     """What was found. surface: results by system, [weights][activations]; predicted: cycles by the cycle model of each
-    layer's first run on the RTL, by name."""
+    layer's first run on the RTL, by name; swept: the layers of the sweep by mode and falling density."""
 
     scope: Scope
     checks: list[Check]
@@ -95,6 +107,7 @@ class Study:
     sizes: list[Point]
     knobs: list[Point]
     runs: list[Measured]
+    swept: list[Swept]
     predicted: dict[str, int]
 
     @property
@@ -118,10 +131,14 @@ class Study:
             Run("Dense, with regions", run(replace(DENSE, buffered=True), dense_work), dense=True),
         ]
 
-    def gains(self, of: Callable[[Result, Result], float]) -> list[list[float]]:
-        """A figure of the dense machine's and the core's results, [weights][activations]."""
-        dense, sparse = self.surface[DENSE.name], self.surface[SPARSECORE.name]
-        return [[of(d, s) for d, s in zip(*lines, strict=True)] for lines in zip(dense, sparse, strict=True)]
+    @property
+    def dense(self) -> Run:
+        """The plain dense machine on the Figure 3 layer, whatever its zeros."""
+        return self.figure3[2]
+
+    def by_mode(self) -> dict[tuple[int, int], list[Swept]]:
+        """The sweep's layers."""
+        return {mode: list(own) for mode, own in groupby(self.swept, key=lambda one: one.mode)}
 
 
 def _rows(task: tuple[str, Workload]) -> list[Row]:
@@ -141,6 +158,12 @@ def _point(task: tuple[Config, Workload]) -> Point:
 
 def _predicted(run: Measured) -> int:
     return cycle_model.predict(run.plan, run.work).cycles
+
+
+def _swept(task: tuple[Measured, bool]) -> Swept:
+    run, predicts = task
+    predicted = _predicted(run) if predicts else None
+    return Swept(run.benchmark.mode, run.benchmark.density, run.result, predicted)
 
 
 def _model(model: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -173,6 +196,7 @@ def compute(scope: Scope, tell: Callable[[str], None]) -> Study:
             for work in scope.knobs()
             for config in configs
         ]
+        swept_of = [(run.benchmark.name, pool.submit(_swept, (run, scope.predicts))) for run in scope.swept()]
         groups: dict[str, list[Row]] = {}
         for name, rows in rows_of:
             tell(name)
@@ -189,6 +213,10 @@ def compute(scope: Scope, tell: Callable[[str], None]) -> Study:
             for name, point in futures:
                 tell(name)
                 kept.append(point.result())
+        swept: list[Swept] = []
+        for name, one in swept_of:
+            tell(name)
+            swept.append(one.result())
         figures = dict(chain.from_iterable(found.result().items() for found in found_of))
         found = Study(
             scope=scope,
@@ -198,7 +226,8 @@ def compute(scope: Scope, tell: Callable[[str], None]) -> Study:
             surface=by_system,
             sizes=sizes,
             knobs=knobs,
-            runs=measured.load(),
+            runs=measured.FIGURES.read(),
+            swept=swept,
             predicted={},
         )
         if scope.predicts:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import fill
 
 from models.energy import TECHNOLOGIES, Technology
@@ -11,10 +13,11 @@ from models.study import figure3_energy, limits, netlist_power, silicon
 from models.study.scaling import Point
 from models.systems import tables
 from models.systems.tables import markdown
+from verif.host import model_errors
 from verif.host.benchmarks import FIGURE_3, FIGURE_3_DENSE_CYCLES
 from verif.host.cli.figure3 import PAPER, STATE_LABELS
 from verif.host.paper import accuracy, measured
-from verif.host.paper.study import BENCHMARK_LAYERS, CONVOLUTIONS, Study
+from verif.host.paper.study import BENCHMARK_LAYERS, CONVOLUTIONS, Study, Swept
 from verif.host.synth.report import NODES
 from verif.shared.paths import ROOT
 
@@ -22,12 +25,12 @@ RUNS = ROOT / "docs" / "figure1" / "runs.jsonl"
 _MICRO = 1e6  # pJ in a uJ
 _KILO = 1024
 
-# Asked of the core's energy: densities of weights and activations, and the least gain over the dense machine.
-ASKED = {
-    "half of the weights, half of the activations": (0.5, 0.5, 2.5),
-    "half of the weights, activations at 0.8": (0.5, 0.8, 1.0),
-    "dense weights, all activations": (1.0, 1.0, 1 / 1.05),
-}
+# Asked of the core's energy: mode, density of the activations, and the least gain over the dense machine.
+ASKED = (
+    ((2, 4), 0.5, 2.5),
+    *((mode, 0.8, 1.0) for mode in ((1, 1), (2, 4), (1, 4))),
+    ((1, 1), 1.0, 1 / 1.05),
+)
 
 
 def records() -> list[dict]:
@@ -105,41 +108,108 @@ def netlist(study: Study) -> str:
     return netlist_power.table(netlist_power.load())
 
 
-def sweep(study: Study) -> str:
-    """Gains in cycles and energy over the dense machine by mode and density."""
+def netlist_ratios(study: Study) -> str:
+    """How far the model is from it."""
+    return netlist_power.ratios(netlist_power.load())
+
+
+def sweep_cycles(study: Study) -> str:
+    """Cycles of the sweep on the RTL with the cycle model's error; where they are the dense machine's."""
+    rows, dense = [], study.dense.result.cycles
+    for mode, layers in study.by_mode().items():
+        cells = []
+        for one in layers:
+            error = "" if one.predicted is None else f" ({100 * (one.predicted / one.result.cycles - 1):+.1f} %)"
+            cells.append(f"{one.result.cycles:,}{error}")
+        rows.append((_mode(mode), *cells, _even(layers, [dense / one.result.cycles for one in layers])))
+    return markdown(("weights", *_densities(study), "even at"), rows)
+
+
+def sweep_energy(study: Study) -> str:
+    """Energy of the dense machine over the core's in the sweep; where it is the same."""
     rows = []
     for technology in TECHNOLOGIES:
-        gains = gains_of(study, technology)
-        for w, line in zip(study.scope.weights, gains, strict=True):
-            even = figure3_energy.break_even(study.scope.activations, line)
-            rows.append(
-                (technology.name, f"{w:.2f}", *(f"{g:.2f}x" for g in line), "-" if even is None else f"{even:.2f}")
-            )
-    densities = (f"{a:.1f}" for a in study.scope.activations)
-    return markdown(("technology", "weights", *densities, "even at"), rows, 2)
+        for mode, layers in study.by_mode().items():
+            gains = gains_of(study, layers, technology)
+            rows.append((technology.name, _mode(mode), *(f"{gain:.2f}x" for gain in gains), _even(layers, gains)))
+    return markdown(("technology", "weights", *_densities(study), "even at"), rows, 2)
 
 
-def gains_of(study: Study, technology: Technology) -> list[list[float]]:
-    """Energy of the dense machine over the core's, [weights][activations]."""
-    return study.gains(
-        lambda dense, sparse: figure3_energy.gain(
-            figure3_energy.Run("dense", dense, dense=True), figure3_energy.Run("sparse", sparse), technology
-        )
-    )
+def _mode(mode: tuple[int, int]) -> str:
+    return "{}/{}".format(*mode)
+
+
+def _densities(study: Study) -> list[str]:
+    """Of one mode's layers in the sweep, and so of all."""
+    return [f"{one.density:g}" for one in next(iter(study.by_mode().values()), [])]
+
+
+def _even(layers: Sequence[Swept], gains: Sequence[float]) -> str:
+    """The density of activations below which the core gains."""
+    even = figure3_energy.break_even([one.density for one in layers], gains)
+    if even is None:
+        return "gains always" if min(gains) >= 1 else "never"
+    return f"{even:.2f}"
+
+
+def gains_of(study: Study, layers: Sequence[Swept], technology: Technology) -> list[float]:
+    """Energy of the dense machine over the core's."""
+    return [figure3_energy.gain(study.dense, _as_run(one), technology) for one in layers]
+
+
+def _as_run(one: Swept) -> figure3_energy.Run:
+    return figure3_energy.Run(f"{_mode(one.mode)} at {one.density:g}", one.result)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was asked of a layer of the sweep in a technology, and what is found: gains over the dense machine."""
+
+    layer: Swept
+    technology: Technology
+    asked: float
+    found: float
+
+    @property
+    def missed(self) -> bool:
+        return self.found < self.asked
+
+
+def judgements(study: Study) -> list[Judgement]:
+    """All that was asked of the energy."""
+    return [
+        Judgement(one, technology, least, figure3_energy.gain(study.dense, _as_run(one), technology))
+        for technology in TECHNOLOGIES
+        for mode, density, least in ASKED
+        for one in study.swept
+        if (one.mode, one.density) == (mode, density)
+    ]
 
 
 def asked(study: Study) -> str:
     """What was asked of the energy, and what is found."""
     rows = []
-    scope = study.scope
-    for technology in TECHNOLOGIES:
-        gains = gains_of(study, technology)
-        for what, (w, a, least) in ASKED.items():
-            if w in scope.weights and a in scope.activations:
-                found = gains[scope.weights.index(w)][scope.activations.index(a)]
-                verdict = "met" if found >= least else "**missed**"
-                rows.append((what, technology.name, f"{least:.2f}x", f"{found:.2f}x", verdict))
-    return markdown(("layer", "technology", "asked", "found", ""), rows, 2)
+    for one in judgements(study):
+        verdict = "**missed**" if one.missed else "met"
+        layer = (_mode(one.layer.mode), f"{one.layer.density:g}", one.technology.name)
+        rows.append((*layer, f"{one.asked:.2f}x", f"{one.found:.2f}x", verdict))
+    return markdown(("weights", "activations", "technology", "asked", "found", ""), rows, 3)
+
+
+def excess(study: Study) -> str:
+    """Of what was missed, by item: uJ of the core beyond the dense machine's over the gain asked. They add up to what
+    the core takes too much."""
+    missed = [one for one in judgements(study) if one.missed]
+    columns = []
+    for one in missed:
+        found = figure3_energy.items([_as_run(one.layer), study.dense], one.technology)
+        beyond = {item: (core - dense / one.asked) / _MICRO for item, (core, dense) in found.items()}
+        columns.append(beyond | {"**all**": sum(beyond.values())})
+    items = sorted(columns[0], key=lambda item: (item == "**all**", -columns[0][item])) if columns else []
+    header = [f"{_as_run(one.layer).name}, {one.technology.name}" for one in missed]
+    return markdown(
+        ("uJ", *header), ((item, *(f"{round(column[item], 1) + 0:+,.1f}" for column in columns)) for item in items)
+    )
 
 
 def traffic(study: Study) -> str:
@@ -227,6 +297,16 @@ def scaling(study: Study) -> str:
     return markdown(("layer", "PEs x lanes", *header), rows, 2)
 
 
+def cycle_model(study: Study) -> str:
+    """The cycle model against the RTL by configuration."""
+    return model_errors.summary(model_errors.cycles())
+
+
+def cycle_model_missed(study: Study) -> str:
+    """The layers beyond its bounds."""
+    return model_errors.missed()
+
+
 def knobs(study: Study) -> str:
     """One size changed at a time: cycles against the base, and memory."""
     base: dict[str, Point] = {}
@@ -291,13 +371,18 @@ def everything(study: Study) -> dict[str, str]:
         energy,
         sensitivity,
         netlist,
+        netlist_ratios,
         asked,
-        sweep,
+        excess,
+        sweep_cycles,
+        sweep_energy,
         traffic,
         bounds,
         table_2,
         figure_1,
         scaling,
+        cycle_model,
+        cycle_model_missed,
         parameters,
         knobs,
     ):
