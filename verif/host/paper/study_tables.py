@@ -119,7 +119,7 @@ def sweep_cycles(study: Study) -> str:
     for mode, layers in study.by_mode().items():
         cells = []
         for one in layers:
-            error = "" if one.predicted is None else f" ({100 * (one.predicted / one.result.cycles - 1):+.1f} %)"
+            error = "" if one.predicted is None else f" ({one.predicted / one.result.cycles - 1:+.1%})"
             cells.append(f"{one.result.cycles:,}{error}")
         rows.append((_mode(mode), *cells, _even(layers, [dense / one.result.cycles for one in layers])))
     return markdown(("weights", *_densities(study), "even at"), rows)
