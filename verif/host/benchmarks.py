@@ -159,7 +159,14 @@ def planned(configuration: Config, benchmark: Benchmark, seed: int, count: int =
     """
     plan = choose_plan(configuration, benchmark.layer(seed + CALIBRATION))
     seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
-    return [
-        (layer, replace(make_plan(configuration, layer, plan.cut), predicted=plan.predicted))
-        for layer in map(benchmark.layer, seeds)
-    ]
+    return [(layer, _cut_like(plan, layer)) for layer in map(benchmark.layer, seeds)]
+
+
+def planned_dense(configuration: Config, benchmark: Benchmark, seed: int) -> tuple[Layer, Plan]:
+    """The layer in dense mode, cut as calibration data were. Raises ValueError when it fits in no way."""
+    calibration, layer = (replace(benchmark.layer(n), k=1, m=1, skip=False) for n in (seed + CALIBRATION, seed))
+    return layer, _cut_like(choose_plan(configuration, calibration), layer)
+
+
+def _cut_like(plan: Plan, layer: Layer) -> Plan:
+    return replace(make_plan(plan.config, layer, plan.cut), predicted=plan.predicted)

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rich.console import Console
 from rich.table import Table
 
 from models import energy, work
 from models.config import Config, load_config
 from models.layer import Layer
-from models.planner import choose_plan
 from models.tiling import Plan
-from verif.host.benchmarks import FIGURE_3, Benchmark
+from verif.host.benchmarks import FIGURE_3, Benchmark, planned, planned_dense
 from verif.host.cli.occupancy import draw_occupancy
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
@@ -67,11 +64,9 @@ def fitting(config: Config, sim: str, seed: int) -> tuple[Benchmark, str, list[t
     )
     while True:
         benchmark = FIGURE_3.smaller(factor) if factor > 1 else FIGURE_3
-        layer = benchmark.layer(seed)
-        dense = replace(layer, k=1, m=1, skip=False)
         try:
-            dense_plan = choose_plan(config, dense)  # first: its weights are twice those of 2/4
-            return benchmark, why, [(layer, choose_plan(config, layer)), (dense, dense_plan)]
+            dense = planned_dense(config, benchmark, seed)  # first: its weights are twice those of 2/4
+            return benchmark, why, [*planned(config, benchmark, seed), dense]
         except ValueError as error:
             if benchmark.shape[0] <= 2:
                 raise
@@ -101,7 +96,7 @@ def run(config: str = "paper", sim: str = "verilator") -> None:
         f"{benchmark.name} on {config} ({configuration.NumPe} PEs x {configuration.NumLanes} ALUs), {sim}, seed {seed}",
         soft_wrap=True,
     )
-    energies = [microjoules(*planned, result) for planned, result in zip(layers, results, strict=True)]
+    energies = [microjoules(*one, result) for one, result in zip(layers, results, strict=True)]
     sparse, dense = results
     console.print(report(sparse, dense, configuration.NumPe, energies))
     console.print(f"all {results[0].output.size:,} outputs equal the reference convolution, in both modes")
