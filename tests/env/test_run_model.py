@@ -6,6 +6,7 @@ import pytest
 
 from models.program import Program
 from models.program_check import check
+from models.stream import Packet
 from tests.env.feeding import CONFIG, Feeder
 from verif.host.programs import with_read_outs
 from verif.shared.program_stimulus import random_program
@@ -138,12 +139,28 @@ def test_refused_runs(long, changes):
 
 
 def test_a_stream_that_comes_too_early(long):
+    """It is said when the other stream's packet, if there is one under way, has ended."""
     long.start()
     model = long.feeder.model
     while Engine.WEIGHTS in model.run.loading:
         long.feeder.weights(long.weights.pop(0))
+    long.feeder.weights(long.weights.pop(0))
     with pytest.raises(UnknownContents, match="outside any load: its next waits for"):
+        model.activation_packet(long.activations.pop(0))
+
+
+def test_a_packet_that_is_swallowed_before_the_faulty_one_has_ended(long):
+    """The core sees a fault at its beat, the monitors at the packet's end."""
+    long.start()
+    model = long.feeder.model
+    while Engine.WEIGHTS in model.run.loading:
         long.feeder.weights(long.weights.pop(0))
+    long.feeder.weights(long.weights.pop(0))
+    line = long.activations.pop(0)
+    model.activation_packet(Packet(line.beats, [1, *line.keeps[1:]]))
+    assert model.errors == {"act_population"} and model.run.failed
+    long.feeder.read("STATUS")
+    assert model.run is None
 
 
 @pytest.mark.parametrize("fault", ["weights", "line", "descriptor", "overflow", "range"])

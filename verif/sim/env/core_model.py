@@ -127,6 +127,9 @@ class CoreModel:
         # Loaders that a run's error found busy or idle, and so discarding or not: that depends on time.
         self._discard_unknown: set[str] = set()
         self._lines_missing = False  # of layers that overflow, not known to have ended
+        # A packet outside any load, said once the other stream's packet has ended well: the core sees a fault in that
+        # one at its beat, ends the run, and swallows.
+        self._stray: str | None = None
         self.section_ends: dict[int, int] = {}  # where output sections go on, those that were started
         self.results_due = 0  # packets
         self.errors: set[str] = set()
@@ -324,7 +327,8 @@ class CoreModel:
             return
         load, self.weights_load = self.weights_load, None
         if load is None:
-            raise UnknownContents(f"a packet on s_axis_wgt outside any load{self._awaited(Engine.WEIGHTS)}")
+            self._outside("s_axis_wgt", Engine.WEIGHTS, self.activations_load)
+            return
         count, found = len(packet.beats), []
         if count < load.count:
             found.append((count - 1, "wgt_tlast_early"))
@@ -350,6 +354,7 @@ class CoreModel:
             self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
             self._report(error, Engine.WEIGHTS)
         else:
+            self._no_stray()
             self._loaded(load.memory, Engine.WEIGHTS)
 
     def _loaded(self, memory: str, engine: Engine) -> None:
@@ -360,6 +365,19 @@ class CoreModel:
             self._go_on(self.run)
         else:
             self.publish(Interrupt(_DONE[memory]))
+
+    def _outside(self, stream: str, engine: Engine, others: _Load | None) -> None:
+        """A packet came that no load takes; others: the load of the other stream."""
+        complaint = f"a packet on {stream} outside any load{self._awaited(engine)}"
+        if self.run is None or others is None:
+            raise UnknownContents(complaint)
+        self._stray = self._stray or complaint
+
+    def _no_stray(self) -> None:
+        """Nothing is wrong with the other stream's packet, or the run is over."""
+        if self._stray and not (self.run and self.run.failed):
+            raise UnknownContents(self._stray)
+        self._stray = None
 
     def _awaited(self, engine: Engine) -> str:
         """What an engine that has no load waits for in a run, in words."""
@@ -398,7 +416,8 @@ class CoreModel:
             return
         load = self.activations_load
         if load is None:
-            raise UnknownContents(f"a packet on s_axis_act outside any load{self._awaited(Engine.ACTIVATIONS)}")
+            self._outside("s_axis_act", Engine.ACTIVATIONS, self.weights_load)
+            return
         error = self._line_fault(packet, load)
         if error:
             self.activations_load, self.activations_discard = None, True
@@ -406,6 +425,7 @@ class CoreModel:
             self._forget("lines", load.base + load.done, load.count - load.done)
             self._report(error, Engine.ACTIVATIONS)
             return
+        self._no_stray()
         bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
         parts = zip(packet.beats[1:], packet.keeps[1:], strict=True)
         packed = b"".join(beat.to_bytes(keep.bit_length(), "little") for beat, keep in parts)
@@ -640,6 +660,7 @@ class CoreModel:
         if not (self.run.failed or self.run.standing.over):
             self.run.ended = True
             return
+        self._no_stray()
         failed, self.run = self.run.failed, None
         if failed:
             self.results_due = 0
