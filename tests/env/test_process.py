@@ -93,6 +93,7 @@ def test_selection():
     assert selection("tests/models/test_km.py") == ["tests/models/test_km.py"]
     assert selection("tests/models/test_km.py::test_x[1/2]") == ["tests/models/test_km.py::test_x[1/2]"]
     assert selection("fifo or round_robin") == ["-k", "fifo or round_robin"]
+    assert selection("tests/core/test_residual.py or fifo") == ["-k", "test_residual.py or fifo"]
     for wrong, near in (("tests/models/test_kn.py", "tests/models/test_km.py"), ("test_fifp", "test_fifo")):
         with pytest.raises(ValueError, match=f"TEST: '{wrong}' is no test, path or keyword; near: .*{near}"):
             selection(wrong)
