@@ -20,8 +20,9 @@ from models.program import Part, Program
 
 PartKey = tuple[str, int]  # node and strip
 ITERATIONS = 2  # of the timelines that orders are compared by
-# Half of the Weight Memory, so that one part is loaded beside another; if that does not fit, all of it; then the rest.
-_WAYS = (Way(2), Way(1), Way(3), Way(4), Way(6), *(Way(share, tapered=True) for share in (1, 2, 3, 4)))
+# Half of the Weight Memory, so that one part is loaded beside another; the first that fits is where the search begins.
+_FIRST = (Way(2), Way(1), Way(3))
+_WAYS = (*_FIRST, Way(4), Way(6), *(Way(share, tapered=True) for share in (1, 2, 3, 4)))
 _EFFORT = 60_000  # steps of layers that the search for parts places and times
 
 
@@ -197,10 +198,10 @@ class Compiler:
 
     def compile(self) -> Program:
         """The fastest program that fits. Raises ValueError where none does."""
-        parts = {way: self._parts(way) for way in _WAYS}
+        parts = {way: self._parts(way) for way in _FIRST}
         self._problem: ValueError | None = None
         best: _Found | None = None
-        for way in _WAYS:
+        for way in _FIRST:
             for stretches in orders(self.graph, self.batch, self.strips.stripped):
                 attempt = self._attempt(parts[way], stretches)
                 best = _better(best, attempt) if attempt else best
@@ -208,6 +209,7 @@ class Compiler:
                 break
         if best is None:
             raise self._problem or ValueError("network does not fit")
+        parts |= {way: self._parts(way) for way in _WAYS if way not in parts}
         for way in _WAYS:
             best = _better(best, self._attempt(parts[way], best.stretches))
         best = self._by_layer(best, parts)
