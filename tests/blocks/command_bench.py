@@ -24,6 +24,7 @@ WGT_SIZE, ACT_SIZE, IDX_SIZE = (
 MODES = {(0, 0), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (2, 4)}  # log2 of k and m
 LAYER, COUNTERS, PE_COUNTERS = struct("layer_t"), struct("counters_t"), struct("pe_counters_t")
 WGT_ERR, ACT_ERR = struct("wgt_err_t"), struct("act_err_t")
+RUN_REGISTERS = ("WGT", "ACT", "LAYER", "RES")  # by engine of a program
 ENGINES = ("wgt", "act", "res", "layer", "program")
 COMMAND = {engine: struct(f"{engine}_cmd_t") for engine in ENGINES}
 STATUS = {engine: struct(f"{engine}_status_t") for engine in ENGINES}
@@ -139,6 +140,33 @@ class Bench:
         assert self.pulses == list(pulses)
         assert await self.set_bits("ERROR") == ({error} if error else set())
         assert await self.set_bits("INTR_STATE") == ({"error"} if error else set())
+
+    async def set_loads(self, wgt=(0, 1), mode=(1, 2), par=(0, 1), act=(0, 1, 0, 10, 64), res=(0, 1), prg=(0, 1)):
+        """Arguments of all loads: (base, count), and for activations (index base, lines, base, limit, positions)."""
+        await self.write("PRG_BASE", value=prg[0])
+        await self.write("PRG_COUNT", value=prg[1])
+        await self.write("WGT_BASE", value=wgt[0])
+        await self.write("WGT_COUNT", value=wgt[1])
+        await self.write("WGT_MODE", k_log2=mode[0], m_log2=mode[1])
+        await self.write("PAR_BASE", value=par[0])
+        await self.write("PAR_COUNT", value=par[1])
+        for name, value in zip(
+            ("ACT_IDX_BASE", "ACT_LINES", "ACT_BASE", "ACT_LIMIT", "ACT_LINE_POS"), act, strict=True
+        ):
+            await self.write(name, value=value)
+        await self.write("RES_IDX_BASE", value=res[0])
+        await self.write("RES_LINES", value=res[1])
+
+    async def set_run(self, bases=(0, 0, 0, 0), counts=(1, 1, 1, 1), iterations=1) -> tuple:
+        """Arguments of a run, in the order of the engines; the start that they give."""
+        for name, base, count in zip(RUN_REGISTERS, bases, counts, strict=True):
+            await self.write(f"RUN_{name}_BASE", value=base)
+            await self.write(f"RUN_{name}_COUNT", value=count)
+        await self.write("RUN_ITERATIONS", value=iterations)
+        flat = (
+            sum(value << width * i for i, value in enumerate(values)) for width, values in ((16, bases), (15, counts))
+        )
+        return ("program", "start", *flat, iterations)
 
     def free_fields(self, name: str) -> dict[str, int]:
         """A random value of every field of a register."""
