@@ -30,7 +30,7 @@ OPEN = (1, 1, 2, 1)  # descriptors of an engine that may be at work at a time
 WAIT_BITS = 15  # of a wait's count; the bit above says that it is of the previous iteration
 COUNT_BITS = 24
 _ENGINE_REGISTERS = ("RUN_WGT", "RUN_ACT", "RUN_LAYER", "RUN_RES")
-_WORDS = (2, 3, 16, 2)  # of a descriptor of each engine
+WORDS = (2, 3, 16, 2)  # of a descriptor of each engine
 _SIGNED = {"clamp_lo": 9, "clamp_hi": 9, "pad_top": 8, "pad_left": 8}  # fields in two's complement, and their bits
 
 # The registers that describe a layer, from the lowest address up: fields and their lowest bits.
@@ -399,7 +399,7 @@ def _step(kind: type[Any], values: dict[str, Any]) -> Any:
 def decode(words: npt.NDArray[np.uint64], registers: dict[str, int]) -> tuple[list[tuple[Waits, dict[str, int]]], ...]:
     """Inverse of `Program.encode`: by engine the descriptors' waits and fields by name."""
     found = []
-    for engine, (name, size) in enumerate(zip(_ENGINE_REGISTERS, _WORDS, strict=True)):
+    for engine, (name, size) in enumerate(zip(_ENGINE_REGISTERS, WORDS, strict=True)):
         base, count = registers[f"{name}_BASE"], registers[f"{name}_COUNT"]
         block = words[base : base + count * size].reshape(count, size).tolist()
         found.append([(_waits_of(first), _FIELDS[engine](rest)) for first, *rest in block])

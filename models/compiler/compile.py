@@ -12,6 +12,7 @@ from models.compiler.dataflow import Graph, read
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.engine_times import Timeline, line_beats, timeline
 from models.compiler.parts import Parts, Way, check_chunk, divide
+from models.compiler.rewrite import rewritten
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.config import Config, load_config
 from models.lines import LineShape
@@ -49,6 +50,20 @@ def orders(graph: Graph, batch: int, stripped: set[str]) -> Iterator[tuple[Stret
                     yield Stretch(0, cut, small), Stretch(cut, layers, large)
 
 
+def between(
+    graph: Graph, stretches: tuple[Stretch, ...], batch: int, stripped: set[str]
+) -> Iterator[tuple[Stretch, ...]]:
+    """The same way with a third stretch, whose groups are of a size between those of two."""
+    if len(stretches) == 2:
+        first, second = stretches
+        for group in (n for n in range(first.group + 1, second.group) if batch % n == 0):
+            for cut in _narrow(graph, stripped):
+                if cut < first.last:
+                    yield Stretch(0, cut, first.group), Stretch(cut, first.last, group), second
+                elif cut > second.first:
+                    yield first, Stretch(second.first, cut, group), Stretch(cut, second.last, second.group)
+
+
 def _narrow(graph: Graph, stripped: set[str]) -> list[int]:
     """Places between layers where one tensor alone is read by later ones."""
     names = [node.name for node in graph.layers]
@@ -59,7 +74,7 @@ def _narrow(graph: Graph, stripped: set[str]) -> list[int]:
         given = (name for name, readers in readers_of.items() if not readers.isdisjoint(names[:cut]))
         made = (*given, *names[:cut])
         needed = {
-            tensor
+            spans[tensor].root
             for tensor in made
             for node in graph.layers[cut:]
             for read_ in node.reads
@@ -118,7 +133,7 @@ class Compiler:
     def __init__(self, network: Network, config: Config, batch: int, calibration: Images):
         if batch < 1:
             raise ValueError(f"batch: {batch}, expected at least 1")
-        self.graph, self.config, self.batch = read(network), config, batch
+        self.graph, self.config, self.batch = read(rewritten(network, config, batch)), config, batch
         for node in self.graph.layers:  # before anything that takes time
             if node.op == "conv" and node.groups == 1:
                 check_chunk(config, node.name, self.graph.shapes[node.source][0] * node.kernel[0] * node.kernel[1])
@@ -209,6 +224,8 @@ class Compiler:
                 break
         if best is None:
             raise self._problem or ValueError("network does not fit")
+        for stretches in between(self.graph, best.stretches, self.batch, self.strips.stripped):
+            best = _better(best, self._attempt(best.parts, stretches))
         parts |= {way: self._parts(way) for way in _WAYS if way not in parts}
         for way in _WAYS:
             best = _better(best, self._attempt(parts[way], best.stretches))

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
 from models import cycle_model, lines, work
 from models.compiler.dataflow import Graph
+from models.compiler.engine_times import line_beats
 from models.compiler.estimate import estimate
 from models.config import Config
 from models.descriptor import Descriptor
@@ -24,8 +26,10 @@ from models.reference import Bytes
 from models.tiling import Cut, Plan, describe, split, split_candidates, tile_candidates, tile_fits
 from models.work import Work
 
-_KEPT = 3  # tiles of a layer that are compared further
-_FINALISTS = 2  # splits of a tile that are predicted
+_KEPT = 5  # tiles of a layer that are compared further
+_PASSES = 3  # over all tensors, until none has another block
+_FINALISTS = 3  # splits of a tile that are predicted
+_TENSORS = 4  # whose lines the Index Memory should hold
 _SMALL = 4  # tiles of fewer than a quarter of the positions are the second choice
 
 
@@ -116,7 +120,10 @@ class Cutter:
     def _tiles(self, node: Node, line: LineShape) -> list[LineShape]:
         """The best tiles of a layer, for one block of its input."""
         layer = self.layers[node.name]
-        tiles = tile_candidates(self.config, layer)
+        tiles, (channels, rows, columns) = tile_candidates(self.config, layer), layer.out_shape
+        most_lines = self.config.IdxBanks * self.config.IdxDepth // _TENSORS // channels
+        few = [tile for tile in tiles if prod(tile.grid(rows, columns)) <= most_lines]
+        tiles = few or tiles
         most = max(tile.line_h * tile.line_w for tile in tiles)
         large = [tile for tile in tiles if _SMALL * tile.line_h * tile.line_w >= most]
         return sorted(large, key=lambda tile: self._choice(node, line, tile, exact=False).cycles)[:_KEPT]
@@ -137,19 +144,30 @@ class Cutter:
             except ValueError as error:
                 raise ValueError(f"{node.name}: {error}") from None
         current = {name: found[0] for name, found in kept.items()}
-        for made_class, made in writers.items():
+        candidates = {own: self._common(made, kept) for own, made in writers.items()}
+        given = {class_of[name]: name for name in graph.loaded if class_of[name] not in writers}
+        candidates |= {own: _input_blocks(*graph.shapes[name][1:]) for own, name in given.items()}
+        for _ in range(_PASSES):
+            before = dict(blocks)
+            for own in candidates:
 
-            def cost(tile: LineShape, made_class: str = made_class, made: list[Node] = made) -> tuple[int, int, int]:
-                """Of the layers that write the class, and of those that read it."""
-                line = blocks | {made_class: tile}
-                cuts = [(node, line[class_of[node.source]], tile) for node in made]
-                cuts += [(node, tile, current[node.name]) for node in readers[made_class] if node not in made]
-                total = sum(self._choice(*cut).cost(self.hidden) for cut in cuts)
-                return total, -tile.line_h * tile.line_w, tile.line_h
+                def cost(tile: LineShape, own: str = own) -> tuple[int, int, int]:
+                    """Of the layers that write the class, and of those that read it; of the load, which is waited for
+                    where nothing else runs."""
+                    made, line = writers[own], blocks | {own: tile}
+                    cuts = [(node, line[class_of[node.source]], tile) for node in made]
+                    cuts += [(node, tile, current[node.name]) for node in readers[own] if node not in made]
+                    total = sum(self._choice(*cut).cost(self.hidden) for cut in cuts)
+                    if own in given and not self.hidden:
+                        image = lines.compress(self.tensors[given[own]][0], tile)
+                        total += line_beats(image, self.config.StreamBytes)
+                    return total, -tile.line_h * tile.line_w, tile.line_h
 
-            best = min(self._common(made, kept), key=cost)
-            blocks[made_class] = best
-            current.update(dict.fromkeys((node.name for node in made), best))
+                best = min(candidates[own], key=cost)
+                blocks[own] = best
+                current.update(dict.fromkeys((node.name for node in writers[own]), best))
+            if blocks == before:
+                break
         return {
             node.name: self._own(node, self._choice(node, blocks[class_of[node.source]], blocks[class_of[node.name]]))
             for node in graph.layers
@@ -168,12 +186,23 @@ class Cutter:
         raise ValueError(f"{names}: no tile fits all of them, and their tensors are added or concatenated")
 
     def _own(self, node: Node, choice: Choice) -> Choice:
-        """The choice with the layer's own numbers, where one of its shape served so far."""
+        """The choice with the layer's own numbers and splits, where one of its shape served so far."""
         if self.layers[node.name] is choice.layer:
             return choice
         d = choice.descriptor
         own = self._whole(node, Cut(d.line, d.tile, d.splits))
-        return predict(self.config, own)
+        _, parts = self._part(own)
+        return predict(self.config, own) if parts > 1 else predicted_best(self.config, own, self.hidden)
+
+
+def _input_blocks(height: int, width: int) -> list[LineShape]:
+    """Blocks worth trying for an input's plane."""
+    found = dict.fromkeys([lines.default_shape(height, width)])
+    for rows in (2, 4, 8):
+        line_w = lines.LINE_BITS // rows
+        if rows <= height and line_w < width:
+            found[LineShape(rows, line_w)] = None
+    return list(found)
 
 
 def words_of(tensor: Bytes, block: LineShape) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.compiler.rewrite import copy_of
 from models.network import Network, Node
 
 
@@ -21,21 +22,6 @@ class Span:
     def meets(self, other: Span) -> bool:
         """Whether they have channels in common."""
         return self.root == other.root and self.first < other.last and other.first < self.last
-
-
-def _copy(node_name: str, tensor: str, number: int, scale: float, channels: int, signed: bool) -> Node:
-    """A node that leaves a tensor as it is, for a concatenation that it cannot lie in itself."""
-    return Node(
-        f"{tensor} for {node_name}" + (f" {number}" if number else ""),
-        "sum_pool",
-        tensor,
-        (1, 1),
-        clamp=(-128, 127) if signed else (0, 255),
-        scale=scale,
-        bias=np.zeros(channels, np.int32),
-        multiplier=np.full(channels, 1 << 30, np.int32),
-        shift=np.full(channels, 30, np.int32),
-    )
 
 
 @dataclass(frozen=True)
@@ -113,7 +99,8 @@ def read(network: Network) -> Graph:
             for name in (node.source, *node.others):
                 channels, tensor = shapes[name][0], name
                 if tensor in inside or (tensor in network.inputs and node.name in held):
-                    copy = _copy(node.name, name, len(parts), scales[name], channels, signed[name])
+                    number = f" {len(parts)}" if parts else ""
+                    copy = copy_of(f"{name} for {node.name}{number}", name, channels, signed[name], scales[name])
                     nodes.append(copy)
                     tensor = copy.name
                     shapes[tensor], signed[tensor] = shapes[name], signed[name]

@@ -5,23 +5,36 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from models.compiler.dataflow import Graph
 from models.compiler.parts import LayerPart, Parts
-from models.compiler.place import Need, Packed, Ring, pack
+from models.compiler.place import Need, Packed, Sets, pack
 from models.compiler.strips import Strips, read_rows
 from models.compiler.waits import NOBODY, Access, waits
 from models.config import Config
 from models.lines import LineShape
 from models.network import Node, taken
-from models.program import NO_WAITS, ActivationLoad, LayerStep, Part, Program, ResultTransfer, Step, WeightLoad
+from models.program import (
+    LAYERS,
+    NO_WAITS,
+    WORDS,
+    ActivationLoad,
+    LayerStep,
+    Part,
+    Program,
+    ResultTransfer,
+    Step,
+    WeightLoad,
+)
 from models.stream import weight_bytes
 
 _SECTIONS = 32
 _RESULT_STEPS = 1  # steps for which a result's place stays free of others, so that nothing waits for its transfer
 _SHARING_STEPS = 5  # of the search for how much spare memory sections get
+_NODES = 4  # whose parameters the Parameter Memory should hold
 _LEAST_WORDS = 64  # that a section gets of what it lacks
 _LEAST_SHARE = 0.125  # of what a section lacks to be as large as without zeros, before tensors are kept apart
 
@@ -240,23 +253,25 @@ class Emitter:
 
     def emit(self, order: Sequence[Use]) -> Program:
         """The program, without its data. Raises DoesNotFitError where a memory is too small for this order."""
+        self._check_length(len(order) * WORDS[LAYERS])
         lives = self._lives(order)
         index, words = self._index(lives, len(order)), self._words(lives, len(order))
         placed = Placed(index, words, self._sections(order))
         last = {(use.node, use.image): time for time, use in enumerate(order)}
         begun: set[Instance] = set()
-        rings = Ring(self.config.WgtBanks * self.config.WgtDepth), Ring(self.config.ParDepth)
+        memories = Sets(self.config.WgtBanks * self.config.WgtDepth), Sets(self.config.ParDepth)
         lists, data = _Lists(), _Data()
         loaded: set[tuple[str, int]] = set()  # input and image
         for time, use in enumerate(order):
             node, part = self.nodes[use.node], self.parts[use.node, use.strip].parts[use.part]
             bases, rows = [], []
-            for ring, (own, size) in zip(rings, data_of(use, part), strict=True):
-                base, missing = ring.place(own, size)
-                bases.append(base)
-                rows.append(data.row(own, size))
+            for memory, own in zip(memories, self._data_of(use, part), strict=True):
+                base, missing = memory.place(own.key, own.size, time)
+                row = data.row(own.key, own.size)
+                bases.append(base + own.first)
+                rows.append(row + own.first)
                 if missing:
-                    self._weights(lists, use.node, part, base, size, rows[-1], ring is rings[1])
+                    self._weights(lists, use.node, part, base, own.size, row, memory is memories[1])
             for name in self.inputs:
                 if use.node in self.readers[name] and (name, use.image) not in loaded:
                     loaded.add((name, use.image))
@@ -283,12 +298,26 @@ class Emitter:
             np.zeros((data.rows, weight_bytes(self.config)), np.uint8),
             taken(self.graph.network.example, slice(0)),
         )
-        if (length := len(program.encode()[0])) > self.config.PrgDepth:
+        self._check_length(len(program.encode()[0]))
+        return program
+
+    def _check_length(self, words: int) -> None:
+        if words > self.config.PrgDepth:
             raise DoesNotFitError(
-                f"network does not fit: {length} words of descriptors, the Program Memory holds at most "
+                f"network does not fit: {words} words of descriptors, the Program Memory holds at most "
                 f"{self.config.PrgDepth}"
             )
-        return program
+
+    def _data_of(self, use: Use, part: LayerPart) -> tuple[_Set, _Set]:
+        """What a step needs of weights and parameters: pools share their weights, parts of a node its parameters if
+        there is room for others beside them."""
+        own = _Set(("weights", use.node, use.part), len(part.vectors))
+        if part.descriptor.tap_shared:
+            own = _Set(("pool", own.size), own.size)
+        outputs = self.graph.shapes[use.node][0]
+        if outputs <= self.config.ParDepth // _NODES:
+            return own, _Set(("parameters", use.node), outputs, part.parameters.start)
+        return own, _Set(("parameters", use.node, use.part), len(part.parameters))
 
     def _weights(
         self, lists: _Lists, node: str, part: LayerPart, base: int, size: int, row: int, parameters: bool
@@ -410,6 +439,14 @@ class _Lists:
         return self.steps
 
 
+class _Set(NamedTuple):
+    """What is loaded at a time: what tells it from others, how much it is, and where in it a step's begins."""
+
+    key: Hashable
+    size: int
+    first: int = 0
+
+
 class _Data:
     """Rows of the beats, each set's once."""
 
@@ -423,12 +460,6 @@ class _Data:
             self.first[key] = self.rows
             self.rows += size
         return self.first[key]
-
-
-def data_of(use: Use, part: LayerPart) -> tuple[tuple[Hashable, int], tuple[Hashable, int]]:
-    """Weights and parameters of a step: what tells them from others, and how many. Pools share their weights."""
-    weights: Hashable = ("pool", len(part.vectors)) if part.descriptor.tap_shared else ("weights", use.node, use.part)
-    return (weights, len(part.vectors)), (("parameters", use.node, use.part), len(part.parameters))
 
 
 def with_data(program: Program, parts: dict[tuple[str, int], Parts]) -> Program:

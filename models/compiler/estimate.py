@@ -11,6 +11,7 @@ import numpy as np
 
 from models import cycle_model
 from models.config import Config
+from models.cycles.state import RESIDUAL
 from models.descriptor import Descriptor
 from models.planner import unit_cycles
 from models.tiling import chunk_channels
@@ -29,10 +30,11 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
     """Cycles of units of known length, int64 (tiles, groups * splits)."""
     order, groups = np.array(d.tile_order), np.arange(d.chunks) // d.group_chunks
     lengths = iter(units.reshape(len(units), -1, d.splits)[order][:, groups].ravel().tolist())
-    rows, beats = measured.rows[order].tolist(), np.maximum(1 + d.residual, -(-measured.positions // config.SpLanes))
+    rows, beats = measured.rows[order].tolist(), -(-measured.positions // config.SpLanes)
     chunk_k = chunk_channels(config, d.k, d.m)
     channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
-    streaming = np.outer(beats[order], channels).ravel().tolist()  # of a job's lines
+    least = RESIDUAL if d.residual else 1
+    streaming = np.outer(np.maximum(least, beats[order]), channels).ravel().tolist()  # of a job's lines
     processors = range(config.NumSp)
     ports, lines = [0] * config.NumSp, [0] * config.NumSp  # when each has taken its drains, written its lines
     slots = [deque([0] * config.NumStage) for _ in processors]  # when each becomes free, in order
@@ -40,7 +42,7 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
     bound = [0] * d.jobs  # streaming processors
     busy = [(_BEGIN + n + length, n) for n, length in enumerate(islice(lengths, config.NumPe))]
     heapify(busy)
-    started, end = len(busy), 0
+    started, end, writer = len(busy), 0, 0  # writer: when it has written all lines so far
     while busy:
         time, unit = busy[0]
         job = unit // d.splits
@@ -53,7 +55,9 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
         ports[sp] = time = max(time, ports[sp]) + cycle_model.GRANT + rows[job // d.chunks]
         left[job] -= 1
         if not left[job]:
-            lines[sp] = max(lines[sp], time) + streaming[job]
+            begin = max(lines[sp], time)
+            writer = max(writer, begin) + (1 + d.residual) * channels[job % d.chunks]  # residual lines are read
+            lines[sp] = max(begin + streaming[job], writer)
             slots[sp].append(lines[sp])
             end = max(end, lines[sp])
         length = next(lengths, None)
