@@ -48,6 +48,11 @@ class Config:
             if type(value) is not int or value < 1:
                 raise ValueError(f"configuration {self.name!r}: {key} = {value!r}, expected a positive integer")
 
+    @property
+    def slots(self) -> int:
+        """Staging slots of all streaming processors."""
+        return self.NumSp * self.NumStage
+
     def parameters(self) -> dict[str, int]:
         """The top-level parameters by name, ready for a simulator's command line."""
         fields = dataclasses.asdict(self)

@@ -111,6 +111,8 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
         d.tap_shared,
         room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
         d.residual,
+        d.keep_slot,
+        d.continue_slot,
         d.in_idx_base,
         d.in_pitch,
         d.out_idx_base,
@@ -152,6 +154,10 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     lines["marks"] = np.concatenate([fetch.marks.ravel() for fetch in work.fetches])
     jobs = np.zeros(d.jobs + 1, state.JOB)
     jobs["port"] = NONE
+    if d.continue_slot:  # as if jobs had taken slots in turn
+        jobs["port"][: d.jobs] = np.arange(d.jobs) % config.NumSp
+        jobs["units_left"] = d.splits
+        s["ports"]["slots"][: config.NumSp] -= np.bincount(jobs["port"][: d.jobs], minlength=config.NumSp)
     share = np.zeros(shares.shape[:2], state.SHARE)
     share["first"], share["stop"] = shares[:, :, 0], shares[:, :, 1]
     return found, Tables(

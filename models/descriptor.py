@@ -129,6 +129,8 @@ class Descriptor:
     res_shift: int = 0
     out_append: int = 0
     out_section: int = 0
+    keep_slot: int = 0
+    continue_slot: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """The fields by name."""

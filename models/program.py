@@ -47,6 +47,8 @@ LAYER_REGISTERS: dict[str, dict[str, int]] = {
         "res_signed": 14,
         "out_append": 15,
         "out_section": 16,
+        "keep_slot": 21,
+        "continue_slot": 22,
     },
     "LAYER_IN_C": {"in_c": 0},
     "LAYER_IN_H": {"in_h": 0},

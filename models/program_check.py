@@ -141,6 +141,7 @@ class _Checker:
         self.program = program
         self.events = replay(program, min(program.iterations, ITERATIONS) if program.iterations else ITERATIONS)
         self.sizes = [len(steps) for steps in program.engines]
+        self.slots = config.slots
         self.weights = _Memory("weight vectors", config.WgtBanks * config.WgtDepth)
         self.parameters = _Memory("parameters", config.ParDepth)
         self.index = _Memory("index entries", config.IdxBanks * config.IdxDepth)
@@ -148,6 +149,8 @@ class _Checker:
         self.section_of: dict[int, int] = {}  # by event that wrote lines, the section's first event
         self.sections: dict[int, int] = {}  # by number, the event that began what is in it
         self.users: dict[int, int] = {}  # by number of a section, the last event that wrote to it
+        self.kept: LayerStep | None = None  # the layer before, if its slots are to be continued
+        self.kept_outputs: tuple[object, ...] = ()  # and what they are for
         self.origins = _Origins(program.network)
 
     # Order
@@ -216,16 +219,35 @@ class _Checker:
 
     def _layer(self, number: int, step: LayerStep) -> None:
         event, d = self.events[number], step.descriptor
+        self._slots(event, step)
         self._same(event, step.source, d.in_idx_base, d.in_pitch)
         self._same(event, step.part, d.out_idx_base, d.out_pitch)
-        vectors, parameters = _span(d.wgt_base, d.vectors), _span(d.par_base, d.out_k)
+        vectors, channels = _span(d.wgt_base, d.vectors), 0 if d.keep_slot else d.out_k
+        parameters = _span(d.par_base, channels)
         self._read(number, self.weights, vectors, _span(step.weights, d.vectors), f"weights of {step.node}")
-        self._read(number, self.parameters, parameters, _span(step.parameters, d.out_k), f"parameters of {step.node}")
+        self._read(number, self.parameters, parameters, _span(step.parameters, channels), f"parameters of {step.node}")
         self._read_lines(number, step.source)
         if step.residual is not None:
             self._same(event, step.residual, d.res_idx_base, d.res_pitch)
             self._read_lines(number, step.residual)
         self._write_lines(number, step.part, d.out_act_base, d.out_act_limit, d)
+
+    def _slots(self, event: _Event, step: LayerStep) -> None:
+        """Parts along C follow one another, on all input channels in turn, for the same outputs."""
+        d, kept = step.descriptor, self.kept
+        outputs = step.node, step.part, event.iteration
+        if kept is not None and not d.continue_slot:
+            raise ValueError(f"program: {event.name} does not continue the slots that the layer before keeps")
+        if d.continue_slot and (kept is None or self.kept_outputs != outputs):
+            raise ValueError(f"program: {event.name} continues slots, and the layer before keeps none of its outputs")
+        if kept is not None and step.source.first != kept.source.last:
+            raise ValueError(
+                f"program: {event.name} begins with input channel {step.source.first}, and the layer before, whose "
+                f"slots it continues, ends with {kept.source.last - 1}"
+            )
+        if (d.keep_slot or d.continue_slot) and d.jobs > self.slots:
+            raise ValueError(f"program: {event.name} has {d.jobs} jobs, the core {self.slots} slots that keep sums")
+        self.kept, self.kept_outputs = (step if d.keep_slot else None), outputs
 
     def _write_lines(self, number: int, part: Part, base: int, limit: int, layer: Descriptor | None) -> None:
         event, places = self.events[number], _span(base, limit - base)
@@ -254,7 +276,8 @@ class _Checker:
             self._read_words(number, places, begun, "its section")
         self.section_of[number] = begun
         entries = part.entries(self.origins.width(part.tensor)).ravel()
-        self._write(number, self.index, entries, self._lines(part, event.iteration).ravel())
+        there = _NOTHING if layer is not None and layer.keep_slot else self._lines(part, event.iteration).ravel()
+        self._write(number, self.index, entries, there)
 
     def _read_lines(self, number: int, part: Part) -> None:
         event = self.events[number]

@@ -99,7 +99,8 @@ module sparsecore
 
   spcore_layer_setup #(
     .NumLanes(NumLanes), .WgtVectors(WgtBanks * WgtDepth), .ActWords(ActBanks * ActDepth),
-    .IdxEntries(IdxBanks * IdxDepth), .ParEntries(ParDepth), .RegionPos(RegionPos), .QueueDepth(QueueDepth)
+    .IdxEntries(IdxBanks * IdxDepth), .ParEntries(ParDepth), .RegionPos(RegionPos),
+    .NumSlots(NumSp * NumStage), .QueueDepth(QueueDepth)
   ) u_layer_setup (
     .clk_i, .rst_ni(core_rst_n),
     .cmd_i(layer_cmd), .status_o(layer_status), .overflow_i(overflow),

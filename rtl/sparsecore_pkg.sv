@@ -129,6 +129,8 @@ package sparsecore_pkg;
     logic              res_signed;
     logic              out_append;  // the output section goes on where its last layer ended
     section_t          out_section;
+    logic              keep_slot;      // sums stay in the staging slots, for the next layer
+    logic              continue_slot;  // and are added to those that the layer before kept
     dim_t              in_c;
     dim_t              in_h;
     dim_t              in_w;
@@ -190,6 +192,7 @@ package sparsecore_pkg;
     logic [1:0]  line_shift;     // of so many lines, a power of two, one holds such a row
     region_off_t [LineWords-1:0] line_off;   // bit 8*i of a line lies so many positions behind bit 0 in a region
     region_word_t [NumShapes-1:0] last_word;  // of 64 positions of a region: the last that a tile of the shape reaches
+    logic [7:0]  jobs;         // of a layer that keeps or continues slots
   } derived_t;
 
   // An entry of the position table of all PEs: the tile position at offset q of a region. And a word of their mask
@@ -213,7 +216,7 @@ package sparsecore_pkg;
   typedef struct packed {
     ctx_t   ctx;
     job_t   job;
-    logic   split;        // the layer is split over input channels: the job has more than one unit
+    logic   split;        // other units of the job may have its slot: it has more than one, or goes on with the layer before
     dim_t   chunk;
     addr_t  out_line;     // output line (tile) number, row-major
     npos_t  tile_h;       // rows and columns of the tile inside the output plane

@@ -69,6 +69,9 @@ CASES = [
     (12, {"residual": 1, "res_pitch": 6, "res_idx_base": 8190, "res_shift": 30}),
     (17, {"residual": 1, "res_pitch": 6, "res_shift": 8}),
     (17, {"residual": 1, "res_pitch": 6, "res_shift": 63}),
+    (19, {"continue_slot": 1}),
+    (19, {"keep_slot": 1, "residual": 1, "res_pitch": 6, "res_shift": 30}),
+    (19, {"keep_slot": 1}),
 ]
 
 

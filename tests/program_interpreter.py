@@ -4,6 +4,7 @@
 import numpy as np
 
 from models import lines
+from models.compiler.engine_times import alone
 from models.config import Config
 from models.lines import WORD_BYTES
 from models.program import ENGINES, LAYERS, OPEN, ActivationLoad, LayerStep, Program, WeightLoad
@@ -22,7 +23,9 @@ class Interpreter:
         self.words = np.zeros(config.ActBanks * config.ActDepth * WORD_BYTES, np.uint8)
         self.index = [(0, 0)] * (config.IdxBanks * config.IdxDepth)
         self.ends: dict[int, int] = {}  # of sections
-        self.open: list[list] = []  # layers that were issued and have not retired: descriptor, whether it is calculated
+        self.kept = None  # sums of the last layer that kept its slots
+        # Layers that were issued and have not retired: descriptor, whether it is calculated, sums that it continues.
+        self.open: list[list] = []
 
     def run(self, rng) -> list[tuple[int, object]]:
         """Runs all iterations, with engines taking turns at random as their waits allow; the result transfers, each
@@ -39,7 +42,8 @@ class Interpreter:
             iteration, number = divmod(self._issued(engine, done), sizes[engine])
             step = program.engines[engine][number]
             if isinstance(step, LayerStep):
-                self.open.append([step.descriptor, False])
+                kept = self.kept if step.descriptor.continue_slot else None
+                self.open.append([step.descriptor, False, kept])
                 if not step.descriptor.out_append:
                     self.ends[step.descriptor.out_section] = step.descriptor.out_act_base
                 continue
@@ -59,7 +63,7 @@ class Interpreter:
             self.open.pop(0)
             return 1
         layer = left[rng.integers(len(left))]
-        self._layer(layer[0])
+        self._layer(layer[0], layer[2])
         layer[1] = True
         return 0
 
@@ -69,6 +73,8 @@ class Interpreter:
         if issued == self.program.iterations * sizes[engine] or issued - done[engine] == OPEN[engine]:
             return False
         iteration, number = divmod(issued, sizes[engine])
+        if engine == LAYERS and self.open and alone(self.program.layers, number):
+            return False
         for other, wait in enumerate(self.program.engines[engine][number].waits):
             met = wait.count == 0 or iteration < wait.previous
             if not met and done[other] < (iteration - wait.previous) * sizes[other] + wait.count:
@@ -109,15 +115,25 @@ class Interpreter:
             return self._lines(range(step.idx_base, step.idx_base + step.lines))
         return None
 
-    def _layer(self, d):
+    def _layer(self, d, kept):
         start = self.ends[d.out_section]
         vectors = self.weights[d.wgt_base : d.wgt_base + d.vectors]
         parameters = self.parameters[d.par_base : d.par_base + d.out_k]
         appended = bool(d.out_append)
         done = compute_layer(
-            d, vectors, *self._lines(d.in_index), parameters, self._lines(d.res_index), start, appended
+            d,
+            vectors,
+            *self._lines(d.in_index),
+            parameters,
+            self._lines(d.res_index),
+            start,
+            appended,
+            kept,
         )
-        assert not done.overflow
+        assert not done.overflow and (kept is not None) == bool(d.continue_slot)
+        if d.keep_slot:
+            self.kept = done.kept
+            return
         found = lines.compress(done.output, d.tile)
         for entry, bitmap, packed in zip(d.out_index, found.bitmaps.ravel().tolist(), found.packed(), strict=True):
             start = self._write_line(entry, bitmap, packed.tobytes(), start)

@@ -11,7 +11,7 @@ from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.dataflow import Graph, read
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.engine_times import Timeline, line_beats, timeline
-from models.compiler.parts import Parts, Way, check_chunk, divide
+from models.compiler.parts import Parts, Way, divide
 from models.compiler.rewrite import rewritten
 from models.compiler.strips import Planner, Strips, strip_choice
 from models.config import Config, load_config
@@ -89,7 +89,7 @@ def sequence(
     graph: Graph, parts: dict[PartKey, Parts], strips: Strips, stretches: Sequence[Stretch], batch: int
 ) -> list[Use]:
     """The layers engine's steps: in a group the images take turns, so that neighbours are independent; but for chains
-    in strips, which one image runs to the end."""
+    in strips, which one image runs to the end, and parts along C."""
     chains = {name: chain for chain in strips.chains for name in chain}
     found: list[Use] = []
     for stretch in stretches:
@@ -98,8 +98,8 @@ def sequence(
             group = range(first, first + stretch.group)
             for node in nodes:
                 if node not in chains:
-                    for part in range(len(parts[node, 0].parts)):
-                        found += [Use(node, part, image) for image in group]
+                    for run in parts[node, 0].runs:
+                        found += [Use(node, part, image) for image in group for part in run]
                 elif node == chains[node][0]:
                     found += [
                         Use(name, part, image, strip)
@@ -134,9 +134,6 @@ class Compiler:
         if batch < 1:
             raise ValueError(f"batch: {batch}, expected at least 1")
         self.graph, self.config, self.batch = read(rewritten(network, config, batch)), config, batch
-        for node in self.graph.layers:  # before anything that takes time
-            if node.op == "conv" and node.groups == 1:
-                check_chunk(config, node.name, self.graph.shapes[node.source][0] * node.kernel[0] * node.kernel[1])
         self.tensors = self.graph.network.run(calibration)
         self.choices = Cutter(config, self.graph, self.tensors, batch > 1).choose()
         self.blocks = self._blocks()

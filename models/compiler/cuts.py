@@ -50,6 +50,13 @@ class Choice:
         return self.cycles - self.tail if hidden else self.cycles
 
 
+def keeps_slots(config: Config, d: Descriptor) -> bool:
+    """Whether the weights of one chunk exceed the Weight Memory, so that the layer runs in parts along C, whose sums
+    stay in the staging slots."""
+    chunk = d.group_c * d.channel_vectors
+    return d.groups == 1 and not d.tap_shared and chunk > config.WgtBanks * config.WgtDepth
+
+
 def predict(config: Config, choice: Choice) -> Choice:
     """The same with the cycle model's cycles."""
     plan = Plan(config, choice.descriptor, 0, 0, 0, choice.out_words)
@@ -122,6 +129,8 @@ class Cutter:
         layer = self.layers[node.name]
         tiles, (channels, rows, columns) = tile_candidates(self.config, layer), layer.out_shape
         most_lines = self.config.IdxBanks * self.config.IdxDepth // _TENSORS // channels
+        if keeps_slots(self.config, describe(self.config, layer, Cut(line, tiles[0]))):
+            most_lines = min(most_lines, self.config.slots)
         few = [tile for tile in tiles if prod(tile.grid(rows, columns)) <= most_lines]
         tiles = few or tiles
         most = max(tile.line_h * tile.line_w for tile in tiles)

@@ -266,7 +266,7 @@ class Emitter:
             node, part = self.nodes[use.node], self.parts[use.node, use.strip].parts[use.part]
             bases, rows = [], []
             for memory, own in zip(memories, self._data_of(use, part), strict=True):
-                base, missing = memory.place(own.key, own.size, time)
+                base, missing = memory.place(own.key, own.size, time) if own.size else (0, False)
                 row = data.row(own.key, own.size)
                 bases.append(base + own.first)
                 rows.append(row + own.first)
@@ -282,7 +282,7 @@ class Emitter:
             self._layer(lists, placed, use, node, part, (bases[0], bases[1]), (rows[0], rows[1]), append)
             for name, made in self.results:
                 if made == [name] and name not in self.strips.rows:  # what each part makes goes when it is there
-                    if use.node == name:
+                    if use.node == name and not part.descriptor.keep_slot:
                         self._result(lists, placed, name, made, use.image, part)
                 elif max(last[other, use.image] for other in made) == time:
                     self._result(lists, placed, name, made, use.image)
@@ -314,6 +314,8 @@ class Emitter:
         own = _Set(("weights", use.node, use.part), len(part.vectors))
         if part.descriptor.tap_shared:
             own = _Set(("pool", own.size), own.size)
+        if part.descriptor.keep_slot:  # its sums are requantised in the part that continues them
+            return own, _Set((), 0)
         outputs = self.graph.shapes[use.node][0]
         if outputs <= self.config.ParDepth // _NODES:
             return own, _Set(("parameters", use.node), outputs, part.parameters.start)
@@ -377,7 +379,7 @@ class Emitter:
             read = read_rows(node, made, height, line_h, node.source in self.strips.stripped)
         out = self._part(placed, use.node, image, strip, outputs, made)
         source = self._part(placed, node.source, image, strip, inputs, read)
-        residual = None if node.residual is None else self._part(placed, node.residual, image, 0, outputs)
+        residual = self._part(placed, node.residual, image, 0, outputs) if node.residual and d.residual else None
         d = replace(
             d,
             wgt_base=bases[0],
@@ -392,7 +394,7 @@ class Emitter:
         )
         access = lists.add(2, LayerStep(NO_WAITS, d, use.node, out, source, residual, *rows, part.cycles, part.tail))
         access.use("weights", d.wgt_base, d.vectors)
-        access.use("parameters", d.par_base, d.out_k)
+        access.use("parameters", d.par_base, len(part.parameters))
         access.use("index", source.base, d.in_entries)
         access.use("index", d.res_idx_base, d.res_entries)
         access.use("index", out.base, d.out_entries, True)
@@ -467,7 +469,7 @@ def with_data(program: Program, parts: dict[tuple[str, int], Parts]) -> Program:
     beats = np.zeros_like(program.beats)
     for step in program.layers:
         of_node = parts[step.node, 0]  # a strip's are the same
-        own = next(p for p in of_node.parts if p.first == step.part.first)
+        own = next(p for p in of_node.parts if (p.first, p.first_input) == (step.part.first, step.source.first))
         for row, of_layer, which in (
             (step.weights, of_node.weights, own.vectors),
             (step.parameters, of_node.parameters, own.parameters),

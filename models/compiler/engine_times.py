@@ -2,8 +2,9 @@
 """Cycles of a program: four engines, each working through its descriptors, that wait for each other.
 
 Loads take a cycle a beat; layers what they are predicted to take. Two layers are open at a time: the younger one begins
-with its units, as if all PEs did so at once, in the older one's tail. It is set up when there is room, from when the
-one before it has begun and the one before that has retired, also while it waits.
+with its units, as if all PEs did so at once, in the older one's tail; not so if either has to do with slots that are
+kept. It is set up when there is room, from when the one before it has begun and the one before that has retired, also
+while it waits.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.lines import Lines
-from models.program import ENGINES, LAYERS, OPEN, Program
+from models.program import ENGINES, LAYERS, OPEN, LayerStep, Program
 
 # Cycles of a descriptor beside its beats or its layer's own cycles; of a layer, cycles of its set-up.
 BEGIN = (12, 16, 8, 24)
@@ -41,6 +42,12 @@ class Timeline:
     def busy(self, engine: int) -> int:
         """Cycles that an engine works."""
         return sum(end - begin for begin, end in self.spans[engine])
+
+
+def alone(layers: Sequence[LayerStep], number: int) -> bool:
+    """Whether a layer begins when the one before it has ended: it has to do with slots that are kept."""
+    d = layers[number].descriptor
+    return bool(d.keep_slot or d.continue_slot or layers[number - 1].descriptor.keep_slot)
 
 
 def line_beats(found: Lines, stream_bytes: int) -> int:
@@ -83,7 +90,7 @@ def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int) 
         if engine == LAYERS:
             retired = spans[LAYERS][-OPEN[LAYERS]][1] if len(spans[LAYERS]) >= OPEN[LAYERS] else 0
             ready.append(max(start, max(retired, *ready[-1:], 0) + SET_UP))
-            start = max(ready[-1], end - program.layers[number - 1].tail)
+            start = max(ready[-1], end - (0 if alone(program.layers, number) else program.layers[number - 1].tail))
         return max(start + durations[engine][number], end)
 
     left = [iterations * size for size in sizes]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts along K: a layer as several that append, each with weights and parameters that fit beside others."""
+"""Parts of layers along K and C.
+
+Along K: a layer as several that append, each with weights and parameters that fit beside others. Along C, where the
+weights of one chunk do not fit: all but the last of a chunk keep their sums in the staging slots.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models import stream
-from models.compiler.cuts import Choice, predicted_best
+from models.compiler.cuts import Choice, keeps_slots, predicted_best
 from models.config import Config
 from models.descriptor import Descriptor
 from models.tiling import chunk_channels
@@ -33,7 +37,8 @@ class LayerPart:
     """One of a layer's parts.
 
     descriptor: everything lies at 0; first, first_input: its first output and input channel;
-    vectors, parameters: the rows of the layer's weights and parameters that are its own; cycles, tail: predicted.
+    vectors, parameters: the rows of the layer's weights and parameters that are its own, none of these where sums are
+    kept; cycles, tail: predicted.
     """
 
     descriptor: Descriptor
@@ -56,8 +61,14 @@ class Parts:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Output channels of the parts, which tell ways of cutting the node apart."""
-        return tuple(len(part.parameters) for part in self.parts)
+        """Weight vectors of the parts, which tell ways of cutting the node apart."""
+        return tuple(len(part.vectors) for part in self.parts)
+
+    @property
+    def runs(self) -> list[range]:
+        """The parts that have to follow one another, by number: those along C of the same outputs."""
+        ends = [number + 1 for number, part in enumerate(self.parts) if not part.descriptor.keep_slot]
+        return [range(first, end) for first, end in zip([0, *ends], ends, strict=False)]
 
     @cached_property
     def weights(self) -> npt.NDArray[np.uint8]:
@@ -80,13 +91,78 @@ def _ranges(count: int, most: int, tapered: bool) -> Iterator[range]:
         first, parts = first + length, parts - 1
 
 
-def check_chunk(config: Config, node: str, vectors: int) -> None:
-    """Raise ValueError for a layer of which a chunk has too many weight vectors."""
-    if vectors > (memory := config.WgtBanks * config.WgtDepth):
+@dataclass(frozen=True)
+class _Piece:
+    """Some of a layer: its descriptor, first output channel, input channels, and rows of its weights."""
+
+    descriptor: Descriptor
+    first: int
+    channels: range
+    vectors: range
+
+
+def _check(config: Config, node: str, d: Descriptor) -> None:
+    """Raise ValueError, with the node's name, for a layer of which no part fits."""
+    memory, taps, group = config.WgtBanks * config.WgtDepth, d.channel_vectors, d.groups > 1
+    block = d.group_chunks if group else 1  # chunks that stay together
+    vectors = d.vectors if d.tap_shared else block * d.group_c * taps
+    too_many = (
+        f"{node}: {vectors} weight vectors of one {'group' if group else 'chunk'}, the Weight Memory holds at most "
+        f"{memory}"
+    )
+    if keeps_slots(config, d):
+        if d.out_lines > config.slots:
+            raise ValueError(
+                f"{too_many}; in parts along C its {d.out_lines} tiles are more than the {config.slots} staging slots "
+                "that keep their sums"
+            )
+        if taps > memory:
+            raise ValueError(f"{too_many}, less than the {taps} of a channel")
+    elif vectors > memory:
+        raise ValueError(too_many)
+    channels = block * chunk_channels(config, d.k, d.m)
+    if channels > config.ParDepth:
         raise ValueError(
-            f"{node}: {vectors} weight vectors of one chunk, the Weight Memory holds at most {memory}; the core cannot "
-            "keep the sums of a layer that is cut along C"
+            f"{node}: {channels} output channels of one {'group' if group else 'chunk'}, the Parameter Memory holds at "
+            f"most {config.ParDepth}"
         )
+
+
+def _along_k(config: Config, d: Descriptor, way: Way) -> Iterator[_Piece]:
+    """The layer in chunks, or groups, as many as the way and the Parameter Memory allow."""
+    chunk_k, by_group = chunk_channels(config, d.k, d.m), d.groups > 1
+    block = d.group_chunks if by_group else 1
+    chunk = 0 if d.tap_shared else d.group_c * d.channel_vectors
+    memory = config.WgtBanks * config.WgtDepth
+    most = max(1, min(memory // way.share // max(1, block * chunk), config.ParDepth // (block * chunk_k)))
+    for blocks in _ranges(d.groups if by_group else d.chunks, most, way.tapered):
+        chunks = range(blocks.start * block, min(blocks.stop * block, d.chunks))
+        first, last = chunks.start * chunk_k, min(chunks.stop * chunk_k, d.out_k)
+        channels = range(d.in_c)
+        part = replace(d, chunks=len(chunks), out_k=last - first, group_chunks=block if by_group else len(chunks))
+        if by_group:
+            channels = range(blocks.start * d.group_c, min(blocks.stop * d.group_c, d.in_c))
+            part = replace(part, groups=len(blocks), in_c=len(channels))
+        rows = range(0, d.vectors) if d.tap_shared else range(chunks.start * chunk, chunks.stop * chunk)
+        yield _Piece(part, first, channels, rows)
+
+
+def _along_c(config: Config, piece: _Piece, way: Way) -> Iterator[_Piece]:
+    """A chunk in parts of as many input channels as the way allows."""
+    d, taps = piece.descriptor, piece.descriptor.channel_vectors
+    most = max(1, config.WgtBanks * config.WgtDepth // way.share // taps)
+    for channels in _ranges(d.in_c, most, tapered=False):
+        keeps, size = channels.stop < d.in_c, len(channels)
+        part = replace(
+            d,
+            in_c=size,
+            group_c=size,
+            keep_slot=int(keeps),
+            continue_slot=int(channels.start > 0),
+            residual=0 if keeps else d.residual,
+        )
+        begin = piece.vectors.start + channels.start * taps
+        yield _Piece(part, piece.first, channels, range(begin, begin + size * taps))
 
 
 def divide(
@@ -96,53 +172,34 @@ def divide(
     hidden: as for `Cutter`; predicted: cuts of parts of this choice, by their input and number of output channels, that
     are known from other ways: found ones are added.
 
-    Raises ValueError, with the node's name, where not even a chunk fits.
+    Raises ValueError, with the node's name, where not even a chunk, or a chunk of a channel, fits.
     """
-    d = choice.descriptor
-    chunk_k = chunk_channels(config, d.k, d.m)
-    by_group = d.groups > 1
-    block = d.group_chunks if by_group else 1  # chunks that stay together
-    vectors = 0 if d.tap_shared else block * d.group_c * d.channel_vectors
-    memory = config.WgtBanks * config.WgtDepth
-    check_chunk(config, node, d.vectors if d.tap_shared else vectors)
-    if block * chunk_k > config.ParDepth:
-        raise ValueError(
-            f"{node}: {block * chunk_k} output channels of one {'group' if by_group else 'chunk'}, the Parameter "
-            f"Memory holds at most {config.ParDepth}"
-        )
-    most = max(1, min(memory // way.share // max(1, vectors), config.ParDepth // (block * chunk_k)))
+    whole = choice.descriptor
+    _check(config, node, whole)
+    pieces = list(_along_k(config, whole, way))
+    if keeps_slots(config, whole):
+        pieces = [part for piece in pieces for part in _along_c(config, piece, way)]
     found: list[LayerPart] = []
-    for blocks in _ranges(d.groups if by_group else d.chunks, most, way.tapered):
-        chunks = range(blocks.start * block, min(blocks.stop * block, d.chunks))
-        first, last = chunks.start * chunk_k, min(chunks.stop * chunk_k, d.out_k)
-        part = replace(
-            d,
-            chunks=len(chunks),
-            out_k=last - first,
-            group_chunks=block if by_group else len(chunks),
-        )
-        measured, channels = choice.work, range(d.in_c)
-        if by_group:
-            channels = range(blocks.start * d.group_c, min(blocks.stop * d.group_c, d.in_c))
-            part = replace(part, groups=len(blocks), in_c=len(channels))
-            measured = _of_channels(measured, slice(channels.start, channels.stop))
-        cut = choice
-        if part.out_k < d.out_k or d.vectors > memory // 2:  # or its cut was chosen for parts
-            if (channels, part.out_k) not in predicted:
-                words = choice.out_words * part.out_k // d.out_k
-                own = replace(choice, descriptor=part, work=measured, out_words=words)
-                predicted[channels, part.out_k] = predicted_best(config, own, hidden)
-            cut = predicted[channels, part.out_k]
-        part = replace(part, splits=cut.descriptor.splits, split_c=cut.descriptor.split_c)
-        rows = (
-            range(0, d.vectors) if d.tap_shared else range(*(n * vectors // block for n in (chunks.start, chunks.stop)))
-        )
-        found.append(LayerPart(part, first, channels.start, rows, range(first, last), cut.cycles, cut.tail))
+    for piece in pieces:
+        d, cut = piece.descriptor, choice
+        # That of a whole layer was chosen for it, unless it was for parts.
+        if d.vectors < whole.vectors or d.out_k < whole.out_k or d.vectors > config.WgtBanks * config.WgtDepth // 2:
+            key = piece.channels, d.out_k
+            if key not in predicted:
+                measured = _of_channels(choice.work, piece.channels)
+                words = 0 if d.keep_slot else choice.out_words * d.out_k // whole.out_k
+                own = replace(choice, descriptor=d, work=measured, out_words=words)
+                predicted[key] = predicted_best(config, own, hidden)
+            cut = predicted[key]
+        d = replace(d, splits=cut.descriptor.splits, split_c=cut.descriptor.split_c)
+        parameters = range(0) if d.keep_slot else range(piece.first, piece.first + d.out_k)
+        found.append(LayerPart(d, piece.first, piece.channels.start, piece.vectors, parameters, cut.cycles, cut.tail))
     return Parts(node, config, choice, tuple(found))
 
 
-def _of_channels(work: Work, channels: slice) -> Work:
+def _of_channels(work: Work, inputs: range) -> Work:
     """The work of some input channels; macs and residual words stay those of all."""
+    channels = slice(inputs.start, inputs.stop)
     fetches = [
         Fetch(f.lines, *(counts[channels] for counts in (f.first_word, f.words, f.pieces, f.load, f.marks)))
         for f in work.fetches

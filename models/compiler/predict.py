@@ -43,7 +43,7 @@ def _predicted(config: Config, node: Node, step: LayerStep, tensors: dict[str, B
     residual = None if step.residual is None else step.residual.cut(tensors[step.residual.tensor][image])
     source = step.source.cut(tensors[step.source.tensor][image])
     read = _Tensors(source, residual, _weight_counts(node, step))
-    words = int(step.part.lines(tensors[step.part.tensor][image]).words.sum())
+    words = 0 if d.keep_slot else int(step.part.lines(tensors[step.part.tensor][image]).words.sum())
     return cycle_model.predict(Plan(config, d, 0, 0, 0, words), work.measure(d, read))
 
 

@@ -16,6 +16,7 @@ from models.cycles.state import (
     GRANT,
     GRANT_DRAIN,
     INDEX,
+    KEPT,
     LINE,
     NONE,
     Tables,
@@ -115,7 +116,9 @@ def drain(s: Any, t: Tables, p: int, sp: int, time: int) -> int:
     port.port_free, port.port_group = end, p // -(-layer.pes // DRAIN_GROUPS)
     job.units_left -= 1
     events.at(s, end, GRANT_DRAIN, NONE)
-    if not job.units_left:  # the slot can be read
+    if not job.units_left and layer.keeps:
+        events.at(s, end + KEPT, FINISH_JOB, number)
+    elif not job.units_left:  # the slot can be read
         lines = t.chunks[chunk].lines
         start = max(port.free, end + layer.residual * FIRST_RESIDUAL)
         # A residual line takes a cycle in which no line can be written.

@@ -345,7 +345,9 @@ def compute(s: Any, t: Tables, p: int) -> bool:
     if now.unit != NONE:
         pe.pause = 0
         pe.draining = now.unit
-        events.at(s, pe.scan_end + FLUSH + CHOICE + (LOOKUP if layer.splits > 1 else 0), REQUEST_DRAIN, p)
+        events.at(
+            s, pe.scan_end + FLUSH + CHOICE + (LOOKUP if layer.splits > 1 or layer.continues else 0), REQUEST_DRAIN, p
+        )
     if now.release:
         pe.buffers[(pe.free_first + pe.free_count) & (MAX_BUFFERS - 1)] = pe.scan_end + RELEASE
         pe.free_count += 1

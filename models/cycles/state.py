@@ -30,6 +30,7 @@ LOOKUP = 2  # more of it when the layer is split
 GRANT = 5  # drain granted to its first row, also behind the last row of the one before
 AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 16  # last values of a slot read to its last line written
+KEPT = 4  # last row of a job that keeps its slot to the job's end
 FIRST_RESIDUAL = 13  # last row of a slot to its first residual line
 RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12, and 8 are under way
 
@@ -83,6 +84,8 @@ LAYER = _record(
     "tap_shared",
     "room",  # passes of a PE on their way to its scanner or in it
     "residual",
+    "keeps",  # its jobs' slots
+    "continues",  # those of the layer before
     "in_idx_base",
     "in_pitch",
     "out_idx_base",

@@ -93,6 +93,8 @@ module spcore_csr
     res_signed:    hw_out.LAYER_MODE.res_signed.value,
     out_append:    hw_out.LAYER_MODE.out_append.value,
     out_section:   hw_out.LAYER_MODE.out_section.value,
+    keep_slot:     hw_out.LAYER_MODE.keep_slot.value,
+    continue_slot: hw_out.LAYER_MODE.continue_slot.value,
     in_c:          hw_out.LAYER_IN_C.value.value,
     in_h:          hw_out.LAYER_IN_H.value.value,
     in_w:          hw_out.LAYER_IN_W.value.value,

@@ -88,6 +88,15 @@ module spcore_command_ctrl
   end
 
   logic running, stopping;   // a run is on; an error is ending it
+  logic program_layer_q;     // the same a cycle later, for the many bits of a layer
+  logic layer_there;         // that is chosen
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) program_layer_q <= 1'b0;
+    else         program_layer_q <= running;
+  end
+
+  assign layer_there = running || !program_layer_q;   // of a run it is, when the first one comes
 
   // ---- arguments: the host's, in a run the program's ----
   addr_t      wgt_base, wgt_count, par_base, par_count;
@@ -195,7 +204,7 @@ module spcore_command_ctrl
   assign busy_error = (cmd.wgt_load & ~wgt_free) | (cmd.par_load & (~wgt_free | wgt_cmd_o.start_weights)) |
                       (cmd.prg_load & (~wgt_free | wgt_cmd_o.start_weights | wgt_cmd_o.start_params)) |
                       (cmd.act_load & ~act_free) | (cmd.result_send & ~res_free) |
-                      (cmd.layer_push & ~(live & layer_status_i.ready)) | (cmd.run & ~run_free) |
+                      (cmd.layer_push & ~(live & layer_there & layer_status_i.ready)) | (cmd.run & ~run_free) |
                       (running & (host_starts | host.run));
 
   always_comb begin
@@ -245,11 +254,11 @@ module spcore_command_ctrl
   assign act_cmd_o   = act;
   assign res_cmd_o   = res;
   assign layer_cmd_o = '{
-    push:   cmd.layer_push & live,
+    push:   cmd.layer_push & live & layer_there,
     in_run: running,
     issue:  issue[EngLayers],
     cancel: stopping,
-    layer:  running ? next.layer : reg2hw_i.layer
+    layer:  program_layer_q ? next.layer : reg2hw_i.layer
   };
   assign pe_select_o = reg2hw_i.pe_select;
 
@@ -349,6 +358,7 @@ module spcore_command_ctrl
   end
 
   // What the program issues is taken or out of range.
+  `SPCORE_ASSERT(!(prepare && !program_layer_q), "a run's layer comes before it is chosen")
   `SPCORE_ASSERT(!(running && busy_error && !host_starts && !host.run), "a program's command met an engine at work")
 
 endmodule

@@ -299,6 +299,8 @@ package spcore_front_pkg;
       res_signed:     words[1][14],
       out_append:     words[1][15],
       out_section:    words[1][20:16],
+      keep_slot:      words[1][21],
+      continue_slot:  words[1][22],
       in_c:           words[1][47:32],
       in_h:           words[2][15:0],
       in_w:           words[2][47:32],

@@ -9,6 +9,10 @@
 // oldest open one, or that one has its slot: then the oldest job can always finish, and with it every job in turn. Without
 // splits a slot always becomes free by itself. Jobs of two layers mix: each is of one kind or the other.
 //
+// A layer that keeps its slots ends a job when the last unit's rows are on their way into the slot, which from then on is that
+// of the job with the same place in the next layer: job numbers go on, so it is as many higher as a layer has jobs. Such
+// layers run alone and have no more jobs than there are slots. One that does not continue begins with all slots free.
+//
 // Choosing takes some cycles, for one streaming processor at a time and while the PE chosen before sends its rows. The
 // network from the PEs is shared up to its groups of GroupPes: two drains are never in one group. What is known of a
 // waiting PE (its job's slot, whether its job is the oldest) is kept for each PE: a new request is looked up once in the
@@ -27,7 +31,8 @@ module spcore_drain_arbiter
 ) (
   input  logic                              clk_i,
   input  logic                              rst_ni,
-  input  logic                              start_i,       // of a layer, with no other open
+  input  logic     [1:0]                    start_i,       // of a layer, by context
+  input  logic                              restart_i,     // with start_i: no other layer is open
   input  layer_t   [1:0]                    layer_i,
   input  derived_t [1:0]                    derived_i,
   input  job_t                              oldest_job_i,
@@ -44,7 +49,10 @@ module spcore_drain_arbiter
   output logic [NumSp-1:0][NumGroups-1:0]   group_o,       // where it comes from
   output logic [NumSp-1:0][NumStage-1:0]    slot_o,        // where it goes to
   output logic [NumSp-1:0]                  add_o,         // not the job's first unit
-  output logic [NumSp-1:0]                  complete_o,    // the job's last unit
+  output logic [NumSp-1:0]                  complete_o,    // the job's last unit; its slot is not kept
+
+  output logic [NumSp-1:0]                  kept_o,        // pulse: a job that keeps its slot has ended
+  output job_t [NumSp-1:0]                  kept_job_o,
 
   output logic [NumSp-1:0][NumStage-1:0]    info_we_o,     // pulse, some cycles after a job has bound its slot
   output slot_info_t                        info_o,
@@ -106,15 +114,24 @@ module spcore_drain_arbiter
   slot_t               slot_q;      // of the chosen PE
   logic [NumSlots-1:0] at_q;        // the same
   logic                bind_now, bind_open;
-  dim_t                number;
+  dim_t                number, units;
+  job_t                job;               // that the slot is for from now on
+  logic                job_last, keeps;   // it is the job's last unit, and its layer keeps slots
+  logic                release_all;
 
-  assign bind_now  = state_q == StBind;
-  assign bind_open = bind_now & ~is_known_q;
+  assign bind_now    = state_q == StBind;
+  assign bind_open   = bind_now & ~is_known_q;
+  assign job_last    = number == layer_i[info_q.ctx].splits;
+  assign keeps       = layer_i[info_q.ctx].keep_slot;
+  assign release_all = restart_i && !(start_i[0] && layer_i[0].continue_slot) && !(start_i[1] && layer_i[1].continue_slot);
 
   always_comb begin
     number = dim_t'(1);
     for (int unsigned s = 0; s < NumSlots; s++) if (is_known_q && at_q[s]) number = units_q[s] + 1'b1;
   end
+
+  assign units = job_last && keeps ? '0 : number;
+  assign job   = job_last && keeps ? info_q.job + job_t'(derived_i[info_q.ctx].jobs) : info_q.job;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -122,13 +139,13 @@ module spcore_drain_arbiter
       job_q   <= '0;
       units_q <= '0;
     end else begin
-      bound_q <= bound_q & ~slot_free_i;
+      bound_q <= release_all ? '0 : bound_q & ~slot_free_i;
       for (int unsigned s = 0; s < NumSlots; s++) begin
-        if (bind_open && at_q[s]) begin
-          bound_q[s] <= 1'b1;
-          job_q[s]   <= info_q.job;
+        if (bind_open && at_q[s]) bound_q[s] <= 1'b1;
+        if (bind_now && at_q[s]) begin
+          job_q[s]   <= job;
+          units_q[s] <= units;
         end
-        if (bind_now && at_q[s]) units_q[s] <= number;
       end
     end
   end
@@ -298,7 +315,8 @@ module spcore_drain_arbiter
   logic [NumSp-1:0][NumWays-1:0]   next_pe_q;
   logic [NumSp-1:0][NumGroups-1:0] next_group_q;
   logic [NumSp-1:0][NumStage-1:0]  next_slot_q;
-  logic [NumSp-1:0]                next_add_q, next_complete_q;
+  logic [NumSp-1:0]                next_add_q, next_complete_q, next_keep_q, keep_q;
+  job_t [NumSp-1:0]                next_job_q, under_way_q;   // of the drains
   logic [NumSp-1:0]                issue;
 
   assign poll = state_q == StPick && !pick && |ready_q && !next_valid_q[poll_q];
@@ -369,8 +387,8 @@ module spcore_drain_arbiter
       state_q  <= state_d;
       polled_q <= poll;
       if (pick || bind_now) chosen_q <= lowest(pool) & {NumWays{polled_q}};
-      if (start_i || state_q == StInfo) above_q <= start_i ? '1 : above(chosen_q);
-      if (start_i)                         poll_q <= '0;
+      if (restart_i || state_q == StInfo) above_q <= restart_i ? '1 : above(chosen_q);
+      if (restart_i)                       poll_q <= '0;
       else if (state_q == StPick && !pick) poll_q <= (32'(poll_q) == NumSp - 1) ? '0 : poll_q + 1'b1;
     end
   end
@@ -418,6 +436,7 @@ module spcore_drain_arbiter
       next_slot_q     <= '0;
       next_add_q      <= '0;
       next_complete_q <= '0;
+      next_keep_q     <= '0;
     end else begin
       next_valid_q <= next_valid_q & ~issue;
       if (bind_now) begin
@@ -428,7 +447,9 @@ module spcore_drain_arbiter
             for (int unsigned g = 0; g < NumGroups; g++) next_group_q[p][g] <= |chosen_q[g*GroupPes+:GroupPes];
             for (int unsigned s = 0; s < NumStage; s++) next_slot_q[p][s] <= at_q[p*NumStage+s];
             next_add_q[p]      <= is_known_q;
-            next_complete_q[p] <= number == layer_i[info_q.ctx].splits;
+            next_complete_q[p] <= job_last && !keeps;
+            next_keep_q[p]     <= job_last && keeps;
+            next_job_q[p]      <= info_q.job;
           end
         end
       end
@@ -447,8 +468,11 @@ module spcore_drain_arbiter
       slot_o     <= '0;
       add_o      <= '0;
       complete_o <= '0;
+      keep_q     <= '0;
+      kept_o     <= '0;
     end else begin
-      gnt_q <= '0;
+      gnt_q  <= '0;
+      kept_o <= last & keep_q;
       for (int unsigned g = 0; g < NumGroups; g++) begin
         if (row_i[g].valid && row_i[g].last) node_en_o[g] <= 1'b0;
         for (int unsigned p = 0; p < NumSp; p++) begin
@@ -465,6 +489,7 @@ module spcore_drain_arbiter
           slot_o[p]     <= next_slot_q[p];
           add_o[p]      <= next_add_q[p];
           complete_o[p] <= next_complete_q[p];
+          keep_q[p]     <= next_keep_q[p];
         end else if (last[p]) begin
           group_o[p] <= '0;
         end
@@ -472,9 +497,16 @@ module spcore_drain_arbiter
     end
   end
 
-  // ---- what a slot holds ----
+  always_ff @(posedge clk_i) begin
+    for (int unsigned p = 0; p < NumSp; p++) begin
+      if (issue[p]) under_way_q[p] <= next_job_q[p];
+      if (last[p])  kept_job_o[p]  <= under_way_q[p];
+    end
+  end
 
-  logic                           start_q, calc_q;
+  // ---- what a slot holds, told at a job's first unit ----
+
+  logic                           bind_first, start_q, calc_q;
   logic [NumSp-1:0][NumStage-1:0] info_slot_q;
   logic                           mask_done;
   npos_t                          npos;
@@ -496,9 +528,9 @@ module spcore_drain_arbiter
       info_slot_q <= '0;
       info_we_o   <= '0;
     end else begin
-      start_q   <= bind_open;
+      start_q   <= bind_first;
       info_we_o <= '0;
-      if (bind_open) begin
+      if (bind_first) begin
         for (int unsigned s = 0; s < NumSlots; s++) info_slot_q[s/NumStage][s%NumStage] <= at_q[s];
       end
       if (start_q) begin
@@ -509,6 +541,8 @@ module spcore_drain_arbiter
       end
     end
   end
+
+  assign bind_first = bind_now && number == dim_t'(1) && !keeps;
 
   logic residual;
   assign residual = layer_i[info_q.ctx].residual;

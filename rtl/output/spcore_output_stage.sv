@@ -44,7 +44,7 @@ module spcore_output_stage
   input  logic                                        lw_ready_i,
   output line_write_t                                 lw_line_o,
 
-  output logic        [NumSp-1:0]                     job_done_o,     // pulse: the job's last line is written
+  output logic        [NumSp-1:0]                     job_done_o,     // pulse: the job's last line is written, or its slot is kept
   output job_t        [NumSp-1:0]                     job_done_id_o,
   output ctx_t                                        line_ctx_o,     // of that job, and of the line written
   output logic        [1:0]                           overflow_o,     // pulse, by context: a line does not fit the output section
@@ -63,16 +63,17 @@ module spcore_output_stage
   logic       [NumGroups-1:0][NumBanks-1:0][AccW-1:0]     node_data;
   logic       [NumSp-1:0][NumGroups-1:0]                  group;
   logic       [NumSp-1:0][NumStage-1:0]                   slot, info_we, slot_full, slot_take, slot_free, slot_read;
-  logic       [NumSp-1:0]                                 add, complete;
+  logic       [NumSp-1:0]                                 add, complete, kept;
+  job_t       [NumSp-1:0]                                 kept_job;
   slot_info_t                                             info;
 
   spcore_drain_arbiter #(
     .NumPe(NumPe), .NumLanes(NumLanes), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
-    .clk_i, .rst_ni, .start_i(restart_i), .layer_i, .derived_i, .oldest_job_i,
+    .clk_i, .rst_ni, .start_i, .restart_i, .layer_i, .derived_i, .oldest_job_i,
     .req_i(drain_req_i), .gnt_o(drain_gnt_o),
     .node_en_o(node_en), .node_sel_o(node_sel), .row_i(node_row),
-    .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete),
+    .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete), .kept_o(kept), .kept_job_o(kept_job),
     .info_we_o(info_we), .info_o(info), .slot_free_i(slot_free)
   );
 
@@ -95,6 +96,9 @@ module spcore_output_stage
 
   logic         [NumSp-1:0] run, line_valid, par_re;
   packed_line_t [NumSp-1:0] line;
+  logic         [NumSp-1:0] line_done;
+  job_t         [NumSp-1:0] line_job;
+  ctx_t                     line_ctx;
 
   for (genvar p = 0; p < NumSp; p++) begin : gen_sp
     row_t [1:0]                    read_row;
@@ -130,8 +134,17 @@ module spcore_output_stage
     .clk_i, .rst_ni, .layer_i, .start_i, .restart_i,
     .run_o(run), .line_valid_i(line_valid), .line_i(line),
     .lw_valid_o, .lw_ready_i, .lw_line_o,
-    .job_done_o, .job_done_id_o, .line_ctx_o, .overflow_o, .line_written_o, .line_bytes_o
+    .job_done_o(line_done), .job_done_id_o(line_job), .line_ctx_o(line_ctx), .overflow_o, .line_written_o, .line_bytes_o
   );
+
+  // ---- jobs end with their last line or, while no lines are written, with slots that are kept ----
+
+  assign job_done_o = line_done | kept;
+  assign line_ctx_o = kept != '0 ? oldest_i : line_ctx;
+
+  for (genvar p = 0; p < NumSp; p++) begin : gen_done
+    assign job_done_id_o[p] = kept[p] ? kept_job[p] : line_job[p];
+  end
 
   if (!is_num_lanes(NumLanes)) begin : gen_check_num_lanes
     $error("%m: NumLanes = %0d, expected a power of two from 4 to 64", NumLanes);

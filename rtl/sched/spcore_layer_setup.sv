@@ -3,7 +3,7 @@
 // open, has the PEs' tables written, and starts it. Then it waits for the ends of layers, which come in their order.
 //
 // A layer has one of two contexts, in turn. In a program the next one is prepared while the one before it is open, also
-// before it is issued; it starts, or is refused, when it has been.
+// before it is issued; it starts, or is refused, when it has been. A layer that keeps or continues slots runs alone.
 // The host's come one after the other. A refused layer is told, and an overflow, when it is the oldest one's turn.
 //
 // The checks are numbered as in docs/architecture.md section 6; the lowest that fails is reported and the layer ends
@@ -19,6 +19,7 @@ module spcore_layer_setup
   parameter int unsigned IdxEntries  = 49152,
   parameter int unsigned ParEntries  = 2048,
   parameter int unsigned RegionPos   = 512,
+  parameter int unsigned NumSlots    = 8,      // staging slots
   parameter int unsigned QueueDepth  = 4       // layers that wait
 ) (
   input  logic        clk_i,
@@ -46,7 +47,7 @@ module spcore_layer_setup
     MulKernel, MulLinePos, MulLinesY, MulLinesX, MulTilePos, MulTilesY, MulTilesX, MulRegion, MulChunks, MulSplits,
     MulInLines, MulInEntries, MulOutLines, MulOutEntries, MulChunkVec, MulSplitVec, MulSplitLines, MulGroupLines, MulGroups,
     MulGroupChunks, MulAllVec,
-    MulResLines, MulResEntries, MulFlush, MulDrain, MulEnd
+    MulJobs, MulResEntries, MulFlush, MulDrain, MulEnd
   } step_e;
 
   // The counters are exact some cycles after the layer's last one: see spcore_counters.
@@ -61,7 +62,7 @@ module spcore_layer_setup
   localparam int unsigned ProdW = 26;
   typedef logic [ProdW-1:0]      prod_t;
   typedef logic signed [ProdW:0] diff_t;
-  typedef logic [18:1] fail_t;   // one bit a check of docs/architecture.md section 6
+  typedef logic [19:1] fail_t;   // one bit a check of docs/architecture.md section 6
 
   state_e   state_q, state_d;
   step_e    step_q;
@@ -81,7 +82,7 @@ module spcore_layer_setup
   ctx_t     oldest_q;
   logic [1:0] overflow, overflow_held_q;   // by context
   logic     overflow_q;
-  logic     may_open, refuse;
+  logic     may_open, refuse, held;
 
   // Layers that were issued and have not started; what is prepared is the oldest of those that have not.
   localparam int unsigned IssuedW = $clog2(QueueDepth + 2);
@@ -90,6 +91,12 @@ module spcore_layer_setup
 
   assign may_open = open_q == '0 || (cmd_i.in_run && open_q == 2'd1);
   assign refuse   = state_q == StRefuse && open_q == '0 && none_q && issued;
+
+  // Who keeps or continues slots has all of them: no other layer is open then, and slots that are not continued are free
+  // again. What started last has the other context.
+  logic kept;
+  assign kept = layer_o[~ctx_q].keep_slot;
+  assign held = open_q != '0 && (layer_q.keep_slot || layer_q.continue_slot || kept);
 
   npos_t last_h_q, last_w_q;   // of the tiles that the plane cuts short
   logic [TapPhases-1:0] met_q; // rows that taps meet: registered, for its loads
@@ -154,6 +161,8 @@ module spcore_layer_setup
   logic [15:0] mul_b, b_q;
   prod_t       prod_q;
   logic        over_q;         // the product is larger
+  addr_t       out_lines_q;    // tiles
+  logic        res_short_q;    // the residual's pitch is less
 
   always_comb begin
     mul_a = '0;
@@ -180,7 +189,7 @@ module spcore_layer_setup
       MulGroupChunks: begin mul_a = 24'(layer_q.group_chunks);  mul_b = layer_q.groups;      end
       MulInEntries:  begin mul_a = layer_q.in_pitch;            mul_b = layer_q.in_c;        end
       MulOutEntries: begin mul_a = layer_q.out_pitch;           mul_b = layer_q.out_k;       end
-      MulResLines:   begin mul_a = 24'(layer_q.tiles_y);        mul_b = layer_q.tiles_x;     end
+      MulJobs:       begin mul_a = out_lines_q;                 mul_b = layer_q.chunks;      end
       MulResEntries: begin mul_a = layer_q.res_pitch;           mul_b = layer_q.out_k;       end
       default: ;
     endcase
@@ -214,7 +223,7 @@ module spcore_layer_setup
   logic        sum_over_q, out_of_bounds;
   fail_t       fail_step, fail_step_q;
   step_e       judged;
-  addr_t       gap_q;    // entries of a pitch that are not lines of the last channel: the Lines step comes just before
+  addr_t       gap_q;    // entries of a pitch that are not lines of the last channel, for the Entries step that is next
 
   assign judged = step_e'(step_q - 5'd2);
 
@@ -254,9 +263,7 @@ module spcore_layer_setup
         addend = diff_t'({1'b0, layer_q.res_idx_base}) - diff_t'({1'b0, gap_q});
         bound = 25'(IdxEntries + 1); fail_step[12] = layer_q.residual;
       end
-      MulResLines: begin
-        bound = {1'b0, layer_q.res_pitch} + 25'd1; fail_step[12] = layer_q.residual;
-      end
+      MulJobs: begin bound = 25'(NumSlots + 1); fail_step[19] = layer_q.keep_slot | layer_q.continue_slot; end
       default: ;
     endcase
   end
@@ -296,6 +303,7 @@ module spcore_layer_setup
                      layer_q.lines_y == '0 || layer_q.lines_x == '0 || layer_q.tiles_y == '0 ||
                      layer_q.tiles_x == '0 || layer_q.chunks == '0 || layer_q.splits == '0 || layer_q.split_c == '0 ||
                      layer_q.groups == '0 || layer_q.group_c == '0 || layer_q.group_chunks == '0;
+    fail_fixed[12] = layer_q.residual && res_short_q;
     fail_fixed[11] = 25'(layer_q.par_base) + 25'(layer_q.out_k) > 25'(ParEntries);
     fail_fixed[13] = layer_q.out_act_base > layer_q.out_act_limit || 25'(layer_q.out_act_limit) > 25'(ActWords);
     fail_fixed[14] = layer_q.clamp_lo > layer_q.clamp_hi ||
@@ -307,12 +315,22 @@ module spcore_layer_setup
     fail_fixed[17] = layer_q.residual && (layer_q.res_shift < 6'd9 || layer_q.res_shift == 6'd63);
     fail_fixed[18] = ((layer_q.maximum || layer_q.tap_shared) && (layer_q.k_log2 != '0 || layer_q.m_log2 != '0)) ||
                      (layer_q.maximum && layer_q.act_signed && layer_q.skip);
+    fail_fixed[19] = (layer_q.keep_slot && layer_q.residual) ||
+                     (layer_q.continue_slot && !(kept && same_outputs(layer_q, layer_o[~ctx_q])));
   end
+
+  // Whether accumulators of two layers lie alike in their jobs: the rest follows by checks 6 and 8.
+  // verilator lint_off UNUSEDSIGNAL
+  function automatic logic same_outputs(input layer_t a, input layer_t b);
+  // verilator lint_on UNUSEDSIGNAL
+    return {a.k_log2, a.m_log2, a.out_k, a.out_h, a.out_w, a.tile_h, a.tile_w} ==
+           {b.k_log2, b.m_log2, b.out_k, b.out_h, b.out_w, b.tile_h, b.tile_w};
+  endfunction
 
   logic [4:0] fail_code;
   always_comb begin
     fail_code = '0;
-    for (int unsigned i = 18; i >= 1; i--) begin
+    for (int unsigned i = 19; i >= 1; i--) begin
       if (fail_q[i]) fail_code = 5'(i);
     end
   end
@@ -352,8 +370,8 @@ module spcore_layer_setup
       StIdle:     if (layer_valid && may_open) state_d = StMultiply;
       StMultiply: if (step_q == MulEnd && !half_q) state_d = StJudge;
       StJudge:    state_d = fail_code != '0 ? StRefuse : StTable;
-      StTable:    if (tables_done) state_d = issued ? StStart : StHold;
-      StHold:     if (issued) state_d = StStart;
+      StTable:    if (tables_done) state_d = issued && !held ? StStart : StHold;
+      StHold:     if (issued && !held) state_d = StStart;
                   else if (drop) state_d = StIdle;
       StStart:    state_d = StIdle;
       StRefuse:   if (refuse || drop) state_d = StIdle;
@@ -379,6 +397,8 @@ module spcore_layer_setup
       met_q     <= '0;
       last_w_q  <= '0;
       gap_q     <= '0;
+      out_lines_q <= '0;
+      res_short_q <= 1'b0;
     end else begin
       state_q   <= state_d;
       start_o   <= state_d == StStart ? 2'd1 << ctx_q : '0;
@@ -388,6 +408,7 @@ module spcore_layer_setup
           step_q    <= MulKernel;
           half_q    <= 1'b0;
           fail_q    <= '0;
+          res_short_q <= 1'b0;
           if (layer_valid && may_open) begin
             layer_q        <= layer_next;
             layer_o[ctx_q] <= layer_next;
@@ -402,8 +423,15 @@ module spcore_layer_setup
               MulTilesY:     last_h_q <= layer_q.tile_h - npos_t'(prod_q) + npos_t'(layer_q.out_h);
               MulTilesX:     last_w_q <= layer_q.tile_w - npos_t'(prod_q) + npos_t'(layer_q.out_w);
               MulInLines:    gap_q                   <= layer_q.in_pitch - prod_q[AddrW-1:0];
-              MulOutLines:   gap_q                   <= layer_q.out_pitch - prod_q[AddrW-1:0];
-              MulResLines:   gap_q                   <= layer_q.res_pitch - prod_q[AddrW-1:0];
+              MulOutLines: begin
+                gap_q       <= layer_q.out_pitch - prod_q[AddrW-1:0];
+                out_lines_q <= prod_q[AddrW-1:0];
+                res_short_q <= over_q || prod_q > prod_t'(layer_q.res_pitch);
+              end
+              MulJobs: begin
+                gap_q          <= layer_q.res_pitch - out_lines_q;
+                derived_q.jobs <= prod_q[7:0];
+              end
               MulChunkVec: begin
                 group_vectors_q         <= prod_q[AddrW-1:0];
                 derived_q.chunk_vectors <= layer_q.tap_shared ? '0 : prod_q[AddrW-1:0];
@@ -483,6 +511,9 @@ module spcore_layer_setup
     overflow:     overflow_q
   };
 
+  if (NumSlots < 2 || NumSlots > 254) begin : gen_check_slots
+    $error("%m: NumSlots = %0d, expected 2 to 254", NumSlots);
+  end
   if (!is_region_pos(RegionPos)) begin : gen_check_region_pos
     $error("%m: RegionPos = %0d, expected a power of two from 64 to %0d", RegionPos, 1 << RegionW);
   end

@@ -66,9 +66,11 @@ module spcore_scheduler
   end
 
   // Widths of what is chosen are few: fields of the layer, not all of it.
+  logic  continues;
   dim_t  splits, chunks, group_chunks, in_c, group_c, split_c;
   addr_t wgt_base, chunk_vectors, split_vectors, split_lines, group_step;
 
+  assign continues     = layer_i[ctx_q].continue_slot;
   assign splits        = layer_i[ctx_q].splits;
   assign chunks        = layer_i[ctx_q].chunks;
   assign group_chunks  = layer_i[ctx_q].group_chunks;
@@ -201,7 +203,7 @@ module spcore_scheduler
       unit_q          <= tile;
       unit_q.ctx      <= ctx_q;
       unit_q.job      <= job_q;
-      unit_q.split    <= splits != dim_t'(1);
+      unit_q.split    <= splits != dim_t'(1) || continues;
       unit_q.chunk    <= chunk_q;
       // A split behind the last channel only ends the unit, as a window in the padding does.
       unit_q.channels <= channels_left_q < split_c ? channels_left_q : split_c;

@@ -179,7 +179,7 @@ def expected_units(d: Mapping[str, int], ctx: int = 0, first_job: int = 0) -> li
             unit = tile | {
                 "ctx": ctx,
                 "job": job,
-                "split": int(d["splits"] > 1),
+                "split": int(d["splits"] > 1 or d.get("continue_slot", 0)),
                 "chunk": chunk,
                 "channels": max(0, min(d["split_c"], group_c - first)),
                 "wgt_addr": d["wgt_base"] + vectors,

@@ -53,7 +53,7 @@ class Job:
 
     number: int
     info: dict  # drain_info_t
-    acc: np.ndarray  # the units' sum, int32 (channels below K, positions up to the tile's last)
+    acc: np.ndarray  # the units' sum with what was kept, int32 (channels of the chunk, positions up to the tile's last)
     rows: list[np.ndarray]  # of each unit, uint32 (rows, banks)
     lines: dict[int, np.ndarray]  # index address: uint8 (64,), zeros outside the plane; in order of channels
     open_lines: set[int] = field(default_factory=set)
@@ -63,11 +63,26 @@ class Job:
 class LayerOfJobs:
     """A random layer: descriptor, parameters and jobs with random accumulators.
 
-    ctx, first_job: its context and the number of its first job. place: added to its bases.
+    ctx, first_job: its context and the number of its first job. place: added to its bases. kept: a layer with the same
+    outputs whose sums it continues; keeps: it keeps its own.
     """
 
-    def __init__(self, gen, lanes: int, ctx: int = 0, first_job: int = 0, place: int = 0, **fixed) -> None:
-        self.ctx = ctx
+    def __init__(
+        self,
+        gen,
+        lanes: int,
+        ctx: int = 0,
+        first_job: int = 0,
+        place: int = 0,
+        kept: "LayerOfJobs | None" = None,
+        keeps: bool = False,
+        **fixed,
+    ) -> None:
+        self.ctx, self.kept = ctx, kept
+        if kept:
+            shape = kept.layer
+            fixed |= {name: shape[name] for name in ("tile_w", "tile_h", "chunks", "out_k")}
+            fixed |= {"ratio": kept.derived["ratio"], "tiles": (shape["tiles_y"], shape["tiles_x"])}
         ratio = fixed.get("ratio", int(gen.integers(3)))
         limit = 32 if ratio == 2 else 64
         tile_w = fixed.get("tile_w", int(gen.integers(1, limit + 1)))
@@ -86,6 +101,8 @@ class LayerOfJobs:
         out_w = tiles_x * tile_w - int(gen.integers(tile_w))
         if fixed.get("full_tiles"):
             out_h, out_w = tiles_y * tile_h, tiles_x * tile_w
+        if kept:
+            out_h, out_w = kept.layer["out_h"], kept.layer["out_w"]
         self.layer = {
             "out_signed": signed,
             "out_k": out_k,
@@ -104,9 +121,11 @@ class LayerOfJobs:
             "out_section": int(gen.integers(32)),
             "clamp_lo": low,
             "clamp_hi": high,
+            "keep_slot": keeps,
+            "continue_slot": kept is not None,
         }
         self.layer["out_act_limit"] = self.layer["out_act_base"] + fixed.get("words", 1 << 20)
-        self.derived = {"ratio": ratio, "chunk_k": chunk_k}
+        self.derived = {"ratio": ratio, "chunk_k": chunk_k, "jobs": tiles_y * tiles_x * chunks % 256}
         self.bias = gen.integers(-(2**31), 2**31, out_k) >> gen.integers(0, 32, out_k)
         self.multiplier = gen.integers(0, 2**31, out_k)
         self.shift = gen.integers(1, 63, out_k)
@@ -115,7 +134,7 @@ class LayerOfJobs:
         if fixed.get("residual", gen.random() < 0.5):
             self._draw_residual(gen, place)
         self.jobs = [
-            self._job(gen, ty, tx, chunk, number)
+            self._job(gen, ty, tx, chunk, number, first_job)
             for number, (ty, tx, chunk) in enumerate(np.ndindex(tiles_y, tiles_x, chunks), first_job)
         ]
 
@@ -143,7 +162,7 @@ class LayerOfJobs:
         packed = compress(line[None, None], LineShape(1, 64))
         return {"bitmap": int(packed.bitmaps[0, 0]), "bytes": int.from_bytes(packed.data.tobytes(), "little")}
 
-    def _job(self, gen, ty: int, tx: int, chunk: int, number: int) -> Job:
+    def _job(self, gen, ty: int, tx: int, chunk: int, number: int, first_job: int) -> Job:
         d, ratio, chunk_k = self.layer, self.derived["ratio"], self.derived["chunk_k"]
         h, w = min(d["tile_h"], d["out_h"] - ty * d["tile_h"]), min(d["tile_w"], d["out_w"] - tx * d["tile_w"])
         npos = (h - 1) * d["tile_w"] + w
@@ -155,7 +174,9 @@ class LayerOfJobs:
             image[rows, banks] = unit
             images.append(image.astype(np.uint32))
         first, last = chunk * chunk_k, min((chunk + 1) * chunk_k, d["out_k"])
-        total = acc.sum(0).astype(np.int32)[: last - first]  # wraps as the adders do
+        total = acc.sum(0).astype(np.int32)  # wraps as the adders do
+        if self.kept:
+            total = total + self.kept.jobs[number - first_job].acc
         channels = slice(first, last)
         numbers = self.bias[channels], self.multiplier[channels], self.shift[channels]
         bounds = d["clamp_lo"], d["clamp_hi"]
@@ -167,9 +188,9 @@ class LayerOfJobs:
             for channel in range(first, last):
                 res_lines[d["res_idx_base"] + channel * d["res_pitch"] + out_line] = residual[channel - first]
             other = residual[:, :npos, None], d["res_multiplier"], d["res_shift"]
-            out = requantize_residual(total[..., None], *numbers, *other, *bounds)
+            out = requantize_residual(total[: last - first, :, None], *numbers, *other, *bounds)
         else:
-            out = requantize(total[..., None], *numbers, *bounds)
+            out = requantize(total[: last - first, :, None], *numbers, *bounds)
         out = out[..., 0].view(np.uint8)
         for channel in range(first, last):
             line = np.zeros(64, np.uint8)
@@ -178,12 +199,14 @@ class LayerOfJobs:
         info = {
             "ctx": self.ctx,
             "job": number,
-            "split": d["splits"] > 1,
+            "split": d["splits"] > 1 or self.kept is not None,
             "chunk": chunk,
             "out_line": out_line,
             "tile_h": h,
             "tile_w": w,
         }
+        if d["keep_slot"]:
+            lines, res_lines = {}, {}
         return Job(number, info, total, images, lines, set(lines), res_lines)
 
     def parameter(self, address: int) -> int:

@@ -6,7 +6,7 @@ job, nobody forgotten.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from cocotb.triggers import FallingEdge
@@ -42,6 +42,8 @@ class Layer:
     res_base: int
     res_pitch: int
     pitch: int
+    keeps: bool = False
+    continues: bool = False
 
 
 class Bench:
@@ -85,16 +87,37 @@ class Bench:
         self.grants = 0
 
     async def begin(self) -> None:
-        dut = self.dut
-        await start(dut)
-        contexts = Contexts(dut, self.gen)
-        for ctx, of in enumerate(self.layers):
-            residual = {"residual": 1, "res_idx_base": of.res_base, "res_pitch": of.res_pitch}
-            layer = {"tile_w": of.pitch, "splits": of.splits, "out_idx_base": of.base, "out_pitch": of.lines}
-            contexts.show(layer | residual, {"ratio": of.ratio}, ctx)
-        dut.start_i.value = 1
-        await FallingEdge(dut.clk_i)
-        dut.start_i.value = 0
+        await start(self.dut)
+        self.contexts = Contexts(self.dut, self.gen)
+        for ctx in range(len(self.layers)):
+            self.show(ctx)
+        await self.restart(0)
+
+    def show(self, ctx: int) -> None:
+        of = self.layers[ctx]
+        residual = {"residual": 1, "res_idx_base": of.res_base, "res_pitch": of.res_pitch}
+        layer = {"tile_w": of.pitch, "splits": of.splits, "out_idx_base": of.base, "out_pitch": of.lines}
+        slots = {"keep_slot": of.keeps, "continue_slot": of.continues}
+        self.contexts.show(layer | residual | slots, {"ratio": of.ratio, "jobs": of.jobs % 256}, ctx)
+
+    async def restart(self, ctx: int) -> None:
+        """A layer starts, no other is open."""
+        self.dut.start_i.value, self.dut.restart_i.value = 1 << ctx, 1
+        await FallingEdge(self.dut.clk_i)
+        self.dut.start_i.value = self.dut.restart_i.value = 0
+
+    async def follow(self, splits: int, jobs: int, keeps: bool, continues: bool) -> None:
+        """A layer in the other context when all before have ended; slots that are kept stay if it continues."""
+        ctx = 1 - self.context[-1]
+        self.layers += self.layers[: 2 - len(self.layers)]
+        self.layers[ctx] = replace(self.layers[1 - ctx], splits=splits, jobs=jobs, keeps=keeps, continues=continues)
+        self.show(ctx)
+        self.units += [self.jobs + job for job in range(jobs) for _ in range(splits)]
+        self.context += [ctx] * jobs
+        self.jobs += jobs
+        if not continues:
+            self.slots.clear()
+        await self.restart(ctx)
 
     def layer_of(self, job: int) -> Layer:
         return self.layers[self.context[job]]
@@ -142,7 +165,7 @@ class Bench:
                 self.requests[pe] = {
                     "ctx": self.context[job],
                     "job": job,
-                    "split": self.layer_of(job).splits > 1,
+                    "split": self.layer_of(job).splits > 1 or self.layer_of(job).continues,
                     "chunk": job % 3 if job % 7 else int(gen.integers(2**16)),
                     "out_line": job // 3,
                     "tile_h": int(gen.integers(1, 9)),
@@ -171,10 +194,10 @@ class Bench:
         await FallingEdge(dut.clk_i)
         for sp, drain in enumerate(self.drains):
             if drain and not drain.rows and not drain.wait:
-                slot = self.slot_of(drain.info["job"])
-                if self.slots[slot][1] == self.layer_of(self.slots[slot][0]).splits:
-                    self.slots[slot][2] = int(gen.integers(10, 40))
+                self.end_drain(sp, drain.info["job"])
                 self.drains[sp] = None
+            else:
+                assert not int(dut.kept_o.value) >> sp & 1, f"streaming processor {sp} keeps a slot"
         self.check_info()
         self.check_grants(int(dut.gnt_o.value))
         for slot in self.slots.values():
@@ -188,6 +211,18 @@ class Bench:
             self.starving[sp] = self.starving[sp] + 1 if not self.drains[sp] and self.could(sp) else 0
             assert self.starving[sp] <= CHOICE, f"streaming processor {sp} could drain"
 
+    def end_drain(self, sp: int, job: int) -> None:
+        """The last row of a unit is behind the node."""
+        layer, slot = self.layer_of(job), self.slots[self.slot_of(job)]
+        last = slot[1] == layer.splits
+        assert int(self.dut.kept_o.value) >> sp & 1 == (last and layer.keeps)
+        if last and layer.keeps:
+            assert int(self.dut.kept_job_o.value) >> 16 * sp & 0xFFFF == job
+            self.done.add(job)
+            slot[:2] = job + layer.jobs, 0
+        elif last:
+            slot[2] = int(self.gen.integers(10, 40))
+
     def check_info(self) -> None:
         told = int(self.dut.info_we_o.value)
         assert told.bit_count() <= 1
@@ -198,7 +233,8 @@ class Bench:
         if slot in self.untold:
             self.check_slot(self.untold.pop(slot), found)
         else:
-            assert slot not in self.slots and slot not in self.early, f"{slot} is told twice"
+            begun = slot in self.slots and self.slots[slot][1] > 0
+            assert not begun and slot not in self.early, f"{slot} is told twice"
             self.early[slot] = found
 
     def check_slot(self, info: dict, found: dict) -> None:
@@ -242,26 +278,33 @@ class Bench:
                 assert slot not in self.slots
                 assert self.may_open(info["job"]), "the last free slot is for the oldest job"
                 self.slots[slot] = [info["job"], 0, None]
+            layer = self.layer_of(info["job"])
+            if self.slots[slot][1] == 0 and not layer.keeps:
                 if slot in self.early:
                     self.check_slot(info, self.early.pop(slot))
                 else:
                     self.untold[slot] = info
             self.slots[slot][1] += 1
-            assert complete == (self.slots[slot][1] == self.layer_of(info["job"]).splits)
+            assert complete == (self.slots[slot][1] == layer.splits and not layer.keeps)
             self.drains[sp] = Drain(pe, info, int(gen.integers(2, 6)), int(gen.integers(1, 20)))
             self.granted.add(pe)
             self.grants += 1
 
 
-async def run(dut, request_rate: float, *layers: tuple[int, int]) -> None:
-    bench = Bench(dut, rng(sum(splits for splits, _ in layers)), *layers)
-    await bench.begin()
+async def finish(bench: Bench, request_rate: float) -> None:
+    """Until all jobs are done."""
     for _ in range(200 * len(bench.units)):
         await bench.cycle(request_rate)
         if len(bench.done) == bench.jobs:
             assert not bench.untold
             return
     raise AssertionError(f"stuck: {len(bench.done)} of {bench.jobs} jobs are done, {bench.requests} wait")
+
+
+async def run(dut, request_rate: float, *layers: tuple[int, int]) -> None:
+    bench = Bench(dut, rng(sum(splits for splits, _ in layers)), *layers)
+    await bench.begin()
+    await finish(bench, request_rate)
 
 
 @block_test(us=60)
@@ -284,6 +327,24 @@ async def two_layers(dut):
     """Jobs of a layer behind those of another one, with and without splits, of a single job too."""
     for layers in (((1, 20), (3, 20)), ((3, 20), (1, 20)), ((2, 20), (5, 12)), ((1, 20), (1, 20)), ((4, 1), (1, 30))):
         await run(dut, 0.5, *layers)
+
+
+@block_test(us=250)
+async def kept_slots(dut):
+    """Layers whose jobs keep their slots, one after the other, of as many jobs as there are slots and fewer; what is
+    not continued is free."""
+    gen = rng()
+    bench = Bench(dut, gen, (1, 1))
+    await bench.begin()
+    await finish(bench, 0.5)
+    slots = bench.sps * bench.stages
+    for jobs in (slots, *gen.integers(1, slots + 1, 5).tolist()):
+        for part in range(3):
+            keeps = bool(part < 2 or gen.random() < 0.5)  # the last one: sometimes slots stay that nobody wants
+            await bench.follow(int(gen.choice([1, 2, 5])), jobs, keeps, part > 0)
+            await finish(bench, float(gen.choice([1, 0.3])))
+    await bench.follow(3, 20, False, False)
+    await finish(bench, 0.5)
 
 
 @block_test(us=130)

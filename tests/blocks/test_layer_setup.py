@@ -32,6 +32,7 @@ SIZES = {
     "IdxEntries": 8192,
     "ParEntries": 256,
     "RegionPos": 256,
+    "NumSlots": 18,
     "QueueDepth": 3,
 }
 
@@ -282,6 +283,9 @@ BAD = [
     (12, RESIDUAL | {"res_pitch": 2**24 - 1}),
     (17, RESIDUAL | {"res_shift": 8}),
     (17, RESIDUAL | {"res_shift": 63}),
+    (19, {"keep_slot": 1, "out_k": 25, "chunks": 4, "group_chunks": 4}),
+    (19, {"continue_slot": 1}),
+    (19, RESIDUAL | {"keep_slot": 1}),
 ]
 
 # The last good value beside a bad one.
@@ -311,6 +315,7 @@ GOOD = [
     {"res_pitch": 0, "res_shift": 0, "res_idx_base": 2**24 - 1},
     RESIDUAL | {"res_pitch": 6, "res_shift": 9},
     RESIDUAL | {"res_idx_base": 8192 - 19 * 7 - 6, "res_shift": 62},
+    {"keep_slot": 1},
 ]
 
 
@@ -329,6 +334,63 @@ async def bad_descriptors(dut):
     for change in GOOD:
         code, _, _ = await run_layer(dut, good | change)
         assert code == 0, f"{change}: check {code} failed, expected none"
+
+
+# Changes that leave a descriptor good, but not the outputs that it was.
+OTHER_OUTPUTS = [
+    {"k_log2": 0, "m_log2": 1},
+    {"out_k": 19},
+    {"out_h": 8},
+    {"out_w": 7},
+    {"tile_h": 4, "tiles_y": 2},
+    {"tile_w": 4},
+    {"m_log2": 3, "chunks": 2, "group_chunks": 2},
+]
+
+
+@block_test(us=300)
+async def kept_slots(dut):
+    """Slots are continued by a layer of the same outputs behind one that keeps them, whatever was refused between."""
+    await start(dut)
+    good, ran = descriptor(out_h=7, out_w=6), []
+    keep, go_on = good | {"keep_slot": 1}, good | {"continue_slot": 1}
+    for layer in (keep, go_on | {"keep_slot": 1}, go_on):
+        ran.append(await run_layer(dut, layer))
+        for change in OTHER_OUTPUTS if layer is not go_on else [{}]:
+            code, _, _ = await run_layer(dut, go_on | change)
+            assert code == 19, f"{change}: check {code} failed, expected 19"
+    for code, derived, _ in ran:
+        assert code == 0 and derived["jobs"] == good["tiles_y"] * good["tiles_x"] * good["chunks"]
+    await run_layer(dut, keep)
+    await run_layer(dut, good)
+    assert (await run_layer(dut, go_on))[0] == 19
+
+
+@block_test(us=100)
+async def alone(dut):
+    """In a run a layer that keeps or continues slots starts when no other is open, and so does the one behind it."""
+    await start(dut)
+    good = descriptor()
+    keep, go_on = good | {"keep_slot": 1}, good | {"continue_slot": 1}
+    for number, layer in enumerate([good, keep, go_on | {"keep_slot": 1}, go_on, keep, good]):
+        await push(dut, layer)
+        if number == 0:
+            await until(dut, "start_o")
+            continue
+        if number == 4:  # behind one that continues and does not keep, but it keeps
+            await FallingEdge(dut.clk_i)
+        for _ in range(250):
+            assert not dut.start_o.value, f"layer {number} starts while another one is open"
+            await FallingEdge(dut.clk_i)
+        dut.all_done_i.value = 1
+        await FallingEdge(dut.clk_i)
+        dut.all_done_i.value = 0
+        await until(dut, "start_o", 20)
+        assert dut.restart_o.value
+        await FallingEdge(dut.clk_i)
+    await push(dut, good)  # behind one that has nothing to do with slots
+    await until(dut, "start_o")
+    assert not dut.restart_o.value
 
 
 @block_test(us=20)

@@ -237,6 +237,25 @@ async def two_layers(dut):
     await drawn(dut, layers)
 
 
+@block_test(us=500)
+async def kept_slots(dut):
+    """Layers that continue the sums of the one before, as many as there are slots and fewer; the last writes lines."""
+    gen = rng()
+    await start(dut)
+    bench = Bench(dut, gen)
+    slots = bench.p["NumSp"] * bench.p["NumStage"]
+    for _ in range(int(os.environ["Layers"])):
+        chunks = int(gen.integers(1, slots + 1))
+        tiles = int(gen.integers(1, slots // chunks + 1)), 1
+        kept, parts = None, int(gen.integers(2, 4))
+        for part in range(parts):
+            kept = bench.layer(chunks=chunks, tiles=tiles, kept=kept, keeps=part < parts - 1)
+            await bench.run(kept, delay=lambda job, unit: int(gen.integers(30)), ready_rate=0.7)
+    # What is kept and not continued is in nobody's way.
+    await bench.run(bench.layer(chunks=slots, tiles=(1, 1), keeps=True), delay=lambda job, unit: 0)
+    await bench.run(bench.layer(tiles=(3, 3), chunks=3), delay=lambda job, unit: 0)
+
+
 @block_test(us=240)
 async def every_tile_shape(dut):
     """The largest tile of each ratio as one row, one column and a square, with partial tiles at both borders."""
@@ -336,7 +355,7 @@ def test_output_stage(run_block, sim, pes, lanes, sps, sp_lanes, stages, layers)
         sim=sim,
         env={"Layers": str(layers)},
         # The generated Verilog is slow on Icarus.
-        testcase=["random_layers", "two_layers", "overflow"] if sim == "icarus" else None,
+        testcase=["random_layers", "two_layers", "kept_slots", "overflow"] if sim == "icarus" else None,
     )
 
 

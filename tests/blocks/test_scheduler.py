@@ -38,6 +38,7 @@ def random_layer(gen, jobs_limit: int) -> dict[str, int]:
             "group_c": group_c,
             "group_chunks": group_chunks,
             "tap_shared": int(gen.integers(2)),
+            "continue_slot": int(gen.integers(2)),
             "in_idx_base": int(gen.integers(0, 1000)),
             "wgt_base": int(gen.integers(0, 1000)),
         }

@@ -100,6 +100,31 @@ class CompiledPrograms(ProgramTest):
 
 
 @pyuvm.test()
+class KeptSlots(ProgramTest):
+    """PROGRAMS random networks with layers in parts along C: the Weight Memory does not hold a chunk's weights."""
+
+    bound_us = 4000
+
+    def in_parts(self) -> Program:
+        """Of networks and sizes that are drawn, the first that can be compiled and has such a layer."""
+        while True:
+            network = random_network(self.rng, int(self.rng.integers(2, 6)))
+            config = replace(self.config, WgtDepth=int(self.rng.integers(1, 8)))
+            batch = int(self.rng.integers(1, 3))
+            given = images_of(network, batch * int(self.rng.integers(1, 3)), self.rng)
+            try:
+                program = compile_network(network, config, batch, given).with_images(given)
+            except ValueError:
+                continue
+            if any(step.descriptor.keep_slot for step in program.layers):
+                return program
+
+    async def scenario(self):
+        for _ in range(int(os.environ["PROGRAMS"])):
+            await self.run_program(self.in_parts())
+
+
+@pyuvm.test()
 class BriefProgram(ProgramTest):
     """A program small enough for Icarus."""
 
@@ -388,6 +413,10 @@ def test_random_programs(simulate):
 
 def test_compiled_programs(simulate):
     simulate("CompiledPrograms", PROGRAMS=3)
+
+
+def test_programs_that_keep_slots(simulate):
+    simulate("KeptSlots", PROGRAMS=3)
 
 
 @pytest.mark.parametrize("testcase", ["NothingToDo", "CommandsInARun", "ErrorsInRuns"])

@@ -271,6 +271,39 @@ def test_sections(layer_plan):
     assert not feeder.layers[-1].appended
 
 
+def test_kept_slots(rng):
+    """A layer in three parts along C: two keep their sums, the last one makes the lines of the whole."""
+    layer = make_layer(rng, (6, 3, 4), 5, (2, 1), mode=(2, 4))
+    plan = make_plan(CONFIG, layer, Cut(LineShape(1, 4), LineShape(3, 4)))
+    whole, taps = plan.descriptor, plan.descriptor.taps
+    feeder = Feeder()
+    feeder.load(layer, plan)
+    for first, last in ((0, 1), (1, 4), (4, 6)):
+        channels = dict.fromkeys(("in_c", "group_c", "split_c"), last - first)
+        slots = {"keep_slot": int(last < 6), "continue_slot": int(first > 0)}
+        place = {"wgt_base": first * taps, "in_idx_base": whole.in_idx_base + first * whole.in_pitch}
+        feeder.push(whole, **channels, **slots, **place)
+        feeder.read("STATUS", layer_busy=0)
+        done = feeder.layers[-1]
+        assert not feeder.model.errors and done.lines_written == (0 if last < 6 else whole.out_entries)
+    assert np.array_equal(done.output, layer.expected)
+    assert [len(due.entries) for due in feeder.of(LinesDue)[-3:]] == [0, 0, whole.out_entries]
+    # What is continued was kept by the layer that started last, and nothing is known of that behind a failed run.
+    for refused in (
+        {"continue_slot": 1},
+        {"keep_slot": 1, "tile_h": 1, "tiles_y": 2, "tile_w": 1, "tiles_x": 4, "out_pitch": 8},
+    ):
+        feeder.push(whole, **refused)
+        assert feeder.model.descriptor_error == 19
+        feeder.read("STATUS", layer_busy=0)
+    feeder.push(whole, keep_slot=1)
+    feeder.push(whole, continue_slot=1, out_k=4)
+    assert feeder.model.descriptor_error == 19
+    feeder.model._forget_all()
+    with pytest.raises(UnknownContents):
+        feeder.push(whole, continue_slot=1)
+
+
 @pytest.mark.parametrize("signed", [False, True])
 def test_residual(rng, layer_plan, signed):
     layer = with_residual(rng, layer_plan[0], signed=signed)

@@ -126,7 +126,7 @@ def test_empty_windows_in_a_row():
 def test_geometry_of_a_layer():
     rng = np.random.default_rng(1)
     layer = make_layer(rng, (5, 7, 9), 9, (3, 2), stride=(2, 1), padding=(1, 0, 2, 3), signed=True, clamp=(-128, 127))
-    cover = GeometryCoverage()
+    cover = GeometryCoverage(CONFIG.slots)
     cover.sample(taken(layer, Cut(LineShape(1, 9), LineShape(2, 6), 2)))
     expected = {
         "kernel": "3x2",
@@ -170,10 +170,22 @@ def test_geometry_of_a_layer():
 def test_operations(kind, channels, signed, label):
     """Four lanes: a group of a pool has four channels."""
     layer = make_pool(np.random.default_rng(1), kind, (channels, 4, 5), (2, 2), signed=signed)
-    cover = GeometryCoverage()
+    cover = GeometryCoverage(CONFIG.slots)
     cover.sample(taken(layer, Cut(LineShape(4, 5), LineShape(3, 4), 3)))
     assert hits(cover.operations) == {label: 1}
     assert hits(cover.uneven) == {"no channel" if channels == 9 else "as large": 1}
+
+
+def test_slots():
+    """All four slots of the small configuration, or fewer; a layer that has nothing to do with them is not counted."""
+    layer = make_layer(np.random.default_rng(1), (2, 4, 3), 8, (1, 1))
+    whole, one = (taken(layer, Cut(LineShape(1, 3), LineShape(rows, 3))) for rows in (1, 4))
+    cover = GeometryCoverage(CONFIG.slots)
+    for done, keep, go_on in ((whole, 1, 0), (one, 1, 1), (one, 0, 1), (one, 0, 0)):
+        descriptor = replace(done.descriptor, keep_slot=keep, continue_slot=go_on)
+        cover.sample(replace(done, descriptor=descriptor))
+    few = "fewer jobs than slots"
+    assert hits(cover.slots) == {f"continued/kept/{few}": 1, f"continued/written/{few}": 1, "begun/kept/all slots": 1}
 
 
 def test_plane_labels():

@@ -134,11 +134,17 @@ def test_places_that_are_kept_apart_and_that_cannot_be():
     assert pack(needs, 3, 3) is None
 
 
-def test_a_chunk_that_does_not_fit(rng):
-    config = replace(SMALL, WgtBanks=1, WgtDepth=100)
-    network = networks.build("tiny")
-    with pytest.raises(ValueError, match=r"block\.conv2: 144 weight vectors of one chunk, .* cut along C"):
-        compile_network(network, config, 1, network.example)
+def test_parts_along_c(rng):
+    """A chunk whose weights exceed the memory runs in parts that keep their sums, one image after the other."""
+    for batch, depth in ((1, 100), (2, 60), (2, 13)):
+        program = run(networks.build("tiny"), replace(SMALL, WgtBanks=1, WgtDepth=depth, PrgDepth=4096), batch, rng)
+        keeps = [step for step in program.layers if step.descriptor.keep_slot]
+        assert keeps and {step.descriptor.residual for step in keeps} == {0}
+        assert sum(step.descriptor.continue_slot for step in program.layers) == len(keeps)
+        for step, following in pairwise(program.layers):
+            if step.descriptor.keep_slot:
+                assert following.part == step.part and following.source.first == step.source.last
+        assert any(step.descriptor.residual and step.descriptor.continue_slot for step in program.layers)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +152,11 @@ def test_a_chunk_that_does_not_fit(rng):
     [
         ({"IdxDepth": 4}, r"network does not fit: \d+ lines of .* the Index Memory holds at most 32"),
         ({"ActDepth": 12}, r"network does not fit: \d+ words of .* the Activation Memory holds at most 96"),
+        ({"WgtBanks": 1, "WgtDepth": 8}, r"\d+ weight vectors of one chunk, .* 8, less than the 9 of a channel"),
+        (
+            {"WgtBanks": 1, "WgtDepth": 20, "NumStage": 1, "NumSp": 1},
+            r"in parts along C its \d+ tiles are more than the 1 ",
+        ),
         ({"ParDepth": 4}, r": 8 output channels of one chunk, the Parameter Memory holds at most 4"),
     ],
 )

@@ -152,6 +152,31 @@ def test_a_section_begun_anew_while_it_is_written(program):
     assert any(found) and not all(found)  # others wait for the layer before, or have parts that append
 
 
+def test_kept_slots():
+    """Parts along C follow one another, on all channels in turn, and have no more jobs than there are slots."""
+    config = replace(CONFIG, WgtDepth=60)
+    network = networks.build("tiny")
+    program = compile_network(network, config, 2, network.example)
+    check(program, config)
+    middle = next(n for n, step in enumerate(program.layers) if step.descriptor.continue_slot)
+    first, step = program.layers[middle - 1], program.layers[middle]
+    other = next(found for found in program.layers if found.node == step.node and found.part.image != step.part.image)
+    spoilt = {
+        "does not continue the slots": {"descriptor": replace(step.descriptor, continue_slot=0)},
+        "begins with input channel": {"source": first.source},
+        "keeps none of its outputs": {"part": other.part},
+    }
+    for words, change in spoilt.items():
+        with pytest.raises(ValueError, match=words):
+            check(with_step(program, "layers", middle, **change), config)
+    with pytest.raises(ValueError, match="keeps none of its outputs"):
+        lonely = replace(program.layers[0].descriptor, continue_slot=1)
+        check(with_step(program, "layers", 0, descriptor=lonely), config)
+    with pytest.raises(ValueError, match="slots that keep sums"):
+        many = replace(first.descriptor, chunks=config.slots + 1)
+        check(with_step(program, "layers", middle - 1, descriptor=many), config)
+
+
 def test_beyond_a_memory(program):
     """A program for a larger memory."""
     for field in ("WgtDepth", "ParDepth", "IdxDepth", "ActDepth"):

@@ -960,6 +960,14 @@ module sparsecore_regs (
                 logic [4:0] next;
                 logic load_next;
             } out_section;
+            struct {
+                logic next;
+                logic load_next;
+            } keep_slot;
+            struct {
+                logic next;
+                logic load_next;
+            } continue_slot;
         } LAYER_MODE;
         struct {
             struct {
@@ -1478,6 +1486,12 @@ module sparsecore_regs (
             struct {
                 logic [4:0] value;
             } out_section;
+            struct {
+                logic value;
+            } keep_slot;
+            struct {
+                logic value;
+            } continue_slot;
         } LAYER_MODE;
         struct {
             struct {
@@ -3369,6 +3383,52 @@ module sparsecore_regs (
         end
     end
     assign hwif_out.LAYER_MODE.out_section.value = field_storage.LAYER_MODE.out_section.value;
+    // Field: sparsecore.LAYER_MODE.keep_slot
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_MODE.keep_slot.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_MODE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_MODE.keep_slot.value & ~decoded_wr_biten[21:21]) | (decoded_wr_data[21:21] & decoded_wr_biten[21:21]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_MODE.keep_slot.next = next_c;
+        field_combo.LAYER_MODE.keep_slot.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_MODE.keep_slot.value <= 1'h0;
+        end else begin
+            if(field_combo.LAYER_MODE.keep_slot.load_next) begin
+                field_storage.LAYER_MODE.keep_slot.value <= field_combo.LAYER_MODE.keep_slot.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_MODE.keep_slot.value = field_storage.LAYER_MODE.keep_slot.value;
+    // Field: sparsecore.LAYER_MODE.continue_slot
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LAYER_MODE.continue_slot.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LAYER_MODE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LAYER_MODE.continue_slot.value & ~decoded_wr_biten[22:22]) | (decoded_wr_data[22:22] & decoded_wr_biten[22:22]);
+            load_next_c = '1;
+        end
+        field_combo.LAYER_MODE.continue_slot.next = next_c;
+        field_combo.LAYER_MODE.continue_slot.load_next = load_next_c;
+    end
+    always_ff @(posedge clk or negedge arst_n) begin
+        if(~arst_n) begin
+            field_storage.LAYER_MODE.continue_slot.value <= 1'h0;
+        end else begin
+            if(field_combo.LAYER_MODE.continue_slot.load_next) begin
+                field_storage.LAYER_MODE.continue_slot.value <= field_combo.LAYER_MODE.continue_slot.next;
+            end
+        end
+    end
+    assign hwif_out.LAYER_MODE.continue_slot.value = field_storage.LAYER_MODE.continue_slot.value;
     // Field: sparsecore.LAYER_IN_C.value
     always_comb begin
         automatic logic [15:0] next_c;
@@ -4690,6 +4750,8 @@ module sparsecore_regs (
             readback_data_var[14] = field_storage.LAYER_MODE.res_signed.value;
             readback_data_var[15] = field_storage.LAYER_MODE.out_append.value;
             readback_data_var[20:16] = field_storage.LAYER_MODE.out_section.value;
+            readback_data_var[21] = field_storage.LAYER_MODE.keep_slot.value;
+            readback_data_var[22] = field_storage.LAYER_MODE.continue_slot.value;
         end
         if(rd_mux_addr == 12'h84) begin
             readback_data_var[15:0] = field_storage.LAYER_IN_C.value.value;

@@ -854,6 +854,14 @@ package sparsecore_regs_pkg;
     } sparsecore__LAYER_MODE__out_section__out_t;
 
     typedef struct {
+        logic value;
+    } sparsecore__LAYER_MODE__keep_slot__out_t;
+
+    typedef struct {
+        logic value;
+    } sparsecore__LAYER_MODE__continue_slot__out_t;
+
+    typedef struct {
         sparsecore__LAYER_MODE__k_log2__out_t k_log2;
         sparsecore__LAYER_MODE__m_log2__out_t m_log2;
         sparsecore__LAYER_MODE__act_signed__out_t act_signed;
@@ -865,6 +873,8 @@ package sparsecore_regs_pkg;
         sparsecore__LAYER_MODE__res_signed__out_t res_signed;
         sparsecore__LAYER_MODE__out_append__out_t out_append;
         sparsecore__LAYER_MODE__out_section__out_t out_section;
+        sparsecore__LAYER_MODE__keep_slot__out_t keep_slot;
+        sparsecore__LAYER_MODE__continue_slot__out_t continue_slot;
     } sparsecore__LAYER_MODE__out_t;
 
     typedef struct {

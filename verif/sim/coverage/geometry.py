@@ -26,6 +26,7 @@ PITCHES = ("the lines", "more")  # index entries from a channel to the next
 FORMATS = cross(["uint8", "int8"], ["uint8", "int8"])
 RESIDUALS = cross(["none", "uint8", "int8"], ["uint8", "int8"], ["reset", "appended"])
 SECTIONS = ("reset", "appended", "first append")
+SLOTS = cross(["begun", "continued"], ["written", "kept"], ["fewer jobs than slots", "all slots"])
 OPERATIONS = ("convolution", "sum pool", "max pool")
 GROUPS = ("one group", "several", "fewer channels in the last")
 OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
@@ -41,7 +42,8 @@ def plane_label(height: int, width: int) -> str:
 class GeometryCoverage:
     """Cover points under `geometry`."""
 
-    def __init__(self):
+    def __init__(self, num_slots: int):
+        self.num_slots = num_slots
         self.kernel = point("geometry.kernel", KERNELS)
         self.stride = point("geometry.stride", STRIDES)
         self.pads = {side: point(f"geometry.pad_{side}", PADS + [INSIDE] * (side in ("top", "left"))) for side in SIDES}
@@ -58,6 +60,9 @@ class GeometryCoverage:
         self.formats = point("geometry.number_formats", FORMATS)
         self.residual = point("geometry.residual_x_output_x_section", RESIDUALS)
         self.section = point("geometry.output_section", SECTIONS)
+        self.slots = point(
+            "geometry.slots_begun_x_left_x_jobs", [s for s in SLOTS if not s.startswith("begun/written")]
+        )
         self.operations = point("geometry.operation_x_format_x_groups", cross(OPERATIONS, ["uint8", "int8"], GROUPS))
         self.skip = point("geometry.skip", ["on", "off"])
         self.outputs = point("geometry.outputs", OUTPUTS)
@@ -98,6 +103,10 @@ class GeometryCoverage:
         output = "int8" if d.out_signed else "uint8"
         self.residual.hit(f"{residual}/{output}/{'appended' if layer.appended else 'reset'}")
         self.section.hit(SECTIONS[1 if layer.appended else 2 * d.out_append])
+        if d.keep_slot or d.continue_slot:
+            begun = "continued" if d.continue_slot else "begun"
+            jobs = "all slots" if d.jobs == self.num_slots else "fewer jobs than slots"
+            self.slots.hit(f"{begun}/{'kept' if d.keep_slot else 'written'}/{jobs}")
         operation = OPERATIONS[2 if d.maximum else d.tap_shared]
         groups = GROUPS[0 if d.groups == 1 else 1 if len(d.channels(d.chunks - 1)) == d.group_c else 2]
         self.operations.hit(f"{operation}/{'int8' if d.act_signed else 'uint8'}/{groups}")

@@ -91,8 +91,9 @@ class SparsityCoverage:
         for channel in mask:
             self.channel_density.hit(density_label(channel))
         self._lines(mask, d.line, self.population)
-        self._lines(layer.output != 0, d.tile, self.output_population, with_runs=False)
-        self.output_density.hit(density_label(layer.output != 0))
+        if not d.keep_slot:
+            self._lines(layer.output != 0, d.tile, self.output_population, with_runs=False)
+            self.output_density.hit(density_label(layer.output != 0))
         self._windows(mask, layer, mode)
 
     def _weights(self, layer: LayerDone, k: int, m: int) -> None:

@@ -131,6 +131,8 @@ class CoreModel:
         # one at its beat, ends the run, and swallows.
         self._stray: str | None = None
         self.section_ends: dict[int, int] = {}  # where output sections go on, those that were started
+        self.before: LayerDone | None = None  # the layer that started last
+        self.before_known = True  # not after a run that ended by an error
         self.results_due = 0  # packets
         self.errors: set[str] = set()
         self.descriptor_error = 0
@@ -486,6 +488,7 @@ class CoreModel:
         ):
             self._forget(memory, 0, size)
         self.section_ends.clear()
+        self.before, self.before_known = None, False
 
     def _forget_output(self, d: Descriptor) -> None:
         if d.out_pitch == d.out_lines:
@@ -507,7 +510,7 @@ class CoreModel:
             self._conclude("layer_push", "busy")
             return
         d = descriptor_of(self.registers)
-        self.descriptor_error = first_violation(self.config, d)
+        self.descriptor_error = self._violation(d)
         self._conclude("layer_push", "refused" if self.descriptor_error else "accepted")
         self.publish(Interrupt("layer_done"))
         if self.descriptor_error:
@@ -518,16 +521,26 @@ class CoreModel:
         if self._carry_out(d, "layer", None).overflow:
             self._report("out_overflow")
 
+    def _violation(self, d: Descriptor) -> int:
+        if d.continue_slot and not self.before_known:
+            raise UnknownContents("a layer continues the slots of one that is unknown: a run ended by an error")
+        return first_violation(self.config, d, self.before.descriptor if self.before else None)
+
     def _carry_out(self, d: Descriptor, what: str, order: int | None) -> LayerDone:
         """Compute a layer, publish it and the lines that it has to write, and keep them. order: layers before it in
         its run."""
         layer = self._compute(d)
+        self.before, self.before_known = layer, True
         # Lines of the layers behind one that overflows might be taken for those that it leaves out.
         self._lines_missing |= layer.overflow
         self.publish(layer)
-        packed = lines.compress(layer.output, d.tile)
-        bitmaps, parts = packed.bitmaps.ravel().tolist(), [part.tobytes() for part in packed.packed()]
-        entries = d.out_index
+        entries: list[int] = []
+        bitmaps: list[int] = []
+        parts: list[bytes] = []
+        if not d.keep_slot:
+            packed = lines.compress(layer.output, d.tile)
+            entries, bitmaps = d.out_index, packed.bitmaps.ravel().tolist()
+            parts = [part.tobytes() for part in packed.packed()]
         self.publish(
             LinesDue(
                 Engine.LAYERS,
@@ -559,7 +572,7 @@ class CoreModel:
         if d.maximum and (self.vectors[vectors] & 0xFF > 1).any():
             raise UnknownContents(f"a maximum of weights from {d.wgt_base} on that are neither 0 nor 1")
         bitmaps, packed = self._lines(d.in_index)
-        found = self.parameters[d.par_base : d.par_base + d.out_k]
+        found = [] if d.keep_slot else self.parameters[d.par_base : d.par_base + d.out_k]
         parameters = [beat for beat in found if beat is not None]
         if len(parameters) < len(found):
             raise UnknownContents(f"parameters of channel {found.index(None)} are not loaded")
@@ -573,6 +586,7 @@ class CoreModel:
             self._lines(d.res_index),
             section_start=self.section_ends[d.out_section] if appended else d.out_act_base,
             appended=appended,
+            continued=self.before.kept if d.continue_slot and self.before else None,
         )
 
     def _send(self, base: int, count: int) -> None:
@@ -636,7 +650,7 @@ class CoreModel:
                 run.loading.add(engine)
             case LayerStep(descriptor):
                 iteration, number = run.standing.at(engine)
-                self.descriptor_error = first_violation(self.config, descriptor)
+                self.descriptor_error = self._violation(descriptor)
                 if self.descriptor_error:
                     self._report("descriptor", engine)
                     return

@@ -50,7 +50,7 @@ def layer_problems(counters: dict[str, int], config: Config, layer: LayerDone) -
         found.append(f"MACS is {counters['MACS']}, more than {lanes} in each of {counters['BUSY']} busy PE-cycles")
     if not layer.overflow:
         for name, expected in (
-            ("LINES_WRITTEN", len(layer.descriptor.out_index)),
+            ("LINES_WRITTEN", layer.lines_written),
             ("BYTES_WRITTEN", layer.bytes_written),
         ):
             if counters[name] != expected:

@@ -26,7 +26,7 @@ class CoverageCollector(uvm_subscriber):
         super().build_phase()
         config = self.cdb_get("CONFIG")
         self.sparsity = SparsityCoverage(config.NumLanes)
-        self.geometry = GeometryCoverage()
+        self.geometry = GeometryCoverage(config.slots)
         self.protocol = ProtocolCoverage(config.QueueDepth)
         self.program = ProgramCoverage()
         self.sightings = AnalysisInput("sightings", self, self.program.sighting)

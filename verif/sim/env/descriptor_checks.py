@@ -16,8 +16,13 @@ def _covers(count: int, block: int, size: int) -> bool:
     return (count - 1) * block < size <= count * block
 
 
-def first_violation(config: Config, d: Descriptor) -> int:
-    """Number of the first check that the descriptor fails, 0 when it is legal."""
+def _same_outputs(d: Descriptor, other: Descriptor) -> bool:
+    names = ("k_log2", "m_log2", "out_k", "out_h", "out_w", "tile_h", "tile_w")
+    return all(getattr(d, name) == getattr(other, name) for name in names)
+
+
+def first_violation(config: Config, d: Descriptor, before: Descriptor | None = None) -> int:
+    """Number of the first check that the descriptor fails, 0 when it is legal. before: the layer that started last."""
     if (d.k, d.m) not in km.MODES:
         return 1
     y, x = d.y, d.x
@@ -50,5 +55,8 @@ def first_violation(config: Config, d: Descriptor) -> int:
         16: _covers(d.groups, d.group_c, d.in_c) and _covers(d.groups, d.group_chunks, d.chunks),
         17: not d.residual or reference.RESIDUAL_SHIFT <= d.res_shift <= MAX_SHIFT,
         18: (not (d.maximum or d.tap_shared) or (d.k, d.m) == (1, 1)) and not (d.maximum and d.act_signed and d.skip),
+        19: (not (d.keep_slot or d.continue_slot) or d.jobs <= config.slots)
+        and not (d.keep_slot and d.residual)
+        and (not d.continue_slot or (before is not None and before.keep_slot and _same_outputs(d, before))),
     }
     return next((number for number, holds in checks.items() if not holds), 0)

@@ -97,7 +97,7 @@ class CoreEnv(uvm_env):
         engines = (Engine.WEIGHTS, Engine.ACTIVATIONS, Engine.RESULTS)
         self.run_monitor.monitors = {engine: agent.monitor for engine, agent in zip(engines, streams, strict=True)}
         self.scoreboard.line_checker.written = self.run_monitor.line_written
-        self.layer_counters.ended, self.layer_counters.alone = self.counters.ended, self.counters.begins_alone
+        self.layer_counters.ended, self.layer_counters.alone = self._layer_ended, self.counters.begins_alone
         self.register_agent.ap.connect(self.predictor.accesses)
         for agent, inputs in zip(
             streams,
@@ -122,6 +122,10 @@ class CoreEnv(uvm_env):
             self.resets,
         ):
             self.predictor.ap.connect(conclusions)
+
+    def _layer_ended(self, counters: dict[str, int]) -> None:
+        self.counters.ended(counters)
+        self.run_monitor.layer_ended()
 
     def _reset(self, conclusion: Conclusion):
         """The host resets its ends of the streams when it resets the core; with rst_ni they do so by themselves."""

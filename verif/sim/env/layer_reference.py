@@ -26,7 +26,8 @@ class LayerDone:
     activations: np.ndarray  # int8 or uint8 (C, H, W)
     weights: np.ndarray  # int8 (K, group_c, R, S)
     residual: np.ndarray | None  # int8 or uint8 (K, Ho, Wo)
-    output: np.ndarray  # int8 or uint8 (K, Ho, Wo)
+    output: np.ndarray  # int8 or uint8 (K, Ho, Wo); (0, Ho, Wo) of a layer that keeps its slots
+    kept: np.ndarray | None  # int64 (K, Ho, Wo), the sums that stay in its slots
     lanes: tuple[np.ndarray, np.ndarray]  # values and indices, (chunks, group_c, R, S, L)
     weight_counts: np.ndarray  # int64 (C, R*S), non-zero weights over all outputs
     macs: int
@@ -35,6 +36,11 @@ class LayerDone:
     section_start: int  # word that its output goes to
     section_end: int  # first word of the output section that is not used; SECTION_FULL after an overflow
     appended: bool  # to what is in the section already
+
+    @property
+    def lines_written(self) -> int:
+        """Output lines, unless the section overflows."""
+        return 0 if self.descriptor.keep_slot else len(self.descriptor.out_index)
 
     @property
     def padded_k(self) -> int:
@@ -125,12 +131,14 @@ def compute_layer(
     residual: tuple[Sequence[int], Sequence[bytes]],
     section_start: int,
     appended: bool,
+    continued: np.ndarray | None = None,
 ) -> LayerDone:
     """What a layer has to produce from the contents of the memories.
 
     vectors: uint16 (vectors, L), each lane {index[3:0], value[7:0]}; bitmaps, packed: the input's lines in
     order channel, line; parameters: beats of the parameter stream, one an output channel; residual: bitmaps and packed
-    bytes of its lines, if the layer has one; section_start: word that its output goes to.
+    bytes of its lines, if the layer has one; section_start: word that its output goes to; continued: the sums of the
+    layer before, int64 (K, Ho, Wo), that this one continues. One that keeps its own needs no parameters.
     """
     if d.tap_shared:
         shape = (d.chunks, d.group_c, d.kernel_r, d.kernel_s, vectors.shape[1])
@@ -154,12 +162,17 @@ def compute_layer(
     multiplier = np.array([p >> 32 & 0x7FFFFFFF for p in parameters], np.int32)
     shift = np.array([p >> 64 & 0x3F for p in parameters], np.int32)
     acc = _accumulate(d, activations, weights, chunk_k)
-    if d.residual:
+    if continued is not None:
+        acc = acc + continued
+    added = None
+    output: np.ndarray
+    if d.keep_slot:
+        output = np.empty((0, d.out_h, d.out_w), np.uint8)
+    elif d.residual:
         added = _decompress(*residual, d.tile, out_shape, d.res_signed)
         factors = d.res_multiplier, d.res_shift
         output = reference.requantize_residual(acc, bias, multiplier, shift, added, *factors, d.clamp_lo, d.clamp_hi)
     else:
-        added = None
         output = reference.requantize(acc, bias, multiplier, shift, d.clamp_lo, d.clamp_hi)
     output = output.astype(np.int8 if d.out_signed else np.uint8)
     written = lines.compress(output, d.tile)
@@ -171,6 +184,7 @@ def compute_layer(
         weights=weights,
         residual=added,
         output=output,
+        kept=acc if d.keep_slot else None,
         lanes=(values, indices),
         weight_counts=weight_counts,
         macs=work.count_macs(d, activations, weight_counts),

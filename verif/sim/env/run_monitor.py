@@ -109,6 +109,7 @@ class RunRecord:
         self.left: dict[int, int] = {}  # of layers, by how many are before them: lines to be written
         self.failed: RunFailed | None = None
         self._turns = 0  # of layers
+        self._ended = 0  # layers, as the core says
         for engine in Engine:
             if engine is not Engine.LAYERS:
                 self._turn(engine)
@@ -134,6 +135,12 @@ class RunRecord:
         self.left[due.order] = left
         while self.left.get(retired[Engine.LAYERS]) == 0:
             del self.left[retired[Engine.LAYERS]]
+            self._retire(Engine.LAYERS)
+
+    def layer_ended(self) -> None:
+        """The core says that a layer has ended, which is the only sign of one that keeps its slots."""
+        order, self._ended = self._ended, self._ended + 1
+        if order == self.standing.retired[Engine.LAYERS] and self._descriptor(order).keep_slot:
             self._retire(Engine.LAYERS)
 
     def _retire(self, engine: Engine) -> None:
@@ -226,7 +233,7 @@ class RunRecord:
         for order in self._open():
             iteration, number = self.standing.place(Engine.LAYERS, order)
             d = self._descriptor(order)
-            lines = len(d.out_index)
+            lines = 0 if d.keep_slot else len(d.out_index)
             yield (
                 f"layers: descriptor {number} of iteration {iteration}, {LayerStep(d)}, is open: "
                 f"{lines - self.left.get(order, lines)} of {lines} lines written"
@@ -236,7 +243,9 @@ class RunRecord:
     def patience(self) -> int:
         """Cycles in which nothing need be seen: units of the layers that are open compute, were no operand zero."""
         found = [self._descriptor(order) for order in self._open()]
-        return PATIENCE_CYCLES + sum(2 * d.split_c * d.taps * (d.tile_h * d.tile_w + 2) for d in found)
+        units = [d.jobs * d.splits if d.keep_slot else 1 for d in found]  # of those that keep slots nothing is seen
+        times = [2 * d.split_c * d.taps * (d.tile_h * d.tile_w + 2) for d in found]
+        return PATIENCE_CYCLES + sum(n * time for n, time in zip(units, times, strict=True))
 
 
 def _of_layer(issue: Issue) -> Descriptor:
@@ -293,6 +302,11 @@ class RunMonitor(uvm_component):
                 self.cycles.append((self.record.cycles, self.record.layer_cycles))
             case Reset():
                 self.running = False
+
+    def layer_ended(self) -> None:
+        """A layer has ended."""
+        if self.running and self.record:
+            self.record.layer_ended()
 
     @staticmethod
     def _cycle() -> int:

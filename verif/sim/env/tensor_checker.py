@@ -37,7 +37,9 @@ class TensorChecker(uvm_subscriber):
 
     def _compare(self, due: LinesDue, program: Program, iteration: int, number: int):
         step = program.layers[number]
-        expected = program.expected_lines(step.part, iteration)
         self.compared += 1
+        if step.descriptor.keep_slot:  # sums, which show in the layer that continues them
+            return
+        expected = program.expected_lines(step.part, iteration)
         if list(due.bitmaps) != expected.bitmaps.ravel().tolist() or b"".join(due.packed) != expected.data.tobytes():
             self.checker.fail("tensor", f"{due.what}, {step.node}: not the tensor of the network")
