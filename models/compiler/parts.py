@@ -61,8 +61,8 @@ class Parts:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Weight vectors of the parts, which tell ways of cutting the node apart."""
-        return tuple(len(part.vectors) for part in self.parts)
+        """Output channels of the parts, which tell ways of cutting the node apart."""
+        return tuple(part.descriptor.out_k for part in self.parts)
 
     @property
     def runs(self) -> list[range]:

@@ -358,7 +358,7 @@ module spcore_command_ctrl
   end
 
   // What the program issues is taken or out of range.
-  `SPCORE_ASSERT(!(prepare && !program_layer_q), "a run's layer comes before it is chosen")
+  `SPCORE_ASSERT(!(running && prepare && !program_layer_q), "a run's layer comes before it is chosen")
   `SPCORE_ASSERT(!(running && busy_error && !host_starts && !host.run), "a program's command met an engine at work")
 
 endmodule
