@@ -20,6 +20,7 @@ from verif.shared.paths import BUILD, ROOT
 from verif.shared.variables import FUNCTIONAL_COVERAGE
 
 OUT = BUILD / "coverage"
+SIMULATING = ("tests/blocks", "tests/core", "tests/env", "tests/kit")  # folders with tests that simulate
 
 _PAGE = jinja2.Template(
     """<!DOCTYPE html><html><head><meta charset="utf-8"><title>SparseCore coverage</title><style>
@@ -61,13 +62,13 @@ def _functional_table(functional: dict[str, CoverPoint]) -> Table:
     return table
 
 
-def coverage(test: str = "tests") -> None:
+def coverage(test: str = "") -> None:
     """Run TEST (default: everything that simulates) with coverage on, then merge and report."""
-    chosen = selection(test)
+    chosen = selection(test) if test else SIMULATING
     with session("make coverage"):
         shutil.rmtree(OUT, ignore_errors=True)
         OUT.mkdir(parents=True)
-        code_of_tests = pytest_run(["-n", "2", "--ignore=tests/models", *chosen], {COVERAGE: "1", FULL: "1"})
+        code_of_tests = pytest_run(["-n", "2", *chosen], {COVERAGE: "1", FULL: "1"})
     dats = sorted((OUT / "runs").rglob("coverage.dat"))
     exports = sorted((OUT / "runs").rglob(FUNCTIONAL_COVERAGE))
     if not dats:
