@@ -47,10 +47,11 @@ class LineMonitor(uvm_component):
         edge, changes = RisingEdge(device().clk_i), ValueChange(valid)
         await RisingEdge(device().rst_ni)  # before the first reset they mean nothing
         while True:
-            if not int(valid.value):
-                await changes
             await edge
-            if taken := int(valid.value) & int(ready.value):  # of one writer
+            offered = int(valid.value)
+            if not offered:
+                await changes
+            elif taken := offered & int(ready.value):  # of one writer
                 both = str(lines.value)  # what the other one shows may be unknown
                 flat = int(both[: self._width] if taken == 2 else both[self._width :], 2)
                 self.ap.write(LineWrite(*(flat >> low & mask for low, mask in self._fields)))
@@ -149,8 +150,8 @@ class LineChecker:
 
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
-        for value, size in ((found.entry, 3), (found.first_word, 3), (found.bitmap, 8), (found.octets, 64)):
-            self.digest.update(value.to_bytes(size, "little"))
+        sizes = (found.entry, 3), (found.first_word, 3), (found.bitmap, 8), (found.octets, 64)
+        self.digest.update(b"".join(value.to_bytes(size, "little") for value, size in sizes))
         queue = self.due[found.entry]
         # Of a section that overflows some lines stay out.
         while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
