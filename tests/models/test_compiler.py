@@ -9,10 +9,10 @@ import pytest
 
 from models import networks
 from models.compiler import Compiler, compile_network
-from models.compiler.compile import Stretch, orders
+from models.compiler.compile import Stretch, between, orders
 from models.compiler.dataflow import read
 from models.compiler.parts import Way
-from models.compiler.place import Need, Packed, pack
+from models.compiler.place import Need, Packed, Sets, pack
 from models.compiler.predict import actual
 from models.compiler.program_tables import layers_table, memory_map
 from models.config import load_config
@@ -132,6 +132,44 @@ def test_places_that_are_kept_apart_and_that_cannot_be():
     apart, close = (pack(needs, 3, memory) for memory in (8, 7))
     assert apart == Packed([0, 4, 0], 0) and close == Packed([0, 0, 0], 1)
     assert pack(needs, 3, 3) is None
+
+
+def test_places_are_found_in_another_order():
+    """The largest first, and in order, leave no room for the last, which then comes first."""
+    needs = [Need(2, 1, 4), Need(2, 0, 2), Need(3, 2, 5), Need(2, 1, 2)]
+    assert pack(needs, 8, 6) == Packed([4, 0, 0, 2], 0)
+    assert pack(needs, 8, 5) is None
+
+
+def test_sets_of_weights_take_turns_at_the_ends():
+    """Of two that fill the memory one can be loaded while the other is used; what is left is for a third."""
+    sets = Sets(100)
+    assert [sets.place(name, 45, step) for step, name in enumerate("abcd")] == [(0, 1), (55, 1), (0, 1), (55, 1)]
+    assert sets.place("d", 45, 4) == (55, False) and sets.place("e", 10, 5) == (45, True)
+    assert sets.place("c", 45, 6) == (0, False)
+    assert sets.place("f", 55, 7) == (45, True)  # in place of "d" and "e"
+    assert [sets.place(name, 1, 8)[1] for name in "ced"] == [False, True, True]
+
+
+def test_stretches_between_two():
+    """A third one, cut where one tensor is read by later layers, its groups larger than the first's."""
+    graph = read(networks.build("tiny"))
+    two = Stretch(0, 3, 1), Stretch(3, len(graph.layers), 8)
+    three = list(between(graph, two, 8, set()))
+    assert {stretches[1].group for stretches in three} == {2, 4}
+    for stretches in three:
+        assert [stretch.group for stretch in stretches] == sorted(stretch.group for stretch in stretches)
+        ends = [stretch.first for stretch in stretches], [stretch.last for stretch in stretches]
+        assert ends[0] == [0, *ends[1][:-1]] and ends[1][-1] == len(graph.layers)
+    assert not list(between(graph, (Stretch(0, len(graph.layers), 8),), 8, set()))
+
+
+def test_an_input_comes_in_few_beats(rng):
+    """Of a single image its load is waited for: blocks of 64 positions, where rows would leave lines half empty."""
+    build = Builder((1, 16, 40), rng)
+    build.conv("first", INPUT, 8, 1)
+    program = compile_network(build.network(), SMALL, 1, build.network().example)
+    assert program.activations[0].lines == 10
 
 
 def test_parts_along_c(rng):
