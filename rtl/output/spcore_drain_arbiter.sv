@@ -114,8 +114,8 @@ module spcore_drain_arbiter
   slot_t               slot_q;      // of the chosen PE
   logic [NumSlots-1:0] at_q;        // the same
   logic                bind_now, bind_open;
-  dim_t                number, units;
-  job_t                job;               // that the slot is for from now on
+  dim_t                number, units_d;
+  job_t                job_d;             // that the slot is for from now on
   logic                job_last, keeps;   // it is the job's last unit, and its layer keeps slots
   logic                release_all;
 
@@ -130,8 +130,8 @@ module spcore_drain_arbiter
     for (int unsigned s = 0; s < NumSlots; s++) if (is_known_q && at_q[s]) number = units_q[s] + 1'b1;
   end
 
-  assign units = job_last && keeps ? '0 : number;
-  assign job   = job_last && keeps ? info_q.job + job_t'(derived_i[info_q.ctx].jobs) : info_q.job;
+  assign units_d = job_last && keeps ? '0 : number;
+  assign job_d   = job_last && keeps ? info_q.job + job_t'(derived_i[info_q.ctx].jobs) : info_q.job;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -143,8 +143,8 @@ module spcore_drain_arbiter
       for (int unsigned s = 0; s < NumSlots; s++) begin
         if (bind_open && at_q[s]) bound_q[s] <= 1'b1;
         if (bind_now && at_q[s]) begin
-          job_q[s]   <= job;
-          units_q[s] <= units;
+          job_q[s]   <= job_d;
+          units_q[s] <= units_d;
         end
       end
     end
