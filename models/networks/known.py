@@ -99,19 +99,31 @@ def _vgg_features(build: Builder) -> str:
     return x
 
 
+def _vgg_classifier(build: Builder, x: str) -> None:
+    """VGG-16's 3 fully connected layers, the first of which has more weights in a chunk than `paper` holds."""
+    x = build.conv("fc6", x, 4096, 7, padding=(0, 0, 0, 0), density=DENSITIES[3])
+    x = build.conv("fc7", x, 4096, 1, density=DENSITIES[3])
+    build.conv("fc8", x, CLASSES, 1)
+
+
 def vgg16(rng: np.random.Generator) -> Network:
     """VGG-16 at 224x224: 13 convolutions, 5 max pools, 3 fully connected layers."""
     build = Builder((3, 224, 224), rng)
-    x = build.conv("fc6", _vgg_features(build), 4096, 7, padding=(0, 0, 0, 0), density=DENSITIES[3])
-    x = build.conv("fc7", x, 4096, 1, density=DENSITIES[3])
-    build.conv("fc8", x, CLASSES, 1)
+    _vgg_classifier(build, _vgg_features(build))
     return build.network()
 
 
 def vgg16_features(rng: np.random.Generator) -> Network:
-    """VGG-16 without its fully connected layers, the first of which has more weights in a chunk than `paper` holds."""
+    """VGG-16 without its fully connected layers."""
     build = Builder((3, 224, 224), rng)
     _vgg_features(build)
+    return build.network()
+
+
+def vgg16_classifier(rng: np.random.Generator) -> Network:
+    """VGG-16's fully connected layers alone, on an input without zeros."""
+    build = Builder((512, 7, 7), rng)
+    _vgg_classifier(build, INPUT)
     return build.network()
 
 
@@ -139,7 +151,9 @@ def tiny_branches(rng: np.random.Generator) -> Network:
     return build.network("grouped")
 
 
-_BUILDERS = {f.__name__: f for f in (resnet18, resnet50, mobilenet, vgg16, vgg16_features, tiny, tiny_branches)}
+_BUILDERS = {
+    f.__name__: f for f in (resnet18, resnet50, mobilenet, vgg16, vgg16_features, vgg16_classifier, tiny, tiny_branches)
+}
 NAMES = tuple(_BUILDERS)
 
 
