@@ -88,15 +88,25 @@ module spcore_command_ctrl
   end
 
   logic running, stopping;   // a run is on; an error is ending it
-  logic program_layer_q;     // the same a cycle later, for the many bits of a layer
-  logic layer_there;         // that is chosen
+  // What commands go with is the program's: a layer, and the rest. Registers of their own, for their many loads, which fall
+  // a cycle behind `running`. What the host gives is looked at a cycle before a command, so it is too early in two cycles.
+  logic program_layer_q, program_args_q, program_past_q;
+  logic run_start;
+  logic occupied;   // by a run
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) program_layer_q <= 1'b0;
-    else         program_layer_q <= running;
+    if (!rst_ni) begin
+      program_layer_q <= 1'b0;
+      program_args_q  <= 1'b0;
+      program_past_q  <= 1'b0;
+    end else begin
+      program_layer_q <= running;
+      program_args_q  <= running | run_start;
+      program_past_q  <= program_layer_q;
+    end
   end
 
-  assign layer_there = running || !program_layer_q;   // of a run it is, when the first one comes
+  assign occupied = running | program_layer_q | program_past_q;
 
   // ---- arguments: the host's, in a run the program's ----
   addr_t      wgt_base, wgt_count, par_base, par_count;
@@ -115,12 +125,12 @@ module spcore_command_ctrl
     .descriptors_o(next)
   );
 
-  assign wgt_base   = running ? next.wgt_base : reg2hw_i.wgt_base;
-  assign wgt_count  = running ? next.wgt_count : reg2hw_i.wgt_count;
-  assign wgt_k_log2 = running ? next.wgt_k_log2 : reg2hw_i.wgt_k_log2;
-  assign wgt_m_log2 = running ? next.wgt_m_log2 : reg2hw_i.wgt_m_log2;
-  assign par_base   = running ? next.wgt_base : reg2hw_i.par_base;
-  assign par_count  = running ? next.wgt_count : reg2hw_i.par_count;
+  assign wgt_base   = program_args_q ? next.wgt_base : reg2hw_i.wgt_base;
+  assign wgt_count  = program_args_q ? next.wgt_count : reg2hw_i.wgt_count;
+  assign wgt_k_log2 = program_args_q ? next.wgt_k_log2 : reg2hw_i.wgt_k_log2;
+  assign wgt_m_log2 = program_args_q ? next.wgt_m_log2 : reg2hw_i.wgt_m_log2;
+  assign par_base   = program_args_q ? next.wgt_base : reg2hw_i.par_base;
+  assign par_count  = program_args_q ? next.wgt_count : reg2hw_i.par_count;
 
   // They are looked at in the cycle before the command: the host writes them before it, a program keeps them ready.
   logic wgt_fits_q, par_fits_q, prg_fits_q, act_fits_q, res_fits_q, run_fits_q, mode_ok;
@@ -162,7 +172,7 @@ module spcore_command_ctrl
   logic  [NumEngines-1:0] issue_q, issue;   // of the program
   logic  prepare_q, prepare;                // its next layer
   logic  wgt_free, act_free, res_free, run_free;
-  logic  host_starts, busy_error, run_start;
+  logic  host_starts, busy_error;
   logic  [NumEngines-1:0] range_error;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -191,6 +201,10 @@ module spcore_command_ctrl
       cmd.layer_push  = prepare;
       cmd.result_send = issue[EngResults];
       cmd.run         = 1'b0;
+    end else if (occupied) begin
+      cmd           = '0;
+      cmd.wgt_flush = host.wgt_flush;
+      cmd.act_flush = host.act_flush;
     end
   end
 
@@ -204,8 +218,8 @@ module spcore_command_ctrl
   assign busy_error = (cmd.wgt_load & ~wgt_free) | (cmd.par_load & (~wgt_free | wgt_cmd_o.start_weights)) |
                       (cmd.prg_load & (~wgt_free | wgt_cmd_o.start_weights | wgt_cmd_o.start_params)) |
                       (cmd.act_load & ~act_free) | (cmd.result_send & ~res_free) |
-                      (cmd.layer_push & ~(live & layer_there & layer_status_i.ready)) | (cmd.run & ~run_free) |
-                      (running & (host_starts | host.run));
+                      (cmd.layer_push & ~(live & layer_status_i.ready)) | (cmd.run & ~run_free) |
+                      (occupied & (host_starts | host.run));
 
   always_comb begin
     range_error = '0;
@@ -225,7 +239,7 @@ module spcore_command_ctrl
     wgt_cmd_o.k_log2        = wgt_k_log2;
     wgt_cmd_o.m_log2        = wgt_m_log2;
     // Of the load that starts, if one does; those of a program's are the same for both.
-    if (running || (reg2hw_i.ctrl.wgt_load && wgt_fits_q)) begin
+    if (program_args_q || (reg2hw_i.ctrl.wgt_load && wgt_fits_q)) begin
       wgt_cmd_o.base  = wgt_base;
       wgt_cmd_o.count = wgt_count;
     end else if (reg2hw_i.ctrl.par_load && par_fits_q) begin
@@ -241,20 +255,20 @@ module spcore_command_ctrl
     act.start    = cmd.act_load & act_free & act_fits_q;
     act.flush    = cmd.act_flush & live;
     act.cancel    = stopping;
-    act.idx_base = running ? next.act_idx_base : reg2hw_i.act_idx_base;
-    act.lines    = running ? next.act_lines : reg2hw_i.act_lines;
-    act.base     = running ? next.act_base : reg2hw_i.act_base;
-    act.limit    = running ? next.act_limit : reg2hw_i.act_limit;
-    act.line_pos = running ? next.act_line_pos : reg2hw_i.act_line_pos;
+    act.idx_base = program_args_q ? next.act_idx_base : reg2hw_i.act_idx_base;
+    act.lines    = program_args_q ? next.act_lines : reg2hw_i.act_lines;
+    act.base     = program_args_q ? next.act_base : reg2hw_i.act_base;
+    act.limit    = program_args_q ? next.act_limit : reg2hw_i.act_limit;
+    act.line_pos = program_args_q ? next.act_line_pos : reg2hw_i.act_line_pos;
     res.start    = cmd.result_send & res_free & res_fits_q;
-    res.idx_base = running ? next.res_idx_base : reg2hw_i.res_idx_base;
-    res.lines    = running ? next.res_lines : reg2hw_i.res_lines;
+    res.idx_base = program_args_q ? next.res_idx_base : reg2hw_i.res_idx_base;
+    res.lines    = program_args_q ? next.res_lines : reg2hw_i.res_lines;
   end
 
   assign act_cmd_o   = act;
   assign res_cmd_o   = res;
   assign layer_cmd_o = '{
-    push:   cmd.layer_push & live & layer_there,
+    push:   cmd.layer_push & live,
     in_run: running,
     issue:  issue[EngLayers],
     cancel: stopping,

@@ -53,6 +53,7 @@ module spcore_drain_arbiter
 
   output logic [NumSp-1:0]                  kept_o,        // pulse: a job that keeps its slot has ended
   output job_t [NumSp-1:0]                  kept_job_o,
+  output ctx_t                              kept_ctx_o,    // of its layer, which runs alone
 
   output logic [NumSp-1:0][NumStage-1:0]    info_we_o,     // pulse, some cycles after a job has bound its slot
   output slot_info_t                        info_o,
@@ -541,6 +542,8 @@ module spcore_drain_arbiter
       end
     end
   end
+
+  assign kept_ctx_o = info_q.ctx;
 
   assign bind_first = bind_now && number == dim_t'(1) && !keeps;
 

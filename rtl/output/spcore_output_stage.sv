@@ -65,6 +65,7 @@ module spcore_output_stage
   logic       [NumSp-1:0][NumStage-1:0]                   slot, info_we, slot_full, slot_take, slot_free, slot_read;
   logic       [NumSp-1:0]                                 add, complete, kept;
   job_t       [NumSp-1:0]                                 kept_job;
+  ctx_t                                                   kept_ctx;
   slot_info_t                                             info;
 
   spcore_drain_arbiter #(
@@ -74,6 +75,7 @@ module spcore_output_stage
     .req_i(drain_req_i), .gnt_o(drain_gnt_o),
     .node_en_o(node_en), .node_sel_o(node_sel), .row_i(node_row),
     .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete), .kept_o(kept), .kept_job_o(kept_job),
+    .kept_ctx_o(kept_ctx),
     .info_we_o(info_we), .info_o(info), .slot_free_i(slot_free)
   );
 
@@ -140,7 +142,7 @@ module spcore_output_stage
   // ---- jobs end with their last line or, while no lines are written, with slots that are kept ----
 
   assign job_done_o = line_done | kept;
-  assign line_ctx_o = kept != '0 ? oldest_i : line_ctx;
+  assign line_ctx_o = kept != '0 ? kept_ctx : line_ctx;
 
   for (genvar p = 0; p < NumSp; p++) begin : gen_done
     assign job_done_id_o[p] = kept[p] ? kept_job[p] : line_job[p];
