@@ -196,7 +196,7 @@ module spcore_drain_arbiter
   // ---- what is known of the PEs that ask ----
 
   pes_t                asks_q;     // a request, a cycle later
-  pes_t                split_q;    // of a job with more than one unit
+  pes_t                split_q;    // of a job that may have a slot
   logic                awake_q;    // there is one, or was in the last cycle
   pes_t                seen_q;     // it is being looked up, or was
   pes_t                ready_q;    // may be chosen

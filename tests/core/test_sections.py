@@ -9,18 +9,9 @@ import pyuvm
 from models import stream
 from models.layer import Layer
 from models.tiling import Plan, make_plan, with_splits
+from tests.core.pushed_layers import PushedLayersTest
 from verif.shared.stimulus import Memories, make_layer, random_cut, random_plan, random_stalls
-from verif.sim.env.scenario import CoreTest
-from verif.sim.env.sequences import (
-    CoreError,
-    FetchLines,
-    LoadLayer,
-    LoadParameters,
-    LoadWeights,
-    PushLayer,
-    WaitLayers,
-    layer_cycles,
-)
+from verif.sim.env.sequences import CoreError, FetchLines, LoadLayer, LoadParameters, LoadWeights
 
 
 def slice_k(layer: Layer, first: int, last: int) -> Layer:
@@ -53,7 +44,7 @@ def part_plans(memories: Memories, layer: Layer, plan: Plan, cuts: list[int], se
     return parts
 
 
-class SectionsTest(CoreTest):
+class SectionsTest(PushedLayersTest):
     def tensor(self, memories: Memories, channels: int = 5, out_channels: int = 22, mode=(2, 4)):
         """A layer with a random cut, placed, and its parts along K in a section."""
         layer = make_layer(self.rng, (channels, 7, 9), out_channels, (3, 2), mode=mode, padding=(1, 1, 0, 1))
@@ -68,15 +59,6 @@ class SectionsTest(CoreTest):
             beats = stream.weight_beats(self.config, part)
             await LoadWeights(beats, d.wgt_base, d.k_log2, d.m_log2).start(self.sequencer)
             await LoadParameters(stream.parameter_beats(part), d.par_base).start(self.sequencer)
-
-    async def run_all(self, *descriptors):
-        for d in descriptors:
-            await PushLayer(d).start(self.sequencer)
-        await WaitLayers(sum(map(layer_cycles, descriptors))).start(self.sequencer)
-
-    async def fetch(self, plan: Plan):
-        d = plan.descriptor
-        await FetchLines(d.out_idx_base, d.out_entries, random_stalls(self.rng)).start(self.sequencer)
 
 
 @pyuvm.test()

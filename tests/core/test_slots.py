@@ -9,17 +9,9 @@ import pyuvm
 from models import stream
 from models.layer import Layer
 from models.tiling import Plan, make_plan
+from tests.core.pushed_layers import PushedLayersTest
 from verif.shared.stimulus import Memories, make_layer, random_cut, random_plan, random_stalls, with_residual
-from verif.sim.env.scenario import CoreTest
-from verif.sim.env.sequences import (
-    CoreError,
-    FetchLines,
-    LoadLayer,
-    LoadWeights,
-    PushLayer,
-    WaitLayers,
-    layer_cycles,
-)
+from verif.sim.env.sequences import CoreError, LoadLayer, LoadWeights
 
 
 def slice_c(layer: Layer, first: int, last: int) -> Layer:
@@ -52,7 +44,7 @@ def part_plans(memories: Memories, layer: Layer, plan: Plan, cuts: list[int], sp
     return parts
 
 
-class SlotsTest(CoreTest):
+class SlotsTest(PushedLayersTest):
     def tensor(self, memories: Memories, out_channels: int, mode=(2, 4), channels: int = 9) -> tuple[Layer, Plan]:
         """A layer of as many jobs as there are slots at most, placed; some with a residual."""
         layer = make_layer(self.rng, (channels, 5, 6), out_channels, (3, 2), mode=mode, padding=(1, 1, 0, 1))
@@ -71,15 +63,6 @@ class SlotsTest(CoreTest):
         for first, last, part in zip([0, *cuts], [*cuts, plan.descriptor.in_c], parts, strict=True):
             beats, d = stream.weight_beats(self.config, slice_c(layer, first, last)), part.descriptor
             await LoadWeights(beats, d.wgt_base, d.k_log2, d.m_log2).start(self.sequencer)
-
-    async def run_all(self, *descriptors):
-        for d in descriptors:
-            await PushLayer(d).start(self.sequencer)
-        await WaitLayers(sum(map(layer_cycles, descriptors))).start(self.sequencer)
-
-    async def fetch(self, plan: Plan):
-        d = plan.descriptor
-        await FetchLines(d.out_idx_base, d.out_entries, random_stalls(self.rng)).start(self.sequencer)
 
 
 @pyuvm.test()

@@ -56,7 +56,7 @@ class ProtocolCoverage:
         self.commands = point("protocol.command_x_outcome", cross(COMMANDS, OUTCOMES))
         self.interrupts = point("protocol.interrupt", CAUSES)
         self.errors = point("protocol.error", ERRORS)
-        self.descriptor = point("protocol.descriptor_check", [str(n) for n in range(1, 19)])
+        self.descriptor = point("protocol.descriptor_check", [str(n) for n in range(1, 20)])
         pairs = [f"{a} + {b}" for a, b in combinations(ENGINES, 2) if not {a, b} <= {*WEIGHT_STREAM}]
         self.overlap = point("protocol.engines_overlap", pairs)
         self.queue = point("protocol.queue_level", [str(n) for n in range(queue_depth + 1)])
