@@ -3,8 +3,9 @@
 // stage (0) and the activation loader (1) and read by the streaming processors and, last, the result streamer.
 //
 // A line's words lie in consecutive banks, at most 8 of them, so a line is written in one cycle and read in two accesses
-// (index entry, then all its words), one line a cycle either way. Line writes go before line reads, both before the PEs.
-// Reads of lines wait for nothing but writes, and are answered in their order: whoever asks has room for the answer.
+// (index entry, then all its words), one line a cycle each. Line writes go before line reads, both before the PEs: an
+// access of a read waits for a write that needs one of its banks, and for nothing else. Reads are answered in their
+// order: whoever asks has room for the answer.
 // The bits of a line's first bank rotate its words, each for itself and straight from its flip-flop: their nets have
 // hundreds of loads.
 module spcore_activation_store
@@ -61,28 +62,41 @@ module spcore_activation_store
     return index ^ addr_t'(index[2*IdxBankW-1:IdxBankW]);
   endfunction
 
+  // The banks of a line's words, from that of the first on.
+  function automatic logic [ActBanks-1:0] banks_of(input logic [ActBankW-1:0] first, input logic [3:0] words);
+    logic [ActBankW-1:0] word;
+    for (int unsigned b = 0; b < ActBanks; b++) begin
+      word        = ActBankW'(b) - first;
+      banks_of[b] = 32'(word) < 32'(words);
+    end
+  endfunction
+
   // ---- Line writes: the writer whose turn it is, which passes to the other where that one waits ----
-  logic        turn_q;
-  logic        write_q;     // the line is written in this cycle
+  logic                turn_q;
+  logic                write_q;         // the line is written in this cycle
+  logic [ActBanks-1:0] write_banks_q;   // to these banks
   // verilator lint_off UNUSEDSIGNAL
-  line_write_t line_q;      // of its addresses as many bits as the memories have
+  line_write_t         line, line_q;    // of its addresses as many bits as the memories have
   // verilator lint_on UNUSEDSIGNAL
 
   assign lw_ready_o = {turn_q, !turn_q};
+  assign line       = lw_line_i[turn_q];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      turn_q  <= 1'b0;
-      write_q <= 1'b0;
+      turn_q        <= 1'b0;
+      write_q       <= 1'b0;
+      write_banks_q <= '0;
     end else begin
       if (start_i)                  turn_q <= 1'b0;
       else if (lw_valid_i[!turn_q]) turn_q <= !turn_q;
-      write_q <= lw_valid_i[turn_q];
+      write_q       <= lw_valid_i[turn_q];
+      write_banks_q <= lw_valid_i[turn_q] ? banks_of(line.ptr[ActBankW-1:0], line.words) : '0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (lw_valid_i[turn_q]) line_q <= lw_line_i[turn_q];
+    if (lw_valid_i[turn_q]) line_q <= line;
   end
 
   // ---- Line reads: request, index entry, number of words, words ----
@@ -100,7 +114,7 @@ module spcore_activation_store
 
   logic                read_valid, entry_read, words_read;
   // verilator lint_off UNUSEDSIGNAL
-  addr_t               read_addr, idx_addr;
+  addr_t               write_idx, read_idx;  // index entries' places
   // verilator lint_on UNUSEDSIGNAL
   logic                coming_q;             // an index entry is at its bank's output
   logic [IdxBankW-1:0] coming_bank_q;
@@ -113,6 +127,7 @@ module spcore_activation_store
   index_entry_t        counted_q;
   readers_t            counted_reader_q;
   logic [3:0]          counted_words_q;
+  logic [ActBanks-1:0] read_banks;
   npos_t               count;
   readers_t            sent_q;               // the words are at the banks' outputs, for one of them
   bitmap_t             sent_bitmap_q;
@@ -150,9 +165,13 @@ module spcore_activation_store
     else if (others != '0 && (requests_ready || (asking & read_turn_q) == '0)) read_turn_q <= lowest(others);
   end
 
-  assign words_read = counted_valid_q && !write_q;
+  assign write_idx  = place(line_q.idx_addr);
+  assign read_idx   = place(read_request.idx_addr);
+  assign read_banks = banks_of(counted_q.ptr[ActBankW-1:0], counted_words_q);
+  assign words_read = counted_valid_q && (write_banks_q & read_banks) == '0;
   assign entry_take = entry_valid && (!counted_valid_q || words_read);
-  assign entry_read = read_valid && !write_q && (entries_q != 2'd2 || entry_take);
+  assign entry_read = read_valid && entries_q != 2'd3
+                      && !(write_q && write_idx[IdxBankW-1:0] == read_idx[IdxBankW-1:0]);
 
   spcore_fifo #(
     .Width($bits(request_t)), .Depth(2)
@@ -164,7 +183,7 @@ module spcore_activation_store
   );
 
   spcore_fifo #(
-    .Width($bits(owned_entry_t)), .Depth(2)
+    .Width($bits(owned_entry_t)), .Depth(3)
   ) u_entries (
     .clk_i, .rst_ni, .clear_i(1'b0),
     .valid_i(coming_q), .ready_o(), .data_i({coming_reader_q, idx_dir_rdata[coming_bank_q]}),   // read only with room
@@ -172,9 +191,7 @@ module spcore_activation_store
     .level_o()
   );
 
-  assign read_addr = read_request.idx_addr;
-  assign entry     = next.entry;
-
+  assign entry = next.entry;
   assign count = npos_t'($countones(entry.bitmap));
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -194,7 +211,7 @@ module spcore_activation_store
 
   always_ff @(posedge clk_i) begin
     if (entry_read) begin
-      coming_bank_q   <= idx_addr[IdxBankW-1:0];   // there is no write then
+      coming_bank_q   <= read_idx[IdxBankW-1:0];
       coming_reader_q <= read_request.reader;
     end
     if (entry_take) begin
@@ -250,31 +267,30 @@ module spcore_activation_store
   logic [ActBanks-1:0]                act_dir_en;
   logic [ActBanks-1:0][ActEntryW-1:0] act_dir_addr;
   logic [ActBanks-1:0][WordW-1:0]     act_dir_wdata;
-  logic [IdxBanks-1:0]                idx_dir_en;
-  // verilator lint_off UNUSEDSIGNAL
-  addr_t                              first;
-  // verilator lint_on UNUSEDSIGNAL
-  logic [3:0]                         words;
+  logic [IdxBanks-1:0]                idx_dir_en, idx_dir_we;
+  logic [IdxBanks-1:0][IdxEntryW-1:0] idx_dir_addr;
+  logic [1:0][ActEntryW-1:0]          write_row, read_row;   // [1]: in banks below that of the line's first word
   words_t                             write_words;   // bank b's, if it has one: word b modulo the words of a line
 
-  assign first    = write_q ? line_q.ptr : counted_q.ptr;
-  assign words    = write_q ? line_q.words : words_read ? counted_words_q : '0;
-  assign idx_addr = place(write_q ? line_q.idx_addr : read_addr);
+  assign write_row = {line_q.ptr[ActBankW+:ActEntryW] + ActEntryW'(1), line_q.ptr[ActBankW+:ActEntryW]};
+  assign read_row  = {counted_q.ptr[ActBankW+:ActEntryW] + ActEntryW'(1), counted_q.ptr[ActBankW+:ActEntryW]};
 
-  // Bank b holds word b - first of the line, if there is one.
   always_comb begin
-    logic [ActBankW-1:0] word;
     write_words = line_q.bytes;
     for (int unsigned s = 0; s < $clog2(LineWords); s++) begin
       if (line_q.ptr[s]) write_words = write_words << (WordW << s) | write_words >> (WordW * (LineWords - (1 << s)));
     end
+    act_dir_en = write_banks_q | (words_read ? read_banks : '0);
     for (int unsigned b = 0; b < ActBanks; b++) begin
-      word             = ActBankW'(b) - first[ActBankW-1:0];
-      act_dir_en[b]    = words != '0 && 32'(word) < 32'(words);   // before the first line `first` is not known
-      act_dir_addr[b]  = first[ActBankW+:ActEntryW] + ActEntryW'(ActBankW'(b) < first[ActBankW-1:0]);
+      act_dir_addr[b]  = write_banks_q[b] ? write_row[ActBankW'(b) < line_q.ptr[ActBankW-1:0]]
+                                          : read_row[ActBankW'(b) < counted_q.ptr[ActBankW-1:0]];
       act_dir_wdata[b] = write_words[b%LineWords];
     end
-    idx_dir_en = write_q || entry_read ? IdxBanks'(1) << idx_addr[IdxBankW-1:0] : '0;
+    for (int unsigned b = 0; b < IdxBanks; b++) begin
+      idx_dir_we[b]   = write_q && write_idx[IdxBankW-1:0] == IdxBankW'(b);
+      idx_dir_en[b]   = idx_dir_we[b] || entry_read && read_idx[IdxBankW-1:0] == IdxBankW'(b);
+      idx_dir_addr[b] = idx_dir_we[b] ? write_idx[IdxBankW+:IdxEntryW] : read_idx[IdxBankW+:IdxEntryW];
+    end
   end
 
   spcore_banked_mem #(
@@ -282,7 +298,7 @@ module spcore_activation_store
   ) u_activation_memory (
     .clk_i, .rst_ni, .start_i,
     .req_i(act_req_i), .rsp_o(act_rsp_o), .rdata_o(act_rdata_o),
-    .dir_en_i(act_dir_en), .dir_we_i({ActBanks{write_q}}), .dir_addr_i(act_dir_addr), .dir_wdata_i(act_dir_wdata),
+    .dir_en_i(act_dir_en), .dir_we_i(write_banks_q), .dir_addr_i(act_dir_addr), .dir_wdata_i(act_dir_wdata),
     .dir_rdata_o(act_dir_rdata),
     .reads_o(act_reads), .hits_o(act_hits_o)
   );
@@ -299,7 +315,7 @@ module spcore_activation_store
   ) u_index_memory (
     .clk_i, .rst_ni, .start_i,
     .req_i(idx_req), .rsp_o(idx_rsp_o), .rdata_o(idx_rdata_o),
-    .dir_en_i(idx_dir_en), .dir_we_i({IdxBanks{write_q}}), .dir_addr_i({IdxBanks{idx_addr[IdxBankW+:IdxEntryW]}}),
+    .dir_en_i(idx_dir_en), .dir_we_i(idx_dir_we), .dir_addr_i(idx_dir_addr),
     .dir_wdata_i({IdxBanks{line_q.bitmap, line_q.ptr}}),
     .dir_rdata_o(idx_dir_rdata),
     .reads_o(idx_reads), .hits_o(idx_hits_o)
