@@ -108,24 +108,24 @@ module spcore_activation_store
   } request_t;
 
   typedef struct packed {
-    readers_t     reader;
-    index_entry_t entry;
-  } owned_entry_t;
+    readers_t                      reader;
+    bitmap_t                       bitmap;
+    logic [ActBankW+ActEntryW-1:0] ptr;
+  } line_read_t;
 
   logic                read_valid, entry_read, words_read;
   // verilator lint_off UNUSEDSIGNAL
   addr_t               write_idx, read_idx;  // index entries' places
+  index_entry_t        coming;
   // verilator lint_on UNUSEDSIGNAL
   logic                coming_q;             // an index entry is at its bank's output
   logic [IdxBankW-1:0] coming_bank_q;
   readers_t            coming_reader_q;
   logic                entry_valid, entry_take;
-  owned_entry_t        next;
-  index_entry_t        entry;
+  line_read_t          next;
   logic [1:0]          entries_q;            // read and not taken
   logic                counted_valid_q;
-  index_entry_t        counted_q;
-  readers_t            counted_reader_q;
+  line_read_t          counted_q;
   logic [3:0]          counted_words_q;
   logic [ActBanks-1:0] read_banks;
   npos_t               count;
@@ -183,16 +183,17 @@ module spcore_activation_store
   );
 
   spcore_fifo #(
-    .Width($bits(owned_entry_t)), .Depth(3)
+    .Width($bits(line_read_t)), .Depth(3)
   ) u_entries (
     .clk_i, .rst_ni, .clear_i(1'b0),
-    .valid_i(coming_q), .ready_o(), .data_i({coming_reader_q, idx_dir_rdata[coming_bank_q]}),   // read only with room
+    .valid_i(coming_q), .ready_o(),   // read only with room
+    .data_i({coming_reader_q, coming.bitmap, coming.ptr[ActBankW+ActEntryW-1:0]}),
     .valid_o(entry_valid), .ready_i(entry_take), .data_o(next),
     .level_o()
   );
 
-  assign entry = next.entry;
-  assign count = npos_t'($countones(entry.bitmap));
+  assign coming = idx_dir_rdata[coming_bank_q];
+  assign count  = npos_t'($countones(next.bitmap));
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -203,7 +204,7 @@ module spcore_activation_store
     end else begin
       coming_q  <= entry_read;
       entries_q <= entries_q + 2'(entry_read) - 2'(entry_take);
-      sent_q    <= words_read ? counted_reader_q : '0;
+      sent_q    <= words_read ? counted_q.reader : '0;
       if (entry_take)      counted_valid_q <= 1'b1;
       else if (words_read) counted_valid_q <= 1'b0;
     end
@@ -215,8 +216,7 @@ module spcore_activation_store
       coming_reader_q <= read_request.reader;
     end
     if (entry_take) begin
-      counted_reader_q <= next.reader;
-      counted_q       <= entry;
+      counted_q       <= next;
       counted_words_q <= 4'((count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes));
     end
     if (words_read) begin
@@ -254,7 +254,7 @@ module spcore_activation_store
       line_words_q <= '0;
       line_entry_q <= '0;
     end else begin
-      line_words_q <= {line_words_q[1], words_read && !counted_reader_q[NumRead-1] ? counted_words_q : 4'd0};
+      line_words_q <= {line_words_q[1], words_read && !counted_q.reader[NumRead-1] ? counted_words_q : 4'd0};
       line_entry_q <= {line_entry_q[1], entry_read && !read_request.reader[NumRead-1]};
     end
   end
