@@ -4,7 +4,8 @@
 One event a line fetched, a weight vector there, a drain: what a PE does between them follows from recurrences, while
 scheduler, staging slots and streaming processors are shared in order of time. The memories are played cycle by cycle
 (`models/cycles/banks.py`). Approximations: all lines of a layer are written with the same length, and residual lines
-take time of the line writer, but no banks. tests/core/test_cycle_model_error.py measures the model against the RTL.
+take time of the line writer, but none from PEs. tests/core/test_cycle_model_error.py measures the model against the
+RTL.
 """
 
 from dataclasses import dataclass
@@ -77,6 +78,15 @@ def _check_sizes(config: Config) -> None:
                 raise ValueError(f"{name} = {getattr(config, name)}: the cycle model has places for {most}")
 
 
+def line_cycles(config: Config, written: float, read: float) -> float:
+    """Cycles in which the memories write a line of so many words and read a residual one, where lines always wait.
+
+    A write takes a cycle, and a read goes along with one unless they share a bank: of n banks, lines of a and b words
+    do with probability (a + b - 1) / n. A read that waits meets nearly as many (MEETS) of the next writes.
+    """
+    return 1 + state.MEETS * min(1.0, max(0.0, written + read - 1) / config.ActBanks)
+
+
 def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     """The layer, and the core before it."""
     d, config = plan.descriptor, plan.config
@@ -85,7 +95,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     chunk_k = chunk_channels(config, d.k, d.m)
     chunk_lines = np.array([min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)])
     beats = -(-work.positions // config.SpLanes)
-    shares = _shares(d)
+    shares, out_lines = _shares(d), d.out_k * d.out_lines
     line_counts = np.array([len(fetch.lines) for fetch in work.fetches])
     # What nothing is asked for takes no room: as many ends of units may wait for their turn.
     per_group = np.bincount(np.arange(d.chunks) // d.group_chunks, minlength=d.groups)
@@ -111,6 +121,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
         d.tap_shared,
         room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
         d.residual,
+        line_cycles(config, plan.out_words / out_lines, work.residual_words / out_lines) if d.residual else 1,
         d.keep_slot,
         d.continue_slot,
         d.in_idx_base,
@@ -119,7 +130,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
         d.out_pitch,
         d.out_act_base,
         plan.out_words,
-        d.out_k * d.out_lines,
+        out_lines,
     )
     s["clock"]["free"] = NONE
     s["buckets"]["first"] = NONE

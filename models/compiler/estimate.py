@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import deque
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
+from math import ceil
 
 import numpy as np
 
@@ -33,7 +34,10 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
     rows, beats = measured.rows[order].tolist(), -(-measured.positions // config.SpLanes)
     chunk_k = chunk_channels(config, d.k, d.m)
     channels = [min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)]
-    least = RESIDUAL if d.residual else 1
+    least, writing = 1.0, 1.0
+    if d.residual:
+        words = measured.residual_words / (d.out_k * d.out_lines)  # and as many written: nothing else is known
+        least, writing = RESIDUAL, cycle_model.line_cycles(config, words, words)
     streaming = np.outer(np.maximum(least, beats[order]), channels).ravel().tolist()  # of a job's lines
     processors = range(config.NumSp)
     ports, lines = [0] * config.NumSp, [0] * config.NumSp  # when each has taken its drains, written its lines
@@ -56,7 +60,7 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
         left[job] -= 1
         if not left[job]:
             begin = max(lines[sp], time)
-            writer = max(writer, begin) + (1 + d.residual) * channels[job % d.chunks]  # residual lines are read
+            writer = max(writer, begin) + writing * channels[job % d.chunks]
             lines[sp] = max(begin + streaming[job], writer)
             slots[sp].append(lines[sp])
             end = max(end, lines[sp])
@@ -66,4 +70,4 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
         else:
             heapreplace(busy, (time + length, started))
             started += 1
-    return end + cycle_model.LINE
+    return ceil(end) + cycle_model.LINE

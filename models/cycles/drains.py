@@ -121,8 +121,7 @@ def drain(s: Any, t: Tables, p: int, sp: int, time: int) -> int:
     elif not job.units_left:  # the slot can be read
         lines = t.chunks[chunk].lines
         start = max(port.free, end + layer.residual * FIRST_RESIDUAL)
-        # A residual line takes a cycle in which no line can be written.
-        total.writer_free = max(total.writer_free, start) + (1 + layer.residual) * lines
+        total.writer_free = max(total.writer_free, start) + ceil(lines * layer.line_cycles)
         port.free = max(start + ceil(lines * t.tiles[tile].beats), total.writer_free)
         write_lines(s, t, tile, chunk, start, port.free)
         events.at(s, port.free, FREE_SLOT, number)

@@ -32,6 +32,7 @@ AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 16  # last values of a slot read to its last line written
 KEPT = 4  # last row of a job that keeps its slot to the job's end
 FIRST_RESIDUAL = 13  # last row of a slot to its first residual line
+MEETS = 0.9  # writes to its banks that a residual line which waited for one waits for next, as against any
 RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12, and 8 are under way
 
 # Depths of the PE's queues: constants of the RTL, which a test compares.
@@ -84,6 +85,7 @@ LAYER = _record(
     "tap_shared",
     "room",  # passes of a PE on their way to its scanner or in it
     "residual",
+    ("line_cycles", np.float64),  # of the memories, to write a line and to read its residual one
     "keeps",  # its jobs' slots
     "continues",  # those of the layer before
     "in_idx_base",
