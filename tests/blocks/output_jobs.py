@@ -173,12 +173,12 @@ class LayerOfJobs:
             image = gen.integers(-(2**31), 2**31, (rows.max() + 1, 4 * chunk_k >> ratio))
             image[rows, banks] = unit
             images.append(image.astype(np.uint32))
-        first, last = chunk * chunk_k, min((chunk + 1) * chunk_k, d["out_k"])
+        channels = self.channels(chunk)
+        first, last = channels.start, channels.stop
         total = acc.sum(0).astype(np.int32)  # wraps as the adders do
         if self.kept:
             total = total + self.kept.jobs[number - first_job].acc
-        channels = slice(first, last)
-        numbers = self.bias[channels], self.multiplier[channels], self.shift[channels]
+        numbers = self.bias[first:last], self.multiplier[first:last], self.shift[first:last]
         bounds = d["clamp_lo"], d["clamp_hi"]
         inside = np.arange(npos) % d["tile_w"] < w
         out_line = ty * d["tiles_x"] + tx
@@ -208,6 +208,11 @@ class LayerOfJobs:
         if d["keep_slot"]:
             lines, res_lines = {}, {}
         return Job(number, info, total, images, lines, set(lines), res_lines)
+
+    def channels(self, chunk: int) -> range:
+        """The layer's channels in a chunk."""
+        chunk_k = self.derived["chunk_k"]
+        return range(chunk * chunk_k, min((chunk + 1) * chunk_k, self.layer["out_k"]))
 
     def parameter(self, address: int) -> int:
         channel = address - self.layer["par_base"]

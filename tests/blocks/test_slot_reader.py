@@ -57,14 +57,14 @@ class Bench(SlotBench):
         """All beats of a slot: the values in it and what goes with them."""
         job, work = self.jobs[stage], self.of[stage]
         layer, info = work.layer, slot_info(work, job)
-        first = info["chunk"] * work.derived["chunk_k"]
+        channels = work.channels(info["chunk"])
         beats = []
-        for channel, acc in enumerate(job.acc, first):
+        for channel, acc in zip(channels, job.acc, strict=False):  # accumulators of a whole chunk
             for pos in range(0, info["npos"], self.lanes):
                 line_end = pos + self.lanes >= info["npos"]
-                entry = info["idx_addr"] + (channel - first) * layer["out_pitch"]
+                entry = info["idx_addr"] + (channel - channels.start) * layer["out_pitch"]
                 tag = {"ctx": work.ctx, "job": info["job"], "idx_addr": entry, "mask": info["mask"]}
-                tag |= {"line_end": line_end, "job_end": line_end and channel == first + len(job.acc) - 1}
+                tag |= {"line_end": line_end, "job_end": line_end and channel == channels[-1]}
                 address = layer["par_base"] + channel
                 beat = {"stage": stage, "acc": acc[pos : pos + self.lanes], "tag": tag}
                 beats.append(beat | {"address": address, "par": work.parameter(address)})
@@ -166,7 +166,7 @@ async def run_residual(bench: Bench, work: LayerOfJobs, fill_rate: float, run_ra
             assert next_slot is None
             next_slot = found[0]
             beats += bench.beats_of(next_slot)
-            due += len(bench.jobs[next_slot].acc)
+            due += len(work.channels(infos[next_slot]["chunk"]))
         if dut.valid_o.value:
             assert beats and TAG.unpack(dut.tag_o.value) == beats[0]["tag"]
             assert dut.par_o.value == beats[0]["par"]
