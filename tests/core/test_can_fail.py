@@ -37,19 +37,19 @@ class Corrupted(CoreTest):
 
     async def scenario(self):
         layer, plan = legal_layer(self.config)
-        d, model, checker = plan.descriptor, self.env.predictor.model, self.env.scoreboard.checker
+        d, checker, contents = plan.descriptor, self.env.scoreboard.checker, self.env.predictor.model.contents
         await LoadLayer(layer, plan).start(self.sequencer)
         await PushLayer(d).start(self.sequencer)
         if os.environ["CHANGE"] == "line":
             due = self.env.scoreboard.line_checker.due
             object.__setattr__(due[d.out_idx_base][0], "bitmap", 3 << 40)
         await WaitLayers(layer_cycles(d)).start(self.sequencer)
-        line = next(i for i in range(d.out_idx_base, len(model.bitmaps)) if len(model.packed[i]) > 1)
+        line = next(i for i in range(d.out_idx_base, len(contents.bitmaps)) if len(contents.packed[i]) > 1)
         match os.environ["CHANGE"]:
             case "byte":
-                model.packed[line] = bytes([model.packed[line][0] ^ 1]) + model.packed[line][1:]
+                contents.packed[line] = bytes([contents.packed[line][0] ^ 1]) + contents.packed[line][1:]
             case "bitmap":
-                model.bitmaps[line] ^= 3 << 40
+                contents.bitmaps[line] ^= 3 << 40
             case "macs":
                 object.__setattr__(self.env.counters.layer, "macs", self.env.counters.layer.macs + 1)
             case "accesses":

@@ -14,10 +14,10 @@ from tests.descriptor_cases import CASES, legal_layer
 from tests.env.feeding import CONFIG, REGISTERS, Feeder
 from verif.shared.stimulus import make_layer, random_layer, with_residual
 from verif.sim.env.conclusions import Access, CommandOutcome, Forgotten, Interrupt, LinesDue, Reset, ResultsDue
-from verif.sim.env.core_model import UnknownContents
 from verif.sim.env.counters import STATES, counter_problems
 from verif.sim.env.descriptor_checks import first_violation
 from verif.sim.env.layer_reference import LayerDone, descriptor_of, memory_accesses
+from verif.sim.env.memory_contents import UnknownContents
 from verif.sim.env.sequences import layer_registers
 
 GOOD_BEAT = 0x301_101_302_105  # two groups of 2/4 with indices 1, 3 and 1, 3
@@ -70,7 +70,7 @@ def test_weight_stream_errors(error, beats, count):
     assert "command_busy" in feeder.model.errors
     feeder.command("wgt_flush")
     feeder.load_weights([GOOD_BEAT], base=7)
-    assert feeder.model.vectors_known[7]
+    assert feeder.model.contents.vectors_known[7]
     assert not feeder.model.weights_discard
 
 
@@ -103,7 +103,7 @@ def test_parameter_range(beat):
     feeder = Feeder()
     feeder.load_parameters([5 << 64, beat])
     assert feeder.model.errors == {"par_range"}
-    assert feeder.model.parameters[:2] == [5 << 64, None]
+    assert feeder.model.contents.parameters[:2] == [5 << 64, None]
 
 
 def line(bitmap, *beats):
@@ -136,12 +136,12 @@ def test_activation_stream_errors(error, packet):
     feeder.model.activation_packet(line(0x5, (0x0201, 3)))
     feeder.model.activation_packet(packet)
     assert feeder.model.errors == {error} and feeder.model.activations_discard
-    assert feeder.model.bitmaps[:3] == [5, None, None]
+    assert feeder.model.contents.bitmaps[:3] == [5, None, None]
     feeder.model.activation_packet(line(0x1, (1, 1)))  # swallowed
     feeder.command("act_flush")
     feeder.start_activations(1, line_pos=20)
     feeder.model.activation_packet(line(0))
-    assert feeder.model.bitmaps[0] == 0
+    assert feeder.model.contents.bitmaps[0] == 0
 
 
 @pytest.mark.parametrize(

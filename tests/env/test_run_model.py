@@ -11,7 +11,7 @@ from tests.env.feeding import CONFIG, Feeder
 from verif.host.programs import with_read_outs
 from verif.shared.program_stimulus import random_program
 from verif.sim.env.conclusions import CommandOutcome, Interrupt, LinesDue, RunFailed, RunOver, RunStarted
-from verif.sim.env.core_model import UnknownContents
+from verif.sim.env.memory_contents import UnknownContents
 from verif.sim.env.program_words import Engine
 
 
@@ -201,7 +201,7 @@ def test_an_error_ends_the_run_and_is_named(long, fault):
     feeder.read("RUN_ERROR", engine=engine, descriptor=number, failed=1)
     feeder.read("RUN_ERROR_ITERATION", value=iteration)
     assert not feeder.checker.wrong
-    assert not feeder.checker.due and not feeder.model.vectors_known.any()
+    assert not feeder.checker.due and not feeder.model.contents.vectors_known.any()
     feeder.command("wgt_flush")
     feeder.command("act_flush")
     assert not feeder.model.weights_discard and not feeder.model.activations_discard

@@ -8,12 +8,10 @@ order of work or of time, so what depends on them is *unknown* to it: reading th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from models import lines, stream
+from models import lines
 from models.config import Config
 from models.descriptor import Descriptor
 from models.lines import WORD_BYTES
@@ -33,6 +31,8 @@ from verif.sim.env.conclusions import (
 )
 from verif.sim.env.descriptor_checks import first_violation
 from verif.sim.env.layer_reference import LayerDone, compute_layer, descriptor_of
+from verif.sim.env.memory_contents import MemoryContents, UnknownContents
+from verif.sim.env.packet_faults import line_fault, weight_lanes, weight_stream_fault
 from verif.sim.env.program_words import (
     WORDS,
     ActivationsStep,
@@ -45,13 +45,6 @@ from verif.sim.env.program_words import (
     decode,
 )
 from verif.sim.env.register_model import RegisterModel
-
-# Of several faults of one beat of s_axis_wgt the first of these counts (docs/architecture.md section 4).
-_WEIGHT_FAULTS = ("wgt_index_order", "wgt_index_range", "par_range", "wgt_tlast_early", "wgt_tlast_late")
-
-
-class UnknownContents(Exception):
-    """The stimulus uses memory contents that nothing has defined."""
 
 
 @dataclass
@@ -110,12 +103,7 @@ class CoreModel:
     def __init__(self, config: Config, publish: Callable[[Conclusion], None], register_model: RegisterModel):
         self.config, self.publish, self.register_model = config, publish, register_model
         self.registers: dict[str, dict[str, int]] = {}
-        self.vectors = np.zeros((config.WgtBanks * config.WgtDepth, config.NumLanes), np.uint16)
-        self.vectors_known = np.zeros(len(self.vectors), bool)
-        self.parameters: list[int | None] = [None] * config.ParDepth
-        self.bitmaps: list[int | None] = [None] * (config.IdxBanks * config.IdxDepth)
-        self.packed: list[bytes] = [b""] * len(self.bitmaps)
-        self.program: list[int | None] = [None] * config.PrgDepth
+        self.contents = MemoryContents(config)
         self._clear()
 
     def _clear(self) -> None:
@@ -235,7 +223,7 @@ class CoreModel:
         if "result_send" in pulses:
             base, count = self._value("RES_IDX_BASE"), self._value("RES_LINES")
             busy = self.results_due > 0
-            if self._may_start("result_send", busy, self._in_range(base, count, len(self.bitmaps))):
+            if self._may_start("result_send", busy, self._in_range(base, count, "lines")):
                 self._send(base, count)
                 self.publish(Interrupt("result_done"))
         if "run" in pulses:
@@ -266,9 +254,8 @@ class CoreModel:
             if self.run.ended:
                 self._end_run()
 
-    @staticmethod
-    def _in_range(base: int, count: int, size: int) -> bool:
-        return count > 0 and base + count <= size
+    def _in_range(self, base: int, count: int, memory: str) -> bool:
+        return count > 0 and base + count <= self.contents.size(memory)
 
     def _may_start(self, command: str, busy: object, legal: bool) -> bool:
         """Whether a command is accepted; nothing is while a run is on."""
@@ -285,16 +272,15 @@ class CoreModel:
 
     def _start_weights(self, pulses: set[str]) -> None:
         """The commands of the weight stream's loads; of several that share a write the first wins."""
-        for command, memory, register, size in (
-            ("wgt_load", "weights", "WGT", len(self.vectors)),
-            ("par_load", "parameters", "PAR", len(self.parameters)),
-            ("prg_load", "program", "PRG", len(self.program)),
+        for command, memory, register in (
+            ("wgt_load", "weights", "WGT"),
+            ("par_load", "parameters", "PAR"),
+            ("prg_load", "program", "PRG"),
         ):
             if command in pulses:
                 base, count = self._value(f"{register}_BASE"), self._value(f"{register}_COUNT")
-                if self._may_start(
-                    command, self.weights_load or self.weights_discard, self._in_range(base, count, size)
-                ):
+                legal = self._in_range(base, count, memory)
+                if self._may_start(command, self.weights_load or self.weights_discard, legal):
                     mode = self._value("WGT_MODE", "k_log2"), self._value("WGT_MODE", "m_log2")
                     self.weights_load = _Load(memory, base, count, mode)
 
@@ -312,7 +298,7 @@ class CoreModel:
     def _loads(self, step: ActivationsStep) -> bool:
         """Whether a load of lines is legal."""
         section = step.base <= step.limit <= self.config.ActBanks * self.config.ActDepth
-        entries = self._in_range(step.idx_base, step.lines, len(self.bitmaps))
+        entries = self._in_range(step.idx_base, step.lines, "lines")
         return section and entries and 1 <= step.line_pos <= lines.LINE_BITS
 
     def _load_lines(self, step: ActivationsStep) -> None:
@@ -331,26 +317,16 @@ class CoreModel:
         if load is None:
             self._outside("s_axis_wgt", Engine.WEIGHTS, self.activations_load)
             return
-        count, found = len(packet.beats), []
-        if count < load.count:
-            found.append((count - 1, "wgt_tlast_early"))
-        if count > load.count:
-            found.append((load.count - 1, "wgt_tlast_late"))
-        good = packet.beats[: load.count]
-        if load.memory == "weights":
-            found += self._weight_faults(good, load.mode)
-        elif load.memory == "parameters":
-            found += self._parameter_faults(good)
-        beat, error = min(found, key=lambda fault: (fault[0], _WEIGHT_FAULTS.index(fault[1])), default=(count, ""))
-        good = good[:beat]
+        beat, error = weight_stream_fault(self.config, packet, load.memory, load.count, load.mode)
+        good = packet.beats[:beat]
         here = slice(load.base, load.base + len(good))
         if load.memory == "weights":
-            self.vectors[here] = self._lanes(good)
-            self.vectors_known[here] = True
+            self.contents.vectors[here] = weight_lanes(self.config, good)
+            self.contents.vectors_known[here] = True
         elif load.memory == "parameters":
-            self.parameters[here] = good
+            self.contents.parameters[here] = good
         else:
-            self.program[here] = [beat & (1 << 64) - 1 for beat in good]
+            self.contents.program[here] = [beat & (1 << 64) - 1 for beat in good]
         self._forget(load.memory, load.base + len(good), load.count - len(good))
         if error:
             self.weights_discard, self.error_info["WGT_ERROR_INFO"] = True, beat
@@ -386,32 +362,6 @@ class CoreModel:
         reasons = self.run.standing.reasons(engine) if self.run else []
         return f": its next waits for {' and '.join(reasons)}" if reasons else ""
 
-    def _lanes(self, beats: Sequence[int]) -> np.ndarray:
-        """Weight beats -> uint16 (beats, L), each {index[3:0], value[7:0]}."""
-        size = stream.weight_bytes(self.config)
-        octets = np.frombuffer(b"".join(beat.to_bytes(size, "little") for beat in beats), np.uint8)
-        bits = np.unpackbits(octets.reshape(-1, size), axis=1, bitorder="little")
-        bits = bits[:, : stream.LANE_BITS * self.config.NumLanes].reshape(
-            len(beats), self.config.NumLanes, stream.LANE_BITS
-        )
-        return bits @ (1 << np.arange(stream.LANE_BITS, dtype=np.uint16))
-
-    def _weight_faults(self, beats: Sequence[int], mode: tuple[int, int]) -> list[tuple[int, str]]:
-        k, m = (1 << log2 for log2 in mode)
-        index = (self._lanes(beats) >> 8).astype(int).reshape(len(beats), -1, k)
-        found = []
-        for broken, error in (
-            ((index >= m).any((1, 2)), "wgt_index_range"),
-            ((np.diff(index, axis=2) <= 0).any((1, 2)), "wgt_index_order"),
-        ):
-            if broken.any():
-                found.append((int(np.argmax(broken)), error))
-        return found
-
-    def _parameter_faults(self, beats: Sequence[int]) -> list[tuple[int, str]]:
-        bad = (i for i, beat in enumerate(beats) if not 1 <= beat >> 64 & 0x3F <= 62 or beat >> 63 & 1)
-        return [(beat, "par_range") for beat in bad]
-
     def activation_packet(self, packet: Packet) -> None:
         """A packet of s_axis_act: a line of the load under way, or swallowed after an error."""
         if self.activations_discard:
@@ -420,7 +370,7 @@ class CoreModel:
         if load is None:
             self._outside("s_axis_act", Engine.ACTIVATIONS, self.weights_load)
             return
-        error = self._line_fault(packet, load)
+        error = line_fault(self.config, packet, load.line_pos, load.limit - load.next_word)
         if error:
             self.activations_load, self.activations_discard = None, True
             self.error_info["ACT_ERROR_INFO"] = load.done
@@ -432,31 +382,13 @@ class CoreModel:
         parts = zip(packet.beats[1:], packet.keeps[1:], strict=True)
         packed = b"".join(beat.to_bytes(keep.bit_length(), "little") for beat, keep in parts)
         entry = load.base + load.done
-        self.bitmaps[entry], self.packed[entry] = bitmap, packed
+        self.contents.bitmaps[entry], self.contents.packed[entry] = bitmap, packed
         self.publish(LinesDue(Engine.ACTIVATIONS, "input", (entry,), (bitmap,), (packed,), load.next_word, load.limit))
         self.act_end = load.next_word = load.next_word + -(-len(packed) // WORD_BYTES)
         load.done += 1
         if load.done == load.count:
             self.activations_load = None
             self._loaded("lines", Engine.ACTIVATIONS)
-
-    def _line_fault(self, packet: Packet, load: _Load) -> str | None:
-        bitmap = packet.beats[0] & (1 << lines.LINE_BITS) - 1
-        if packet.keeps[0] != 0xFF:
-            return "act_population"
-        if bitmap >> load.line_pos:
-            return "act_bitmap"
-        population = bitmap.bit_count()
-        if load.next_word + -(-population // WORD_BYTES) > load.limit:
-            return "act_overflow"
-        good = line_packet(bitmap, bytes(population), self.config.StreamBytes).keeps
-        last, due = len(packet.keeps) - 1, len(good) - 1
-        for beat, (keep, expected) in enumerate(zip(packet.keeps, good, strict=False)):
-            if (beat == last) != (beat == due):
-                return "act_tlast_early" if beat == last else "act_tlast_late"
-            if keep != expected:
-                return "act_population"
-        return None
 
     def result_packet(self, packet: Packet) -> None:
         """A packet of m_axis_res, whatever it holds: one less is due."""
@@ -468,25 +400,13 @@ class CoreModel:
         """Contents become unknown."""
         if count == 0:
             return
-        here = slice(base, base + count)
-        if memory == "weights":
-            self.vectors_known[here] = False
-        elif memory == "parameters":
-            self.parameters[here] = [None] * count
-        elif memory == "program":
-            self.program[here] = [None] * count
-        else:
-            self.bitmaps[here] = [None] * count
+        self.contents.forget(memory, base, count)
         self.publish(Forgotten(memory, base, count))
 
     def _forget_all(self) -> None:
         """Everything that a run may have changed becomes unknown."""
-        for memory, size in (
-            ("weights", len(self.vectors)),
-            ("parameters", len(self.parameters)),
-            ("lines", len(self.bitmaps)),
-        ):
-            self._forget(memory, 0, size)
+        for memory in ("weights", "parameters", "lines"):
+            self._forget(memory, 0, self.contents.size(memory))
         self.section_ends.clear()
         self.before, self.before_known = None, False
 
@@ -496,13 +416,6 @@ class CoreModel:
         else:
             for channel in range(d.out_k):
                 self._forget("lines", d.out_idx_base + channel * d.out_pitch, d.out_lines)
-
-    def _lines(self, entries: Sequence[int]) -> tuple[list[int], list[bytes]]:
-        found = [self.bitmaps[entry] for entry in entries]
-        known = [bitmap for bitmap in found if bitmap is not None]
-        if len(known) < len(found):
-            raise UnknownContents(f"index entry {entries[found.index(None)]} is read but its contents are unknown")
-        return known, [self.packed[entry] for entry in entries]
 
     def _push_layer(self) -> None:
         if self.run or len(self.layers_open) > self.config.QueueDepth:
@@ -561,36 +474,29 @@ class CoreModel:
             self._forget_output(d)
         else:
             for entry, bitmap, part in zip(entries, bitmaps, parts, strict=True):
-                self.bitmaps[entry], self.packed[entry] = bitmap, part
+                self.contents.bitmaps[entry], self.contents.packed[entry] = bitmap, part
         return layer
 
     def _compute(self, d: Descriptor) -> LayerDone:
         """Read a layer's tensors from the memories and compute what it has to produce."""
-        vectors = slice(d.wgt_base, d.wgt_base + d.vectors)
-        if not self.vectors_known[vectors].all():
-            raise UnknownContents(f"weight vectors {d.wgt_base} to {d.wgt_base + d.vectors - 1} are not all loaded")
-        if d.maximum and (self.vectors[vectors] & 0xFF > 1).any():
-            raise UnknownContents(f"a maximum of weights from {d.wgt_base} on that are neither 0 nor 1")
-        bitmaps, packed = self._lines(d.in_index)
-        found = [] if d.keep_slot else self.parameters[d.par_base : d.par_base + d.out_k]
-        parameters = [beat for beat in found if beat is not None]
-        if len(parameters) < len(found):
-            raise UnknownContents(f"parameters of channel {found.index(None)} are not loaded")
+        weights = self.contents.layer_weights(d)
+        bitmaps, packed = self.contents.lines(d.in_index)
+        parameters = self.contents.layer_parameters(d)
         appended = bool(d.out_append) and d.out_section in self.section_ends
         return compute_layer(
             d,
-            self.vectors[vectors],
+            weights,
             bitmaps,
             packed,
             parameters,
-            self._lines(d.res_index),
+            self.contents.lines(d.res_index),
             section_start=self.section_ends[d.out_section] if appended else d.out_act_base,
             appended=appended,
             continued=self.before.kept if d.continue_slot and self.before else None,
         )
 
     def _send(self, base: int, count: int) -> None:
-        bitmaps, packed = self._lines(range(base, base + count))
+        bitmaps, packed = self.contents.lines(range(base, base + count))
         pairs = zip(bitmaps, packed, strict=True)
         self.results_due += count
         self.publish(ResultsDue(tuple(line_packet(*pair, self.config.StreamBytes) for pair in pairs)))
@@ -605,14 +511,13 @@ class CoreModel:
         iterations = self._value("RUN_ITERATIONS")
         ends = [base + count * WORDS[engine] for engine, (base, count) in zip(Engine, lists, strict=True)]
         busy = self.weights_load or self.weights_discard or self.activations_load or self.activations_discard
-        if not self._may_start(
-            "run", busy or self.layers_open or self.results_due, iterations > 0 and max(ends) <= len(self.program)
-        ):
+        legal = iterations > 0 and max(ends) <= self.contents.size("program")
+        if not self._may_start("run", busy or self.layers_open or self.results_due, legal):
             return
-        used = [word for (base, _), end in zip(lists, ends, strict=True) for word in self.program[base:end]]
+        used = [word for (base, _), end in zip(lists, ends, strict=True) for word in self.contents.program[base:end]]
         if None in used:
             raise UnknownContents("a run of words of the Program Memory that are not loaded")
-        plan = decode([word or 0 for word in self.program], lists, iterations, self.register_model)
+        plan = decode([word or 0 for word in self.contents.program], lists, iterations, self.register_model)
         self.run = _Run(plan)
         self.run_error = RunError()
         self.publish(RunStarted(plan))
@@ -636,11 +541,11 @@ class CoreModel:
         assert issue
         match issue.step:
             case WeightsStep(base, count, parameters, mode):
-                size = len(self.parameters if parameters else self.vectors)
-                if not self._in_range(base, count, size):
+                memory = "parameters" if parameters else "weights"
+                if not self._in_range(base, count, memory):
                     self._report("command_range", engine)
                     return
-                self.weights_load = _Load("parameters" if parameters else "weights", base, count, mode)
+                self.weights_load = _Load(memory, base, count, mode)
                 run.loading.add(engine)
             case ActivationsStep() as step:
                 if not self._loads(step):
@@ -661,7 +566,7 @@ class CoreModel:
                     return
                 run.standing.retired[engine] += 1
             case ResultsStep(base, count):
-                if not self._in_range(base, count, len(self.bitmaps)):
+                if not self._in_range(base, count, "lines"):
                     self._report("command_range", engine)
                     return
                 self._send(base, count)
