@@ -267,6 +267,10 @@ class CommandsAtTheWrongTime(ErrorTest):
             ("act_load", {"ACT_IDX_BASE": 0, "ACT_LINES": 1, "ACT_BASE": 0, "ACT_LIMIT": 9, "ACT_LINE_POS": 0}),
             ("result_send", {"RES_IDX_BASE": 0, "RES_LINES": 0}),
             ("result_send", {"RES_IDX_BASE": entries, "RES_LINES": 1}),
+            ("prg_load", {"PRG_BASE": 0, "PRG_COUNT": 0}),
+            ("prg_load", {"PRG_BASE": 1, "PRG_COUNT": config.PrgDepth}),
+            ("run", {"RUN_ITERATIONS": 0}),
+            ("run", {"RUN_ITERATIONS": 1, "RUN_RES_BASE": config.PrgDepth - 1, "RUN_RES_COUNT": 1}),
         ):
             await self.refuse(command, "command_range", registers)
 
@@ -320,6 +324,40 @@ class CommandsAtTheWrongTime(ErrorTest):
         await FetchLines(plan.descriptor.out_idx_base, 16 * plan.descriptor.out_lines).start(self.sequencer)
 
 
+@pyuvm.test()
+class BesideAProgramLoad(ErrorTest):
+    """Every other engine works while words of a program are awaited."""
+
+    bound_us = 1000
+
+    async def scenario(self):
+        layer, plan = legal_layer(self.config)
+        d, config = plan.descriptor, self.config
+        entries, words = config.IdxBanks * config.IdxDepth, config.ActBanks * config.ActDepth
+        await LoadLayer(layer, plan).start(self.sequencer)
+        await Command("prg_load", PRG_BASE=0, PRG_COUNT=1).start(self.sequencer)
+        line = {"ACT_IDX_BASE": entries - 1, "ACT_LINES": 1, "ACT_BASE": words, "ACT_LIMIT": words, "ACT_LINE_POS": 64}
+        await Command("act_load", **line).start(self.sequencer)
+        await self.both_busy("act_busy")
+        await ItemSequence(Transfer([Packet([0], [0xFF])])).start(self.sequencer.activations)
+        await PushLayer(d).start(self.sequencer)
+        await self.both_busy("layer_busy")
+        await WaitLayers(layer_cycles(d)).start(self.sequencer)
+        self.env.result_agent.driver.sink.pause = True
+        await Command("result_send", RES_IDX_BASE=d.out_idx_base, RES_LINES=1).start(self.sequencer)
+        await self.both_busy("result_busy")
+        self.env.result_agent.driver.sink.pause = False
+        await ItemSequence(Transfer([Packet([0], [])])).start(self.sequencer.weights)
+        await ClockCycles(cocotb.top.clk_i, 100)
+        await self.good_layer()
+
+    async def both_busy(self, engine: str):
+        reading = CoreSequence("status")
+        reading.sequencer = self.sequencer
+        status = await reading.read("STATUS")
+        assert status["prg_busy"] and status[engine], f"STATUS {status}, expected prg_busy and {engine}"
+
+
 @pytest.mark.parametrize(
     "testcase",
     [
@@ -329,6 +367,7 @@ class CommandsAtTheWrongTime(ErrorTest):
         "OutputOverflow",
         "RefusedDescriptors",
         "CommandsAtTheWrongTime",
+        "BesideAProgramLoad",
     ],
 )
 def test_errors(simulate, testcase):

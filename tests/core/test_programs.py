@@ -33,7 +33,7 @@ LITTLE = {"WgtDepth": 64, "ParDepth": 32, "ActDepth": 256, "IdxDepth": 256}
 class ProgramTest(CoreTest):
     def program(self, **options) -> Program:
         sizes = {
-            "layers": int(self.rng.integers(1, 7)),
+            "layers": int(self.rng.integers(1, 10)),
             "iterations": int(self.rng.integers(1, 5)),
             "batch": int(self.rng.integers(1, 4)),
         }
@@ -175,6 +175,13 @@ class Meanwhile(CoreSequence):
             assert not await self.errors()
 
 
+class Status(CoreSequence):
+    """A read of STATUS in a run."""
+
+    async def body(self):
+        assert (await self.read("STATUS"))["run_busy"]
+
+
 class Register(CoreSequence):
     """One command."""
 
@@ -188,27 +195,35 @@ class Register(CoreSequence):
 
 @pyuvm.test()
 class CommandsInARun(ProgramTest):
-    """Host commands while a run is on change nothing of it; after a soft reset the next run is right."""
+    """Host commands while a run is on change nothing of it; after a reset the next run is right."""
 
     bound_us = 5000
 
     async def scenario(self):
-        slow = RunStalls(weights=Stalls(2, 60), activations=Stalls(2, 60))
-        for command in (Meanwhile("meanwhile"), Register(soft_reset=1)):
-            program = self.program(layers=3, iterations=1 if isinstance(command, Register) else 3)
-            run = RunProgram(program, slow)
-            running = cocotb.start_soon(run.start(self.sequencer))
-            while not self.env.run_monitor.running:
-                await ClockCycles(cocotb.top.clk_i, 100)
-            await command.start(self.sequencer)
-            if isinstance(command, Register):
-                await ClockCycles(cocotb.top.clk_i, 100)
-                running.cancel()
-                self.env.results.take()
+        run, running = await self.begin(iterations=3)
+        await Meanwhile("meanwhile").start(self.sequencer)
+        await running
+        self.check(run)
+        for kind in ("soft_reset", "rst_ni"):
+            _, running = await self.begin(iterations=1)
+            await Status("status").start(self.sequencer)
+            if kind == "rst_ni":
+                await self.reset()
             else:
-                await running
-                self.check(run)
-        await self.run_program(self.program())
+                await Register(soft_reset=1).start(self.sequencer)
+                await ClockCycles(cocotb.top.clk_i, 100)
+            running.cancel()
+            self.env.results.take()
+            await self.run_program(self.program())
+
+    async def begin(self, iterations: int) -> tuple[RunProgram, cocotb.task.Task]:
+        """A run that is on, of streams slow enough for what is to come."""
+        program = self.program(layers=3, iterations=iterations)
+        run = RunProgram(program, RunStalls(weights=Stalls(2, 60), activations=Stalls(2, 60)))
+        running = cocotb.start_soon(run.start(self.sequencer))
+        while not self.env.run_monitor.running:
+            await ClockCycles(cocotb.top.clk_i, 100)
+        return run, running
 
 
 Change = Callable[[list[Packet]], list[Packet]]
@@ -408,7 +423,7 @@ class StandsStill(ProgramTest):
 
 
 def test_random_programs(simulate):
-    simulate("RandomPrograms", PROGRAMS=4)
+    simulate("RandomPrograms", PROGRAMS=20)
 
 
 def test_compiled_programs(simulate):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.program import ENGINES, LayerStep, Program, ResultTransfer, Wait, Waits
+from models.program import ENGINES, ActivationLoad, LayerStep, Program, ResultTransfer, Wait, Waits
 from models.reference import Bytes
 from verif.host.core import run_core
 from verif.host.layers import followed
@@ -38,7 +38,7 @@ def _transfers(step: LayerStep, number: int) -> Iterator[ResultTransfer]:
 
 
 def with_read_outs(program: Program) -> Program:
-    """The program with every tensor read out right after its layer; a layer that waits for others waits for that too.
+    """The program with every tensor read out right after its layer; who waits for layers to write lines waits for that.
 
     Its results come when they did: after the layers that they wait for.
     """
@@ -64,15 +64,15 @@ def with_read_outs(program: Program) -> Program:
 
     nothing = Wait()
 
-    def least(step: LayerStep) -> Wait:
-        """What brings the tensors of the layers that a layer waits for."""
+    def least(step: LayerStep | ActivationLoad) -> Wait:
+        """What brings the tensors of the layers that a layer, or a load of lines, waits for."""
         wait = step.waits[_LAYERS]
         return replace(wait, count=ends[wait.count])
 
     return replace(
         program,
         weights=tuple(replace(step, waits=moved(step.waits, nothing)) for step in program.weights),
-        activations=tuple(replace(step, waits=moved(step.waits, nothing)) for step in program.activations),
+        activations=tuple(replace(step, waits=moved(step.waits, least(step))) for step in program.activations),
         layers=tuple(replace(step, waits=moved(step.waits, least(step))) for step in program.layers),
         results=tuple(replace(step, waits=moved(step.waits, nothing)) for step in results),
     )

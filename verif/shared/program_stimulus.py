@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random programs, made without a compiler: chains of small layers whose places are used again as often as may be.
+"""Random programs, made without a compiler: graphs of small layers whose places are used again as often as may be.
 Images of a batch take turns, and layers are cut along K, so that many neighbours do not depend on each other.
 
 Waits follow from the places alone: an operation waits for whoever used a place before it, in this iteration or, where
@@ -38,7 +38,8 @@ from models.tiling import Cut, chunk_channels, make_plan, max_tile, region_size
 from verif.shared.stimulus import Geometry, make_layer, make_pool, with_residual
 
 _ENGINES = (WeightLoad, ActivationLoad, LayerStep, ResultTransfer)
-ADDED = "added"  # the input beside INPUT, which only residuals read
+ADDED = "added"  # the input beside INPUT
+_POOLS = ("max_pool", "average_pool")
 _MOST_POSITIONS = 32  # of a line: what accumulators hold in every mode
 
 
@@ -83,8 +84,11 @@ def with_waits(operations: Sequence[_Operation], rng: np.random.Generator) -> li
         operation = operations[index % len(operations)]
         awaited = {writer for place in operation.reads + operation.writes for writer in writers.get(place, [])}
         awaited |= {reader for place in operation.writes for reader in readers.get(place, [])}
-        if rng.random() < 0.2:
-            awaited.add(int(rng.integers(index)) if index else 0)
+        if rng.random() < 0.4 and index:
+            # Of any engine as often as of any other.
+            drawn = rng.integers(len(_ENGINES))
+            before = [other for other in range(index) if numbers[other % len(operations)][0] == drawn]
+            awaited |= {int(rng.choice(before))} if before else set()
         awaited.discard(index)
         waits = [Wait() for _ in _ENGINES]
         # In order of time, so that a wait of this iteration, or for more, is the last.
@@ -107,7 +111,7 @@ def with_waits(operations: Sequence[_Operation], rng: np.random.Generator) -> li
 def random_program(
     rng: np.random.Generator, config: Config, *, layers: int = 4, iterations: int = 3, batch: int = 1, size: int = 9
 ) -> Program:
-    """A chain of layers, some with a residual, often a second input, on planes of at most ``size`` rows and columns.
+    """A graph of layers, some with a residual, often a second input, on planes of at most ``size`` rows and columns.
 
     Weights, parameters and tensors share as few places as the draw says, at least one for two layers' weights.
     """
@@ -133,7 +137,8 @@ class _Maker:
             node, layer = self._node(f"n{number}", source)
             nodes.append(node)
             self.layers[node.name], self.tensors[node.name] = layer, layer.expected
-            source = node.name
+            # Of what there is, so that neighbours often do not depend on each other.
+            source = node.name if rng.random() < 0.4 else str(rng.choice(list(self.tensors)))
         self.nodes = nodes
         read = {name for node in nodes for name in node.reads}
         self.inputs = {name: given for name, given in self.inputs.items() if name in read}
@@ -156,20 +161,25 @@ class _Maker:
             shape = Geometry(
                 x.shape[1:], (r, s), (int(rng.integers(1, 3)), int(rng.integers(1, 3))), (top, bottom, left, right)
             )
-            channels, pool = int(rng.integers(1, 2 * self.config.NumLanes + 3)), rng.random() < 0.15
-            if pool:
+            channels, groups = int(rng.integers(1, 2 * self.config.NumLanes + 3)), 1
+            kind = str(rng.choice(["conv", "groups", *_POOLS], p=[0.4, 0.3, 0.15, 0.15]))
+            if kind in _POOLS:
                 shape, mode = shape._replace(padding=(0, 0, 0, 0)), (1, 1)
+            elif kind == "groups":
+                groups, mode = x.shape[0], (1, 1)
+                channels = groups * int(rng.integers(1, 3))
             elif rng.random() < 0.5:  # an output that may be added to the input
                 channels, shape = x.shape[0], Geometry(x.shape[1:], (3, 3), (1, 1), (1, 1, 1, 1))
             if min(shape.out) < 1:
                 continue
             signed = x.dtype == np.int8
             options: dict[str, Any] = {"signed": signed, "stride": shape.stride, "padding": shape.padding}
-            if pool:
-                layer = make_pool(rng, "max_pool", x.shape, shape.kernel, **options)
+            if kind != "max_pool":
+                options["clamp"] = (-128, 127) if rng.random() < 0.3 else (0, 255)
+            if kind in _POOLS:
+                layer = make_pool(rng, kind, x.shape, shape.kernel, **options)
             else:
-                clamp = (-128, 127) if rng.random() < 0.3 else (0, 255)
-                layer = make_layer(rng, x.shape, channels, shape.kernel, mode=mode, clamp=clamp, **options)
+                layer = make_layer(rng, x.shape, channels, shape.kernel, mode=mode, groups=groups, **options)
             layer = replace(layer, activations=x)
             block = self._block(layer.out_shape[1:])
             fits = block.line_h * block.line_w <= max_tile(self.config, *mode)
@@ -183,7 +193,7 @@ class _Maker:
 
     def _residual(self, layer: Layer) -> str | None:
         """A tensor that can be added, sometimes."""
-        if layer.kind != "conv":
+        if layer.kind != "conv" or layer.groups > 1:
             return None
         found = [name for name, tensor in self.tensors.items() if tensor.shape == layer.out_shape]
         return str(self.rng.choice(found)) if found and self.rng.random() < 0.7 else None
@@ -300,13 +310,15 @@ class _Maker:
         """A layer, or its parts along K."""
         layer, config = self.layers[node.name], self.config
         line, tile = self._block(layer.activations.shape[1:]), self._block(layer.out_shape[1:])
-        splits = int(self.rng.integers(1, layer.activations.shape[0] + 1)) if layer.kind == "conv" else 1
+        splits = 1
+        if layer.kind == "conv":
+            splits = int(self.rng.integers(1, layer.activations.shape[0] // layer.groups + 1))
         whole = make_plan(config, layer, Cut(line, tile, splits)).descriptor
         bases = {place.memory: place.base for _, place in own}
         target, out = where[node.name]
         reads = [where[name][0] for name in node.reads] + [identity for identity, _ in own]
         cuts = [0, whole.chunks]
-        if layer.kind == "conv" and whole.chunks > 1 and self.rng.random() < 0.6:
+        if layer.kind == "conv" and layer.groups == 1 and whole.chunks > 1 and self.rng.random() < 0.6:
             cuts.insert(1, int(self.rng.integers(1, whole.chunks)))
         vectors = whole.vectors // whole.chunks
         for begin, end in pairwise(cuts):
@@ -421,23 +433,24 @@ def _node_of(name: str, source: str, layer: Layer, residual: str | None) -> Node
     """The node that does what a layer does."""
     common: dict[str, Any] = {
         "name": name,
-        "op": layer.kind,
+        "op": "sum_pool" if layer.kind == "average_pool" else layer.kind,
         "source": source,
         "kernel": layer.kernel,
         "stride": layer.stride,
         "padding": layer.padding,
         "clamp": layer.clamp,
     }
-    if layer.kind != "conv":
+    if layer.kind == "max_pool":
+        return Node(**common)
+    common |= {"bias": layer.bias, "multiplier": layer.multiplier, "shift": layer.shift}
+    if layer.kind == "average_pool":
         return Node(**common)
     return Node(
         **common,
         k=layer.k,
         m=layer.m,
+        groups=layer.groups,
         weights=layer.weights,
-        bias=layer.bias,
-        multiplier=layer.multiplier,
-        shift=layer.shift,
         residual=residual,
         residual_multiplier=layer.residual_multiplier,
         residual_shift=layer.residual_shift,
