@@ -48,7 +48,7 @@ MEASURED = tuple(b for b in BENCHMARKS if b.config == BASE and b.mask != "full")
 
 @dataclass(frozen=True)
 class Variant:
-    """A configuration with its area, logic and memories of cells, in GE, and the cycles of each layer by name."""
+    """A configuration with its area in GE, all but the banks of the large memories, and each layer's cycles by name."""
 
     name: str
     area: float

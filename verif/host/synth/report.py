@@ -159,12 +159,13 @@ def table2(top: Unit, measured: Mapping[str, Measured]) -> dict[str, dict[str, f
 
 
 def core_ge(top: Unit, measured: Mapping[str, Measured]) -> float:
-    """Logic and memories of cells of the whole core, in GE; macros are left out."""
+    """Logic and memories of the whole core, in GE; single-port macros, the banks of the large memories, are left out."""
     total = 0.0
     for _, unit in _instances(top):
         result = measured[unit.key]
-        cells = [memory_of(m) for m in unit.memories.values()] + arrays_of(result)
-        total += result.area_ge + sum(memory.area_ge for memory in cells if not memory.is_macro)
+        memories = [memory_of(m) for m in unit.memories.values()] + arrays_of(result)
+        total += result.area_ge
+        total += sum(memory.area_ge for memory in memories if not (memory.is_macro and memory.single_port))
     return total
 
 
