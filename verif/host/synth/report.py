@@ -159,7 +159,7 @@ def table2(top: Unit, measured: Mapping[str, Measured]) -> dict[str, dict[str, f
 
 
 def core_ge(top: Unit, measured: Mapping[str, Measured]) -> float:
-    """Logic and memories of the whole core, in GE; single-port macros, the banks of the large memories, are left out."""
+    """Logic and memories of the whole core, in GE, but for single-port macros: the banks of the large memories."""
     total = 0.0
     for _, unit in _instances(top):
         result = measured[unit.key]
