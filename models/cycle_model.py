@@ -82,7 +82,7 @@ def line_cycles(config: Config, written: float, read: float) -> float:
     """Cycles in which the memories write a line of so many words and read a residual one, where lines always wait.
 
     A write takes a cycle, and a read goes along with one unless they share a bank: of n banks, lines of a and b words
-    do with probability (a + b - 1) / n. A read that waits meets nearly as many (MEETS) of the next writes.
+    do with probability (a + b - 1) / n, of which MEETS is left.
     """
     return 1 + state.MEETS * min(1.0, max(0.0, written + read - 1) / config.ActBanks)
 

@@ -239,7 +239,7 @@ async def writes_beside_reads(dut):
             "bytes": int.from_bytes(values.tobytes(), "little"),
         }
 
-    # Entry e < banks lies in bank e, the next ones permuted by 1: the entry read and those written never share one.
+    # An index entry's bank is its two lowest digits, one exclusive or the other: `read` and `same` share one.
     read, other, same = 0, 3, index_banks + 1
     await bench.cycle({0: line(read, 0, banks // 2)})
     await bench.drain()

@@ -352,9 +352,7 @@ class BesideAProgramLoad(ErrorTest):
         await self.good_layer()
 
     async def both_busy(self, engine: str):
-        reading = CoreSequence("status")
-        reading.sequencer = self.sequencer
-        status = await reading.read("STATUS")
+        status = await self.status()
         assert status["prg_busy"] and status[engine], f"STATUS {status}, expected prg_busy and {engine}"
 
 

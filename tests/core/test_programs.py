@@ -175,13 +175,6 @@ class Meanwhile(CoreSequence):
             assert not await self.errors()
 
 
-class Status(CoreSequence):
-    """A read of STATUS in a run."""
-
-    async def body(self):
-        assert (await self.read("STATUS"))["run_busy"]
-
-
 class Register(CoreSequence):
     """One command."""
 
@@ -206,7 +199,7 @@ class CommandsInARun(ProgramTest):
         self.check(run)
         for kind in ("soft_reset", "rst_ni"):
             _, running = await self.begin(iterations=1)
-            await Status("status").start(self.sequencer)
+            assert (await self.status())["run_busy"]
             if kind == "rst_ni":
                 await self.reset()
             else:

@@ -47,11 +47,6 @@ class ResetTest(CoreTest):
             await SoftReset("soft_reset").start(self.sequencer)
             await ClockCycles(cocotb.top.clk_i, 20)
 
-    async def status(self):
-        reading = CoreSequence("status")
-        reading.sequencer = self.sequencer
-        return await reading.read("STATUS")
-
 
 @pyuvm.test()
 class ResetDuringLayer(ResetTest):

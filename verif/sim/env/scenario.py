@@ -15,7 +15,7 @@ from verif.shared.variables import CONFIG_VARIABLE
 from verif.sim import seed
 from verif.sim.env.device import device
 from verif.sim.env.environment import CoreEnv
-from verif.sim.env.sequences import EnableInterrupts
+from verif.sim.env.sequences import CoreSequence, EnableInterrupts
 from verif.sim.kit import bounded
 
 SETTLE_CYCLES = 200  # for the last interrupts, and for packets that should not come
@@ -45,6 +45,12 @@ class CoreTest(uvm_test):
         """Reset the core, then enable the interrupts."""
         await self.env.clock_reset.reset()
         await EnableInterrupts("enable").start(self.sequencer)
+
+    async def status(self) -> dict[str, int]:
+        """STATUS, read now."""
+        reading = CoreSequence("status")
+        reading.sequencer = self.sequencer
+        return await reading.read("STATUS")
 
     async def run_phase(self):
         self.raise_objection()
