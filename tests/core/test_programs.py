@@ -5,6 +5,7 @@ engine in the middle, after which the next run is right."""
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import cocotb
 import numpy as np
@@ -155,6 +156,8 @@ class NothingToDo(ProgramTest):
             images=taken(program.images, slice(-1, None)),
         )
         await self.run_program(alone)
+        loads = tuple(replace(load, waits=NO_WAITS) for load in program.weights[:1])
+        await self.run_program(replace(alone, weights=loads, layers=(replace(layer, waits=(Wait(1), *NO_WAITS[1:])),)))
         (transfer,) = program.results
         sent = replace(alone, layers=(), results=(replace(transfer, waits=NO_WAITS),))
         await self.run_program(sent)
@@ -334,7 +337,7 @@ def word_faults(program: Program, rng: np.random.Generator):
     yield Fault(
         "descriptor", Engine.LAYERS, number, words=at(place("LAYER", number, 16, 2), lambda word: word & 0xFFFFFFFF)
     )
-    if program.input_packets(program.activations[0], 0, 8)[0].beats[0]:
+    if any(packet.beats[0] for packet in program.input_packets(program.activations[0], 0, 8)):
         limit = place("ACT", 0, 3, 2)
         yield Fault(
             "act_overflow", Engine.ACTIVATIONS, 0, words=at(limit, lambda word: (word & 0xFFFFFF) * (1 + 2**32))
@@ -363,18 +366,21 @@ class ErrorsInRuns(ProgramTest):
 
     async def scenario(self):
         program = self.program(layers=4, iterations=3, batch=1)
-        iteration = int(self.rng.integers(3))
-        faults = [
-            *stream_faults(program, iteration, self.rng, self.config.StreamBytes),
-            *word_faults(program, self.rng),
-        ]
-        overflows = [fault for fault in faults if fault.cause == "out_overflow"]
-        keep = [fault for fault in faults if fault.cause != "out_overflow"] + overflows[:2]
-        for fault in keep:
+        iterations = 0, int(self.rng.integers(1, 3))
+        streams = [stream_faults(program, turn, self.rng, self.config.StreamBytes) for turn in iterations]
+        faults = [*map(self.one_of, enumerate(zip_longest(*streams))), *word_faults(program, self.rng)]
+        overflows = {bool(f.iteration): f for f in faults if f.cause == "out_overflow"}  # in the first iteration, later
+        for fault in [*(f for f in faults if f.cause != "out_overflow"), *overflows.values()]:
             await self.fail(program, fault)
             if self.rng.random() < 0.3:
                 await self.run_program(program)
         await self.run_program(program)
+
+    @staticmethod
+    def one_of(numbered: tuple[int, tuple[Fault | None, ...]]) -> Fault:
+        """Of a fault of the first iteration and its like of a later one, in turn, one that there is."""
+        number, faults = numbered
+        return faults[number % 2] or next(fault for fault in faults if fault)
 
     async def fail(self, program: Program, fault: Fault):
         run = Faulty(program, fault, self.stalls())

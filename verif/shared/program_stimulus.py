@@ -40,6 +40,8 @@ from verif.shared.stimulus import Geometry, make_layer, make_pool, with_residual
 _ENGINES = (WeightLoad, ActivationLoad, LayerStep, ResultTransfer)
 ADDED = "added"  # the input beside INPUT
 _POOLS = ("max_pool", "average_pool")
+KINDS = ("conv", "residual", "groups", *_POOLS)
+PARTS = "parts"  # a convolution in two parts along K
 _MOST_POSITIONS = 32  # of a line: what accumulators hold in every mode
 
 
@@ -115,7 +117,15 @@ def random_program(
 
     Weights, parameters and tensors share as few places as the draw says, at least one for two layers' weights.
     """
-    return _Maker(rng, config, layers, batch, size).program(iterations)
+    return _Maker(rng, config, [None] * layers, batch, size).program(iterations)
+
+
+def independent_layers(rng: np.random.Generator, config: Config, kinds: Sequence[str], size: int = 9) -> Program:
+    """Layers of given KINDS, or PARTS, that all read the input, two iterations of them.
+
+    Each has places of its own as far as the memories reach, so that neighbours can be open together.
+    """
+    return _Maker(rng, config, kinds, 1, size, ample=True).program(2)
 
 
 class _NoRoomError(Exception):
@@ -123,18 +133,32 @@ class _NoRoomError(Exception):
 
 
 class _Maker:
-    def __init__(self, rng: np.random.Generator, config: Config, layers: int, batch: int, size: int):
-        self.rng, self.config, self.batch = rng, config, batch
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        config: Config,
+        kinds: Sequence[str | None],
+        batch: int,
+        size: int,
+        ample: bool = False,
+    ):
+        """kinds: of KINDS or PARTS, of each layer; one of a given kind reads the input, others any tensor.
+
+        ample: places are used again only where there is no room for another.
+        """
+        self.rng, self.config, self.batch, self.ample = rng, config, batch, ample
         self.blocks: dict[tuple[int, int], LineShape] = {}
         height, width = (int(n) for n in rng.integers(2, size + 1, 2))
-        example = rng.integers(1, 256, (int(rng.integers(1, 6)), height, width)).astype(np.uint8)
+        channels = int(rng.integers(2 if any(kinds) else 1, 6))  # one group alone is none
+        example = rng.integers(1, 256, (channels, height, width)).astype(np.uint8)
         example[rng.random(example.shape) < 0.4] = 0
         self.inputs = {INPUT: Input(example, 1.0), ADDED: Input(rng.permuted(example, axis=0), 1.0)}
         self.tensors: dict[str, Bytes] = {name: given.example for name, given in self.inputs.items()}
         self.layers: dict[str, Layer] = {}
+        self.in_parts = {f"n{number}" for number, kind in enumerate(kinds) if kind == PARTS}
         nodes, source = [], INPUT
-        for number in range(layers):
-            node, layer = self._node(f"n{number}", source)
+        for number, kind in enumerate(kinds):
+            node, layer = self._node(f"n{number}", INPUT if kind else source, kind)
             nodes.append(node)
             self.layers[node.name], self.tensors[node.name] = layer, layer.expected
             # Of what there is, so that neighbours often do not depend on each other.
@@ -152,7 +176,7 @@ class _Maker:
             self.blocks[plane] = LineShape(height, width)
         return self.blocks[plane]
 
-    def _node(self, name: str, source: str) -> tuple[Node, Layer]:
+    def _node(self, name: str, source: str, given: str | None) -> tuple[Node, Layer]:
         rng, x = self.rng, self.tensors[source]
         while True:
             mode = MODES[rng.integers(len(MODES))]
@@ -162,13 +186,16 @@ class _Maker:
                 x.shape[1:], (r, s), (int(rng.integers(1, 3)), int(rng.integers(1, 3))), (top, bottom, left, right)
             )
             channels, groups = int(rng.integers(1, 2 * self.config.NumLanes + 3)), 1
-            kind = str(rng.choice(["conv", "groups", *_POOLS], p=[0.4, 0.3, 0.15, 0.15]))
-            if kind in _POOLS:
+            kind = given or str(rng.choice(["conv", "groups", *_POOLS], p=[0.4, 0.3, 0.15, 0.15]))
+            if kind == PARTS:
+                whole = chunk_channels(self.config, *mode)
+                channels = int(rng.integers(whole + 1, 3 * whole + 1))
+            elif kind in _POOLS:
                 shape, mode = shape._replace(padding=(0, 0, 0, 0)), (1, 1)
             elif kind == "groups":
                 groups, mode = x.shape[0], (1, 1)
                 channels = groups * int(rng.integers(1, 3))
-            elif rng.random() < 0.5:  # an output that may be added to the input
+            elif kind == "residual" or rng.random() < 0.5:  # an output that may be added to the input
                 channels, shape = x.shape[0], Geometry(x.shape[1:], (3, 3), (1, 1), (1, 1, 1, 1))
             if min(shape.out) < 1:
                 continue
@@ -185,7 +212,7 @@ class _Maker:
             fits = block.line_h * block.line_w <= max_tile(self.config, *mode)
             if not fits or region_size(layer, block) > self.config.RegionPos:
                 continue
-            residual = self._residual(layer)
+            residual = INPUT if given == "residual" else None if given else self._residual(layer)
             if residual:
                 layer = with_residual(rng, layer)
                 layer = replace(layer, residual=self.tensors[residual])
@@ -239,7 +266,8 @@ class _Maker:
             int(lines.compress(np.ones_like(tensor), self._block(tensor.shape[1:])).words.sum())
             for tensor in self.tensors.values()
         )
-        places = _Places(rng, self.config, {key: count for key, (_, count) in self.offsets.items()}, entries, words)
+        counts = {key: count for key, (_, count) in self.offsets.items()}
+        places = _Places(rng, self.config, counts, entries, words, self.ample)
         outputs = {self.nodes[-1].name} | {node.name for node in self.nodes if rng.random() < 0.15}
         where: list[dict[str, tuple[int, _Place]]] = [{} for _ in range(self.batch)]
         left = [list(self.nodes) for _ in range(self.batch)]
@@ -284,7 +312,10 @@ class _Maker:
         return operations
 
     def _image(self, example: Bytes) -> np.ndarray:
-        image = self.rng.permuted(example.reshape(-1)).reshape(example.shape)
+        rows = example.shape[1]
+        image: np.ndarray = self.rng.permuted(example.reshape(-1)).reshape(example.shape)
+        if self.rng.random() < 0.3:
+            image[:, : int(self.rng.integers(rows))] = 0  # short units first: a layer overtakes the one before
         return np.where(self.rng.random(image.shape) < self.rng.random(), image, 0).astype(np.uint8)
 
     def _part(self, tensor: str, image: int, place: _Place) -> Part:
@@ -318,7 +349,8 @@ class _Maker:
         target, out = where[node.name]
         reads = [where[name][0] for name in node.reads] + [identity for identity, _ in own]
         cuts = [0, whole.chunks]
-        if layer.kind == "conv" and layer.groups == 1 and whole.chunks > 1 and self.rng.random() < 0.6:
+        divisible = layer.kind == "conv" and layer.groups == 1 and whole.chunks > 1
+        if divisible and (node.name in self.in_parts or self.rng.random() < 0.6):
             cuts.insert(1, int(self.rng.integers(1, whole.chunks)))
         vectors = whole.vectors // whole.chunks
         for begin, end in pairwise(cuts):
@@ -372,9 +404,10 @@ class _Places:
         counts: dict[tuple[str, bool], int],
         entries: int,
         words: int,
+        ample: bool,
     ):
         """counts: beats of each node's weights and parameters; entries, words: of the largest tensors."""
-        self.rng, self.config = rng, config
+        self.rng, self.config, self.ample = rng, config, ample
         self._all: list[_Place] = []
         self._weights: dict[bool, list[int]] = {}
         self._turns = {False: 0, True: 0}
@@ -385,7 +418,7 @@ class _Places:
         ):
             own = [count for (_, kind), count in counts.items() if kind == parameters]
             most = max(1, min(len(own), room // max(own)))
-            number = int(rng.integers(1, most + 1))
+            number = most if ample else int(rng.integers(1, most + 1))
             self._weights[parameters] = [
                 self._add(_Place(memory, place * max(own), max(own))) for place in range(number)
             ]
@@ -415,7 +448,7 @@ class _Places:
         )
         if not free and number == room:
             raise _NoRoomError
-        if not free or (number < room and self.rng.random() < 0.3):
+        if not free or (number < room and (self.ample or self.rng.random() < 0.3)):
             place = _Place(
                 "tensor",
                 number * self._entries,

@@ -74,13 +74,13 @@ class ProgramCoverage:
             case SetsAhead(loads):
                 self.ahead.hit(AHEAD(loads) if loads >= 0 else STILL_LOADING)
             case OpenTogether(older, younger):
-                self.open.hit(f"{_kind(older)}/{_kind(younger)}")
+                self.open.hit(f"{kind(older)}/{kind(younger)}")
                 self.open_sections.hit(_sections(older, younger))
             case WrittenBeside(older, younger):
                 self.beside.hit(_sections(older, younger))
 
 
-def _kind(d: Descriptor) -> str:
+def kind(d: Descriptor) -> str:
     """What a layer is, in the words of KINDS."""
     if d.maximum:
         return "maximum"
