@@ -221,6 +221,25 @@ async def writers_take_turns(dut):
         assert all(ready == {writer} for ready, *_ in turns[1:])
 
 
+@block_test(us=10)
+async def turns_at_a_start(dut):
+    """Whoever had the last turn, at the start of a layer the first writer and the first reader have the next one."""
+    await start(dut)
+    bench, gen = Bench(dut), rng()
+    await bench.load(gen)
+    lines = {w: random_line(gen, bench.num_entries // 2 + w, bench.num_words) for w in (0, 1)}
+    for reader in range(1, bench.readers):
+        for _ in range(2):
+            await bench.cycle({1: lines[1]}, {reader: 0})
+        await bench.drain()
+        dut.start_i.value = 1
+        await bench.cycle()
+        dut.start_i.value = 0
+        ready, taken, *_ = await bench.cycle(lines, dict.fromkeys(range(bench.readers), 0))
+        assert ready == taken == {0}
+    await bench.drain()
+
+
 @block_test(us=20)
 async def writes_beside_reads(dut):
     """Of lines that share no bank one is written and one read in a cycle; a read waits for writes to its banks."""

@@ -426,6 +426,10 @@ async def layers_wait(dut):
     assert STATUS.unpack(dut.status_o.value)["overflow"]
     await FallingEdge(dut.clk_i)
     assert not STATUS.unpack(dut.status_o.value)["overflow"]
+    await push(dut, layers[0], issue=0)  # the layer without room has not issued it
+    for _ in range(200):
+        await FallingEdge(dut.clk_i)
+        assert not dut.start_o.value
 
 
 async def push(dut, *layers: dict, issue: int = 1) -> None:
@@ -500,6 +504,25 @@ async def two_layers(dut):
     dut.all_done_i.value = 1
     assert await ends(dut, 20) == [{"done", FLUSH}]
     assert not STATUS.unpack(dut.status_o.value)["busy"]
+    assert dut.shown_o.value == 1, "the layer that ran last is shown until another one runs"
+
+
+@block_test(us=50)
+async def ends_close_together(dut):
+    """The younger layer's jobs are done while the older one ends, in any of its cycles, or after that: both end."""
+    await start(dut)
+    for distance in range(2, FLUSH + 4):
+        await push(dut, descriptor(), descriptor())
+        for _ in range(2):
+            await until(dut, "start_o")
+            await FallingEdge(dut.clk_i)
+        done = []
+        for cycle in range(1, 3 * FLUSH):
+            dut.all_done_i.value = cycle in (1, 1 + distance)
+            await FallingEdge(dut.clk_i)
+            done += [cycle] * STATUS.unpack(dut.status_o.value)["done"]
+        assert done == [FLUSH, max(2 * FLUSH + 1, FLUSH + distance)], f"{distance} cycles apart"
+        assert not STATUS.unpack(dut.status_o.value)["busy"]
 
 
 async def issued_after(dut, layer: dict, delay: int) -> int:

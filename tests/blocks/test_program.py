@@ -122,6 +122,7 @@ class Bench:
         await FallingEdge(self.dut.clk_i)
         self.command(start=1, base=base, count=count, iterations=listing.iterations)
         await FallingEdge(self.dut.clk_i)
+        assert not self.status()["done"], "a run is on from its start"
         later = {"base": self.gen.integers(2**63), "count": self.gen.integers(2**60), "iterations": 1}
         state, cycle = _Engines(listing), 0
         while not state.done:
@@ -142,7 +143,7 @@ class Bench:
                     )
             self._look(state)
             if cycle == stop_at:
-                self.command()
+                await self._stop(state)
                 return
             assert state.done or not flat >> STATUS.fields["done"].offset & 1
         for _ in range(3):
@@ -152,6 +153,14 @@ class Bench:
         for _ in range(30):  # nothing more comes
             await FallingEdge(self.dut.clk_i)
             assert self.quiet() and self.status()["done"]
+        self.command()
+
+    async def _stop(self, state):
+        """Nothing more is issued, also when what was under way retires and waits for it are met."""
+        for _ in range(int(self.gen.choice([1, 2, 3, 150]))):
+            self.command(retire=self._retired(state))
+            await FallingEdge(self.dut.clk_i)
+            assert self.quiet() and not self.status()["prepare"]
         self.command()
 
     def _take(self, status: dict):

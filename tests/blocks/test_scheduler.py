@@ -206,6 +206,8 @@ async def run_overlapping(dut, layers: Layers, count: int, finish_rate: float, g
     first = layers.jobs
     open_layers: list[tuple[int, set[int]]] = []  # context and jobs
     to_start, starting, wait, early, idle, ends = count, None, 0, 0, 0, 0
+    came: set[int] = set()  # jobs that units came of
+    over = 0  # cycles since the oldest layer's jobs were done
     while to_start or open_layers:
         dut.prepare_i.value = dut.start_i.value = 0
         if starting is not None:
@@ -226,13 +228,17 @@ async def run_overlapping(dut, layers: Layers, count: int, finish_rate: float, g
         valid, flat = int(dut.unit_valid_o.value), int(dut.unit_o.value)
         all_done, oldest = bool(dut.all_done_o.value), int(dut.oldest_job_o.value)
         assert all(job in done_before for job in range(first, oldest)), f"job {oldest} is not the oldest open one"
+        running = any(not jobs.isdisjoint(came) for _, jobs in open_layers)
+        assert dut.running_o.value == running, "running from the cycle after the first unit to the last layer's end"
         if open_layers:
             assert dut.oldest_o.value == open_layers[0][0]
         idle += 1
+        over = over + 1 if open_layers and open_layers[0][1] <= done_before else 0
+        assert over < 4, "a layer's end waits for another one"
         if all_done:
-            assert open_layers[0][1] <= done_before, "a layer ends before its jobs do"
+            assert over, "a layer ends before its jobs do"
             open_layers.pop(0)
-            idle = 0
+            idle = over = 0
             ends += 1
         await FallingEdge(dut.clk_i)
         if valid:
@@ -240,6 +246,7 @@ async def run_overlapping(dut, layers: Layers, count: int, finish_rate: float, g
             unit = unit_of(flat, pe)
             units.take(unit)
             early += unit["job"] not in open_layers[0][1]
+            came.add(unit["job"])
             array.take(pe, unit["job"])
             idle = 0
         assert idle < 2000, f"stuck: {units.due} units are still to come, {len(open_layers)} layers are open"
