@@ -125,7 +125,7 @@ async def random_layers(dut):
         await run(bench, work, fill_rate=rates[0], run_rate=rates[1], read_rate=rates[2])
 
 
-@block_test(us=400)
+@block_test(us=1200)
 async def two_layers(dut):
     """Jobs of two layers of any kind in any order: each with its own parameters and residual, the older one's first."""
     await start(dut)
