@@ -10,7 +10,7 @@ import pytest
 import pyuvm
 
 from models.program import Program, Wait
-from tests.core.test_programs import ProgramTest
+from tests.core.program_runs import ProgramTest
 from verif.shared.program_stimulus import KINDS, PARTS, independent_layers
 from verif.shared.stalls import NO_STALLS, Stalls
 from verif.sim.coverage import engines

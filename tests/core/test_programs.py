@@ -19,57 +19,13 @@ from models.networks.builder import images_of
 from models.networks.random import random_network
 from models.program import NO_WAITS, Program, Wait
 from models.stream import Packet
+from tests.core.program_runs import ProgramTest
 from verif.host.runner import SimulationFailure
-from verif.shared.program_stimulus import random_program
 from verif.shared.stalls import Stalls
-from verif.shared.stimulus import random_stalls
 from verif.sim.env.program_words import Engine
-from verif.sim.env.scenario import CoreTest
-from verif.sim.env.sequences import CoreError, CoreSequence, EndFailedRun, ReadCounters, RunProgram, RunStalls
+from verif.sim.env.sequences import CoreError, CoreSequence, EndFailedRun, RunProgram, RunStalls
 
-STOPS = Stalls(60, 1500)  # a host that now and then does nothing for a while
 LITTLE = {"WgtDepth": 64, "ParDepth": 32, "ActDepth": 256, "IdxDepth": 256}
-
-
-class ProgramTest(CoreTest):
-    def program(self, **options) -> Program:
-        sizes = {
-            "layers": int(self.rng.integers(1, 10)),
-            "iterations": int(self.rng.integers(1, 5)),
-            "batch": int(self.rng.integers(1, 4)),
-        }
-        return random_program(self.rng, self.config, **sizes | options)
-
-    def stalls(self) -> RunStalls:
-        """Of each stream: none, some, or stops."""
-        weights, activations, results = (
-            STOPS if self.rng.random() < 0.2 else random_stalls(self.rng) for _ in range(3)
-        )
-        return RunStalls(weights, activations, results)
-
-    async def run_program(self, program: Program, stalls: RunStalls | None = None) -> RunProgram:
-        """A run whose results have to be the network's."""
-        run = RunProgram(program, stalls or self.stalls())
-        compared, ended = self.env.tensors.compared, self.env.counters.checked
-        await run.start(self.sequencer)
-        self.check(run)
-        layers = program.iterations * len(program.layers)
-        assert self.env.tensors.compared - compared == layers
-        assert self.env.counters.checked - ended == layers
-        if self.rng.random() < 0.2:
-            await ReadCounters(self.config.NumPe).start(self.sequencer)
-        return run
-
-    def check(self, run: RunProgram) -> None:
-        program, width = run.program, self.config.StreamBytes
-        expected = [
-            packet
-            for turn in range(program.iterations)
-            for transfer in program.results
-            for packet in program.result_packets(transfer, turn, width)
-        ]
-        assert self.env.results.take() == expected
-        assert run.record.standing.over
 
 
 @pyuvm.test()
@@ -368,19 +324,15 @@ class ErrorsInRuns(ProgramTest):
         program = self.program(layers=4, iterations=3, batch=1)
         iterations = 0, int(self.rng.integers(1, 3))
         streams = [stream_faults(program, turn, self.rng, self.config.StreamBytes) for turn in iterations]
-        faults = [*map(self.one_of, enumerate(zip_longest(*streams))), *word_faults(program, self.rng)]
+        # Of a fault of the first iteration and its like of a later one, in turn, one that there is.
+        taken_in_turn = [pair[n % 2] or pair[0] or pair[1] for n, pair in enumerate(zip_longest(*streams))]
+        faults = [*taken_in_turn, *word_faults(program, self.rng)]
         overflows = {bool(f.iteration): f for f in faults if f.cause == "out_overflow"}  # in the first iteration, later
         for fault in [*(f for f in faults if f.cause != "out_overflow"), *overflows.values()]:
             await self.fail(program, fault)
             if self.rng.random() < 0.3:
                 await self.run_program(program)
         await self.run_program(program)
-
-    @staticmethod
-    def one_of(numbered: tuple[int, tuple[Fault | None, ...]]) -> Fault:
-        """Of a fault of the first iteration and its like of a later one, in turn, one that there is."""
-        number, faults = numbered
-        return faults[number % 2] or next(fault for fault in faults if fault)
 
     async def fail(self, program: Program, fault: Fault):
         run = Faulty(program, fault, self.stalls())

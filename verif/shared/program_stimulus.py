@@ -406,7 +406,8 @@ class _Places:
         words: int,
         ample: bool,
     ):
-        """counts: beats of each node's weights and parameters; entries, words: of the largest tensors."""
+        """counts: beats of each node's weights and parameters; entries, words: of the largest tensors; ample: as many
+        places as there is room for."""
         self.rng, self.config, self.ample = rng, config, ample
         self._all: list[_Place] = []
         self._weights: dict[bool, list[int]] = {}
