@@ -215,5 +215,5 @@ async def carries(top):
 @pytest.mark.parametrize("sim, pes, lanes, banks", [("verilator", 64, 16, (8, 16, 4)), ("icarus", 4, 4, (2, 8, 4))])
 def test_counters(run_block, sim, pes, lanes, banks):
     parameters = dict(zip(("WgtBanks", "ActBanks", "IdxBanks"), banks, strict=True))
-    public = [f"spcore_layer_counters.{half}" for half in HALVES]
-    run_block("spcore_counters", {"NumPe": pes, "NumLanes": lanes} | parameters, sim=sim, public=public)
+    writable = [f"spcore_layer_counters.{half}" for half in HALVES]
+    run_block("spcore_counters", {"NumPe": pes, "NumLanes": lanes} | parameters, sim=sim, writable=writable)

@@ -132,4 +132,4 @@ class RegisterAgentTest(uvm_test):
 
 
 def test_register_agent(run_block):
-    run_block("spcore_host", PARAMETERS, testcase="RegisterAgentTest", public=("spcore_host.s_axil_*",))
+    run_block("spcore_host", PARAMETERS, testcase="RegisterAgentTest")

@@ -18,6 +18,7 @@ def build_block(
     sim: str = "verilator",
     *,
     public: Sequence[str] = (),
+    writable: Sequence[str] = (),
     extra_sources: Sequence[Path] = (),
     coverage: bool = False,
     waves: bool = False,
@@ -29,4 +30,13 @@ def build_block(
     sources = sources_of(top, tuple(extra_sources))
     if sim == "gates":
         sources, parameters, sim = gate_level(top, sources, parameters, top), {}, "icarus"
-    return build(top, sources, parameters, sim, coverage=coverage, waves=waves, public=(*public, _STATES))
+    return build(
+        top,
+        sources,
+        parameters,
+        sim,
+        coverage=coverage,
+        waves=waves,
+        public=(*public, _STATES),
+        writable=writable,
+    )

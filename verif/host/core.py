@@ -16,11 +16,11 @@ from verif.shared.variables import CONFIG_VARIABLE
 TOP = "sparsecore"
 _PE = "spcore_pe"
 _HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("axis_protocol", "axil_protocol", "core_bind"))
-_LINES = "spcore_activation_store.lw_"
+_STORE = "spcore_activation_store."
 _LAYERS = "spcore_layer_setup."
 _PUBLIC = (
     "axis_protocol.seen_q",
-    *(f"{_LINES}{port}" for port in ("valid_i", "ready_o", "line_i")),
+    *(f"{_STORE}{signal}" for signal in ("lw_valid_i", "lw_ready_o", "line")),
     *(f"{_LAYERS}{port}" for port in ("all_done_i", "status_o", "restart_o")),
     "spcore_counters.counters_o",
 )

@@ -172,14 +172,18 @@ def simulator_runner(sim: str) -> _Limited:
     return runner
 
 
-def _public_signals(top: str, public: Sequence[str]) -> str:
-    """Verilator control file that lets the test bench reach the ports of `top` and `public` signals.
+def _public_signals(top: str, public: Sequence[str], writable: Sequence[str]) -> str:
+    """Verilator control file that lets the test bench reach the ports of `top`, read `public` signals, write others.
 
-    Ports are found by the naming rule (*_i, *_o, *_ni, *_no, AXI's s_ax*, m_ax*); `public` holds
-    `module.signal` patterns.
+    Ports are found by the naming rule (*_i, *_o, *_ni, *_no, AXI's s_ax*, m_ax*); `public` and `writable` hold
+    `module.signal` patterns. Verilator takes what is writable for an input of the design, and evaluates all that
+    depends on it at every step of the simulator.
     """
-    signals = [f"{top}.{port}" for port in ("*_i", "*_o", "*_ni", "*_no", "s_ax*", "m_ax*")] + list(public)
-    rules = ['public_flat_rw -module "{}" -var "{}"'.format(*signal.split(".", 1)) for signal in signals]
+    ports = [("rw", top, port) for port in ("*_i", "*_ni", "s_ax*", "m_ax*")]
+    ports += [("rd", top, port) for port in ("*_o", "*_no")]
+    signals = [("rd", *signal.split(".", 1)) for signal in public]
+    signals += [("rw", *signal.split(".", 1)) for signal in writable]
+    rules = [f'public_flat_{access} -module "{module}" -var "{name}"' for access, module, name in [*ports, *signals]]
     return "\n".join(["`verilator_config", *rules, ""])
 
 
@@ -193,6 +197,7 @@ def build(
     waves: bool = False,
     checks: bool = True,
     public: Sequence[str] = (),
+    writable: Sequence[str] = (),
 ) -> Build:
     """Compile module `top` and return its build, from the cache when nothing changed.
 
@@ -201,7 +206,7 @@ def build(
     unless they are Verilog (.v) already.
     `checks` False leaves out on Verilator what the RTL has under `ifndef SYNTHESIS`, and checks of unique
     cases. `public` names signals inside the design as `module.signal` (wildcards allowed) that the test bench
-    reads or writes on Verilator; top-level ports are always reachable.
+    reads on Verilator, `writable` those that it reads and writes; top-level ports are always reachable.
 
     Raises:
         ValueError: unknown simulator, or coverage asked from Icarus.
@@ -214,6 +219,7 @@ def build(
     waivers = sorted(RTL.glob("*.vlt")) if sim == "verilator" else []
     generator = [] if sim == "verilator" else [Path(verilog.__file__)]
     flags = [*(_CHECKED_ARGS if checks else _LEAN_ARGS), *(_COVERAGE_ARGS if coverage else ())]
+    reachable = _public_signals(top, public, writable)
     key = hashlib.sha256(
         json.dumps(
             [
@@ -222,7 +228,7 @@ def build(
                 flags,
                 waves,
                 sorted(parameters.items()),
-                list(public),
+                reachable,
                 _VERILATOR_ARGS,
                 _OPTIMIZATION,
                 _LEAN_OPTIMIZATION,
@@ -243,7 +249,7 @@ def build(
             shutil.rmtree(result.path, ignore_errors=True)
             result.path.mkdir()
             started = time.monotonic()
-            _compile(simulator, result, [*waivers, *sources], parameters, flags, public)
+            _compile(simulator, result, [*waivers, *sources], parameters, flags, reachable)
             facts = {"parameters": dict(parameters), "build_seconds": time.monotonic() - started}
             result.facts.write_text(json.dumps(asdict(result) | facts, default=str))
     room.tidy()
@@ -256,14 +262,14 @@ def _compile(
     sources: Sequence[Path],
     parameters: Mapping[str, int],
     flags: Sequence[str],
-    public: Sequence[str],
+    reachable: str,
 ) -> None:
     """Run the simulator's compiler in `target.path`, its output in build.log."""
     log = target.path / "build.log"
     args: list[str] = []
     if target.sim == "verilator":
         control = target.path / "public.vlt"
-        control.write_text(_public_signals(target.top, public))
+        control.write_text(reachable)
         sources = [control, *sources]
         args = [*_VERILATOR_ARGS, *flags]
     elif any(source.suffix != ".v" for source in sources):

@@ -37,13 +37,12 @@ class LineMonitor(uvm_component):
     def build_phase(self):
         self.ap = uvm_analysis_port("ap", self)
         layout = struct("line_write_t")
-        fields, self._width = layout.fields, layout.width
-        names = ("idx_addr", "ptr", "bitmap", "words", "bytes")
-        self._fields = [(fields[name].offset, (1 << fields[name].width) - 1) for name in names]
+        fields = [layout.fields[name] for name in ("idx_addr", "ptr", "bitmap", "words", "bytes")]
+        self._fields = [(field.offset, (1 << field.width) - 1) for field in fields]
 
     async def run_phase(self):
         store = device().u_activation_store
-        valid, ready, lines = store.lw_valid_i, store.lw_ready_o, store.lw_line_i
+        valid, ready, line = store.lw_valid_i, store.lw_ready_o, store.line
         edge, changes = RisingEdge(device().clk_i), ValueChange(valid)
         await RisingEdge(device().rst_ni)  # before the first reset they mean nothing
         while True:
@@ -51,9 +50,8 @@ class LineMonitor(uvm_component):
             offered = int(valid.value)
             if not offered:
                 await changes
-            elif taken := offered & int(ready.value):  # of one writer
-                both = str(lines.value)  # what the other one shows may be unknown
-                flat = int(both[: self._width] if taken == 2 else both[self._width :], 2)
+            elif offered & int(ready.value):
+                flat = int(line.value)
                 self.ap.write(LineWrite(*(flat >> low & mask for low, mask in self._fields)))
 
 
