@@ -36,6 +36,7 @@ _RESULT_STEPS = 1  # steps for which a result's place stays free of others, so t
 _SHARING_STEPS = 5  # of the search for how much spare memory sections get
 _NODES = 4  # whose parameters the Parameter Memory should hold
 _LEAST_WORDS = 64  # that a section gets of what it lacks
+_LEAST_SPARE = 0.04  # of the most that calibration saw, likewise: other inputs may need more
 _LEAST_SHARE = 0.125  # of what a section lacks to be as large as without zeros, before tensors are kept apart
 
 
@@ -167,7 +168,7 @@ class Emitter:
 
     def _words(self, lives: dict[Instance, Need], period: int) -> dict[Instance, tuple[int, int]]:
         """By written tensor its section: as large as its lines without zeros, or as the memory allows with as many
-        tensors apart as with little more than what calibration saw."""
+        tensors apart as with little more than what calibration saw; that little it always is larger."""
         memory, keys = self.config.ActBanks * self.config.ActDepth, list(lives)
 
         def packed(share: float) -> tuple[list[Need], Packed | None]:
@@ -175,8 +176,8 @@ class Emitter:
             for name, image, strip in keys:
                 seen, dense = self.sizes.seen[name, strip], self.sizes.dense[name, strip]
                 lack = dense - seen
-                # Of a small tensor a share is next to nothing.
-                least = min(_LEAST_WORDS, lack) if share >= _LEAST_SHARE else 0
+                # Of a small tensor, or of a dense one, a share is next to nothing.
+                least = min(max(_LEAST_WORDS, int(_LEAST_SPARE * seen)), lack)
                 more = max(int(share * lack), least)
                 needs.append(replace(lives[name, image, strip], size=seen + more))
             return needs, pack(needs, period, memory)

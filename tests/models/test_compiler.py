@@ -10,6 +10,7 @@ import pytest
 from models import networks
 from models.compiler import Compiler, compile_network
 from models.compiler.compile import Stretch, between, orders
+from models.compiler.cuts import dense_words, words_of
 from models.compiler.dataflow import read
 from models.compiler.parts import Way
 from models.compiler.place import Need, Packed, Sets, pack
@@ -208,6 +209,29 @@ def test_memories_too_small(sizes, message):
 def test_memory_that_is_barely_enough(depth, rng):
     """Sections have little more than what calibration saw."""
     run(networks.build("tiny_branches"), replace(SMALL, ActDepth=depth), 2, rng, orders=1)
+
+
+def test_sections_have_room_for_other_inputs(rng):
+    """Also in the smallest memory that is enough."""
+    build = Builder((8, 48, 48), rng, 2)
+    x = build.conv("first", INPUT, 16, 1, density=0.5)
+    x = build.conv("second", x, 16, 1, density=0.5, residual=x)
+    build.conv("third", x, 4, 1, density=0.5)
+    network = build.network()
+    calibration, small, large = images_of(network, 1, rng), 680, 760
+    program = compile_network(network, replace(SMALL, ActDepth=large), 1, calibration)
+    while large - small > 8:
+        depth = (small + large) // 2
+        try:
+            program, large = compile_network(network, replace(SMALL, ActDepth=depth), 1, calibration), depth
+        except ValueError as error:
+            assert "does not fit" in str(error)
+            small = depth
+    tensors = program.network.run(calibration)
+    for step in program.layers:
+        tensor, d = tensors[step.part.tensor][:, :, step.part.top : step.part.bottom], step.descriptor
+        enough = min(dense_words(tensor.shape[1:], d.tile), int(1.04 * words_of(tensor, d.tile)))
+        assert d.out_act_limit - d.out_act_base >= enough, step.node
 
 
 @pytest.mark.parametrize("sizes", [{"IdxDepth": 40}, {"ActDepth": 170}], ids=["index", "words"])

@@ -18,6 +18,7 @@ from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
 
 CALIBRATION = 2**31  # seeds of the images that cuts are chosen from, apart from those that run
+CALIBRATION_IMAGES = 4  # the most that any of them needs is what sections are made for
 
 
 def program(net: str, batch: int = 1, config: str = "paper", sim: str = "verilator", check: str = "lines") -> None:
@@ -30,7 +31,7 @@ def program(net: str, batch: int = 1, config: str = "paper", sim: str = "verilat
     configuration, network = load_config(config), known.build(net, seed)
     check_simulator(sim)
     with phase(console, f"compiling {net} for {config}, a batch of {batch}"):
-        calibration = images_of(network, 1, np.random.default_rng(seed + CALIBRATION))
+        calibration = images_of(network, CALIBRATION_IMAGES, np.random.default_rng(seed + CALIBRATION))
         compiled = compile_network(network, configuration, batch, calibration)
         compiled = compiled.with_images(images_of(network, batch, np.random.default_rng(seed)))
     again = ["make", "program", f"NET={net}", f"BATCH={batch}", f"CONFIG={config}", f"SIM={sim}", f"SEED={seed}"]
