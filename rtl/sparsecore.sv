@@ -21,7 +21,7 @@ module sparsecore
   parameter int unsigned WgtQueueDepth = 6,      // weight vectors that a PE prefetches
   parameter int unsigned NumSp         = 2,      // streaming processors
   parameter int unsigned SpLanes       = 32,     // positions of a streaming processor per cycle
-  parameter int unsigned NumStage      = 4,      // staging slots of a streaming processor
+  parameter int unsigned NumStage      = 6,      // staging slots of a streaming processor
   parameter int unsigned QueueDepth    = 4,      // layer descriptors that wait
   parameter int unsigned StreamBytes   = 64,     // activation and result streams
   localparam int unsigned VectorW      = NumLanes * $bits(weight_lane_t),

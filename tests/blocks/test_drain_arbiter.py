@@ -370,7 +370,7 @@ async def in_turn(dut):
     "sim, pes, sps, stages",
     [
         ("verilator", 16, 2, 2),
-        ("verilator", 64, 2, 4),
+        ("verilator", 64, 2, 6),
         ("verilator", 4, 1, 2),
         ("verilator", 11, 3, 1),
         ("icarus", 4, 2, 2),

@@ -343,7 +343,7 @@ async def throughput(dut):
         ("verilator", 4, 4, 2, 8, 2, 25),
         ("verilator", 4, 4, 1, 16, 2, 15),
         ("verilator", 8, 8, 2, 16, 1, 10),
-        ("verilator", 4, 16, 2, 32, 2, 5),
+        ("verilator", 4, 16, 2, 32, 6, 5),
         ("verilator", 4, 16, 3, 64, 3, 5),
         ("icarus", 4, 4, 2, 8, 2, 1),
     ],

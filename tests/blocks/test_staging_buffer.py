@@ -161,6 +161,6 @@ async def sums_wrap(dut):
     await bench.cycle(read=(0, [0, 0]))
 
 
-@pytest.mark.parametrize("groups, stages, banks", [(4, 2, 16), (1, 1, 32), (8, 4, 64)])
+@pytest.mark.parametrize("groups, stages, banks", [(4, 2, 16), (1, 1, 32), (8, 6, 64)])
 def test_staging_buffer(run_block, groups, stages, banks):
     run_block("spcore_staging_buffer", {"NumGroups": groups, "NumStage": stages, "NumBanks": banks})
