@@ -333,7 +333,7 @@ async def throughput(dut):
             f"ratio {1 << ratio}: {measured:.1f} cycles a job and streaming processor, limit {limit}, {beats} beats"
         )
         assert 0.9 * limit <= measured <= 1.03 * limit + 1
-        if (p["SpLanes"], p["NumSp"], p["NumStage"], lines * h * w) == (32, 2, 2, 2048) and ratio == 1:
+        if (p["SpLanes"], p["NumSp"], p["NumStage"], lines * h * w) == (32, 2, 6, 2048) and ratio == 1:
             assert 64 <= measured <= 70
 
 
