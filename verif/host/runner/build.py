@@ -53,11 +53,11 @@ _LEAN_OPTIMIZATION = _OPTIMIZATION | {
     "OPT_FAST": "-O2"
 }  # builds that simulate long enough to pay for the compiler's time
 # For Verilator's makefile where there is clang, which takes a third less time for the code than g++; ccache finds its
-# precompiled headers again without their time.
+# precompiled headers again without their time, and only where they were made: they name files of their directory.
 _CLANG = (
     "CXX=clang++",
     "LINK=clang++",
-    "CFG_CXXFLAGS_PCH=-c -x c++-header -Xclang -fno-pch-timestamp",
+    "CFG_CXXFLAGS_PCH=-c -x c++-header -Xclang -fno-pch-timestamp -frandom-seed='$(CURDIR)'",
     "CFG_CXXFLAGS_PCH_I=-include-pch",
     "CFG_GCH_IF_CLANG=.gch",
     "CFG_CXXFLAGS_NO_UNUSED=-faligned-new -fcf-protection=none -Wno-everything",

@@ -18,7 +18,7 @@ BUILDS, RUNS = BUILD / "sim", BUILD / "runs"
 DAY_S = 24 * 3600
 KEPT_DAYS = 14
 # All builds of `make test FULL=1` take some 500 MB, its runs 20 MB without waves.
-LIMITS = {BUILDS: 3 * 2**30, RUNS: 2**30}
+BUILDS_LIMIT, RUNS_LIMIT = 3 * 2**30, 2**30
 
 
 def lock_of(build: Path) -> Path:
@@ -76,5 +76,5 @@ def drop_run(directory: Path) -> None:
 
 def tidy() -> None:
     """Drop old builds and run directories."""
-    drop_old(BUILDS, LIMITS[BUILDS], drop_build)
-    drop_old(RUNS, LIMITS[RUNS], drop_run)
+    drop_old(BUILDS, BUILDS_LIMIT, drop_build)
+    drop_old(RUNS, RUNS_LIMIT, drop_run)
