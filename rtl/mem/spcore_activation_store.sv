@@ -4,8 +4,9 @@
 //
 // A line's words lie in consecutive banks, at most 8 of them, so a line is written in one cycle and read in two accesses
 // (index entry, then all its words), one line a cycle each. Line writes go before line reads, both before the PEs: an
-// access of a read waits for a write that needs one of its banks, and for nothing else. Reads are answered in their
-// order: whoever asks has room for the answer.
+// access of a read waits for a write that needs one of its banks, and for nothing else. While a line's words wait, the
+// next line that is read, if another reader asked for it, may go first. A reader's reads are answered in their order:
+// whoever asks has room for the answer.
 // The bits of a line's first bank rotate its words, each for itself and straight from its flip-flop: their nets have
 // hundreds of loads.
 module spcore_activation_store
@@ -113,6 +114,11 @@ module spcore_activation_store
     logic [ActBankW+ActEntryW-1:0] ptr;
   } line_read_t;
 
+  typedef struct packed {
+    line_read_t line;
+    logic [3:0] words;
+  } counted_t;
+
   logic                read_valid, entry_read, words_read;
   // verilator lint_off UNUSEDSIGNAL
   addr_t               write_idx, read_idx;  // index entries' places
@@ -124,11 +130,15 @@ module spcore_activation_store
   logic                entry_valid, entry_take;
   line_read_t          next;
   logic [1:0]          entries_q;            // read and not taken
-  logic                counted_valid_q;
-  line_read_t          counted_q;
-  logic [3:0]          counted_words_q;
-  logic [ActBanks-1:0] read_banks;
+  counted_t            counted;              // the same
   npos_t               count;
+  logic     [1:0]      head_valid_q;         // the two oldest lines whose words are not read, [0] before [1]
+  counted_t [1:0]      head_q;
+  logic [1:0][ActBanks-1:0] head_banks;
+  logic     [1:0]      head_ready;
+  logic                second;               // [1] goes first
+  counted_t            read;
+  logic [ActBanks-1:0] read_banks;
   readers_t            sent_q;               // the words are at the banks' outputs, for one of them
   bitmap_t             sent_bitmap_q;
   logic [ActBankW-1:0] sent_bank_q;          // of the first
@@ -167,9 +177,7 @@ module spcore_activation_store
 
   assign write_idx  = place(line_q.idx_addr);
   assign read_idx   = place(read_request.idx_addr);
-  assign read_banks = banks_of(counted_q.ptr[ActBankW-1:0], counted_words_q);
-  assign words_read = counted_valid_q && (write_banks_q & read_banks) == '0;
-  assign entry_take = entry_valid && (!counted_valid_q || words_read);
+  assign entry_take = entry_valid && (!head_valid_q[1] || words_read);
   assign entry_read = read_valid && entries_q != 2'd3
                       && !(write_q && write_idx[IdxBankW-1:0] == read_idx[IdxBankW-1:0]);
 
@@ -194,19 +202,33 @@ module spcore_activation_store
 
   assign coming = idx_dir_rdata[coming_bank_q];
   assign count  = npos_t'($countones(next.bitmap));
+  assign counted = '{line: next, words: 4'((count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes))};
+
+  always_comb begin
+    for (int unsigned i = 0; i < 2; i++) begin
+      head_banks[i] = banks_of(head_q[i].line.ptr[ActBankW-1:0], head_q[i].words);
+      head_ready[i] = head_valid_q[i] && (write_banks_q & head_banks[i]) == '0;
+    end
+    if (head_q[1].line.reader == head_q[0].line.reader) head_ready[1] = 1'b0;
+  end
+
+  assign words_read = head_ready != '0;
+  assign second     = !head_ready[0];
+  assign read       = head_q[second];
+  assign read_banks = head_banks[second];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       coming_q        <= 1'b0;
       entries_q       <= '0;
-      counted_valid_q <= 1'b0;
+      head_valid_q    <= '0;
       sent_q          <= '0;
     end else begin
       coming_q  <= entry_read;
       entries_q <= entries_q + 2'(entry_read) - 2'(entry_take);
-      sent_q    <= words_read ? counted_q.reader : '0;
-      if (entry_take)      counted_valid_q <= 1'b1;
-      else if (words_read) counted_valid_q <= 1'b0;
+      sent_q    <= words_read ? read.line.reader : '0;
+      if (entry_take && !words_read)      head_valid_q <= {head_valid_q[0], 1'b1};
+      else if (!entry_take && words_read) head_valid_q <= {1'b0, head_valid_q[1]};
     end
   end
 
@@ -215,14 +237,12 @@ module spcore_activation_store
       coming_bank_q   <= read_idx[IdxBankW-1:0];
       coming_reader_q <= read_request.reader;
     end
-    if (entry_take) begin
-      counted_q       <= next;
-      counted_words_q <= 4'((count + npos_t'(WordBytes - 1)) >> $clog2(WordBytes));
-    end
+    if (!head_valid_q[0] || head_ready[0]) head_q[0] <= head_valid_q[1] ? head_q[1] : counted;
+    if (entry_take)                        head_q[1] <= counted;
     if (words_read) begin
-      sent_bitmap_q <= counted_q.bitmap;
-      sent_bank_q   <= counted_q.ptr[ActBankW-1:0];
-      for (int unsigned j = 0; j < LineWords; j++) sent_words_q[j] <= 4'(j) < counted_words_q;
+      sent_bitmap_q <= read.line.bitmap;
+      sent_bank_q   <= read.line.ptr[ActBankW-1:0];
+      for (int unsigned j = 0; j < LineWords; j++) sent_words_q[j] <= 4'(j) < read.words;
     end
   end
 
@@ -254,7 +274,7 @@ module spcore_activation_store
       line_words_q <= '0;
       line_entry_q <= '0;
     end else begin
-      line_words_q <= {line_words_q[1], words_read && !counted_q.reader[NumRead-1] ? counted_words_q : 4'd0};
+      line_words_q <= {line_words_q[1], words_read && !read.line.reader[NumRead-1] ? read.words : 4'd0};
       line_entry_q <= {line_entry_q[1], entry_read && !read_request.reader[NumRead-1]};
     end
   end
@@ -270,12 +290,17 @@ module spcore_activation_store
   logic [IdxBanks-1:0]                idx_dir_en, idx_dir_we;
   logic [IdxBanks-1:0][IdxEntryW-1:0] idx_dir_addr;
   logic [1:0][ActEntryW-1:0]          write_row, read_row;   // [1]: in banks below that of the line's first word
+  logic [1:0][1:0][ActEntryW-1:0]     head_row;
   words_t                             write_words;   // bank b's, if it has one: word b modulo the words of a line
 
   assign write_row = {line_q.ptr[ActBankW+:ActEntryW] + ActEntryW'(1), line_q.ptr[ActBankW+:ActEntryW]};
-  assign read_row  = {counted_q.ptr[ActBankW+:ActEntryW] + ActEntryW'(1), counted_q.ptr[ActBankW+:ActEntryW]};
+  assign read_row  = head_row[second];
 
   always_comb begin
+    for (int unsigned i = 0; i < 2; i++) begin
+      head_row[i][0] = head_q[i].line.ptr[ActBankW+:ActEntryW];
+      head_row[i][1] = head_row[i][0] + ActEntryW'(1);
+    end
     write_words = line_q.bytes;
     for (int unsigned s = 0; s < $clog2(LineWords); s++) begin
       if (line_q.ptr[s]) write_words = write_words << (WordW << s) | write_words >> (WordW * (LineWords - (1 << s)));
@@ -283,7 +308,7 @@ module spcore_activation_store
     act_dir_en = write_banks_q | (words_read ? read_banks : '0);
     for (int unsigned b = 0; b < ActBanks; b++) begin
       act_dir_addr[b]  = write_banks_q[b] ? write_row[ActBankW'(b) < line_q.ptr[ActBankW-1:0]]
-                                          : read_row[ActBankW'(b) < counted_q.ptr[ActBankW-1:0]];
+                                          : read_row[ActBankW'(b) < read.line.ptr[ActBankW-1:0]];
       act_dir_wdata[b] = write_words[b%LineWords];
     end
     for (int unsigned b = 0; b < IdxBanks; b++) begin

@@ -3,6 +3,7 @@
 
 import os
 from collections import deque
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,6 +34,18 @@ def random_line(gen, entry: int, words: int) -> dict:
     }
 
 
+def line_at(gen, banks: int, entry: int, first_bank: int, words: int) -> dict:
+    """A line of `words` words, the first in a bank given, in row `entry` of the Activation Memory."""
+    values = gen.integers(1, 256, 8 * words).astype(np.uint8)
+    return {
+        "idx_addr": entry,
+        "ptr": banks * entry + first_bank,
+        "words": words,
+        "bitmap": (1 << 8 * words) - 1,
+        "bytes": int.from_bytes(values.tobytes(), "little"),
+    }
+
+
 class Bench:
     """Drives all ports cycle by cycle; `words` and `index` are what the memories hold."""
 
@@ -46,8 +59,9 @@ class Bench:
         # Addresses under way of each requester, in order, with what the memory may hold when it is read.
         self.under_way = {name: [deque() for _ in range(self.requesters)] for name in ("act", "idx")}
         self.readers = int(os.environ["NumRead"])
-        self.lines_due: deque[list[int]] = deque()  # reader, bitmap, bytes, cycles since it was accepted
-        self.lines_read = self.oldest_line = 0
+        # Of each reader, in order: bitmap, bytes, cycles since it was accepted.
+        self.lines_due: list[deque[list[int]]] = [deque() for _ in range(self.readers)]
+        self.lines_read, self.oldest_line = [0] * self.readers, 0
         self.counted = {"act": 0, "idx": 0}  # accesses so far, and what they have to be
         self.accesses = {"act": 0, "idx": 0}
 
@@ -89,7 +103,7 @@ class Bench:
         await FallingEdge(dut.clk_i)
         for i in taken:
             line = self.index[reads[i]]
-            self.lines_due.append([i, line["bitmap"], line["bytes"], 1])
+            self.lines_due[i].append([line["bitmap"], line["bytes"], 1])
             if i < self.readers - 1:  # the last is no part of a layer
                 self.accesses["idx"] += 1
                 self.accesses["act"] += line["words"]
@@ -133,18 +147,18 @@ class Bench:
 
     def check_line(self, *responses: tuple[int, dict]) -> None:
         for reader, response in responses:
-            due, bitmap, data, age = self.lines_due.popleft()
-            assert (reader, response["bitmap"], response["bytes"]) == (due, bitmap, data)
+            bitmap, data, age = self.lines_due[reader].popleft()
+            assert (response["bitmap"], response["bytes"]) == (bitmap, data), f"reader {reader}"
             self.oldest_line = max(self.oldest_line, age)
-            self.lines_read += 1
-        for line in self.lines_due:
-            line[3] += 1
+            self.lines_read[reader] += 1
+        for line in (line for lines in self.lines_due for line in lines):
+            line[2] += 1
 
     async def drain(self) -> None:
         """Until nothing is under way."""
         for _ in range(20 + 4 * self.requesters):
             await self.cycle()
-        assert not self.lines_due, "line reads without an answer"
+        assert not any(self.lines_due), "line reads without an answer"
         assert not any(queue for queues in self.under_way.values() for queue in queues), "requests without an answer"
         assert self.counted == self.accesses, "accesses of PEs and residual lines are counted"
 
@@ -179,7 +193,7 @@ async def write_then_read(dut):
             _, taken, *_ = await bench.cycle(reads={reader: entry})
             assert taken, "a line read a cycle"
     await bench.drain()
-    assert bench.lines_read == bench.readers * len(bench.index) + 1 and bench.oldest_line == LINE_LATENCY
+    assert sum(bench.lines_read) == bench.readers * len(bench.index) + 1 and bench.oldest_line == LINE_LATENCY
     for address in bench.words:
         *_, accepted, _ = await bench.cycle(act={address % bench.requesters: address})
         assert accepted
@@ -244,19 +258,9 @@ async def turns_at_a_start(dut):
 async def writes_beside_reads(dut):
     """Of lines that share no bank one is written and one read in a cycle; a read waits for writes to its banks."""
     await start(dut)
-    bench, gen = Bench(dut), rng()
+    bench = Bench(dut)
     banks, index_banks = int(os.environ["ActBanks"]), int(os.environ["IdxBanks"])
-
-    def line(entry: int, first_bank: int, words: int) -> dict:
-        """A line of `words` words, the first in a bank given, in row `entry` of the Activation Memory."""
-        values = gen.integers(1, 256, 8 * words).astype(np.uint8)
-        return {
-            "idx_addr": entry,
-            "ptr": banks * entry + first_bank,
-            "words": words,
-            "bitmap": (1 << 8 * words) - 1,
-            "bytes": int.from_bytes(values.tobytes(), "little"),
-        }
+    line = partial(line_at, rng(), banks)
 
     # An index entry's bank is its two lowest digits, one exclusive or the other: `read` and `same` share one.
     read, other, same = 0, 3, index_banks + 1
@@ -272,13 +276,46 @@ async def writes_beside_reads(dut):
         (same, banks // 2, 1, False),  # its index entry in the bank of that read
     ):
         await bench.drain()
-        before, bench.oldest_line = bench.lines_read, 0
+        before, bench.oldest_line = bench.lines_read[0], 0
         for _ in range(12):
             ready, *_ = await bench.cycle({0: line(written, first_bank, words)}, {0: read})
             assert ready == {0}, "writes wait for nothing"
-        assert bench.lines_read - before == (12 - LINE_LATENCY if free else 0), (written, first_bank, words)
+        assert bench.lines_read[0] - before == (12 - LINE_LATENCY if free else 0), (written, first_bank, words)
         await bench.drain()
         assert (bench.oldest_line == LINE_LATENCY) == free
+
+
+@block_test(us=20)
+async def reads_pass_one_that_waits(dut):
+    """While a read waits for writes to its banks, the next one goes first if it is another reader's, and then the one
+    behind that; the reader's own do not."""
+    await start(dut)
+    bench = Bench(dut)
+    banks, index_banks = int(os.environ["ActBanks"]), int(os.environ["IdxBanks"])
+    line = partial(line_at, rng(), banks)
+    # Index entries of three banks.
+    waits, passes, written = 0, 3, index_banks + 3
+    await bench.cycle({0: line(waits, 0, 1)})
+    await bench.cycle({0: line(passes, banks // 2, 1)})
+    await bench.drain()
+
+    async def read(*reads: tuple[int, int], cycles: int = 12) -> None:
+        """Reads one after the other, as (reader, index entry), while the first bank is written."""
+        left = deque(reads)
+        for _ in range(cycles):
+            _, taken, *_ = await bench.cycle({0: line(written, 0, 1)}, dict([left[0]] if left else []))
+            if taken:
+                left.popleft()
+        assert not left, "reads are taken while one waits"
+
+    await read((0, waits), (1, passes), (1, passes))
+    assert bench.lines_read[:2] == [0, 2]
+    await bench.drain()
+    assert bench.lines_read[:2] == [1, 2]
+    await read((0, waits), (0, passes), (1, passes))
+    assert bench.lines_read[:2] == [1, 2], "no reader's reads pass each other, nor does what is behind two"
+    await bench.drain()
+    assert bench.lines_read[:2] == [3, 3]
 
 
 @block_test(us=50)
@@ -311,7 +348,7 @@ async def everything_at_once(dut):
             act = {i: a for i, a in act.items() if i not in got_act}
             idx = {i: a for i, a in idx.items() if i not in got_idx}
         await bench.drain()
-    assert bench.lines_read > 60
+    assert sum(bench.lines_read) > 60
 
 
 @pytest.mark.parametrize(
