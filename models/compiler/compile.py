@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.compiler.cuts import Choice, Cutter, dense_words, words_of
 from models.compiler.dataflow import Graph, read
@@ -25,15 +25,29 @@ ITERATIONS = 2  # of the timelines that orders are compared by
 _FIRST = (Way(2), Way(1), Way(3))
 _WAYS = (*_FIRST, Way(4), Way(6), *(Way(share, tapered=True) for share in (1, 2, 3, 4)))
 _EFFORT = 60_000  # steps of layers that the search for parts places and times
+_REFUSED = 6  # lags in a row that do not fit, behind which none is tried
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Layers [first, last) of a network that run for `group` images of the batch before the next images' turn."""
+    """Layers [first, last) of a network that run for `group` images of the batch before the next images' turn. In each
+    layer these take turns or, with a lag, each image follows the one before so many layers behind it."""
 
     first: int
     last: int
     group: int
+    lag: int = 0
+
+    def turns(self, batch: int) -> Iterator[tuple[int, range]]:
+        """Layers, and the images that run through them then."""
+        for first in range(0, batch, self.group):
+            if not self.lag:
+                yield from ((layer, range(first, first + self.group)) for layer in range(self.first, self.last))
+                continue
+            for step in range(self.first, self.last + (self.group - 1) * self.lag):
+                for place in reversed(range(self.group)):
+                    if self.first <= (layer := step - place * self.lag) < self.last:
+                        yield layer, range(first + place, first + place + 1)
 
 
 def orders(graph: Graph, batch: int, stripped: set[str]) -> Iterator[tuple[Stretch, ...]]:
@@ -92,22 +106,19 @@ def sequence(
     in strips, which one image runs to the end, and parts along C."""
     chains = {name: chain for chain in strips.chains for name in chain}
     found: list[Use] = []
-    for stretch in stretches:
-        nodes = [node.name for node in graph.layers[stretch.first : stretch.last]]
-        for first in range(0, batch, stretch.group):
-            group = range(first, first + stretch.group)
-            for node in nodes:
-                if node not in chains:
-                    for run in parts[node, 0].runs:
-                        found += [Use(node, part, image) for image in group for part in run]
-                elif node == chains[node][0]:
-                    found += [
-                        Use(name, part, image, strip)
-                        for image in group
-                        for strip in range(strips.of(node))
-                        for name in chains[node]
-                        for part in range(len(parts[name, strip].parts))
-                    ]
+    for layer, group in (turn for stretch in stretches for turn in stretch.turns(batch)):
+        node = graph.layers[layer].name
+        if node not in chains:
+            for run in parts[node, 0].runs:
+                found += [Use(node, part, image) for image in group for part in run]
+        elif node == chains[node][0]:
+            found += [
+                Use(name, part, image, strip)
+                for image in group
+                for strip in range(strips.of(node))
+                for name in chains[node]
+                for part in range(len(parts[name, strip].parts))
+            ]
     return found
 
 
@@ -226,7 +237,7 @@ class Compiler:
         parts |= {way: self._parts(way) for way in _WAYS if way not in parts}
         for way in _WAYS:
             best = _better(best, self._attempt(parts[way], best.stretches))
-        best = self._by_layer(best, parts)
+        best = self._overlapped(self._by_layer(best, parts))
         return with_data(best.program, best.parts)
 
     def _by_layer(self, best: _Found, parts: dict[Way, dict[PartKey, Parts]]) -> _Found:
@@ -241,6 +252,20 @@ class Compiler:
                     if effort > 0 and parts[way][keys[0]].sizes != best.parts[keys[0]].sizes:
                         trial = best.parts | {key: parts[way][key] for key in keys}
                         best = _better(best, self._attempt(trial, best.stretches))
+        return best
+
+    def _overlapped(self, best: _Found) -> _Found:
+        """The same with images that begin before the one before has left a stretch, if that gains."""
+        for number, own in enumerate(best.stretches):
+            refused = 0
+            for lag in range(own.last - own.first - 1, 0, -1) if own.group < self.batch else ():
+                stretches = list(best.stretches)
+                stretches[number] = replace(own, group=self.batch, lag=lag)
+                attempt = self._attempt(best.parts, tuple(stretches))
+                refused = 0 if attempt else refused + 1
+                best = _better(best, attempt)
+                if refused == _REFUSED:
+                    break
         return best
 
     def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...]) -> _Found | None:

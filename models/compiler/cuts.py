@@ -156,25 +156,36 @@ class Cutter:
         candidates = {own: self._common(made, kept) for own, made in writers.items()}
         given = {class_of[name]: name for name in graph.loaded if class_of[name] not in writers}
         candidates |= {own: _input_blocks(*graph.shapes[name][1:]) for own, name in given.items()}
+
+        def cost(trial: dict[str, LineShape]) -> int:
+            """Of the layers that write classes, and of those that read them; of the load of an input, which is waited
+            for where nothing else runs."""
+            line = blocks | trial
+            met = {node.name: node for own in trial for node in (*writers[own], *readers[own])}
+            total = 0
+            for node in met.values():
+                tile = trial.get(class_of[node.name], current[node.name])
+                total += self._choice(node, line[class_of[node.source]], tile).cost(self.hidden)
+            for own, tile in trial.items():
+                if own in given and not self.hidden:
+                    image = lines.compress(self.tensors[given[own]][0], tile)
+                    total += line_beats(image, self.config.StreamBytes)
+            return total
+
+        def take(trial: dict[str, LineShape]) -> None:
+            for own, tile in trial.items():
+                blocks[own] = tile
+                current.update(dict.fromkeys((node.name for node in writers[own]), tile))
+
         for _ in range(_PASSES):
             before = dict(blocks)
-            for own in candidates:
-
-                def cost(tile: LineShape, own: str = own) -> tuple[int, int, int]:
-                    """Of the layers that write the class, and of those that read it; of the load, which is waited for
-                    where nothing else runs."""
-                    made, line = writers[own], blocks | {own: tile}
-                    cuts = [(node, line[class_of[node.source]], tile) for node in made]
-                    cuts += [(node, tile, current[node.name]) for node in readers[own] if node not in made]
-                    total = sum(self._choice(*cut).cost(self.hidden) for cut in cuts)
-                    if own in given and not self.hidden:
-                        image = lines.compress(self.tensors[given[own]][0], tile)
-                        total += line_beats(image, self.config.StreamBytes)
-                    return total, -tile.line_h * tile.line_w, tile.line_h
-
-                best = min(candidates[own], key=cost)
-                blocks[own] = best
-                current.update(dict.fromkeys((node.name for node in writers[own]), best))
+            for own, tiles in candidates.items():
+                take(min(({own: tile} for tile in sorted(tiles, key=_rank)), key=cost))
+            for node in graph.layers:  # what gains nothing alone may gain in two classes that a layer reads and writes
+                pair = class_of[node.source], class_of[node.name]
+                if len(set(pair)) == 2:
+                    same = (dict.fromkeys(pair, t) for t in candidates[pair[0]] if t in candidates[pair[1]])
+                    take(min(({own: blocks[own] for own in pair}, *same), key=cost))
             if blocks == before:
                 break
         return {
@@ -202,6 +213,11 @@ class Cutter:
         own = self._whole(node, Cut(d.line, d.tile, d.splits))
         _, parts = self._part(own)
         return predict(self.config, own) if parts > 1 else predicted_best(self.config, own, self.hidden)
+
+
+def _rank(tile: LineShape) -> tuple[int, int]:
+    """Of tiles that are as good the largest first, then that of the fewest rows."""
+    return -tile.line_h * tile.line_w, tile.line_h
 
 
 def _input_blocks(height: int, width: int) -> list[LineShape]:

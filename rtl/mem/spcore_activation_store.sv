@@ -134,13 +134,15 @@ module spcore_activation_store
   npos_t               count;
   logic     [1:0]      head_valid_q;         // the two oldest lines whose words are not read, [0] before [1]
   counted_t [1:0]      head_q;
-  logic [1:0][ActBanks-1:0] head_banks;
+  logic [1:0][LineWords-1:0] head_words;     // which they have
+  logic [1:0][ActBanks-1:0]  head_banks;     // where these are
   logic     [1:0]      head_ready;
   logic                second;               // [1] goes first
   counted_t            read;
   logic [ActBanks-1:0] read_banks;
   readers_t            sent_q;               // the words are at the banks' outputs, for one of them
-  bitmap_t             sent_bitmap_q;
+  logic                sent_second_q;        // which of the two it was
+  bitmap_t [1:0]       sent_bitmap_q;        // of both: the choice among them has many loads
   logic [ActBankW-1:0] sent_bank_q;          // of the first
   logic [LineWords-1:0] sent_words_q;        // those that the line has
   logic                requests_ready;
@@ -206,7 +208,11 @@ module spcore_activation_store
 
   always_comb begin
     for (int unsigned i = 0; i < 2; i++) begin
-      head_banks[i] = banks_of(head_q[i].line.ptr[ActBankW-1:0], head_q[i].words);
+      for (int unsigned j = 0; j < LineWords; j++) head_words[i][j] = 4'(j) < head_q[i].words;
+      head_banks[i] = ActBanks'(head_words[i]);
+      for (int unsigned s = 0; s < ActBankW; s++) begin
+        if (head_q[i].line.ptr[s]) head_banks[i] = head_banks[i] << (1 << s) | head_banks[i] >> (ActBanks - (1 << s));
+      end
       head_ready[i] = head_valid_q[i] && (write_banks_q & head_banks[i]) == '0;
     end
     if (head_q[1].line.reader == head_q[0].line.reader) head_ready[1] = 1'b0;
@@ -240,9 +246,10 @@ module spcore_activation_store
     if (!head_valid_q[0] || head_ready[0]) head_q[0] <= head_valid_q[1] ? head_q[1] : counted;
     if (entry_take)                        head_q[1] <= counted;
     if (words_read) begin
-      sent_bitmap_q <= read.line.bitmap;
+      sent_second_q <= second;
+      for (int unsigned i = 0; i < 2; i++) sent_bitmap_q[i] <= head_q[i].line.bitmap;
       sent_bank_q   <= read.line.ptr[ActBankW-1:0];
-      for (int unsigned j = 0; j < LineWords; j++) sent_words_q[j] <= 4'(j) < read.words;
+      sent_words_q  <= head_words[second];
     end
   end
 
@@ -259,12 +266,12 @@ module spcore_activation_store
 
   for (genvar i = 0; i < NumRead; i++) begin : gen_lr_rsp
     assign lr_rsp_o[i] = '{
-        gnt: read_turn_q[i] & requests_ready, rvalid: sent_q[i], bitmap: sent_bitmap_q, bytes: sent_words
+        gnt: read_turn_q[i] & requests_ready, rvalid: sent_q[i], bitmap: sent_bitmap_q[sent_second_q], bytes: sent_words
     };
   end
 
   // ---- Accesses for layers: the PEs' and those for residual lines, as late as banked_mem's ----
-  logic [2:1][3:0]     line_words_q;
+  logic [3:0]          line_words_q;
   logic [2:1]          line_entry_q;
   logic [ActReadW-1:0] act_reads;
   logic [IdxReadW-1:0] idx_reads;
@@ -274,13 +281,13 @@ module spcore_activation_store
       line_words_q <= '0;
       line_entry_q <= '0;
     end else begin
-      line_words_q <= {line_words_q[1], words_read && !read.line.reader[NumRead-1] ? read.words : 4'd0};
+      line_words_q <= sent_q[NumRead-2:0] != '0 ? 4'($countones(sent_words_q)) : 4'd0;
       line_entry_q <= {line_entry_q[1], entry_read && !read_request.reader[NumRead-1]};
     end
   end
 
   // A bank has one access a cycle: the sums fit.
-  assign act_reads_o = act_reads + ActReadW'(line_words_q[2]);
+  assign act_reads_o = act_reads + ActReadW'(line_words_q);
   assign idx_reads_o = idx_reads + IdxReadW'(line_entry_q[2]);
 
   // ---- Direct ports ----
