@@ -81,10 +81,10 @@ def _check_sizes(config: Config) -> None:
 def line_cycles(config: Config, written: float, read: float) -> float:
     """Cycles in which the memories write a line of so many words and read a residual one, where lines always wait.
 
-    A write takes a cycle, and a read goes along with one unless they share a bank: of n banks, lines of a and b words
-    do with probability (a + b - 1) / n, of which MEETS is left.
+    A write takes a cycle, and one of the two reads that wait goes along with it unless both share a bank with it: of n
+    banks, lines of a and b words do with probability (a + b - 1) / n, times MEETS.
     """
-    return 1 + state.MEETS * min(1.0, max(0.0, written + read - 1) / config.ActBanks)
+    return 1 + min(1.0, state.MEETS * max(0.0, written + read - 1) / config.ActBanks) ** 2
 
 
 def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:

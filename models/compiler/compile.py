@@ -25,6 +25,7 @@ ITERATIONS = 2  # of the timelines that orders are compared by
 _FIRST = (Way(2), Way(1), Way(3))
 _WAYS = (*_FIRST, Way(4), Way(6), *(Way(share, tapered=True) for share in (1, 2, 3, 4)))
 _EFFORT = 60_000  # steps of layers that the search for parts places and times
+_NEAR = 2  # ends of a stretch on either side of the best that are tried with lags
 _REFUSED = 6  # lags in a row that do not fit, behind which none is tried
 
 
@@ -255,17 +256,35 @@ class Compiler:
         return best
 
     def _overlapped(self, best: _Found) -> _Found:
-        """The same with images that begin before the one before has left a stretch, if that gains."""
+        """The same with images that begin before the one before has left a stretch, which may be some layers longer or
+        shorter then, if that gains."""
+        narrow = _narrow(self.graph, self.strips.stripped)
         for number, own in enumerate(best.stretches):
-            refused = 0
-            for lag in range(own.last - own.first - 1, 0, -1) if own.group < self.batch else ():
-                stretches = list(best.stretches)
-                stretches[number] = replace(own, group=self.batch, lag=lag)
-                attempt = self._attempt(best.parts, tuple(stretches))
-                refused = 0 if attempt else refused + 1
-                best = _better(best, attempt)
-                if refused == _REFUSED:
-                    break
+            if own.group == self.batch:
+                continue
+            ends = [own.last]
+            if own.last in narrow:
+                at = narrow.index(own.last)
+                ends += narrow[max(0, at - _NEAR) : at] + narrow[at + 1 : at + 1 + _NEAR]
+            for end in ends:
+                best = self._lagging(best, number, end)
+        return best
+
+    def _lagging(self, best: _Found, number: int, end: int) -> _Found:
+        """With a stretch that ends at a layer, from the largest lag on, which needs least memory."""
+        stretches = list(best.stretches)
+        own, refused = stretches[number], 0
+        if number + 1 < len(stretches):
+            if end >= stretches[number + 1].last:
+                return best
+            stretches[number + 1] = replace(stretches[number + 1], first=end)
+        for lag in range(end - own.first - 1, 0, -1):
+            stretches[number] = Stretch(own.first, end, self.batch, lag)
+            attempt = self._attempt(best.parts, tuple(stretches))
+            refused = 0 if attempt else refused + 1
+            best = _better(best, attempt)
+            if refused == _REFUSED:
+                break
         return best
 
     def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...]) -> _Found | None:
