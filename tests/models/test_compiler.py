@@ -165,6 +165,26 @@ def test_stretches_between_two():
     assert not list(between(graph, (Stretch(0, len(graph.layers), 8),), 8, set()))
 
 
+def test_images_follow_each_other_with_a_lag():
+    """Of a group each image so many layers behind the one before, the later ones first; then the next group."""
+    turns = [(layer, *images) for layer, images in Stretch(2, 5, 2, lag=2).turns(4)]
+    first = [(2, 0), (3, 0), (2, 1), (4, 0), (3, 1), (4, 1)]
+    assert turns == first + [(layer, image + 2) for layer, image in first]
+    together = [(layer, [*images]) for layer, images in Stretch(2, 4, 2).turns(4)]
+    assert together == [(2, [0, 1]), (3, [0, 1]), (2, [2, 3]), (3, [2, 3])]
+
+
+def test_an_image_begins_before_the_one_before_has_ended(rng):
+    """Where memory is too small for images that take turns; the less there is of it the later."""
+    begins = []
+    for depth in (20, 14):
+        program = run(networks.build("tiny"), replace(SMALL, IdxDepth=depth), 3, rng)
+        order = [step.part.image for step in program.layers]
+        begins.append(order.index(1))
+        assert order[: begins[-1]].count(0) < order.count(0), "image 0 has not ended"
+    assert 1 < begins[0] < begins[1]
+
+
 def test_an_input_comes_in_few_beats(rng):
     """Of a single image its load is waited for: blocks of 64 positions, where rows would leave lines half empty."""
     build = Builder((1, 16, 40), rng)
