@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chooses how a layer is cut: tile and splits with the fewest predicted cycles."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -69,9 +70,19 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     return replace(plan, config=replace(config, NumRegions=1), descriptor=descriptor), coarse
 
 
-def choose_plan(config: Config, layer: Layer) -> Plan:
+def _predicted(candidate: Plan, measured: Work, others: Sequence[Layer]) -> Plan:
+    """The plan with its cycles, on average of its own data and of that of other layers."""
+    found = [cycle_model.predict(candidate, measured).cycles]
+    for other in others:
+        plan = make_plan(candidate.config, other, candidate.cut)
+        found.append(cycle_model.predict(plan, work.measure(plan.descriptor, other)).cycles)
+    return replace(candidate, predicted=round(sum(found) / len(found)))
+
+
+def choose_plan(config: Config, layer: Layer, *others: Layer) -> Plan:
     """The plan that the cycle model finds fastest among the finalists of a coarse model of all candidates.
 
+    others: the same layer on other data. Two plans may differ by less than one does between data.
     Raises ValueError ("layer does not fit: ...") when the layer fits in no way.
     """
     line = lines.default_shape(*layer.activations.shape[1:])
@@ -98,9 +109,6 @@ def choose_plan(config: Config, layer: Layer) -> Plan:
                 found.append((cycle_model.predict(*_coarse(candidate, measured)).cycles, candidate, measured))
         if found:
             found.sort(key=lambda entry: entry[0])
-            finalists = [
-                replace(candidate, predicted=cycle_model.predict(candidate, measured).cycles)
-                for _, candidate, measured in found[:_FINALISTS]
-            ]
+            finalists = [_predicted(candidate, measured, others) for _, candidate, measured in found[:_FINALISTS]]
             return min(finalists, key=lambda finalist: finalist.predicted or 0)
     raise problem or ValueError("layer does not fit: no tile does")

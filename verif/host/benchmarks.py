@@ -14,6 +14,7 @@ from models.planner import choose_plan
 from models.tiling import Plan, make_plan
 from verif.shared.stimulus import make_layer, make_pool, with_residual
 
+CALIBRATIONS = 3  # plans may differ by less than one does between data
 CALIBRATION = 1000  # added to the seed: a layer is cut for data of the same kind, not for what is then run
 FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channels over 64x16 multipliers
 
@@ -154,20 +155,31 @@ SWEEP = tuple(
 )
 
 
+def calibrated(configuration: Config, benchmark: Benchmark, seed: int, **mode: Any) -> Plan:
+    """The plan for other data than that of ``seed`` and those behind it, some of it; mode: fields of the layer.
+
+    Raises ValueError when the layer fits in no way.
+    """
+    count = 1 if benchmark.mask == "full" else CALIBRATIONS
+    layers = (benchmark.layer(seed + CALIBRATION + n) for n in range(count))
+    return choose_plan(configuration, *(replace(layer, **mode) for layer in layers))
+
+
 def planned(configuration: Config, benchmark: Benchmark, seed: int, count: int = 1) -> list[tuple[Layer, Plan]]:
     """The layers of ``count`` seeds, cut as calibration data were.
 
     Raises ValueError when the layer fits in no way.
     """
-    plan = choose_plan(configuration, benchmark.layer(seed + CALIBRATION))
+    plan = calibrated(configuration, benchmark, seed)
     seeds = [seed] if benchmark.mask == "full" else range(seed, seed + count)  # full: cycles depend on no data
     return [(layer, _cut_like(plan, layer)) for layer in map(benchmark.layer, seeds)]
 
 
 def planned_dense(configuration: Config, benchmark: Benchmark, seed: int) -> tuple[Layer, Plan]:
     """The layer in dense mode, cut as calibration data were. Raises ValueError when it fits in no way."""
-    calibration, layer = (replace(benchmark.layer(n), k=1, m=1, skip=False) for n in (seed + CALIBRATION, seed))
-    return layer, _cut_like(choose_plan(configuration, calibration), layer)
+    mode = {"k": 1, "m": 1, "skip": False}
+    layer = replace(benchmark.layer(seed), **mode)
+    return layer, _cut_like(calibrated(configuration, benchmark, seed, **mode), layer)
 
 
 def _cut_like(plan: Plan, layer: Layer) -> Plan:

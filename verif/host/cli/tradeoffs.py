@@ -14,8 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from models.config import load_config
-from models.planner import choose_plan
-from verif.host.benchmarks import BENCHMARKS, CALIBRATION, Benchmark
+from verif.host.benchmarks import BENCHMARKS, Benchmark, calibrated
 from verif.host.cli.phase import phase
 from verif.host.core import TOP
 from verif.host.runner.run import default_seed
@@ -77,7 +76,7 @@ def measure(name: str, layers: tuple[Benchmark, ...], console: Console) -> Varia
     with phase(console, f"area of {name}"):
         area = core_ge(top, Flow(Library(DEFAULT_LIBERTY)).measure(top.tree()))
     with phase(console, f"planning {len(layers)} layers on {name}"):
-        plans = [choose_plan(configuration, benchmark.layer(seed + CALIBRATION)) for benchmark in layers]
+        plans = [calibrated(configuration, benchmark, seed) for benchmark in layers]
     return Variant(name, area, {b.name: plan.predicted or 0 for b, plan in zip(layers, plans, strict=True)})
 
 
