@@ -255,10 +255,13 @@ package sparsecore_pkg;
     logic rvalid;
   } mem_rsp_t;
 
-  // A PE asks to hand over a unit's accumulators; then it sends their rows.
+  // A PE asks to hand over a unit's accumulators; DrainLatency cycles after the grant it sends their rows, one a cycle.
+  localparam int unsigned DrainLatency = 3;
+
   typedef struct packed {
-    logic        valid;
-    drain_info_t unit;
+    logic                valid;
+    drain_info_t         unit;
+    logic [AccAddrW-1:0] last_row;  // from a cycle after valid
   } drain_req_t;
 
   typedef struct packed {

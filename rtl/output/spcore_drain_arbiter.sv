@@ -13,10 +13,15 @@
 // of the job with the same place in the next layer: job numbers go on, so it is as many higher as a layer has jobs. Such
 // layers run alone and have no more jobs than there are slots. One that does not continue begins with all slots free.
 //
-// Choosing takes some cycles, for one streaming processor at a time and while the PE chosen before sends its rows. The
-// network from the PEs is shared up to its groups of GroupPes: two drains are never in one group. What is known of a
-// waiting PE (its job's slot, whether its job is the oldest) is kept for each PE: a new request is looked up once in the
-// table of slots, and a job that binds a slot is told to all.
+// Choosing takes some cycles, for one streaming processor at a time and while the PE chosen before sends its rows. How
+// many these are is known from its request, and they begin a fixed time after its grant. So the next PE is granted in
+// time for its first row to follow the last one of the PE before; what steers the rows changes between them.
+//
+// The network from the PEs is shared up to its groups of GroupPes: two drains are never in one group. What is known of
+// a waiting PE (its job's slot, whether its job is the oldest) is kept for each PE: a new request is looked up once in
+// the table of slots, and a job that binds a slot is told to all.
+
+`include "../common/spcore_assert.svh"
 
 module spcore_drain_arbiter
   import sparsecore_pkg::*;
@@ -42,16 +47,15 @@ module spcore_drain_arbiter
 
   // the drain network
   output logic       [NumGroups-1:0]                node_en_o,
-  output logic       [NumGroups-1:0][GroupPes-1:0]  node_sel_o,   // the PE of a group that was granted last
-  input  drain_row_t [NumGroups-1:0]                row_i,        // behind the nodes
+  output logic       [NumGroups-1:0][GroupPes-1:0]  node_sel_o,   // the PE of a group that sent last
 
-  // by streaming processor: the drain under way, until its last row is behind the node
-  output logic [NumSp-1:0][NumGroups-1:0]   group_o,       // where it comes from
+  // by streaming processor: the drain under way, in just the cycles in which its rows are before the node
+  output logic [NumSp-1:0][NumGroups-1:0]   group_o,       // where it comes from; 0 without a drain
   output logic [NumSp-1:0][NumStage-1:0]    slot_o,        // where it goes to
   output logic [NumSp-1:0]                  add_o,         // not the job's first unit
   output logic [NumSp-1:0]                  complete_o,    // the job's last unit; its slot is not kept
 
-  output logic [NumSp-1:0]                  kept_o,        // pulse: a job that keeps its slot has ended
+  output logic [NumSp-1:0]                  kept_o,        // pulse behind it: a job that keeps its slot has ended
   output job_t [NumSp-1:0]                  kept_job_o,
   output ctx_t                              kept_ctx_o,    // of its layer, which runs alone
 
@@ -83,10 +87,12 @@ module spcore_drain_arbiter
   logic [PortW-1:0]   port_q;       // the present one
   // verilator lint_off UNUSEDSIGNAL
   drain_info_t        info_q;       // of the PE that was chosen; without split
+  drain_req_t         chosen_req;   // the same
   drain_req_t [NumWays-1:0] req;
   // verilator lint_on UNUSEDSIGNAL
 
-  pes_t valid;
+  logic [AccAddrW-1:0] last_row_q;  // of its unit
+  pes_t                valid;
 
   always_comb begin
     req = '0;
@@ -154,6 +160,7 @@ module spcore_drain_arbiter
   // Which streaming processors may open a slot: for any job, for one without splits or the oldest. As of the cycle
   // before: slots that became free since make no difference but delay.
   logic [NumSp-1:0] next_valid_q;
+  logic [NumSp-1:0][NumGroups-1:0] group_q;   // whose PE was granted and has rows left to read
   logic [NumSp-1:0] open_any_q, open_sure_q;
   logic [NumSp-1:0] open_any_d, open_sure_d, defer;  // defer: to another one that has no choice yet
 
@@ -170,7 +177,7 @@ module spcore_drain_arbiter
         oldest_bound = 1'b1;
       end
     end
-    for (int unsigned p = 0; p < NumSp; p++) idle[p] = group_o[p] == '0 && !next_valid_q[p];
+    for (int unsigned p = 0; p < NumSp; p++) idle[p] = group_q[p] == '0 && !next_valid_q[p];
     defer = '0;
     for (int unsigned p = 0; p < NumSp; p++) begin
       open_sure_d[p] = num_free[p] != '0;
@@ -316,6 +323,7 @@ module spcore_drain_arbiter
   logic [NumSp-1:0][NumWays-1:0]   next_pe_q;
   logic [NumSp-1:0][NumGroups-1:0] next_group_q;
   logic [NumSp-1:0][NumStage-1:0]  next_slot_q;
+  logic [NumSp-1:0][AccAddrW-1:0]  next_left_q;
   logic [NumSp-1:0]                next_add_q, next_complete_q, next_keep_q, keep_q;
   job_t [NumSp-1:0]                next_job_q, under_way_q;   // of the drains
   logic [NumSp-1:0]                issue;
@@ -345,9 +353,9 @@ module spcore_drain_arbiter
     endcase
   end
 
-  function automatic drain_info_t unit_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
-    drain_info_t [NumWays-1:0] masked;
-    for (int unsigned i = 0; i < NumWays; i++) masked[i] = {$bits(drain_info_t){which[i]}} & reqs[i].unit;
+  function automatic drain_req_t request_of(input pes_t which, input drain_req_t [NumWays-1:0] reqs);
+    drain_req_t [NumWays-1:0] masked;
+    for (int unsigned i = 0; i < NumWays; i++) masked[i] = {$bits(drain_req_t){which[i]}} & reqs[i];
     for (int unsigned n = 1; n < NumWays; n *= 2) begin
       for (int unsigned i = 0; i + n < NumWays; i += 2 * n) masked[i] |= masked[i+n];
     end
@@ -364,6 +372,8 @@ module spcore_drain_arbiter
   endfunction
 
   slot_t slot;
+
+  assign chosen_req = request_of(chosen_q, req);
 
   always_comb begin
     slot = 'x;
@@ -404,28 +414,30 @@ module spcore_drain_arbiter
       beyond_q    <= known != '0 ? (known & above_q) != '0 : (open & above_q) != '0;
     end
     if (state_q == StInfo && !info_busy) begin
-      info_q <= unit_of(chosen_q, req);
-      slot_q <= slot;
+      info_q     <= chosen_req.unit;
+      last_row_q <= chosen_req.last_row;
+      slot_q     <= slot;
       for (int unsigned s = 0; s < NumSlots; s++) at_q[s] <= 32'(slot) == s;
     end
   end
 
   // ---- the drains: chosen next, and under way ----
 
-  logic [NumSp-1:0]                last;
+  localparam int unsigned Ahead = DrainLatency;  // cycles from a grant to the PE's first row before the node
+
+  logic [NumSp-1:0][AccAddrW-1:0]  left_q;      // rows to read, but for the present one
+  logic [NumSp-1:0]                ends;        // the present one is the last
   logic [NumSp-1:0][NumGroups-1:0] go;
+  logic [NumSp-1:0][Ahead-1:0]     begin_q, end_q;  // how long ago a PE was granted, the last row read
 
   always_comb begin
     for (int unsigned p = 0; p < NumSp; p++) begin
-      last[p] = 1'b0;
-      for (int unsigned g = 0; g < NumGroups; g++) last[p] |= group_o[p][g] & row_i[g].valid & row_i[g].last;
-    end
-    for (int unsigned p = 0; p < NumSp; p++) begin
       automatic logic [NumGroups-1:0] taken = '0;
-      for (int unsigned o = 0; o < NumSp; o++) if (o != p && !last[o]) taken |= group_o[o];
+      for (int unsigned o = 0; o < NumSp; o++) if (o != p && left_q[o] != '0) taken |= group_q[o];
       go[p] = '0;
-      if (next_valid_q[p] && (group_o[p] == '0 || last[p])) go[p] = next_group_q[p] & ~taken;
+      if (next_valid_q[p] && left_q[p] == '0) go[p] = next_group_q[p] & ~taken;
       issue[p] = go[p] != '0;
+      ends[p]  = group_q[p] != '0 && left_q[p] == '0;
     end
   end
 
@@ -434,6 +446,7 @@ module spcore_drain_arbiter
       next_valid_q    <= '0;
       next_pe_q       <= '0;
       next_group_q    <= '0;
+      next_left_q     <= '0;
       next_slot_q     <= '0;
       next_add_q      <= '0;
       next_complete_q <= '0;
@@ -446,6 +459,7 @@ module spcore_drain_arbiter
             next_valid_q[p]    <= 1'b1;
             next_pe_q[p]       <= chosen_q;
             for (int unsigned g = 0; g < NumGroups; g++) next_group_q[p][g] <= |chosen_q[g*GroupPes+:GroupPes];
+            next_left_q[p]     <= last_row_q;
             for (int unsigned s = 0; s < NumStage; s++) next_slot_q[p][s] <= at_q[p*NumStage+s];
             next_add_q[p]      <= is_known_q;
             next_complete_q[p] <= job_last && !keeps;
@@ -462,8 +476,33 @@ module spcore_drain_arbiter
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      gnt_q      <= '0;
-      node_en_o  <= '0;
+      gnt_q   <= '0;
+      group_q <= '0;
+      left_q  <= '0;
+      begin_q <= '0;
+      end_q   <= '0;
+    end else begin
+      gnt_q <= '0;
+      for (int unsigned p = 0; p < NumSp; p++) begin
+        for (int unsigned g = 0; g < NumGroups; g++) begin
+          if (go[p][g]) gnt_q[g*GroupPes+:GroupPes] <= next_pe_q[p][g*GroupPes+:GroupPes];
+        end
+        begin_q[p] <= Ahead'({begin_q[p], issue[p]});
+        end_q[p]   <= Ahead'({end_q[p], ends[p]});
+        if (issue[p]) begin
+          group_q[p] <= go[p];
+          left_q[p]  <= next_left_q[p];
+        end else begin
+          if (ends[p])         group_q[p] <= '0;
+          if (left_q[p] != '0) left_q[p]  <= left_q[p] - 1'b1;
+        end
+      end
+    end
+  end
+
+  // The one that was granted is told of at its first row: choosing another one takes longer.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
       node_sel_o <= '0;
       group_o    <= '0;
       slot_o     <= '0;
@@ -472,26 +511,18 @@ module spcore_drain_arbiter
       keep_q     <= '0;
       kept_o     <= '0;
     end else begin
-      gnt_q  <= '0;
-      kept_o <= last & keep_q;
-      for (int unsigned g = 0; g < NumGroups; g++) begin
-        if (row_i[g].valid && row_i[g].last) node_en_o[g] <= 1'b0;
-        for (int unsigned p = 0; p < NumSp; p++) begin
-          if (go[p][g]) begin
-            gnt_q[g*GroupPes+:GroupPes] <= next_pe_q[p][g*GroupPes+:GroupPes];
-            node_sel_o[g]               <= next_pe_q[p][g*GroupPes+:GroupPes];
-            node_en_o[g]                <= 1'b1;
-          end
-        end
-      end
       for (int unsigned p = 0; p < NumSp; p++) begin
-        if (issue[p]) begin
-          group_o[p]    <= go[p];
+        kept_o[p] <= end_q[p][Ahead-1] & keep_q[p];
+        if (begin_q[p][Ahead-1]) begin
+          for (int unsigned g = 0; g < NumGroups; g++) begin
+            if (next_group_q[p][g]) node_sel_o[g] <= next_pe_q[p][g*GroupPes+:GroupPes];
+          end
+          group_o[p]    <= next_group_q[p];
           slot_o[p]     <= next_slot_q[p];
           add_o[p]      <= next_add_q[p];
           complete_o[p] <= next_complete_q[p];
           keep_q[p]     <= next_keep_q[p];
-        end else if (last[p]) begin
+        end else if (end_q[p][Ahead-1]) begin
           group_o[p] <= '0;
         end
       end
@@ -500,9 +531,18 @@ module spcore_drain_arbiter
 
   always_ff @(posedge clk_i) begin
     for (int unsigned p = 0; p < NumSp; p++) begin
-      if (issue[p]) under_way_q[p] <= next_job_q[p];
-      if (last[p])  kept_job_o[p]  <= under_way_q[p];
+      if (begin_q[p][Ahead-1]) under_way_q[p] <= next_job_q[p];
+      if (end_q[p][Ahead-1])   kept_job_o[p]  <= under_way_q[p];
     end
+  end
+
+  always_comb begin
+    node_en_o = '0;
+    for (int unsigned p = 0; p < NumSp; p++) node_en_o |= group_o[p];
+  end
+
+  for (genvar p = 0; p < NumSp; p++) begin : gen_assert_told
+    `SPCORE_ASSERT(!(bind_now && 32'(port_q) == p && begin_q[p] != '0), "a drain is forgotten before it is told")
   end
 
   // ---- what a slot holds, told at a job's first unit ----

@@ -7,6 +7,8 @@
 // For each streaming processor one PE drains at a time, as drain_arbiter chooses. Its rows are permuted on their way into
 // the slot, so that a streaming processor can read many positions of a channel in a cycle (spcore_output_pkg).
 
+`include "../common/spcore_assert.svh"
+
 module spcore_output_stage
   import sparsecore_pkg::*;
   import spcore_output_pkg::*;
@@ -73,7 +75,7 @@ module spcore_output_stage
   ) u_drain_arbiter (
     .clk_i, .rst_ni, .start_i, .restart_i, .layer_i, .derived_i, .oldest_job_i,
     .req_i(drain_req_i), .gnt_o(drain_gnt_o),
-    .node_en_o(node_en), .node_sel_o(node_sel), .row_i(node_row),
+    .node_en_o(node_en), .node_sel_o(node_sel),
     .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete), .kept_o(kept), .kept_job_o(kept_job),
     .kept_ctx_o(kept_ctx),
     .info_we_o(info_we), .info_o(info), .slot_free_i(slot_free)
@@ -92,6 +94,12 @@ module spcore_output_stage
       .row_i(drain_row_i[First+:NumIn]), .data_i(drain_data_i[First+:NumIn]),
       .row_o(node_row[g]), .data_o(node_data[g])
     );
+
+`ifndef SYNTHESIS
+    logic [NumIn-1:0] sends;
+    always_comb for (int unsigned i = 0; i < NumIn; i++) sends[i] = drain_row_i[First+i].valid;
+`endif
+    `SPCORE_ASSERT(sends == (node_sel[g][NumIn-1:0] & {NumIn{node_en[g]}}), "rows come while their drain is not told")
   end
 
   // ---- slots and streaming processors ----

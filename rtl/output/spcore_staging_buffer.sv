@@ -21,7 +21,7 @@ module spcore_staging_buffer
   input  logic                                         clk_i,
   input  logic                                         rst_ni,
 
-  // the drain under way, constant from some cycles before its first row
+  // the drain under way, from a cycle before its first row to a cycle before its last one
   input  logic       [NumGroups-1:0]                   group_i,     // where it comes from; 0 without a drain
   input  logic       [NumStage-1:0]                    slot_i,      // one
   input  logic                                         add_i,

@@ -15,8 +15,9 @@ module spcore_drain_ctrl
   input  logic                end_i,      // with its last emission or later
 
   output logic                req_o,
+  output logic [AccAddrW-1:0] last_row_o, // from a cycle after req_o
   input  logic                gnt_i,      // any time later
-  output drain_row_t          row_o,      // together with the row's values, which come from mac_array
+  output drain_row_t          row_o,      // DrainLatency cycles after it, with the row's values, which come from mac_array
 
   // to mac_array
   output logic                clear_o,
@@ -54,6 +55,7 @@ module spcore_drain_ctrl
   assign clear_o     = state_q == StClear || state_q == StDrain;
   assign clear_row_o = row_q;
   assign req_o       = state_q == StRequest;
+  assign last_row_o  = last_q;
   assign clearing_o  = state_q == StClear;
   assign done_o      = state_q == StDrain && last;
   assign unblock_o   = clear_o && last;

@@ -168,7 +168,7 @@ module spcore_pe
 
   spcore_drain_ctrl u_drain_ctrl (
     .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_req_o.unit), .end_i(emit_end),
-    .req_o(drain_req_o.valid), .gnt_i(drain_gnt_i), .row_o(drain_row_o),
+    .req_o(drain_req_o.valid), .last_row_o(drain_req_o.last_row), .gnt_i(drain_gnt_i), .row_o(drain_row_o),
     .clear_o(clear), .clear_row_o(clear_row),
     .unblock_o(unblock), .done_o(unit_done), .clearing_o(clearing)
   );

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """drain_arbiter: who is granted, into which slot, against the rules of docs/architecture.md section 7.8; two layers.
 
-Never two drains from a PE or a group or into a streaming processor, a slot for a job, the last free one for the oldest
-job, nobody forgotten.
+Never two drains from a PE or a group or into a streaming processor, what is told of a drain changes with its rows, a
+slot for a job, the last free one for the oldest job, nobody forgotten, no pause between drains while others wait.
 """
 
 import os
@@ -16,18 +16,22 @@ from verif.shared.structs import struct
 from verif.sim.kit import block_test, start
 from verif.sim.seed import rng
 
-REQ, ROW, SLOT = (struct(f"{name}_t") for name in ("drain_req", "drain_row", "slot_info"))
+REQ, SLOT = struct("drain_req_t"), struct("slot_info_t")
 # Cycles in which a streaming processor without a drain takes a PE that it may take, at most: it chooses in turn with
 # the others, and a PE or slot may be kept for the drain that follows another one's present drain.
 CHOICE = 100
 LANES = 4
+LATENCY = 3  # cycles from a grant to the PE's first row before the node
 
 
+@dataclass
 class Drain:
-    """A drain under way: `wait` cycles until its first row is behind the node, then `rows` rows."""
+    """A drain from its grant on: `age` cycles ago. Rows are before the node from LATENCY on."""
 
-    def __init__(self, pe: int, info: dict, wait: int, rows: int) -> None:
-        self.pe, self.info, self.wait, self.rows = pe, info, wait, rows
+    pe: int
+    info: dict
+    rows: int
+    age: int = 0
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Bench:
         self.group_pes = -(-self.pes // 8)
         self.groups = -(-self.pes // self.group_pes)
         self.requests: dict[int, dict] = {}
+        self.rows: dict[int, int] = {}  # of a PE's request
         self.granted: set[int] = set()  # in the last cycle: their requests end now
         self.next_unit = 0  # to ask
         self.slots: dict[tuple[int, int], list] = {}  # (sp, slot) -> [job, units granted, cycles until it is freed]
@@ -81,10 +86,12 @@ class Bench:
         self.untold: dict[tuple[int, int], dict] = {}  # slots whose information is still to come
         self.done: set[int] = set()
         self.oldest = 0
+        self.granting: list[Drain] = []  # no row yet
         self.drains: list[Drain | None] = [None] * self.sps
+        self.pauses: list[list[int]] = [[] for _ in range(self.sps)]  # cycles without a row before each drain's first
+        self.idle = [0] * self.sps  # since the last row
         self.starving = [0] * self.sps  # cycles in which it did not drain though it could
-        self.waited: dict[int, int] = {}  # grants since a PE asks
-        self.grants = 0
+        self.steered: list[tuple] = [()] * self.sps  # slot, add, complete of the drains
 
     async def begin(self) -> None:
         await start(self.dut)
@@ -135,9 +142,12 @@ class Bench:
             and (self.layer_of(job).splits == 1 or job == self.oldest or self.slot_of(self.oldest) is not None)
         )
 
+    def under_way(self) -> list[Drain]:
+        return self.granting + [drain for drain in self.drains if drain]
+
     def could(self, sp: int) -> bool:
         """Somebody could drain to a streaming processor."""
-        taken = {drain.pe // self.group_pes for drain in self.drains if drain}
+        taken = {drain.pe // self.group_pes for drain in self.under_way()}
         for pe, info in self.requests.items():
             slot = self.slot_of(info["job"])
             if pe // self.group_pes not in taken and (
@@ -146,12 +156,13 @@ class Bench:
                 return True
         return False
 
-    async def cycle(self, request_rate: float) -> None:
+    async def cycle(self, request_rate: float, rows: int | None = None) -> None:
+        """`rows`: of all units, any number if None."""
         dut, gen = self.dut, self.gen
         for pe in self.granted:
             del self.requests[pe]
         # Units of the few oldest jobs, in random order among the PEs as if they computed for random times.
-        busy = {drain.pe for drain in self.drains if drain} | self.granted
+        busy = {drain.pe for drain in self.under_way()}
         self.granted = set()
         for pe in range(self.pes):
             if (
@@ -171,34 +182,29 @@ class Bench:
                     "tile_h": int(gen.integers(1, 9)),
                     "tile_w": int(gen.integers(1, self.layer_of(job).pitch + 1)),
                 }
-                self.waited[pe] = 0
+                self.rows[pe] = int(gen.integers(1, 20)) if rows is None else rows
                 self.next_unit += 1
-        # Rows behind the nodes.
-        rows = [0] * self.groups
-        for drain in filter(None, self.drains):
-            if drain.wait:
-                drain.wait -= 1
-            else:
-                drain.rows -= 1
-                rows[drain.pe // self.group_pes] = ROW.pack({"valid": 1, "last": drain.rows == 0})
         freed = [slot for slot, (_, _, left) in self.slots.items() if left == 0]
         dut.req_i.value = sum(
-            REQ.pack({"valid": 1, "unit": info}) << (REQ.width * pe) for pe, info in self.requests.items()
+            REQ.pack({"valid": 1, "unit": info, "last_row": self.rows[pe] - 1}) << (REQ.width * pe)
+            for pe, info in self.requests.items()
         )
-        dut.row_i.value = sum(row << (ROW.width * group) for group, row in enumerate(rows))
         dut.oldest_job_i.value = self.oldest
         dut.slot_free_i.value = sum(1 << (sp * self.stages + slot) for sp, slot in freed)
-        for sp, drain in enumerate(self.drains):
-            held = int(dut.group_o.value) >> (sp * self.groups) & ((1 << self.groups) - 1)
-            assert held == (1 << drain.pe // self.group_pes if drain else 0)
         await FallingEdge(dut.clk_i)
+        for drain in self.under_way():
+            drain.age += 1
         for sp, drain in enumerate(self.drains):
-            if drain and not drain.rows and not drain.wait:
+            if drain and drain.age == LATENCY + drain.rows:
                 self.end_drain(sp, drain.info["job"])
                 self.drains[sp] = None
             else:
                 assert not int(dut.kept_o.value) >> sp & 1, f"streaming processor {sp} keeps a slot"
         self.check_info()
+        for drain in [drain for drain in self.granting if drain.age == LATENCY]:
+            self.granting.remove(drain)
+            self.check_drain(drain)
+        self.check_steering()
         self.check_grants(int(dut.gnt_o.value))
         for slot in self.slots.values():
             slot[2] = slot[2] - 1 if slot[2] else slot[2]
@@ -208,11 +214,12 @@ class Bench:
         while self.oldest in self.done:
             self.oldest += 1
         for sp in range(self.sps):
-            self.starving[sp] = self.starving[sp] + 1 if not self.drains[sp] and self.could(sp) else 0
+            drains = self.drains[sp] or self.granting  # whose those are will be seen at their first row
+            self.starving[sp] = self.starving[sp] + 1 if not drains and self.could(sp) else 0
             assert self.starving[sp] <= CHOICE, f"streaming processor {sp} could drain"
 
     def end_drain(self, sp: int, job: int) -> None:
-        """The last row of a unit is behind the node."""
+        """The last row of a unit is behind the node, from this cycle on."""
         layer, slot = self.layer_of(job), self.slots[self.slot_of(job)]
         last = slot[1] == layer.splits
         assert int(self.dut.kept_o.value) >> sp & 1 == (last and layer.keeps)
@@ -221,7 +228,7 @@ class Bench:
             self.done.add(job)
             slot[:2] = job + layer.jobs, 0
         elif last:
-            slot[2] = int(self.gen.integers(10, 40))
+            slot[2] = int(self.gen.integers(14, 44))
 
     def check_info(self) -> None:
         told = int(self.dut.info_we_o.value)
@@ -248,47 +255,61 @@ class Bench:
         want = sum(1 << y * layer.pitch + x for y in range(info["tile_h"]) for x in range(info["tile_w"]))
         assert found["mask"] == want
 
+    def told_group(self, sp: int) -> int:
+        return int(self.dut.group_o.value) >> (sp * self.groups) & ((1 << self.groups) - 1)
+
     def check_grants(self, grants: int) -> None:
-        dut, gen = self.dut, self.gen
         for pe in range(self.pes):
-            if not grants >> pe & 1:
-                continue
-            assert pe in self.requests and pe not in self.granted, f"PE {pe} is granted without a request"
-            group = pe // self.group_pes
-            ports = [
-                sp
-                for sp in range(self.sps)
-                if int(dut.group_o.value) >> (sp * self.groups) & ((1 << self.groups) - 1) == 1 << group
-            ]
-            assert len(ports) == 1, f"group {group} drains to {ports}"
-            sp = ports[0]
-            assert self.drains[sp] is None, f"streaming processor {sp} has a drain"
-            select = int(dut.node_sel_o.value) >> (group * self.group_pes) & ((1 << self.group_pes) - 1)
-            assert select == 1 << (pe % self.group_pes) and int(dut.node_en_o.value) >> group & 1
-            flags = int(dut.slot_o.value) >> (sp * self.stages) & ((1 << self.stages) - 1)
-            assert flags.bit_count() == 1
-            slot = sp, flags.bit_length() - 1
-            info = self.requests[pe]
-            add, complete = int(dut.add_o.value) >> sp & 1, int(dut.complete_o.value) >> sp & 1
-            bound = self.slot_of(info["job"])
-            assert add == (bound is not None)
-            if add:
-                assert slot == bound, "all units of a job go to one slot"
+            if grants >> pe & 1:
+                assert pe in self.requests and pe not in self.granted, f"PE {pe} is granted without a request"
+                self.granting.append(Drain(pe, self.requests[pe], self.rows[pe]))
+        self.granted = {drain.pe for drain in self.granting if drain.age == 0}
+        assert len(self.granted) == grants.bit_count()
+
+    def check_drain(self, drain: Drain) -> None:
+        """A PE's first row is before the node."""
+        dut, info, group = self.dut, drain.info, drain.pe // self.group_pes
+        ports = [sp for sp in range(self.sps) if self.told_group(sp) == 1 << group]
+        assert len(ports) == 1, f"group {group} drains to {ports}"
+        sp = ports[0]
+        assert self.drains[sp] is None, f"streaming processor {sp} has a drain"
+        flags = int(dut.slot_o.value) >> (sp * self.stages) & ((1 << self.stages) - 1)
+        assert flags.bit_count() == 1
+        slot = sp, flags.bit_length() - 1
+        add, complete = int(dut.add_o.value) >> sp & 1, int(dut.complete_o.value) >> sp & 1
+        bound = self.slot_of(info["job"])
+        assert add == (bound is not None)
+        if add:
+            assert slot == bound, "all units of a job go to one slot"
+        else:
+            assert slot not in self.slots
+            assert self.may_open(info["job"]), "the last free slot is for the oldest job"
+            self.slots[slot] = [info["job"], 0, None]
+        layer = self.layer_of(info["job"])
+        if self.slots[slot][1] == 0 and not layer.keeps:
+            if slot in self.early:
+                self.check_slot(info, self.early.pop(slot))
             else:
-                assert slot not in self.slots
-                assert self.may_open(info["job"]), "the last free slot is for the oldest job"
-                self.slots[slot] = [info["job"], 0, None]
-            layer = self.layer_of(info["job"])
-            if self.slots[slot][1] == 0 and not layer.keeps:
-                if slot in self.early:
-                    self.check_slot(info, self.early.pop(slot))
-                else:
-                    self.untold[slot] = info
-            self.slots[slot][1] += 1
-            assert complete == (self.slots[slot][1] == layer.splits and not layer.keeps)
-            self.drains[sp] = Drain(pe, info, int(gen.integers(2, 6)), int(gen.integers(1, 20)))
-            self.granted.add(pe)
-            self.grants += 1
+                self.untold[slot] = info
+        self.slots[slot][1] += 1
+        assert complete == (self.slots[slot][1] == layer.splits and not layer.keeps)
+        self.drains[sp], self.steered[sp] = drain, (flags, add, complete)
+        self.pauses[sp].append(self.idle[sp])
+
+    def check_steering(self) -> None:
+        """What is told is that of the drains whose rows are before the nodes, in just these cycles."""
+        dut = self.dut
+        en, select = int(dut.node_en_o.value), int(dut.node_sel_o.value)
+        assert en == sum(1 << drain.pe // self.group_pes for drain in self.drains if drain), "two drains in a group"
+        for sp, drain in enumerate(self.drains):
+            self.idle[sp] = 0 if drain else self.idle[sp] + 1
+            assert self.told_group(sp) == (1 << drain.pe // self.group_pes if drain else 0)
+            if drain:
+                group, number = divmod(drain.pe, self.group_pes)
+                assert select >> (group * self.group_pes) & ((1 << self.group_pes) - 1) == 1 << number
+                flags = int(dut.slot_o.value) >> (sp * self.stages) & ((1 << self.stages) - 1)
+                told = flags, int(dut.add_o.value) >> sp & 1, int(dut.complete_o.value) >> sp & 1
+                assert told == self.steered[sp]
 
 
 async def finish(bench: Bench, request_rate: float) -> None:
@@ -364,6 +385,24 @@ async def in_turn(dut):
     for pe in range(bench.pes):
         turns = [i for i, granted in enumerate(order) if granted == pe]
         assert len(turns) >= 3, f"PE {pe} was granted {len(turns)} times of {len(order)}"
+
+
+@block_test(us=200)
+async def no_pause(dut):
+    """PEs that always ask with units of a job for each streaming processor: rows follow one another from drain to
+    drain, unless these are so short that they wait for a choice."""
+    for rows in (32, 16, 10, 8, 5, 1):
+        bench = Bench(dut, rng(rows), (1000, int(os.environ["NumSp"])))
+        bench.units = list(range(bench.sps)) * 1000
+        if bench.pes < 4 * bench.sps and rows < 16:
+            continue  # too few that wait
+        await bench.begin()
+        for _ in range(1000):
+            await bench.cycle(1, rows)
+        # A choice takes four cycles, and another one for the same streaming processor is possible after five.
+        pause = max(0, max(5, 4 * bench.sps) - rows)
+        for sp, pauses in enumerate(bench.pauses):
+            assert len(pauses) > 20 and max(pauses[3:]) <= pause, f"{rows} rows, streaming processor {sp}: {pauses}"
 
 
 @pytest.mark.parametrize(

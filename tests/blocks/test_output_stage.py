@@ -17,6 +17,7 @@ from verif.sim.seed import rng
 LINE = struct("line_write_t")
 REQ, ROW = struct("drain_req_t"), struct("drain_row_t")
 READ_REQ, READ_RSP = struct("line_read_req_t"), struct("line_read_rsp_t")
+LATENCY = 3  # cycles from a grant to the PE's first row
 
 
 def parameters() -> dict[str, int]:
@@ -26,8 +27,7 @@ def parameters() -> dict[str, int]:
 class Pe:
     """A PE as the output stage sees it: computes each of its units for some cycles, asks, hands over its rows."""
 
-    def __init__(self, latency: int) -> None:
-        self.latency = latency  # from the grant to the first row, at least 1
+    def __init__(self) -> None:
         self.units: deque[tuple[Job, int, int]] = deque()  # job, unit, cycles until it asks
         self.rows: deque | None = None
         self.wait = 0
@@ -35,13 +35,17 @@ class Pe:
     def request(self) -> bool:
         return bool(self.units) and self.units[0][2] <= 0 and self.rows is None
 
+    def asks(self) -> dict:
+        job, unit, _ = self.units[0]
+        return {"valid": self.request(), "unit": job.info, "last_row": len(job.rows[unit]) - 1}
+
     def step(self, granted: bool) -> tuple[int, int, int] | None:
         """One cycle; the (row, last, data) that it then drives, if any."""
         if granted:
             assert self.request(), "granted without a request"
             job, unit, _ = self.units[0]
             self.rows = deque(job.rows[unit])
-            self.wait = self.latency
+            self.wait = LATENCY - 1
             self.sent = 0
         elif self.units and self.rows is None:
             job, unit, left = self.units[0]
@@ -80,10 +84,9 @@ class Bench:
         ready_rate: float = 1.0,
         per_pe: int = 2,
         overflow: bool = False,
-        latency: int | None = None,
     ) -> list[int]:
-        """A layer, or one behind another whose jobs are still open. `delay(job, unit)`: cycles that a unit computes;
-        `latency`: of the PEs, from the grant to the first row, any if None. Returns the cycles in which jobs ended."""
+        """A layer, or one behind another whose jobs are still open. `delay(job, unit)`: cycles that a unit computes.
+        Returns the cycles in which jobs ended."""
         dut, p, work = self.dut, self.p, works[0]
         jobs = {job.number: job for work in works for job in work.jobs}
         for n, work in enumerate(works):
@@ -93,7 +96,7 @@ class Bench:
         dut.start_i.value = dut.restart_i.value = 0
         for _ in range(20):
             await FallingEdge(dut.clk_i)
-        pes = [Pe(int(self.gen.integers(1, 5)) if latency is None else latency) for _ in range(p["NumPe"])]
+        pes = [Pe() for _ in range(p["NumPe"])]
         waiting = deque((job, unit) for work in works for job in work.jobs for unit in range(work.layer["splits"]))
         done: dict[int, int] = {}  # job -> cycle
         oldest = oldest_seen = works[0].jobs[0].number
@@ -110,11 +113,7 @@ class Bench:
                 if waiting and len(pe.units) < per_pe:
                     job, unit = waiting.popleft()
                     pe.units.append((job, unit, delay(job, unit)))
-            dut.drain_req_i.value = sum(
-                REQ.pack({"valid": pe.request(), "unit": pe.units[0][0].info}) << (REQ.width * i)
-                for i, pe in enumerate(pes)
-                if pe.units
-            )
+            dut.drain_req_i.value = sum(REQ.pack(pe.asks()) << (REQ.width * i) for i, pe in enumerate(pes) if pe.units)
             dut.lw_ready_i.value = self.gen.random() < ready_rate
             dut.par_i.value = sum(value << (PARAM.width * i) for i, value in enumerate(par))
             dut.oldest_job_i.value = oldest_seen
@@ -147,8 +146,6 @@ class Bench:
             cycle, idle = cycle + 1, idle + 1
             if granted:
                 idle = 0
-                draining = sum(pe.rows is not None for pe in pes)
-                assert draining + granted.bit_count() <= p["NumSp"], "a drain for each streaming processor"
             for i in range(p["NumSp"]):
                 if reads >> i & 1:
                     address = int(addresses[24 * i : 24 * i + 24][::-1], 2)
@@ -175,12 +172,14 @@ class Bench:
                     done[job.number] = cycle
                     while oldest in done:
                         oldest += 1
-            rows = data = 0
+            rows = data = sending = 0
             for i, pe in enumerate(pes):
                 out = pe.step(bool(granted >> i & 1))
                 if out is not None:
                     rows |= ROW.pack({"valid": 1, "row": out[0], "last": out[1]}) << (ROW.width * i)
                     data |= out[2] << (bank_bits * i)
+                    sending += 1
+            assert sending <= p["NumSp"], "a drain for each streaming processor"
             dut.drain_row_i.value, dut.drain_data_i.value = rows, data
             assert idle < 3000, f"stuck: {len(done)} of {len(jobs)} jobs done, {len(waiting)} units not begun"
         assert res_read == sum(len(job.res_lines) for job in jobs.values())
@@ -321,14 +320,14 @@ async def throughput(dut):
             full_tiles=True,
             residual=False,
         )
-        ends = await bench.run(work, delay=lambda job, unit: 0, latency=1)
+        ends = await bench.run(work, delay=lambda job, unit: 0)
         measured = (ends[-1] - ends[7]) * p["NumSp"] / (len(ends) - 8)  # cycles a job takes a streaming processor
         lines = p["NumLanes"] << ratio
         beats = max(1, h * w // p["SpLanes"]) * lines
         rows = h * w // (4 >> ratio)
-        # Limits: positions a cycle; the drains, one at a time for each streaming processor, with a gap of 3 cycles; one
-        # line a cycle from all streaming processors; and a slot, which is filled and read in turn.
-        limit = max(beats, rows + 3, lines * p["NumSp"], (rows + beats + 17) / p["NumStage"])
+        # Limits: positions a cycle; the drains, one after the other for each streaming processor; one line a cycle from
+        # all streaming processors; and a slot, which is filled and read in turn.
+        limit = max(beats, rows, lines * p["NumSp"], (rows + beats + 17) / p["NumStage"])
         dut._log.info(
             f"ratio {1 << ratio}: {measured:.1f} cycles a job and streaming processor, limit {limit}, {beats} beats"
         )
