@@ -501,8 +501,21 @@ module spcore_drain_arbiter
   end
 
   // The one that was granted is told of at its first row: choosing another one takes longer.
+  logic [NumSp-1:0][NumGroups-1:0] group_d;
+  logic [NumGroups-1:0]            node_en_d;
+
+  always_comb begin
+    node_en_d = '0;
+    for (int unsigned p = 0; p < NumSp; p++) begin
+      group_d[p] = group_o[p] & ~{NumGroups{end_q[p][Ahead-1]}};
+      if (begin_q[p][Ahead-1]) group_d[p] = next_group_q[p];
+      node_en_d |= group_d[p];
+    end
+  end
+
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
+      node_en_o  <= '0;
       node_sel_o <= '0;
       group_o    <= '0;
       slot_o     <= '0;
@@ -511,19 +524,18 @@ module spcore_drain_arbiter
       keep_q     <= '0;
       kept_o     <= '0;
     end else begin
+      node_en_o <= node_en_d;
+      group_o   <= group_d;
       for (int unsigned p = 0; p < NumSp; p++) begin
         kept_o[p] <= end_q[p][Ahead-1] & keep_q[p];
         if (begin_q[p][Ahead-1]) begin
           for (int unsigned g = 0; g < NumGroups; g++) begin
             if (next_group_q[p][g]) node_sel_o[g] <= next_pe_q[p][g*GroupPes+:GroupPes];
           end
-          group_o[p]    <= next_group_q[p];
           slot_o[p]     <= next_slot_q[p];
           add_o[p]      <= next_add_q[p];
           complete_o[p] <= next_complete_q[p];
           keep_q[p]     <= next_keep_q[p];
-        end else if (end_q[p][Ahead-1]) begin
-          group_o[p] <= '0;
         end
       end
     end
@@ -534,11 +546,6 @@ module spcore_drain_arbiter
       if (begin_q[p][Ahead-1]) under_way_q[p] <= next_job_q[p];
       if (end_q[p][Ahead-1])   kept_job_o[p]  <= under_way_q[p];
     end
-  end
-
-  always_comb begin
-    node_en_o = '0;
-    for (int unsigned p = 0; p < NumSp; p++) node_en_o |= group_o[p];
   end
 
   for (genvar p = 0; p < NumSp; p++) begin : gen_assert_told
