@@ -14,12 +14,12 @@ import numpy as np
 
 from models.config import Config
 from models.cycles import state
-from models.cycles.state import ENTRIES, GRANT, LINE, LINES, NONE, SEGMENTS, WORDS, Records, Tables
+from models.cycles.state import ENTRIES, GRANT, LINE, LINES, NONE, SEGMENTS, TURN, WORDS, Records, Tables
 from models.descriptor import Descriptor
 from models.tiling import Plan, chunk_channels
 from models.work import Counts, Work
 
-__all__ = ["BOUNDS", "ENTRIES", "GRANT", "LINE", "LINES", "SEGMENTS", "WORDS", "Cycles", "bound", "predict"]
+__all__ = ["BOUNDS", "ENTRIES", "GRANT", "LINE", "LINES", "SEGMENTS", "TURN", "WORDS", "Cycles", "bound", "predict"]
 
 BOUNDS = ((20_000, 0.03), (5_000, 0.05))  # what the model is held to: cycles that a layer exceeds, error
 

@@ -9,7 +9,6 @@ from models.cycles.compiled import part
 from models.cycles.state import (
     ACTIVATIONS,
     AHEAD,
-    CHOOSE,
     DRAIN_GROUPS,
     FINISH_JOB,
     FIRST_RESIDUAL,
@@ -20,6 +19,7 @@ from models.cycles.state import (
     KEPT,
     LINE,
     NONE,
+    TURN,
     Tables,
 )
 
@@ -55,8 +55,6 @@ def choose(s: Any, t: Tables, time: int) -> tuple[int, int]:
     """Who drains next, and to which streaming processor: units of a job with a slot first; the last slot is for the
     oldest job. A group of PEs has one drain at a time."""
     layer, total = s.layer[0], s.total[0]
-    if time < total.next_choice:
-        return NONE, NONE
     opened, slots, taken = NONE, 0, 0
     for sp in range(layer.ports):
         port = s.ports[sp]
@@ -115,11 +113,11 @@ def drain(s: Any, t: Tables, p: int, sp: int, time: int) -> int:
     if job.port == NONE:
         port.slots -= 1
         job.port, job.units_left = sp, layer.splits
-    end = time + GRANT + t.tiles[tile].rows
-    port.port_free, port.port_group = end - GRANT, p // -(-layer.pes // DRAIN_GROUPS)  # rows follow without a gap
-    total.next_choice = max(total.next_choice, time - CHOOSE) + CHOOSE
+    rows = t.tiles[tile].rows
+    end = time + GRANT + rows
+    port.port_free, port.port_group = time + max(rows, TURN * layer.ports), p // -(-layer.pes // DRAIN_GROUPS)
     job.units_left -= 1
-    events.at(s, max(port.port_free, total.next_choice), GRANT_DRAIN, NONE)
+    events.at(s, port.port_free, GRANT_DRAIN, NONE)
     if not job.units_left and layer.keeps:
         events.at(s, end + KEPT, FINISH_JOB, number)
     elif not job.units_left:  # the slot can be read

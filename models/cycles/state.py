@@ -27,8 +27,8 @@ RELEASE = 2  # last emission of a region to the first piece in its buffer, beyon
 FLUSH = 2  # last emission to the drain request
 CHOICE = 5  # drain request to its grant, by a streaming processor that waits for one
 LOOKUP = 2  # more of it when the layer is split
-GRANT = 5  # drain granted to its first row
-CHOOSE = 6  # between drains, of all streaming processors; one is chosen ahead
+GRANT = 5  # drain granted to its first row; the next grant is given in time for its rows to follow
+TURN = 5  # between the grants of all streaming processors: each takes a choice
 AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 16  # last values of a slot read to its last line written
 KEPT = 4  # last row of a job that keeps its slot to the job's end
@@ -250,7 +250,6 @@ TOTAL = _record(
     "next_unit",
     "schedule_time",
     "last_pe",  # drained, for round robin
-    "next_choice",  # when the next drain can begin
     "writer_free",
     "oldest",  # job that is not done
     "lines_written",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models import lines
-from models.cycle_model import GRANT
+from models.cycle_model import TURN
 from models.energy import ENTRY_BITS, LANE_BITS, WORD_BITS
 from models.layer import Layer
 from models.lines import WORD_BYTES
@@ -18,7 +18,7 @@ from models.work import Work
 def bounds(plan: Plan, work: Work, counters: Mapping[str, int]) -> dict[str, float]:
     """Cycles by part: each with its work spread evenly over its PEs, banks or ports."""
     c, d = plan.config, plan.descriptor
-    drains = int((work.rows + GRANT).sum()) * d.chunks * d.splits
+    drains = int(np.maximum(work.rows, TURN * c.NumSp).sum()) * d.chunks * d.splits
     read_out = int(-(-work.positions // c.SpLanes).sum()) * d.out_k
     return {
         "multipliers": counters["BUSY"] / c.NumPe,

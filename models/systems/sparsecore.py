@@ -60,8 +60,8 @@ def _schedule(plan: Plan, measured: Work) -> int:
     passes = (measured.emissions > 0).any(2) * d.taps * measured.segments
     channels = np.maximum.reduce([measured.emissions.sum(2), passes, measured.load])
     units = np.add.reduceat(channels, [share.start for share in d.shares(0)], axis=1)
-    drains = measured.rows + cycle_model.GRANT
-    lengths = np.tile((units + drains[:, None]).ravel(), d.chunks)
+    drains = np.maximum(measured.rows, cycle_model.TURN * plan.config.NumSp)  # from grant to grant
+    lengths = np.tile((units + (measured.rows + cycle_model.GRANT)[:, None]).ravel(), d.chunks)
     free = [0] * pes
     for length in lengths.tolist():
         heapq.heapreplace(free, free[0] + length)
