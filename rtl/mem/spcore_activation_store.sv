@@ -138,7 +138,8 @@ module spcore_activation_store
   logic [1:0][ActBanks-1:0]  head_banks;     // where these are
   logic     [1:0]      head_ready;
   logic                second;               // [1] goes first
-  counted_t            read;
+  readers_t            read_reader;
+  logic [ActBankW-1:0] read_first;           // bank
   logic [ActBanks-1:0] read_banks;
   readers_t            sent_q;               // the words are at the banks' outputs, for one of them
   logic                sent_second_q;        // which of the two it was
@@ -218,10 +219,11 @@ module spcore_activation_store
     if (head_q[1].line.reader == head_q[0].line.reader) head_ready[1] = 1'b0;
   end
 
-  assign words_read = head_ready != '0;
-  assign second     = !head_ready[0];
-  assign read       = head_q[second];
-  assign read_banks = head_banks[second];
+  assign words_read  = head_ready != '0;
+  assign second      = !head_ready[0];
+  assign read_reader = head_q[second].line.reader;
+  assign read_first  = head_q[second].line.ptr[ActBankW-1:0];
+  assign read_banks  = head_banks[second];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -232,7 +234,7 @@ module spcore_activation_store
     end else begin
       coming_q  <= entry_read;
       entries_q <= entries_q + 2'(entry_read) - 2'(entry_take);
-      sent_q    <= words_read ? read.line.reader : '0;
+      sent_q    <= words_read ? read_reader : '0;
       if (entry_take && !words_read)      head_valid_q <= {head_valid_q[0], 1'b1};
       else if (!entry_take && words_read) head_valid_q <= {1'b0, head_valid_q[1]};
     end
@@ -248,7 +250,7 @@ module spcore_activation_store
     if (words_read) begin
       sent_second_q <= second;
       for (int unsigned i = 0; i < 2; i++) sent_bitmap_q[i] <= head_q[i].line.bitmap;
-      sent_bank_q   <= read.line.ptr[ActBankW-1:0];
+      sent_bank_q   <= read_first;
       sent_words_q  <= head_words[second];
     end
   end
@@ -315,7 +317,7 @@ module spcore_activation_store
     act_dir_en = write_banks_q | (words_read ? read_banks : '0);
     for (int unsigned b = 0; b < ActBanks; b++) begin
       act_dir_addr[b]  = write_banks_q[b] ? write_row[ActBankW'(b) < line_q.ptr[ActBankW-1:0]]
-                                          : read_row[ActBankW'(b) < read.line.ptr[ActBankW-1:0]];
+                                          : read_row[ActBankW'(b) < read_first];
       act_dir_wdata[b] = write_words[b%LineWords];
     end
     for (int unsigned b = 0; b < IdxBanks; b++) begin
