@@ -56,8 +56,8 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
             bound[job] = sp
             time = max(time, slots[sp].popleft() if slots[sp] else 0)
         sp = bound[job]
-        ports[sp] = max(time, ports[sp]) + rows[job // d.chunks]
-        time = ports[sp] + cycle_model.GRANT
+        ports[sp] = time = max(time, ports[sp]) + rows[job // d.chunks]
+        time += cycle_model.GRANT
         left[job] -= 1
         if not left[job]:
             begin = max(lines[sp], time)

@@ -177,7 +177,7 @@ def planned(configuration: Config, benchmark: Benchmark, seed: int, count: int =
 
 def planned_dense(configuration: Config, benchmark: Benchmark, seed: int) -> tuple[Layer, Plan]:
     """The layer in dense mode, cut as calibration data were. Raises ValueError when it fits in no way."""
-    mode = {"k": 1, "m": 1, "skip": False}
+    mode: dict[str, Any] = {"k": 1, "m": 1, "skip": False}
     layer = replace(benchmark.layer(seed), **mode)
     return layer, _cut_like(calibrated(configuration, benchmark, seed, **mode), layer)
 
