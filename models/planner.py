@@ -82,7 +82,8 @@ def _predicted(candidate: Plan, measured: Work, others: Sequence[Layer]) -> Plan
 def choose_plan(config: Config, layer: Layer, *others: Layer) -> Plan:
     """The plan that the cycle model finds fastest among the finalists of a coarse model of all candidates.
 
-    others: the same layer on other data. Two plans may differ by less than one does between data.
+    others: the same layer on other data; finalists are compared by their mean. Two plans may differ by less than one
+    does between data.
     Raises ValueError ("layer does not fit: ...") when the layer fits in no way.
     """
     line = lines.default_shape(*layer.activations.shape[1:])

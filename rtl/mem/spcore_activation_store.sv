@@ -130,7 +130,7 @@ module spcore_activation_store
   logic                entry_valid, entry_take;
   line_read_t          next;
   logic [1:0]          entries_q;            // read and not taken
-  counted_t            counted;              // the same
+  counted_t            counted;              // next, with its number of words
   npos_t               count;
   logic     [1:0]      head_valid_q;         // the two oldest lines whose words are not read, [0] before [1]
   counted_t [1:0]      head_q;

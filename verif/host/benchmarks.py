@@ -14,7 +14,7 @@ from models.planner import choose_plan
 from models.tiling import Plan, make_plan
 from verif.shared.stimulus import make_layer, make_pool, with_residual
 
-CALIBRATIONS = 3  # plans may differ by less than one does between data
+CALIBRATIONS = 3  # inputs that a layer is cut for: two plans may differ by less than one does between inputs
 CALIBRATION = 1000  # added to the seed: a layer is cut for data of the same kind, not for what is then run
 FIGURE_3_DENSE_CYCLES = 294_912  # 64x64 positions x 64x3x3 weights x 128 channels over 64x16 multipliers
 
@@ -156,7 +156,7 @@ SWEEP = tuple(
 
 
 def calibrated(configuration: Config, benchmark: Benchmark, seed: int, **mode: Any) -> Plan:
-    """The plan for other data than that of ``seed`` and those behind it, some of it; mode: fields of the layer.
+    """The plan for data of CALIBRATIONS seeds, none of them near ``seed``; mode: fields of the layer to replace.
 
     Raises ValueError when the layer fits in no way.
     """
