@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from models.compiler.cuts import Choice, Cutter, dense_words, words_of
+from models.compiler.cuts import Choice, Cutter, dense_words, typical, words_of
 from models.compiler.dataflow import Graph, read
 from models.compiler.emit import DoesNotFitError, Emitter, Sizes, Use, with_data
 from models.compiler.engine_times import Timeline, line_beats, timeline
@@ -202,7 +202,8 @@ class Compiler:
         def beats(part: Part) -> int:
             key = part.tensor, part.first, part.last
             if key not in self._beats:
-                self._beats[key] = line_beats(part.lines(self.tensors[part.tensor][0]), self.config.StreamBytes)
+                images = self.tensors[part.tensor]
+                self._beats[key] = line_beats(part.lines(images[typical(images)]), self.config.StreamBytes)
             return self._beats[key]
 
         loads = [beats(load.part) for load in program.activations]

@@ -87,10 +87,16 @@ class Cutter:
 
     def __init__(self, config: Config, graph: Graph, tensors: dict[str, Bytes], hidden: bool):
         self.config, self.graph, self.hidden = config, graph, hidden
-        self.layers = {node.name: node.layer(tensors) for node in graph.layers}
+        self.images = {node.name: typical(tensors[node.source]) for node in graph.layers}
+        self.layers = {node.name: self._layer(node, tensors) for node in graph.layers}
         self.tensors = tensors
         self._estimated: dict[tuple[object, ...], Choice] = {}
         self._predicted: dict[tuple[object, ...], Choice] = {}
+
+    def _layer(self, node: Node, tensors: dict[str, Bytes]) -> Layer:
+        """The layer on its typical image."""
+        image, read = self.images[node.name], (node.source, *([node.residual] if node.residual else []))
+        return node.layer({name: tensors[name][image:] for name in read})
 
     def _choice(self, node: Node, line: LineShape, tile: LineShape, exact: bool = True) -> Choice:
         """The layer with the best splits for a block of its input and a tile, predicted or, if not exact, estimated."""
@@ -121,8 +127,8 @@ class Cutter:
     def _whole(self, node: Node, cut: Cut) -> Choice:
         """The layer with a given cut."""
         layer = self.layers[node.name]
-        d = describe(self.config, layer, cut)
-        return Choice(layer, d, work.measure(d, layer), words_of(self.tensors[node.name][:1], cut.tile))
+        d, image = describe(self.config, layer, cut), self.images[node.name]
+        return Choice(layer, d, work.measure(d, layer), words_of(self.tensors[node.name][image : image + 1], cut.tile))
 
     def _tiles(self, node: Node, line: LineShape) -> list[LineShape]:
         """The best tiles of a layer, for one block of its input."""
@@ -213,6 +219,12 @@ class Cutter:
         own = self._whole(node, Cut(d.line, d.tile, d.splits))
         _, parts = self._part(own)
         return predict(self.config, own) if parts > 1 else predicted_best(self.config, own, self.hidden)
+
+
+def typical(tensor: Bytes) -> int:
+    """Which image of a tensor (N, C, H, W) is nearest to all of them in density: what a layer takes hangs on that."""
+    counts = np.count_nonzero(tensor, axis=(1, 2, 3))
+    return int(np.abs(counts - counts.mean()).argmin())
 
 
 def _rank(tile: LineShape) -> tuple[int, int]:

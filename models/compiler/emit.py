@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from models.compiler.dataflow import Graph
+from models.compiler.load_order import Load, load_order
 from models.compiler.parts import LayerPart, Parts
-from models.compiler.place import Need, Packed, Sets, pack
+from models.compiler.place import Need, Packed, Sets, pack, there
 from models.compiler.strips import Strips, read_rows
 from models.compiler.waits import NOBODY, Access, waits
 from models.config import Config
@@ -205,11 +206,8 @@ class Emitter:
         what: str, needs: Sequence[Need], names: Sequence[str], period: int, memory: int, where: str
     ) -> DoesNotFitError:
         """The refusal, with the tensors of the step that needs most."""
-
-        def there(step: int) -> list[int]:
-            return [n for n, need in enumerate(needs) if (step - need.birth) % period < need.end - need.birth]
-
-        worst = max((there(step) for step in range(period)), key=lambda found: sum(needs[n].size for n in found))
+        found = there(needs, period)
+        worst = found[found.dot([need.size for need in needs]).argmax()].nonzero()[0]
         total = sum(needs[n].size for n in worst)
         of = ", ".join(dict.fromkeys(names[n] for n in worst))
         return DoesNotFitError(
@@ -299,7 +297,7 @@ class Emitter:
             np.zeros((data.rows, weight_bytes(self.config)), np.uint8),
             taken(self.graph.network.example, slice(0)),
         )
-        self._check_length(len(program.encode()[0]))
+        self._check_length(sum(len(steps) * size for steps, size in zip(program.engines, WORDS, strict=True)))
         return program
 
     def _check_length(self, words: int) -> None:
@@ -435,11 +433,38 @@ class _Lists:
         return access
 
     def waiting(self) -> tuple[list[Step], ...]:
-        """The descriptors with their waits."""
+        """The descriptors with their waits, weight loads in the order in which they should run."""
+        self._order_loads()
         for access, wait in zip(self.accesses, waits(self.accesses), strict=True):
             steps = self.steps[access.engine]
             steps[access.number] = replace(steps[access.number], waits=wait)
         return self.steps
+
+    def _order_loads(self) -> None:
+        """Put loads that should go first before the one that they pass, among the accesses as well."""
+        layers = [step.predicted - step.tail for step in self.steps[LAYERS] if isinstance(step, LayerStep)]
+        loads, own, before = [], [], 0
+        for access, found in zip(self.accesses, waits(self.accesses), strict=True):
+            before += access.engine == LAYERS
+            step = self.steps[access.engine][access.number]
+            if isinstance(step, WeightLoad):
+                wait = found[LAYERS]
+                after = wait.count - len(layers) if wait.previous or not wait.count else wait.count
+                loads.append(Load(step.count, after, before))
+                own.append(access)
+        order = load_order(loads, layers)
+        accesses, ordered = [], set()
+        for access in self.accesses:
+            if access.engine != 0:
+                accesses.append(access)
+                continue
+            while access.number not in ordered:
+                ordered.add(number := next(order))
+                accesses.append(own[number])
+        self.accesses, moved = accesses, [a for a in accesses if a.engine == 0]
+        self.steps[0][:] = [self.steps[0][access.number] for access in moved]
+        for number, access in enumerate(moved):
+            access.number = number
 
 
 class _Set(NamedTuple):

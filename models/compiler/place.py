@@ -6,6 +6,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+
 _TRIES = 16  # orders of each kind
 
 
@@ -19,12 +24,6 @@ class Need:
     end: int
     apart: int = 0
 
-    def meets(self, other: Need, period: int, apart: bool) -> bool:
-        """Whether both are there at some step, in iterations of `period` steps; apart: or had better not be."""
-        ends = (need.end + need.apart if apart else need.end for need in (self, other))
-        own, others = (end - need.birth for end, need in zip(ends, (self, other), strict=True))
-        return (other.birth - self.birth) % period < own or (self.birth - other.birth) % period < others
-
 
 @dataclass(frozen=True)
 class Packed:
@@ -37,52 +36,58 @@ class Packed:
 def pack(needs: Sequence[Need], period: int, memory: int) -> Packed | None:
     """Bases such that what is there at the same time does not overlap; None where that was not found. Large needs have
     the first choice, or large and long ones; one that finds no place is the first to choose then."""
-    if max(sum(need.size for need in there(needs, step, period)) for step in range(period)) > memory:
+    if there(needs, period).dot([need.size for need in needs]).max() > memory:
         return None
     sizes = [need.size for need in needs]
     areas = [need.size * (need.end - need.birth) ** 0.5 for need in needs]
-    for aparts in (True, False), (False,):
+    apart, close = (_meeting(needs, period, apart) for apart in (True, False))
+    for meeting in (apart, close), (close,):
         for first_choice in sizes, areas:
             order = sorted(range(len(needs)), key=lambda n: (-first_choice[n], n))
             for _ in range(_TRIES):
-                found = _packed(needs, order, period, memory, aparts)
+                found = _packed(sizes, order, memory, meeting)
                 if isinstance(found, Packed):
                     return found
                 order.insert(0, order.pop(order.index(found)))
     return None
 
 
-def there(needs: Sequence[Need], step: int, period: int) -> list[Need]:
-    """What is there at a step."""
-    return [need for need in needs if (step - need.birth) % period < need.end - need.birth]
+def there(needs: Sequence[Need], period: int) -> Bools:
+    """Which needs are there at each step of an iteration (period, N)."""
+    births, ends = np.array([(need.birth, need.end) for need in needs]).T
+    found: Bools = (np.arange(period)[:, None] - births) % period < ends - births
+    return found
 
 
-def _packed(
-    needs: Sequence[Need], order: Sequence[int], period: int, memory: int, aparts: Sequence[bool]
-) -> Packed | int:
-    """Bases in an order, each the lowest that is free, apart or not; or the first need that finds none."""
-    bases: dict[int, int] = {}
+def _meeting(needs: Sequence[Need], period: int, apart: bool) -> Bools:
+    """Which two (N, N) are there at the same step, in iterations of `period` steps; apart: or had better not be."""
+    births = np.array([need.birth for need in needs])
+    lives = np.array([need.end + (need.apart if apart else 0) for need in needs]) - births
+    begins = (births - births[:, None]) % period < lives[:, None]  # of one while the other is there
+    found: Bools = begins | begins.T
+    return found
+
+
+def _packed(sizes: Sequence[int], order: Sequence[int], memory: int, meeting: Sequence[Bools]) -> Packed | int:
+    """Bases in an order, each the lowest that is free of those that it meets in the first sense of `meeting` or, if
+    there is none, the next; or the first need that finds none. close: how many are free of others in the last sense."""
+    bases, ends = np.zeros((2, len(sizes)), np.int64)
+    placed = np.zeros(len(sizes), bool)
     close = 0
     for number in order:
-        need = needs[number]
-        for apart in aparts:
-            taken = sorted(
-                (base, base + needs[other].size)
-                for other, base in bases.items()
-                if need.meets(needs[other], period, apart)
-            )
-            base = 0
-            for first, last in taken:
-                if base + need.size <= first:
-                    break
-                base = max(base, last)
-            if base + need.size <= memory:
-                close += not apart
+        for meets in meeting:
+            others = np.flatnonzero(meets[number] & placed)
+            others = others[np.argsort(bases[others])]
+            begins = np.maximum.accumulate([0, *ends[others]])  # of gaps
+            fits = np.flatnonzero(np.append(bases[others], memory) - begins >= sizes[number])
+            if len(fits):
+                bases[number], placed[number] = begins[fits[0]], True
+                ends[number] = bases[number] + sizes[number]
+                close += meets is meeting[-1]
                 break
         else:
             return number
-        bases[number] = base
-    return Packed([bases[number] for number in range(len(needs))], close)
+    return Packed(bases.tolist(), close)
 
 
 @dataclass

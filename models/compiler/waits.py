@@ -36,16 +36,18 @@ def waits(steps: Sequence[Access]) -> list[Waits]:
     or, where there is none of an engine, of the one before. Loads and results run one after another anyway. Two layers
     may be open, so a layer waits for the one before it if it has to, and only then.
     """
-    owner = np.array([n for n, step in enumerate(steps) for _ in step.places], np.int64)
-    table = np.array([place for step in steps for place in step.places], np.int64).reshape(-1, 5)
-    memory, first, last, write, together = table.T
+    tables = []  # by memory: step, first, last, write, together
+    for memory in range(len(MEMORIES)):
+        places = [(n, *place) for n, step in enumerate(steps) for where, *place in step.places if where == memory]
+        tables.append(np.array(places, np.int64).reshape(-1, 5).T)
     engines = np.array([step.engine for step in steps])
     numbers = np.array([step.number for step in steps])
     found: list[Waits] = []
     for n, step in enumerate(steps):
         conflicts = np.zeros(len(steps), bool)
-        for place, low, high, writes, whose in step.places:
-            meets = (memory == place) & (first < high) & (last > low)
+        for memory, low, high, writes, whose in step.places:
+            owner, first, last, write, together = tables[memory]
+            meets = (first < high) & (last > low)
             if whose != NOBODY:
                 meets &= (together != whose) | (owner >= n)
             conflicts[owner[meets if writes else meets & (write == 1)]] = True

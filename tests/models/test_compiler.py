@@ -12,6 +12,8 @@ from models.compiler import Compiler, compile_network
 from models.compiler.compile import Stretch, between, orders
 from models.compiler.cuts import dense_words, words_of
 from models.compiler.dataflow import read
+from models.compiler.engine_times import BEGIN
+from models.compiler.load_order import Load, load_order
 from models.compiler.parts import Way
 from models.compiler.place import Need, Packed, Sets, pack
 from models.compiler.predict import actual
@@ -43,7 +45,8 @@ def run(network, config, batch, rng, iterations=2, orders=2):
 @pytest.mark.parametrize("name", ["tiny", "tiny_branches"])
 def test_results_are_the_networks(name, batch, rng):
     program = run(networks.build(name), SMALL, batch, rng)
-    assert len(program.results) == batch * len(program.network.outputs)
+    found = {(result.part.tensor, result.part.image) for result in program.results}
+    assert found == {(name, image) for name in program.network.outputs for image in range(batch)}
 
 
 def test_file_of_a_compiled_program(tmp_path, rng):
@@ -140,6 +143,36 @@ def test_places_are_found_in_another_order():
     needs = [Need(2, 1, 4), Need(2, 0, 2), Need(3, 2, 5), Need(2, 1, 2)]
     assert pack(needs, 8, 6) == Packed([4, 0, 0, 2], 0)
     assert pack(needs, 8, 5) is None
+
+
+def test_a_load_passes_one_that_waits_if_it_is_done_by_then():
+    """The second waits for three layers. The third may begin behind the first and does not hold it up; not so if it
+    takes longer, or waits for a layer that uses the second."""
+    layers, beats = [100] * 6, 200 - BEGIN[0]
+    first, waits = Load(50, -5, 0), Load(10, 3, 4)
+    fast, slow, later = Load(beats, 1, 4), Load(beats + 1, 1, 4), Load(1, 5, 5)
+    for passing, expected in ((fast, [0, 2, 1]), (slow, [0, 1, 2]), (later, [0, 1, 2])):
+        assert list(load_order([first, waits, passing], layers)) == expected
+
+
+def test_loads_pass_and_results_stay_the_networks(rng):
+    """An average pool's parameters fill the Parameter Memory, so they wait for the last layer; the weights behind them
+    need not."""
+    build = Builder((8, 12, 12), rng, count=3)
+    made = build.conv("conv", INPUT, 64, 3, density=0.5)
+    build.conv("fc", build.average("mean", made), 32, 1)
+    program = run(build.network(), replace(SMALL, ParDepth=64), 2, rng)
+    loads = [(load.node, load.parameters) for load in program.weights]
+    assert loads.index(("fc", False)) < loads.index(("mean", True))
+
+
+def test_the_order_of_calibration_images_does_not_matter(rng):
+    """A layer's cycles are those of the image that is nearest to all of them."""
+    network = networks.build("tiny")
+    some = images_of(network, 5, rng)
+    some[INPUT][0] = 0
+    programs = [compile_network(network, SMALL, 1, {INPUT: images}) for images in (some[INPUT], some[INPUT][::-1])]
+    assert programs[0].layers == programs[1].layers
 
 
 def test_sets_of_weights_take_turns_at_the_ends():
