@@ -145,7 +145,6 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     s["memories"]["last"] = NONE
     # The passes limit the weight vectors; two index entries beyond their memory.
     s["requests"]["room"][:, :pes] = [[2 * (config.WgtQueueDepth + 1)], [WORDS], [ENTRIES + 2]]
-    s["groups"]["turn"] = NONE
     s["ports"]["slots"][: config.NumSp] = config.NumStage
     s["ports"]["port_group"] = NONE
     tile = np.zeros(tiles, state.TILE)

@@ -9,6 +9,7 @@ from models.cycles import events
 from models.cycles.compiled import part
 from models.cycles.state import AHEAD_WANTED, GROUPS, MAX_AHEAD, NONE, OFFERS
 
+_BEYOND = 1 << 32  # all addresses
 
 @part
 def starves(pe: Any, time: int) -> bool:
@@ -161,18 +162,17 @@ def serve(s: Any, m: int, time: int, active: int) -> int:
 
 @part
 def offer(s: Any, m: int, g: int, time: int) -> None:
-    """A group's next offer: an address, and whoever asks for it. Those that starve come first, then round robin."""
+    """A group's next offer: an address, and whoever asks for it. Those that starve come first, then the lowest."""
     memory, group = s.memories[m], s.groups[m, g]
-    members, pes = group.members, s.layer[0].pes
-    chosen = members[0]
+    members = group.members
+    address = s.requests[m, members[0]].queue[0].address
     if group.members_count > 1:
-        best = 2 * pes
+        best = 2 * _BEYOND
         for i in range(group.members_count):
-            rank = (members[i] - group.turn - 1) % pes + (0 if starves(s.pes[members[i]], time) else pes)
+            own = s.requests[m, members[i]].queue[0].address
+            rank = own if starves(s.pes[members[i]], time) else _BEYOND + own
             if rank < best:
-                chosen, best = members[i], rank
-    group.turn = chosen
-    address = s.requests[m, chosen].queue[0].address
+                address, best = own, rank
     slot = group.offers
     group.offers += 1
     group.address[slot], group.bank[slot] = address, bank_of(memory, address)

@@ -196,7 +196,6 @@ REQUESTS = _record(  # of a PE to a memory
 GROUP = _record(  # PEs that offer one request at a time to a memory
     ("members", I8, (MAX_GROUP,)),  # with something in their queue
     "members_count",
-    "turn",  # PE whose address it offered last
     "offers",
     ("address", I8, (OFFERS,)),
     ("bank", I8, (OFFERS,)),

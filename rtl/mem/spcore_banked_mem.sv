@@ -4,9 +4,9 @@
 // their request at the earliest.
 //
 // Requesters stand in groups (request_group). A group offers one address a cycle to the banks and gets one word a cycle
-// for all its members, over one multiplexer. Order within a bank: the direct port, then urgent offers, then all others;
-// among equals round robin. Offers of the winner's address are taken along with it. start_i takes the round robin to its
-// beginning, so that a layer's cycles do not depend on those before it.
+// for all its members, over one multiplexer: an urgent member's, of these the lowest. Order within a bank: the direct port,
+// then urgent offers, then all others; among equals round robin. Offers of the winner's address are taken along with it.
+// start_i takes the round robin to its beginning, so that a layer's cycles do not depend on those before it.
 module spcore_banked_mem
   import sparsecore_pkg::*;
 #(
@@ -72,7 +72,7 @@ module spcore_banked_mem
     spcore_request_group #(
       .NumReq(GroupSize), .Banks(Banks), .AddrW(ReqAddrW)
     ) u_request_group (
-      .clk_i, .rst_ni, .start_i,
+      .clk_i, .rst_ni,
       .valid_i(valid[g*GroupSize+:GroupSize]), .ready_o(ready[g*GroupSize+:GroupSize]),
       .addr_i(addr[g*GroupSize+:GroupSize]), .urgent_i(urgent[g*GroupSize+:GroupSize]),
       .offer_o(offer[g]), .urgent_o(offer_urgent[g]), .bank_o(offer_bank[g]), .addr_o(offer_addr[g]),

@@ -3,8 +3,9 @@
 // is offered to the banks for all members that ask for it.
 //
 // An offer stands until it is taken; a second one waits behind it, so that the next follows without a gap although that an
-// offer was taken acts only in the next cycle. Among the members at the head of their queues the urgent go first, then
-// round robin; all that ask for the chosen address share the offer. So each member's requests are served in their order.
+// offer was taken acts only in the next cycle. Among the members at the head of their queues the urgent go first, of these
+// the lowest address: members read the same places in ascending order, so who is behind catches up, and what all read is
+// read once. All that ask for the chosen address share the offer. So each member's requests are served in their order.
 module spcore_request_group #(
   parameter int unsigned NumReq = 4,
   parameter int unsigned Banks  = 8,
@@ -13,10 +14,6 @@ module spcore_request_group #(
 ) (
   input  logic                         clk_i,
   input  logic                         rst_ni,
-  // verilator lint_off UNUSEDSIGNAL
-  input  logic                         start_i,    // of a layer; one member alone needs no order
-  // verilator lint_on UNUSEDSIGNAL
-
   input  logic [NumReq-1:0]            valid_i,
   output logic [NumReq-1:0]            ready_o,
   input  logic [NumReq-1:0][AddrW-1:0] addr_i,
@@ -35,27 +32,33 @@ module spcore_request_group #(
 
   // ---- the next offer ----
 
-  logic [NumReq-1:0] candidates, choice, share, pop;
-  logic [AddrW-1:0]  addr;
-  logic              room;     // for another offer
+  logic [NumReq-1:0]             candidates, choice, share, pop;   // choice: all that ask for the lowest address
+  logic [NumReq-1:0][NumReq-1:0] below, same;                      // one's address and another's
+  logic [AddrW-1:0]              addr;
+  logic                          room;     // for another offer
 
   assign candidates = (head_q & urgent_q) != '0 ? head_q & urgent_q : head_q;
   assign pop        = room ? share : '0;
 
-  if (NumReq == 1) begin : gen_one
-    assign choice = candidates;
-  end else begin : gen_several
-    spcore_round_robin #(
-      .NumReq(NumReq)
-    ) u_round_robin (
-      .clk_i, .rst_ni, .clear_i(start_i), .req_i(candidates), .take_i(room && head_q != '0), .choice_o(choice), .index_o()
-    );
-  end
-
   always_comb begin
+    below = '0;
+    same  = '0;
+    for (int unsigned i = 0; i < NumReq; i++) begin
+      for (int unsigned j = 0; j < i; j++) begin
+        below[i][j] = head_addr_q[i] < head_addr_q[j];
+        same[i][j]  = head_addr_q[i] == head_addr_q[j];
+        below[j][i] = !below[i][j] && !same[i][j];
+        same[j][i]  = same[i][j];
+      end
+      same[i][i] = 1'b1;
+    end
     addr = '0;
-    for (int unsigned i = 0; i < NumReq; i++) if (choice[i]) addr |= head_addr_q[i];
-    for (int unsigned i = 0; i < NumReq; i++) share[i] = head_q[i] && head_addr_q[i] == addr;
+    for (int unsigned i = 0; i < NumReq; i++) begin
+      choice[i] = candidates[i];
+      for (int unsigned j = 0; j < NumReq; j++) if (candidates[j] && below[j][i]) choice[i] = 1'b0;
+      if (choice[i]) addr |= head_addr_q[i];
+    end
+    for (int unsigned i = 0; i < NumReq; i++) share[i] = head_q[i] && (choice & same[i]) != '0;
   end
 
   // ---- offers: the first, or the second where the first was taken in the previous cycle ----

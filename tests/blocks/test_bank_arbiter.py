@@ -39,7 +39,8 @@ async def random_wants(dut):
 
 
 @pytest.mark.parametrize(
-    "sim, groups, width", [("verilator", 16, 12), ("verilator", 4, 1), ("verilator", 20, 15), ("icarus", 8, 5)]
+    "sim, groups, width",
+    [("verilator", 16, 12), ("verilator", 4, 1), ("verilator", 20, 15), ("icarus", 8, 5), ("gates", 4, 2)],
 )
 def test_bank_arbiter(run_block, sim, groups, width):
     run_block("spcore_bank_arbiter", {"Groups": groups, "EntryW": width}, sim=sim)

@@ -92,7 +92,7 @@ def test_a_second_command_says_whom_it_waits_for(tmp_path):
 def test_selection():
     assert selection("tests/models/test_km.py") == ["tests/models/test_km.py"]
     assert selection("tests/models/test_km.py::test_x[1/2]") == ["tests/models/test_km.py::test_x[1/2]"]
-    assert selection("fifo or round_robin") == ["-k", "fifo or round_robin"]
+    assert selection("fifo or tile_mask") == ["-k", "fifo or tile_mask"]
     assert selection("tests/core/test_residual.py or fifo") == ["-k", "test_residual.py or fifo"]
     for wrong, near in (("tests/models/test_kn.py", "tests/models/test_km.py"), ("test_fifp", "test_fifo")):
         with pytest.raises(ValueError, match=f"TEST: '{wrong}' is no test, path or keyword; near: .*{near}"):

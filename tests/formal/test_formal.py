@@ -12,8 +12,8 @@ HDL = Path(__file__).parent / "hdl"
 PROOFS = (
     Proof("fifo_proof", {"Width": 2, "Depth": 3}, depth=12),
     Proof("fifo_proof", {"Width": 1, "Depth": 4}, depth=14),
-    Proof("round_robin_proof", {"NumReq": 3}, depth=8),
-    Proof("round_robin_proof", {"NumReq": 5}, depth=8),
+    Proof("bank_arbiter_proof", {"Groups": 4}, depth=8),
+    Proof("bank_arbiter_proof", {"Groups": 8}, depth=8),
     Proof("acc_quad_proof", {"NumBanks": 5, "NumRows": 2, "Width": 3, "ProductW": 2, "MaxW": 1}, depth=7),
 )
 

@@ -8,7 +8,7 @@ import pytest
 from verif.host.runner import SimulationFailure, build, run, sources_of
 from verif.host.synth.gates import gate_level
 
-BLOCK, PARAMETERS = "spcore_round_robin", {"NumReq": 4}
+BLOCK, PARAMETERS = "spcore_bank_arbiter", {"Groups": 4, "EntryW": 2}
 
 
 @pytest.mark.parametrize("sim", ["gates"])
@@ -21,6 +21,6 @@ def test_a_wrong_cell_fails(right: str, wrong: str, sim: str, tmp_path: Path, sk
     assert f"  {right} " in netlist
     changed = tmp_path / design.name
     changed.write_text(netlist.replace(f"  {right} ", f"  {wrong} ", 1))
-    with pytest.raises(SimulationFailure, match="random_requests failed"):
+    with pytest.raises(SimulationFailure, match="random_wants failed"):
         env = {name: str(value) for name, value in PARAMETERS.items()}
-        run(build(BLOCK, [changed, cells], {}, "icarus"), "tests.blocks.test_round_robin", env=env)
+        run(build(BLOCK, [changed, cells], {}, "icarus"), "tests.blocks.test_bank_arbiter", env=env)
