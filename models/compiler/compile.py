@@ -24,7 +24,9 @@ ITERATIONS = 2  # of the timelines that orders are compared by
 # Half of the Weight Memory, so that one part is loaded beside another; the first that fits is where the search begins.
 _FIRST = (Way(2), Way(1), Way(3))
 _WAYS = (*_FIRST, Way(4), Way(6), *(Way(share, tapered=True) for share in (1, 2, 3, 4)))
-_EFFORT = 60_000  # steps of layers that the search for parts places and times
+_AHEAD = (1, 0)  # steps before its first reader that an input is loaded, the first that fits
+_FAR_AHEAD = (2, 3, 4)  # that are tried at last: a step may be shorter than a load
+_EFFORT = 100_000  # steps of layers that the search for parts places and times
 _NEAR = 2  # ends of a stretch on either side of the best that are tried with lags
 _REFUSED = 6  # lags in a row that do not fit, behind which none is tried
 
@@ -236,18 +238,22 @@ class Compiler:
             raise self._problem or ValueError("network does not fit")
         for stretches in between(self.graph, best.stretches, self.batch, self.strips.stripped):
             best = _better(best, self._attempt(best.parts, stretches))
+        best = self._overlapped(best)
         parts |= {way: self._parts(way) for way in _WAYS if way not in parts}
         for way in _WAYS:
             best = _better(best, self._attempt(parts[way], best.stretches))
-        best = self._overlapped(self._by_layer(best, parts))
+        best = self._by_layer(best, parts)
+        for ahead in _FAR_AHEAD:
+            best = _better(best, self._attempt(best.parts, best.stretches, ahead))
         return with_data(best.program, best.parts)
 
     def _by_layer(self, best: _Found, parts: dict[Way, dict[PartKey, Parts]]) -> _Found:
-        """The same with other parts of single layers, as long as that gains."""
+        """The same with other parts of single layers, those of most weights first, as long as that gains."""
         effort, before = _EFFORT, None
+        nodes = sorted({name for name, _ in self.cuts}, key=lambda name: -self.cuts[name, 0].descriptor.vectors)
         while before is not best:
             before = best
-            for node in dict.fromkeys(name for name, _ in self.cuts):
+            for node in nodes:
                 keys = [(node, strip) for strip in range(self.strips.of(node))]
                 for way in {parts[way][keys[0]].sizes: way for way in _WAYS}.values():
                     effort -= len(best.program.layers)
@@ -288,10 +294,11 @@ class Compiler:
                 break
         return best
 
-    def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...]) -> _Found | None:
-        """The program of parts in an order, with inputs loaded ahead if they fit; None if it does not fit at all."""
+    def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...], *aheads: int) -> _Found | None:
+        """The program of parts in an order, with inputs loaded so many steps ahead, by one if they fit where nothing is
+        said; None if it does not fit at all."""
         order = sequence(self.graph, parts, self.strips, stretches, self.batch)
-        for ahead in (1, 0):
+        for ahead in aheads or _AHEAD:
             layout = parts, self.strips, self.sizes, self.blocks
             try:
                 program = Emitter(self.graph, self.config, *layout, self.batch, ahead).emit(order)
