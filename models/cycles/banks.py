@@ -11,6 +11,7 @@ from models.cycles.state import AHEAD_WANTED, GROUPS, MAX_AHEAD, NONE, OFFERS
 
 _BEYOND = 1 << 32  # all addresses
 
+
 @part
 def starves(pe: Any, time: int) -> bool:
     """Whether a PE has nothing to compute."""
