@@ -28,14 +28,14 @@ def load_order(loads: Sequence[Load], layers: Sequence[int]) -> Iterator[int]:
     layers: cycles of each, while the ones before it and behind it run. They run one after another, each when what it
     uses has been loaded; those of the iteration before are not held up.
     """
-    retired = [count - sum(layers) for count in accumulate(layers, initial=0)]  # by layers that have, from the last on
-    ends = list(retired)
-    free = ends[0]
-    pending = list(range(len(loads)))
+    # When so many layers have retired, those of the iteration before included, which ends at 0.
+    ends = [time - sum(layers) for time in accumulate(layers, initial=0)]
+    free = ends[0]  # when the next load may begin
     loaded = [0] * len(layers)  # when all that a layer uses is there
+    pending = list(range(len(loads)))
 
     def end(after: int) -> int:
-        """When so many layers have retired: none behind one that uses a pending load."""
+        """When so many layers have retired, none of them behind one that uses a pending load."""
         while len(ends) <= len(layers) + after:
             layer = len(ends) - len(layers) - 1
             ends.append(max(ends[-1], loaded[layer]) + layers[layer])
