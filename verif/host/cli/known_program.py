@@ -12,7 +12,7 @@ from models.compiler import compile_network
 from models.config import load_config
 from models.networks import known
 from models.networks.builder import images_of
-from verif.host.cli.network_run import CHECKS, check_check, run_compiled, write_report
+from verif.host.cli.network_run import CHECKS, check_check, model_line, run_compiled, write_report
 from verif.host.cli.phase import phase
 from verif.host.runner.build import check_simulator
 from verif.host.runner.run import default_seed
@@ -38,4 +38,6 @@ def program(net: str, batch: int = 1, config: str = "paper", sim: str = "verilat
     if check != CHECKS[0]:
         again.append(f"CHECK={check}")
     found, _ = run_compiled(console, net, compiled, config, sim, check, shlex.join(again))
-    write_report(console, net, found, [], [f"{net}: known shapes, random weights and images"])
+    model = model_line(found)
+    console.print(model, markup=False, soft_wrap=True)
+    write_report(console, net, found, [], [f"{net}: known shapes, random weights and images", model])

@@ -3,22 +3,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
 from models.compiler.engine_times import Timeline, line_beats, timeline
+from models.compiler.predict import actual
 from models.config import load_config
-from models.program import Program
+from models.program import LAYERS, Program
 from models.reference import Bytes
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.programs import run_programs, with_read_outs
 from verif.host.report import layer_table, network_page
-from verif.host.report.layer_figures import Figures, figures
+from verif.host.report.layer_figures import Figures, between, figures
 from verif.shared.paths import BUILD, ROOT
 
 CHECKS = ("lines", "all")
+_LARGE, _WITHIN = 5000, 0.05  # cycles of layers of which the cycle model is to be no further off
 
 
 def predicted(program: Program, stream_bytes: int) -> Timeline:
@@ -26,6 +30,26 @@ def predicted(program: Program, stream_bytes: int) -> Timeline:
     loads = [line_beats(program.expected_lines(load.part, 0), stream_bytes) for load in program.activations]
     results = [line_beats(program.expected_lines(transfer.part, 0), stream_bytes) for transfer in program.results]
     return timeline(program, (loads, results), program.iterations)
+
+
+def model_line(found: Figures) -> str:
+    """How far the cycle model is off on the images that ran, whole and by layer; the program's own predictions are of
+    calibration images."""
+    program = found.program
+    exact = actual(program, found.config)
+    layers = (
+        replace(step, predicted=own.cycles, tail=own.tail) for step, own in zip(program.layers, exact, strict=True)
+    )
+    times = predicted(replace(program, layers=tuple(layers)), found.config.StreamBytes)
+    by_node: Counter[str] = Counter()
+    for at in range(len(times.spans[LAYERS])):
+        by_node[program.layers[at % len(program.layers)].node] += between(times.spans[LAYERS], at)
+    measured = {row.node.name: row.cycles for row in found.rows if row.cycles > _LARGE * found.images}
+    close = sum(abs(by_node[name] / cycles - 1) <= _WITHIN for name, cycles in measured.items())
+    return (
+        f"cycle model on these images: {times.cycles:,} cycles, {times.cycles / found.cycles - 1:+.1%}; {close} of "
+        f"{len(measured)} layers of over {_LARGE:,} cycles an image within {_WITHIN:.0%}"
+    )
 
 
 def check_check(check: str) -> None:
