@@ -250,7 +250,8 @@ class Compiler:
     def _by_layer(self, best: _Found, parts: dict[Way, dict[PartKey, Parts]]) -> _Found:
         """The same with other parts of single layers, those of most weights first, as long as that gains."""
         effort, before = _EFFORT, None
-        nodes = sorted({name for name, _ in self.cuts}, key=lambda name: -self.cuts[name, 0].descriptor.vectors)
+        names = dict.fromkeys(name for name, _ in self.cuts)
+        nodes = sorted(names, key=lambda name: -self.cuts[name, 0].descriptor.vectors)
         while before is not best:
             before = best
             for node in nodes:
