@@ -244,7 +244,7 @@ class Compiler:
             best = _better(best, self._attempt(parts[way], best.stretches))
         best = self._by_layer(best, parts)
         for ahead in _FAR_AHEAD:
-            best = _better(best, self._attempt(best.parts, best.stretches, ahead))
+            best = _better(best, self._attempt(best.parts, best.stretches, (ahead,)))
         return with_data(best.program, best.parts)
 
     def _by_layer(self, best: _Found, parts: dict[Way, dict[PartKey, Parts]]) -> _Found:
@@ -295,11 +295,13 @@ class Compiler:
                 break
         return best
 
-    def _attempt(self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...], *aheads: int) -> _Found | None:
-        """The program of parts in an order, with inputs loaded so many steps ahead, by one if they fit where nothing is
-        said; None if it does not fit at all."""
+    def _attempt(
+        self, parts: dict[PartKey, Parts], stretches: tuple[Stretch, ...], aheads: Sequence[int] = _AHEAD
+    ) -> _Found | None:
+        """The program of parts in an order, with inputs loaded the first of some numbers of steps ahead with which it
+        fits; None if it does with none."""
         order = sequence(self.graph, parts, self.strips, stretches, self.batch)
-        for ahead in aheads or _AHEAD:
+        for ahead in aheads:
             layout = parts, self.strips, self.sizes, self.blocks
             try:
                 program = Emitter(self.graph, self.config, *layout, self.batch, ahead).emit(order)

@@ -95,8 +95,8 @@ class Cutter:
 
     def _layer(self, node: Node, tensors: dict[str, Bytes]) -> Layer:
         """The layer on its typical image."""
-        image, read = self.images[node.name], (node.source, *([node.residual] if node.residual else []))
-        return node.layer({name: tensors[name][image:] for name in read})
+        image = self.images[node.name]
+        return node.layer({name: tensors[name][image:] for name in node.reads})
 
     def _choice(self, node: Node, line: LineShape, tile: LineShape, exact: bool = True) -> Choice:
         """The layer with the best splits for a block of its input and a tile, predicted or, if not exact, estimated."""

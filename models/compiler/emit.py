@@ -28,6 +28,7 @@ from models.program import (
     Program,
     ResultTransfer,
     Step,
+    Waits,
     WeightLoad,
 )
 from models.stream import weight_bytes
@@ -434,37 +435,43 @@ class _Lists:
 
     def waiting(self) -> tuple[list[Step], ...]:
         """The descriptors with their waits, weight loads in the order in which they should run."""
-        self._order_loads()
-        for access, wait in zip(self.accesses, waits(self.accesses), strict=True):
+        found = waits(self.accesses)
+        if self._order_loads(found):
+            found = waits(self.accesses)
+        for access, wait in zip(self.accesses, found, strict=True):
             steps = self.steps[access.engine]
             steps[access.number] = replace(steps[access.number], waits=wait)
         return self.steps
 
-    def _order_loads(self) -> None:
-        """Put loads that should go first before the one that they pass, among the accesses as well."""
+    def _order_loads(self, found: Sequence[Waits]) -> bool:
+        """Put weight loads that should go first before the one that they pass, among the accesses as well; whether one
+        does. found: the waits of the accesses as they come."""
         layers = [step.predicted - step.tail for step in self.steps[LAYERS] if isinstance(step, LayerStep)]
         loads, own, before = [], [], 0
-        for access, found in zip(self.accesses, waits(self.accesses), strict=True):
+        for access, own_waits in zip(self.accesses, found, strict=True):
             before += access.engine == LAYERS
             step = self.steps[access.engine][access.number]
             if isinstance(step, WeightLoad):
-                wait = found[LAYERS]
+                wait = own_waits[LAYERS]
                 after = wait.count - len(layers) if wait.previous or not wait.count else wait.count
                 loads.append(Load(step.count, after, before))
                 own.append(access)
-        order = load_order(loads, layers)
-        accesses, ordered = [], set()
+        order = list(load_order(loads, layers))
+        if order == sorted(order):
+            return False
+        following, accesses, ordered = iter(order), [], set()
         for access in self.accesses:
             if access.engine != 0:
                 accesses.append(access)
                 continue
             while access.number not in ordered:
-                ordered.add(number := next(order))
+                ordered.add(number := next(following))
                 accesses.append(own[number])
-        self.accesses, moved = accesses, [a for a in accesses if a.engine == 0]
-        self.steps[0][:] = [self.steps[0][access.number] for access in moved]
-        for number, access in enumerate(moved):
-            access.number = number
+        self.accesses = accesses
+        self.steps[0][:] = [self.steps[0][number] for number in order]
+        for place, number in enumerate(order):
+            own[number].number = place
+        return True
 
 
 class _Set(NamedTuple):

@@ -14,6 +14,7 @@ module spcore_request_group #(
 ) (
   input  logic                         clk_i,
   input  logic                         rst_ni,
+
   input  logic [NumReq-1:0]            valid_i,
   output logic [NumReq-1:0]            ready_o,
   input  logic [NumReq-1:0][AddrW-1:0] addr_i,
@@ -32,8 +33,8 @@ module spcore_request_group #(
 
   // ---- the next offer ----
 
-  logic [NumReq-1:0]             candidates, choice, share, pop;   // choice: all that ask for the lowest address
-  logic [NumReq-1:0][NumReq-1:0] below, same;                      // one's address and another's
+  logic [NumReq-1:0]             candidates, choice, share, pop;   // choice: the candidates with the lowest address
+  logic [NumReq-1:0][NumReq-1:0] below, same;                      // [i][j]: i's address and j's
   logic [AddrW-1:0]              addr;
   logic                          room;     // for another offer
 

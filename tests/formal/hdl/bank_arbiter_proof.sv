@@ -58,14 +58,14 @@ module bank_arbiter_proof #(
 
   always_ff @(posedge clk_i) begin
     if (rst_n && chosen_q) begin
-      in_range : assume (32'(watched_q) < Groups && 32'(other_q) < Groups && watched_q != other_q);
-      one      : assert ((choice & (choice - Groups'(1))) == '0);
-      wants    : assert ((choice & ~wanted_i) == '0);
-      some     : assert ((choice != '0) == (wanted_i != '0));
-      first    : assert (urgent == ((wanted_i & urgent_i) != '0));
-      its      : assert (!choice[watched_q] || entry == entry_i[watched_q]);
-      fair     : assert (!(other_had_q && !urgent && wanted_i[watched_q] && take && choice[other_q]));
-      waits    : cover (other_had_q && wanted_i[watched_q] && take && choice[watched_q]);
+      in_range     : assume (32'(watched_q) < Groups && 32'(other_q) < Groups && watched_q != other_q);
+      one          : assert ((choice & (choice - Groups'(1))) == '0);
+      wants        : assert ((choice & ~wanted_i) == '0);
+      some         : assert ((choice != '0) == (wanted_i != '0));
+      urgent_first : assert (urgent == ((wanted_i & urgent_i) != '0));
+      its_entry    : assert (!choice[watched_q] || entry == entry_i[watched_q]);
+      fair         : assert (!(other_had_q && !urgent && wanted_i[watched_q] && take && choice[other_q]));
+      waits        : cover (other_had_q && wanted_i[watched_q] && take && choice[watched_q]);
     end
   end
 

@@ -22,7 +22,7 @@ from verif.host.report.layer_figures import Figures, between, figures
 from verif.shared.paths import BUILD, ROOT
 
 CHECKS = ("lines", "all")
-_LARGE, _WITHIN = 5000, 0.05  # cycles of layers of which the cycle model is to be no further off
+_LARGE, _WITHIN = 5000, 0.05  # on layers of more cycles than that the cycle model is to be no further off
 
 
 def predicted(program: Program, stream_bytes: int) -> Timeline:
