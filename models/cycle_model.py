@@ -3,18 +3,18 @@
 
 One event a line fetched, a weight vector there, a drain: what a PE does between them follows from recurrences, while
 scheduler, staging slots and streaming processors are shared in order of time. The memories are played cycle by cycle
-(`models/cycles/banks.py`). Approximations: all lines of a layer are written with the same length, and residual lines
-take time of the line writer, but none from PEs. tests/core/test_cycle_model_error.py measures the model against the
-RTL.
+(`models/cycles/banks.py`). Two layers may be open at a time. Approximation: all lines of a layer that are written, and
+all that are added, have the same length. tests/core/test_cycle_model_error.py measures the model against the RTL.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from models.config import Config
 from models.cycles import state
-from models.cycles.state import ENTRIES, GRANT, LINE, LINES, NONE, SEGMENTS, TURN, WORDS, Records, Tables
+from models.cycles.state import ENTRIES, GRANT, LINE, LINES, NONE, SEGMENTS, TURN, WORDS, Play, Queues, Records, Tables
 from models.descriptor import Descriptor
 from models.tiling import Plan, chunk_channels
 from models.work import Counts, Work
@@ -69,9 +69,10 @@ def _check_sizes(config: Config) -> None:
     """Raise ValueError for a core that the compiled model has no places for."""
     for names, most in (
         (("NumPe",), state.MAX_PES),
-        (("NumRegions",), state.MAX_BUFFERS),
+        (("NumRegions",), state.MAX_HALVES // 2),
         (("WgtBanks", "ActBanks", "IdxBanks"), state.MAX_BANKS),
         (("NumSp",), state.MAX_PORTS),
+        (("NumStage",), state.MAX_SLOTS),
     ):
         for name in names:
             if getattr(config, name) > most:
@@ -87,40 +88,50 @@ def line_cycles(config: Config, written: float, read: float) -> float:
     return 1 + min(1.0, state.MEETS * max(0.0, written + read - 1) / config.ActBanks) ** 2
 
 
-def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
-    """The layer, and the core before it."""
-    d, config = plan.descriptor, plan.config
+def _core(config: Config) -> Records:
+    """A core without a layer."""
     _check_sizes(config)
-    pes, tiles = config.NumPe, d.out_lines
-    chunk_k = chunk_channels(config, d.k, d.m)
-    chunk_lines = np.array([min(chunk_k, d.out_k - chunk * chunk_k) for chunk in range(d.chunks)])
-    beats = -(-work.positions // config.SpLanes)
-    shares, out_lines = _shares(d), d.out_k * d.out_lines
-    line_counts = np.array([len(fetch.lines) for fetch in work.fetches])
-    # What nothing is asked for takes no room: as many ends of units may wait for their turn.
-    per_group = np.bincount(np.arange(d.chunks) // d.group_chunks, minlength=d.groups)
-    loads = np.array([fetch.load.sum(1) for fetch in work.fetches]).reshape(tiles, d.in_c)
-    before = np.pad(np.cumsum(loads, 1), [(0, 0), (1, 0)])
-    loaded = before[:, shares[:, :, 1]] - before[:, shares[:, :, 0]]
-    without_lines = (line_counts == 0)[:, None, None] | (shares[:, :, 0] == shares[:, :, 1])
-    lineless = int(without_lines.sum((0, 2)) @ per_group)
-    empty = int((loaded == 0).sum((0, 2)) @ per_group)
-
-    room = max(1, SEGMENTS // work.segments)
+    pes = config.NumPe
     found = np.zeros(1, state.STATE)
     s = found[0]
-    s["layer"][0] = (
-        pes,
-        config.NumSp,
-        d.jobs * d.splits,
+    s["core"][0] = pes, config.NumSp
+    s["clock"]["free"] = NONE
+    s["buckets"]["first"] = NONE
+    s["buckets"]["last"] = NONE
+    s["pes"]["free_count"][:pes] = 2 * config.NumRegions
+    s["pes"]["next_line"][:pes] = NONE
+    s["pes"]["draining"][:pes] = NONE
+    s["pes"]["idle"][:pes] = 1
+    s["memories"]["banks"] = config.WgtBanks, config.ActBanks, config.IdxBanks
+    s["memories"]["skewed"] = 0, 0, 1
+    s["memories"]["group_size"] = -(-pes // state.GROUPS)
+    s["memories"]["places"] = NONE
+    s["memories"]["last"] = NONE
+    # The passes limit the weight vectors; two index entries beyond their memory.
+    s["requests"]["room"][:, :pes] = [[2 * (config.WgtQueueDepth + 1)], [WORDS], [ENTRIES + 2]]
+    s["ports"]["slots"][: config.NumSp] = config.NumStage
+    s["ports"]["next"] = NONE
+    s["ports"]["port_group"] = NONE
+    return found
+
+
+def _layer(plan: Plan, work: Work) -> tuple[int | float, ...]:
+    """The layer's record, before any unit can be given out."""
+    d, config = plan.descriptor, plan.config
+    room, out_lines, units = max(1, SEGMENTS // work.segments), d.out_k * d.out_lines, d.jobs * d.splits
+    return (
+        units,
         d.splits,
         d.chunks,
         d.group_chunks,
+        d.tile_h,
         d.taps,
         work.segments,
         d.tap_shared,
         room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
+        2,
         d.residual,
+        work.residual_words,
         line_cycles(config, plan.out_words / out_lines, work.residual_words / out_lines) if d.residual else 1,
         d.keep_slot,
         d.continue_slot,
@@ -131,23 +142,21 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
         d.out_act_base,
         plan.out_words,
         out_lines,
+        units,
+        d.jobs,
+        0,
+        0,
+        0,
     )
-    s["clock"]["free"] = NONE
-    s["buckets"]["first"] = NONE
-    s["buckets"]["last"] = NONE
-    s["pes"]["free_count"][:pes] = config.NumRegions
-    s["pes"]["next_line"][:pes] = NONE
-    s["pes"]["draining"][:pes] = NONE
-    s["memories"]["banks"] = config.WgtBanks, config.ActBanks, config.IdxBanks
-    s["memories"]["skewed"] = 0, 0, 1
-    s["memories"]["group_size"] = -(-pes // state.GROUPS)
-    s["memories"]["places"] = NONE
-    s["memories"]["last"] = NONE
-    # The passes limit the weight vectors; two index entries beyond their memory.
-    s["requests"]["room"][:, :pes] = [[2 * (config.WgtQueueDepth + 1)], [WORDS], [ENTRIES + 2]]
-    s["ports"]["slots"][: config.NumSp] = config.NumStage
-    s["ports"]["port_group"] = NONE
-    tile = np.zeros(tiles, state.TILE)
+
+
+def _tables(plan: Plan, work: Work) -> Tables:
+    """What has the layer's size."""
+    d, config = plan.descriptor, plan.config
+    chunk_k = chunk_channels(config, d.k, d.m)
+    beats = -(-work.positions // config.SpLanes)
+    line_counts = np.array([len(fetch.lines) for fetch in work.fetches])
+    tile = np.zeros(d.out_lines, state.TILE)
     tile["next"] = d.tile_order
     tile["rows"] = work.rows
     tile["beats"] = np.maximum(beats, state.RESIDUAL) if d.residual else beats
@@ -156,7 +165,7 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     tile["pause"] = work.positions == 1
     chunk = np.zeros(d.chunks, state.CHUNK)
     chunk["vector"] = [d.vector(number, 0) for number in range(d.chunks)]
-    chunk["lines"] = chunk_lines
+    chunk["lines"] = [min(chunk_k, d.out_k - number * chunk_k) for number in range(d.chunks)]
     lines = np.zeros(d.in_c * int(line_counts.sum()), state.A_FETCH)
     lines["first"] = np.concatenate([fetch.first_word.ravel() for fetch in work.fetches])
     lines["words"] = np.concatenate([fetch.words.ravel() for fetch in work.fetches])
@@ -164,23 +173,111 @@ def _state(plan: Plan, work: Work) -> tuple[Records, Tables]:
     lines["marks"] = np.concatenate([fetch.marks.ravel() for fetch in work.fetches])
     jobs = np.zeros(d.jobs + 1, state.JOB)
     jobs["port"] = NONE
-    if d.continue_slot:  # as if jobs had taken slots in turn
-        jobs["port"][: d.jobs] = np.arange(d.jobs) % config.NumSp
-        jobs["units_left"] = d.splits
-        s["ports"]["slots"][: config.NumSp] -= np.bincount(jobs["port"][: d.jobs], minlength=config.NumSp)
+    shares = _shares(d)
     share = np.zeros(shares.shape[:2], state.SHARE)
     share["first"], share["stop"] = shares[:, :, 0], shares[:, :, 1]
-    return found, Tables(
+    return Tables(
         tiles=tile,
         chunks=chunk,
         shares=share,
         numbers=np.array([line for fetch in work.fetches for line in fetch.lines], np.int64),
         lines=lines,
         emissions=np.ascontiguousarray(work.emissions, np.int64),
-        entries=np.zeros((pes, ENTRIES + 4 + lineless), state.A_LINE),
-        regions=np.zeros((pes, config.NumRegions + 1 + empty), state.A_REGION),
         jobs=jobs,
     )
+
+
+def _lineless(plan: Plan, work: Work) -> int:
+    """Units without a line."""
+    d, shares = plan.descriptor, _shares(plan.descriptor)
+    per_group = np.bincount(np.arange(d.chunks) // d.group_chunks, minlength=d.groups)
+    without = np.array([not fetch.lines for fetch in work.fetches])[:, None, None]
+    return int((without | (shares[:, :, 0] == shares[:, :, 1])).sum((0, 2)) @ per_group)
+
+
+def _empty(plan: Plan, work: Work) -> int:
+    """Units without anything to load."""
+    d, shares = plan.descriptor, _shares(plan.descriptor)
+    per_group = np.bincount(np.arange(d.chunks) // d.group_chunks, minlength=d.groups)
+    loads = np.array([fetch.load.sum(1) for fetch in work.fetches]).reshape(d.out_lines, d.in_c)
+    before = np.pad(np.cumsum(loads, 1), [(0, 0), (1, 0)])
+    loaded = before[:, shares[:, :, 1]] - before[:, shares[:, :, 0]]
+    return int((loaded == 0).sum((0, 2)) @ per_group)
+
+
+_NOTHING = Tables(
+    tiles=np.zeros(0, state.TILE),
+    chunks=np.zeros(0, state.CHUNK),
+    shares=np.zeros((0, 0), state.SHARE),
+    numbers=np.zeros(0, np.int64),
+    lines=np.zeros(0, state.A_FETCH),
+    emissions=np.zeros((0, 0, 0), np.int64),
+    jobs=np.zeros(0, state.JOB),
+)
+
+
+class Core:
+    """A core that works at layers in the order in which they are opened, at two of them at a time."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ValueError for a core of more PEs, regions, banks or streaming processors than `models.cycles.state`
+        has."""
+        self._config = config
+        self._states = _core(config)
+        self._tables = (_NOTHING, _NOTHING)
+        self._queues = Queues(np.zeros((config.NumPe, 1), state.A_LINE), np.zeros((config.NumPe, 1), state.A_REGION))
+        self._opened = 0
+
+    @property
+    def state(self) -> Any:
+        """The record of STATE."""
+        return self._states[0]
+
+    def open(self, plan: Plan, work: Work, time: int) -> None:
+        """Open a layer, whose units can be given to PEs from a time to come on, when there are none of the one before
+        it left. The last but one has retired, and if the layer continues slots the last one too.
+        """
+        from models.cycles import events  # late: numba takes a second to import
+
+        d, s, context, tables = plan.descriptor, self.state, self._opened % 2, _tables(plan, work)
+        s["layers"][context] = _layer(plan, work)
+        if d.continue_slot:
+            ports = tables.jobs["port"][: d.jobs]
+            if self._opened:
+                ports[:] = self._tables[1 - context].jobs["port"][: d.jobs]
+            else:  # as if jobs had taken slots in turn
+                ports[:] = np.arange(d.jobs) % self._config.NumSp
+                s["ports"]["slots"][: self._config.NumSp] -= np.bincount(ports, minlength=self._config.NumSp)
+            tables.jobs["units_left"] = d.splits
+        self._tables = (tables, self._tables[1]) if context == 0 else (self._tables[0], tables)
+        self._queues = Queues(
+            _grown(self._queues.entries, s["pes"], "entries", ENTRIES + 4 + _lineless(plan, work)),
+            _grown(self._queues.regions, s["pes"], "regions", 2 * self._config.NumRegions + 1 + _empty(plan, work)),
+        )
+        self._opened += 1
+        events.begin(self._states, context, time)
+
+    def retire(self) -> int:
+        """Go on until the oldest layer that is open has ended; when that is."""
+        from models.cycles import kernel  # late: numba takes a second to import
+
+        total = self.state["total"]
+        kernel.run(self._states, Play(self._queues, self._tables))
+        layer = self.state["layers"][total["oldest"][0]]
+        total["oldest"] ^= 1
+        return int(layer["end"])
+
+
+def _grown(queue: Records, pes: Records, name: str, more: int) -> Records:
+    """The PEs' queues with places for so many more than they hold."""
+    first, held = pes[f"{name}_first"][: len(queue)], pes[f"{name}_count"][: len(queue)]
+    count, places = queue.shape[1], int(held.max()) + more
+    if places <= count:
+        return queue
+    grown = np.zeros((len(queue), places), queue.dtype)
+    grown[:, :count] = np.take_along_axis(queue, (first[:, None] + np.arange(count)) % count, axis=1)
+    pes[f"{name}_first"][: len(queue)] = 0
+    return grown
 
 
 def predict(plan: Plan, work: Work) -> Cycles:
@@ -188,16 +285,14 @@ def predict(plan: Plan, work: Work) -> Cycles:
 
     Raises ValueError for a core of more PEs, regions, banks or streaming processors than `models.cycles.state` has.
     """
-    from models.cycles import kernel  # late: numba takes a second to import
-
-    states, tables = _state(plan, work)
-    kernel.run(states, tables)
-    total, (weights, activations, index) = states[0]["total"][0], states[0]["memories"]
+    core = Core(plan.config)
+    core.open(plan, work, 0)
+    cycles, s = core.retire(), core.state
+    total, (weights, activations, index) = s["total"][0], s["memories"]
     busy = int(work.emissions.sum((0, 2)) @ plan.descriptor.readers)
-    cycles = int(total["end"])
     pe_cycles = cycles * plan.config.NumPe
     no_weight, no_activation, drained = (int(total[name]) for name in ("no_weight", "no_activation", "drained"))
-    pes = states[0]["pes"][: plan.config.NumPe]
+    pes = s["pes"][: plan.config.NumPe]
     free = np.maximum(pes["without_unit"], pes["scan_end"] - LEAD)
     return Cycles(
         cycles=cycles,

@@ -10,7 +10,7 @@ from models import cycle_model, lines, work
 from models.config import Config
 from models.descriptor import Descriptor
 from models.layer import Layer
-from models.tiling import Cut, Plan, make_plan, split_candidates, tile_candidates, with_splits
+from models.tiling import Cut, Plan, line_candidates, make_plan, split_candidates, tile_candidates, with_splits
 from models.work import Counts, Fetch, Work
 
 _FINALISTS = 6
@@ -79,6 +79,19 @@ def _predicted(candidate: Plan, measured: Work, others: Sequence[Layer]) -> Plan
     return replace(candidate, predicted=round(sum(found) / len(found)))
 
 
+def _in_other_lines(plan: Plan, layer: Layer, others: Sequence[Layer]) -> Plan:
+    """The plan with the lines that are fastest for its tile. A pool does so little with a line that they matter."""
+    best = plan
+    for line in line_candidates(*layer.activations.shape[1:]):
+        try:
+            candidate = make_plan(plan.config, layer, replace(plan.cut, line=line))
+        except ValueError:  # more lines than the Index Memory holds
+            continue
+        found = _predicted(candidate, work.measure(candidate.descriptor, layer), others)
+        best = min(best, found, key=lambda one: one.predicted or 0)
+    return best
+
+
 def choose_plan(config: Config, layer: Layer, *others: Layer) -> Plan:
     """The plan that the cycle model finds fastest among the finalists of a coarse model of all candidates.
 
@@ -111,5 +124,6 @@ def choose_plan(config: Config, layer: Layer, *others: Layer) -> Plan:
         if found:
             found.sort(key=lambda entry: entry[0])
             finalists = [_predicted(candidate, measured, others) for _, candidate, measured in found[:_FINALISTS]]
-            return min(finalists, key=lambda finalist: finalist.predicted or 0)
+            best = min(finalists, key=lambda finalist: finalist.predicted or 0)
+            return best if layer.kind == "conv" else _in_other_lines(best, layer, others)
     raise problem or ValueError("layer does not fit: no tile does")

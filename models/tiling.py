@@ -5,7 +5,7 @@ The result is the layer descriptor, and the place of the input.
 """
 
 from dataclasses import dataclass, replace
-from math import ceil, lcm
+from math import ceil, isqrt, lcm
 from typing import NamedTuple
 
 import numpy as np
@@ -242,8 +242,9 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
         if width is None:
             break
         # As many tiles as needed, but none of them a sliver where the rest is wide.
-        for times in (1,) if layer.kind == "conv" else (1, 2, 4):
-            found[LineShape(ceil(ho / ceil(ho / height)), ceil(wo / min(wo, times * ceil(wo / width))))] = None
+        columns = ceil(wo / width)
+        for number in (columns,) if layer.kind == "conv" else range(columns, min(wo, 4 * columns) + 1):
+            found[LineShape(ceil(ho / ceil(ho / height)), ceil(wo / number))] = None
     if not found:
         _require(
             region_size(layer, LineShape(1, 1)),
@@ -251,6 +252,20 @@ def tile_candidates(config: Config, layer: Layer) -> list[LineShape]:
             "positions in the input window of one output",
             "a region holds",
         )
+    return list(found)
+
+
+def line_candidates(height: int, width: int) -> list[LineShape]:
+    """Lines of at least three quarters of their positions, of each height up to a square, the columns shared out
+    evenly."""
+    found: dict[LineShape, None] = {}
+    for rows in range(1, min(height, isqrt(lines.LINE_BITS)) + 1):
+        most = min(width, lines.LINE_BITS // rows)
+        for columns in range(ceil(width / most), width + 1):
+            line = LineShape(rows, ceil(width / columns))
+            if 4 * rows * line.line_w < 3 * rows * most:
+                break
+            found[line] = None
     return list(found)
 
 

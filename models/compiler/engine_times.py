@@ -9,7 +9,7 @@ while it waits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models.lines import Lines
@@ -55,52 +55,98 @@ def line_beats(found: Lines, stream_bytes: int) -> int:
     return int((1 + -(-found.counts // stream_bytes)).sum())
 
 
+class Engines:
+    """The engines of a run, as far as it is known what they do.
+
+    begins, ends: by engine and descriptor, all iterations one after another, when each was issued and has retired;
+    ready: of layers, when each is set up.
+    """
+
+    def __init__(self, program: Program, iterations: int) -> None:
+        self._program, self._iterations = program, iterations
+        self._sizes = [len(steps) for steps in program.engines]
+        self.begins: tuple[list[int], ...] = ([], [], [], [])
+        self.ends: tuple[list[int], ...] = ([], [], [], [])
+        self.ready: list[int] = []
+
+    def left(self, engine: int) -> int:
+        """Descriptors that are not issued yet."""
+        return self._iterations * self._sizes[engine] - len(self.begins[engine])
+
+    def issue(self, engine: int) -> bool:
+        """Issue the engine's next descriptor; whether there is one and it is known when."""
+        ends, number = self.ends[engine], len(self.begins[engine])
+        if not self.left(engine) or number - OPEN[engine] >= len(ends):
+            return False
+        iteration, place = divmod(number, self._sizes[engine])
+        time = ends[number - OPEN[engine]] if number >= OPEN[engine] else 0
+        if engine == LAYERS and number:
+            time = max(time, self.ready[-1])
+        for other, wait in enumerate(self._program.engines[engine][place].waits):
+            waits = wait.count and iteration >= wait.previous
+            count = (iteration - wait.previous) * self._sizes[other] + wait.count if waits else 0
+            if other != engine and self._sizes[other]:  # none is more than an iteration ahead
+                count = max(count, (iteration - 1) * self._sizes[other])
+            if count > len(self.ends[other]):
+                return False
+            if count > 0:
+                time = max(time, self.ends[other][count - 1])
+        self.begins[engine].append(time)
+        if engine == LAYERS:
+            retired = ends[number - OPEN[LAYERS]] if number >= OPEN[LAYERS] else 0
+            self.ready.append(max(time + BEGIN[LAYERS], max(retired, self.ready[-1] if number else 0) + SET_UP))
+        return True
+
+    def transfer(self, engine: int, beats: Callable[[int], int]) -> bool:
+        """Issue and retire the next descriptor of an engine that moves beats, so many by the descriptor's number;
+        whether that could be."""
+        if not self.issue(engine):
+            return False
+        time, ends = self.begins[engine][-1] + BEGIN[engine], self.ends[engine]
+        ends.append(max(time + beats(len(ends)), ends[-1] if ends else 0))
+        return True
+
+    def timeline(self) -> Timeline:
+        """All of it, at the end."""
+        spans = tuple(list(zip(*both, strict=True)) for both in zip(self.begins, self.ends, strict=True))
+        return Timeline(spans, self._iterations * self._program.batch, self._iterations)
+
+
+def stands_still() -> ValueError:
+    """What is raised when no engine can go on."""
+    return ValueError("program: stands still, which check() explains")
+
+
 def timeline(program: Program, beats: Sequence[Sequence[int]], iterations: int) -> Timeline:
     """When each engine does what.
 
     beats: of the activation loads and result transfers of an iteration. Raises ValueError for a program that stands
     still.
     """
-    durations = ([load.count for load in program.weights], beats[0], [s.predicted for s in program.layers], beats[1])
-    sizes = [len(steps) for steps in program.engines]
-    spans: tuple[list[tuple[int, int]], ...] = ([], [], [], [])
-    ready: list[int] = []  # of layers: set up and issued
+    found, layers = Engines(program, iterations), program.layers
+    moved = {0: [load.count for load in program.weights], 1: beats[0], 3: beats[1]}
 
-    def begin_of(engine: int) -> int | None:
-        """When the engine's next descriptor begins; None if that is not known yet."""
-        iteration, number = divmod(len(spans[engine]), sizes[engine])
-        time = spans[engine][-OPEN[engine]][1] if len(spans[engine]) >= OPEN[engine] else 0
-        if engine == LAYERS and ready:
-            time = max(time, ready[-1])
-        for other, wait in enumerate(program.engines[engine][number].waits):
-            waits = wait.count and iteration >= wait.previous
-            count = (iteration - wait.previous) * sizes[other] + wait.count if waits else 0
-            if other != engine and sizes[other]:  # none is more than an iteration ahead
-                count = max(count, (iteration - 1) * sizes[other])
-            if count > len(spans[other]):
-                return None
-            if count > 0:
-                time = max(time, spans[other][count - 1][1])
-        return time
+    def layer() -> bool:
+        """Issue the next layer, and say when it retires."""
+        if not found.issue(LAYERS):
+            return False
+        ends, number = found.ends[LAYERS], (len(found.begins[LAYERS]) - 1) % len(layers)
+        before = ends[-1] if ends else 0
+        start = max(found.ready[-1], before - (0 if alone(layers, number) else layers[number - 1].tail))
+        ends.append(max(start + layers[number].predicted, before))
+        return True
 
-    def end_of(engine: int, begin: int) -> int:
-        """When the engine's next descriptor retires."""
-        number, end = len(spans[engine]) % sizes[engine], spans[engine][-1][1] if spans[engine] else 0
-        start = begin + BEGIN[engine]
+    def move(engine: int) -> bool:
+        """Issue and retire the engine's next descriptor."""
         if engine == LAYERS:
-            retired = spans[LAYERS][-OPEN[LAYERS]][1] if len(spans[LAYERS]) >= OPEN[LAYERS] else 0
-            ready.append(max(start, max(retired, *ready[-1:], 0) + SET_UP))
-            start = max(ready[-1], end - (0 if alone(program.layers, number) else program.layers[number - 1].tail))
-        return max(start + durations[engine][number], end)
+            return layer()
+        return found.transfer(engine, lambda number: moved[engine][number % len(moved[engine])])
 
-    left = [iterations * size for size in sizes]
-    while any(left):
-        moved = False
+    while any(found.left(engine) for engine in range(len(ENGINES))):
+        going = False
         for engine in range(len(ENGINES)):
-            while left[engine] and (begin := begin_of(engine)) is not None:
-                spans[engine].append((begin, end_of(engine, begin)))
-                left[engine] -= 1
-                moved = True
-        if not moved:
-            raise ValueError("program: stands still, which check() explains")
-    return Timeline(spans, iterations * program.batch, iterations)
+            while move(engine):
+                going = True
+        if not going:
+            raise stands_still()
+    return found.timeline()

@@ -14,7 +14,7 @@ from models.network import Node
 from models.program import LayerStep, Program
 from models.reference import Bytes
 from models.tiling import Plan
-from models.work import Counts
+from models.work import Counts, Work
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ def _weight_counts(node: Node, step: LayerStep) -> Counts:
     return counts[inputs.first : inputs.last]
 
 
-def _predicted(config: Config, node: Node, step: LayerStep, tensors: dict[str, Bytes]) -> Cycles:
+def measured(config: Config, node: Node, step: LayerStep, tensors: dict[str, Bytes]) -> tuple[Plan, Work]:
+    """A layer step's plan and its work on the tensors of an iteration."""
     d, image = step.descriptor, step.part.image
     residual = None if step.residual is None else step.residual.cut(tensors[step.residual.tensor][image])
     source = step.source.cut(tensors[step.source.tensor][image])
     read = _Tensors(source, residual, _weight_counts(node, step))
     words = 0 if d.keep_slot else int(step.part.lines(tensors[step.part.tensor][image]).words.sum())
-    return cycle_model.predict(Plan(config, d, 0, 0, 0, words), work.measure(d, read))
+    return Plan(config, d, 0, 0, 0, words), work.measure(d, read)
 
 
 def actual(program: Program, config: Config, iteration: int = 0, image: int | None = None) -> list[Cycles]:
@@ -52,4 +53,4 @@ def actual(program: Program, config: Config, iteration: int = 0, image: int | No
     bring."""
     tensors, nodes = program.tensors(iteration), {node.name: node for node in program.network.nodes}
     steps = [step for step in program.layers if image is None or step.part.image == image]
-    return [_predicted(config, nodes[step.node], step, tensors) for step in steps]
+    return [cycle_model.predict(*measured(config, nodes[step.node], step, tensors)) for step in steps]

@@ -20,7 +20,7 @@ from models.cycles.state import (
     LINE_LEFT,
     LINES,
     LOOKUP,
-    MAX_BUFFERS,
+    MAX_HALVES,
     NONE,
     PASSES,
     REGION,
@@ -30,7 +30,7 @@ from models.cycles.state import (
     VECTOR,
     WEIGHTS,
     WORD,
-    Tables,
+    Play,
 )
 from models.work import LINE_BEGIN
 
@@ -38,42 +38,55 @@ from models.work import LINE_BEGIN
 
 
 @part
-def tile_of(s: Any, t: Tables, unit: int) -> int:
+def tile_of(s: Any, t: Play, unit: int) -> int:
     """A unit's tile."""
-    layer = s.layer[0]
-    number: int = t.tiles[unit // (layer.splits * layer.chunks)].next
+    layer = s.layers[unit & 1]
+    number: int = t.tables[unit & 1].tiles[(unit >> 1) // (layer.splits * layer.chunks)].next
     return number
 
 
 @part
-def chunk_of(s: Any, t: Tables, unit: int) -> int:
+def chunk_of(s: Any, unit: int) -> int:
     """A unit's chunk."""
-    layer = s.layer[0]
-    return unit // layer.splits % layer.chunks
+    layer = s.layers[unit & 1]
+    return (unit >> 1) // layer.splits % layer.chunks
 
 
 @part
-def bind(s: Any, t: Tables, p: int, time: int) -> None:
+def open_layer(s: Any, t: Play, context: int, time: int) -> None:
+    """The layer's units can be given to PEs: when there are none of the older one left."""
+    s.layers[context].next_unit = 0
+    for p in range(s.core[0].pes):
+        if s.pes[p].idle:
+            bind(s, t, p, time)
+
+
+@part
+def bind(s: Any, t: Play, p: int, time: int) -> None:
     """A PE gets the next unit, if there is one."""
-    layer, total, pe = s.layer[0], s.total[0], s.pes[p]
-    unit = total.next_unit
-    if unit == layer.units:
+    total, pe = s.total[0], s.pes[p]
+    context = total.oldest
+    if s.layers[context].next_unit == s.layers[context].units:
+        context ^= 1
+    layer = s.layers[context]
+    pe.idle = layer.next_unit == layer.units
+    if pe.idle:
         pe.without_unit = time
         return
-    total.next_unit += 1
+    unit = 2 * layer.next_unit + context
+    layer.next_unit += 1
     time = max(time, total.schedule_time)
     total.schedule_time = time + 1
     start = time + BIND - ACCESS
-    share = t.shares[chunk_of(s, t, unit) // layer.group_chunks, unit % layer.splits]
+    share = t.tables[context].shares[chunk_of(s, unit) // layer.group_chunks, (unit >> 1) % layer.splits]
     pe.unit, pe.stop = unit, share.stop
-    if share.first < share.stop and t.tiles[tile_of(s, t, unit)].lines:
+    if share.first < share.stop and t.tables[context].tiles[tile_of(s, t, unit)].lines:
         pe.ask_channel = pe.entry_channel = share.first
         pe.ask_line = pe.entry_line = 0
         want_entries(s, t, p, start)
         banks.ask(s, INDEX, p, start)
     else:
-        entry = t.entries[p, (pe.entries_first + pe.entries_count) % t.entries.shape[1]]
-        pe.entries_count += 1
+        entry = new_entry(t, pe, p)
         entry.time, entry.first, entry.words, entry.load, entry.marks, entry.channel = start + 2, 0, 0, 0, 0, 0
         entry.unit, entry.last, entry.ends = unit, 1, 1
         take_entries(s, t, p, start + 2)
@@ -83,12 +96,21 @@ def bind(s: Any, t: Tables, p: int, time: int) -> None:
 
 
 @part
-def want_entries(s: Any, t: Tables, p: int, time: int) -> None:
+def new_entry(t: Play, pe: Any, p: int) -> Any:
+    """A place for an index entry that is read and not taken."""
+    entries = t.queues.entries
+    pe.entries_count += 1
+    return entries[p, (pe.entries_first + pe.entries_count - 1) % entries.shape[1]]
+
+
+@part
+def want_entries(s: Any, t: Play, p: int, time: int) -> None:
     """Have requests for the next lines' index entries ready."""
-    layer, pe, requests = s.layer[0], s.pes[p], s.requests[INDEX, p]
-    tile = t.tiles[tile_of(s, t, pe.unit)]
+    pe, requests = s.pes[p], s.requests[INDEX, p]
+    layer, tables = s.layers[pe.unit & 1], t.tables[pe.unit & 1]
+    tile = tables.tiles[tile_of(s, t, pe.unit)]
     while requests.wanted_count < AHEAD_WANTED and pe.ask_channel < pe.stop:
-        entry = layer.in_idx_base + pe.ask_channel * layer.in_pitch + t.numbers[tile.begin + pe.ask_line]
+        entry = layer.in_idx_base + pe.ask_channel * layer.in_pitch + tables.numbers[tile.begin + pe.ask_line]
         banks.want(requests, time, entry, NONE)
         pe.ask_line += 1
         if pe.ask_line == tile.lines:
@@ -97,13 +119,12 @@ def want_entries(s: Any, t: Tables, p: int, time: int) -> None:
 
 
 @part
-def read_entry(s: Any, t: Tables, p: int, time: int) -> None:
+def read_entry(s: Any, t: Play, p: int, time: int) -> None:
     """The index entry of the unit's next line is read."""
-    pe = s.pes[p]
-    tile = t.tiles[tile_of(s, t, pe.unit)]
-    line = t.lines[tile.begin * t.emissions.shape[1] + pe.entry_channel * tile.lines + pe.entry_line]
-    entry = t.entries[p, (pe.entries_first + pe.entries_count) % t.entries.shape[1]]
-    pe.entries_count += 1
+    pe, tables = s.pes[p], t.tables[s.pes[p].unit & 1]
+    tile = tables.tiles[tile_of(s, t, pe.unit)]
+    line = tables.lines[tile.begin * tables.emissions.shape[1] + pe.entry_channel * tile.lines + pe.entry_line]
+    entry = new_entry(t, pe, p)
     entry.time = time + ENTRY - ACCESS - 2
     entry.first, entry.words, entry.load, entry.marks = line.first, line.words, line.load, line.marks
     entry.channel, entry.unit = pe.entry_channel, pe.unit
@@ -117,15 +138,15 @@ def read_entry(s: Any, t: Tables, p: int, time: int) -> None:
 
 
 @part
-def take_entries(s: Any, t: Tables, p: int, time: int) -> None:
+def take_entries(s: Any, t: Play, p: int, time: int) -> None:
     """Take index entries in order while there is room for their lines."""
-    pe = s.pes[p]
+    pe, entries = s.pes[p], t.queues.entries
     while pe.entries_count:
-        entry = t.entries[p, pe.entries_first]
+        entry = entries[p, pe.entries_first]
         kept = entry.load or (entry.last and (pe.channel_open or entry.ends))
         if kept and (pe.held == LINES or (pe.next_line != NONE and pe.fetching)):
             return
-        pe.entries_first = (pe.entries_first + 1) % t.entries.shape[1]
+        pe.entries_first = (pe.entries_first + 1) % entries.shape[1]
         pe.entries_count -= 1
         taken = max(entry.time, time, pe.take_time)
         pe.take_time = taken + 1
@@ -140,10 +161,10 @@ def take_entries(s: Any, t: Tables, p: int, time: int) -> None:
 
 
 @part
-def keep_line(s: Any, t: Tables, p: int, taken: int) -> None:
+def keep_line(s: Any, t: Play, p: int, taken: int) -> None:
     """The line of the entry just taken goes to the region loader, when its words are there."""
-    pe = s.pes[p]
-    entry = t.entries[p, (pe.entries_first - 1) % t.entries.shape[1]]
+    pe, entries = s.pes[p], t.queues.entries
+    entry = entries[p, (pe.entries_first - 1) % entries.shape[1]]
     place = (pe.lines_first + pe.lines_count) & (KEPT_LINES - 1)
     pe.lines_count += 1
     line = pe.lines[place]
@@ -160,7 +181,7 @@ def keep_line(s: Any, t: Tables, p: int, taken: int) -> None:
 
 
 @part
-def fetch_words(s: Any, t: Tables, p: int, time: int) -> None:
+def fetch_words(s: Any, t: Play, p: int, time: int) -> None:
     """Ask for the words of the next line."""
     pe, requests = s.pes[p], s.requests[ACTIVATIONS, p]
     place = pe.next_line
@@ -174,7 +195,7 @@ def fetch_words(s: Any, t: Tables, p: int, time: int) -> None:
 
 
 @part
-def read_word(s: Any, t: Tables, p: int, time: int, line: int) -> None:
+def read_word(s: Any, t: Play, p: int, time: int, line: int) -> None:
     """A word is read, of ``line`` the last one, or of NONE."""
     banks.give_back(s, ACTIVATIONS, p, time + 2)
     if line != NONE:
@@ -186,21 +207,21 @@ def read_word(s: Any, t: Tables, p: int, time: int, line: int) -> None:
 
 
 @part
-def load_line(s: Any, t: Tables, p: int) -> tuple[bool, bool]:
+def load_line(s: Any, t: Play, p: int) -> tuple[bool, bool]:
     """Spread the next line into a region, if that can be; whether it could, and whether this ended the channel."""
     pe = s.pes[p]
     if not pe.lines_count:
         return False, False
     line = pe.lines[pe.lines_first]
-    opens = line.load > 0 and not pe.region_open
-    if line.time == NONE or (opens and not pe.free_count):
+    halves = s.layers[line.unit & 1].halves if line.load > 0 and not pe.region_open else 0
+    if line.time == NONE or pe.free_count < halves:
         return False, False
     pe.lines_first = (pe.lines_first + 1) & (KEPT_LINES - 1)
     pe.lines_count -= 1
     start = max(line.time + WORD, pe.load_time)
-    if opens:
+    for _ in range(halves):
         start = max(start, pe.buffers[pe.free_first])
-        pe.free_first = (pe.free_first + 1) & (MAX_BUFFERS - 1)
+        pe.free_first = (pe.free_first + 1) & (MAX_HALVES - 1)
         pe.free_count -= 1
     pe.load_time = start + (line.load if line.load else LINE_BEGIN)
     left = pe.load_time - LINE_BEGIN  # its last octet is taken
@@ -208,7 +229,8 @@ def load_line(s: Any, t: Tables, p: int) -> tuple[bool, bool]:
     pe.behind = max(0, pe.behind - LINE_BEGIN) + line.marks
     pe.region_open = pe.region_open or line.load > 0
     if line.last:
-        region = t.regions[p, (pe.regions_first + pe.regions_count) % t.regions.shape[1]]
+        regions = t.queues.regions
+        region = regions[p, (pe.regions_first + pe.regions_count) % regions.shape[1]]
         pe.regions_count += 1
         region.time, region.unit, region.ends = left + REGION + pe.behind, line.unit, line.ends
         region.channel = line.channel if pe.region_open else NONE
@@ -217,7 +239,7 @@ def load_line(s: Any, t: Tables, p: int) -> tuple[bool, bool]:
 
 
 @part
-def line_left(s: Any, t: Tables, p: int, time: int) -> None:
+def line_left(s: Any, t: Play, p: int, time: int) -> None:
     """The region loader has room for another line."""
     s.pes[p].held -= 1
     take_entries(s, t, p, time + 1)
@@ -227,21 +249,24 @@ def line_left(s: Any, t: Tables, p: int, time: int) -> None:
 
 
 @part
-def next_tap(s: Any, t: Tables, p: int, tap: int) -> int:
+def next_tap(s: Any, t: Play, p: int, tap: int) -> int:
     """The first tap from one on whose pass has emissions, of the generator's region; the number of taps if none has."""
-    row = t.emissions[s.pes[p].region_tile, s.pes[p].region_channel]
+    pe = s.pes[p]
+    row = t.tables[pe.region_context].emissions[pe.region_tile, pe.region_channel]
     while tap < len(row) and not row[tap]:
         tap += 1
     return tap
 
 
 @part
-def generate(s: Any, t: Tables, p: int) -> None:
+def generate(s: Any, t: Play, p: int) -> None:
     """The pass generator gets the next region."""
-    layer, pe = s.layer[0], s.pes[p]
-    region = t.regions[p, pe.regions_first]
-    pe.regions_first = (pe.regions_first + 1) % t.regions.shape[1]
+    pe, regions = s.pes[p], t.queues.regions
+    region = regions[p, pe.regions_first]
+    pe.regions_first = (pe.regions_first + 1) % regions.shape[1]
     pe.regions_count -= 1
+    pe.region_context = region.unit & 1
+    layer, tables = s.layers[pe.region_context], t.tables[pe.region_context]
     pe.region_time = max(pe.generate_time, region.time)
     pe.region_unit = region.unit if region.ends else NONE
     pe.region_channel = region.channel
@@ -253,23 +278,26 @@ def generate(s: Any, t: Tables, p: int) -> None:
     pe.generate_time = pe.region_time + layer.taps * layer.segments + 1
     pe.region_tile = tile_of(s, t, region.unit)
     pe.vector_asked = 0
-    pe.vector = t.chunks[chunk_of(s, t, region.unit)].vector + region.channel * (1 if layer.tap_shared else layer.taps)
+    vectors = 1 if layer.tap_shared else layer.taps  # of a channel
+    pe.vector = tables.chunks[chunk_of(s, region.unit)].vector + region.channel * vectors
     pe.tap = next_tap(s, t, p, 0)
-    row = t.emissions[pe.region_tile, region.channel]
+    row = tables.emissions[pe.region_tile, region.channel]
     for tap in range(pe.tap, len(row)):
         if row[tap]:
             pe.last_tap = tap
 
 
 @part
-def fill(s: Any, t: Tables, p: int) -> bool:
+def fill(s: Any, t: Play, p: int) -> bool:
     """Ask for the weight vectors of the next passes, while there is room for them, but no longer than up to a pass that
     can be computed without asking; whether there is one."""
-    layer, pe, requests = s.layer[0], s.pes[p], s.requests[WEIGHTS, p]
-    while pe.passes_count < layer.room:
+    pe, requests = s.pes[p], s.requests[WEIGHTS, p]
+    while pe.generating or pe.regions_count:
+        context = pe.region_context if pe.generating else t.queues.regions[p, pe.regions_first].unit & 1
+        layer, tables = s.layers[context], t.tables[context]
+        if pe.passes_count >= layer.room:
+            return False
         if not pe.generating:
-            if not pe.regions_count:
-                return False
             generate(s, t, p)
         place = (pe.passes_first + pe.passes_count) & (PASSES - 1)
         new = pe.passes[place]
@@ -277,7 +305,8 @@ def fill(s: Any, t: Tables, p: int) -> bool:
         if pe.last_tap == NONE:  # nothing to emit
             pe.generating = 0
             offset = 0 if pe.region_channel == NONE else layer.taps * layer.segments - 1
-            new.emissions, new.release, new.unit = 0, pe.region_channel != NONE, pe.region_unit
+            new.emissions, new.pause, new.unit = 0, 0, pe.region_unit
+            new.release = layer.halves if pe.region_channel != NONE else 0
         else:
             tap = pe.tap
             offset = tap * layer.segments
@@ -287,8 +316,9 @@ def fill(s: Any, t: Tables, p: int) -> bool:
                 address = pe.vector
             pe.vector_asked = 1
             pe.generating = tap != pe.last_tap
-            new.emissions = t.emissions[pe.region_tile, pe.region_channel, tap]
-            new.release, new.unit = not pe.generating, NONE if pe.generating else pe.region_unit
+            new.emissions = tables.emissions[pe.region_tile, pe.region_channel, tap]
+            new.pause = tables.tiles[pe.region_tile].pause
+            new.release, new.unit = 0 if pe.generating else layer.halves, NONE if pe.generating else pe.region_unit
             if pe.generating:
                 pe.tap = next_tap(s, t, p, tap + 1)
         # Not before a pass has started for each beyond the room.
@@ -304,13 +334,13 @@ def fill(s: Any, t: Tables, p: int) -> bool:
             banks.ask(s, WEIGHTS, p, generated + ADDRESS - ACCESS)
         else:
             new.vector = 0
-            if ready(s, t, p):
+            if ready(s, p):
                 return True
     return False
 
 
 @part
-def read_vector(s: Any, t: Tables, p: int, time: int, place: int) -> None:
+def read_vector(s: Any, t: Play, p: int, time: int, place: int) -> None:
     """The weight vector of a pass is read."""
     s.requests[WEIGHTS, p].room += 1
     s.pes[p].passes[place].vector = time + VECTOR
@@ -321,16 +351,16 @@ def read_vector(s: Any, t: Tables, p: int, time: int, place: int) -> None:
 
 
 @part
-def ready(s: Any, t: Tables, p: int) -> bool:
+def ready(s: Any, p: int) -> bool:
     """Whether there is a pass that can be computed."""
     pe = s.pes[p]
     return pe.passes_count > 0 and pe.passes[pe.passes_first].vector != NONE and pe.draining == NONE
 
 
 @part
-def compute(s: Any, t: Tables, p: int) -> bool:
+def compute(s: Any, p: int) -> bool:
     """Compute the next pass; whether it frees a region."""
-    layer, total, pe = s.layer[0], s.total[0], s.pes[p]
+    total, pe = s.total[0], s.pes[p]
     now = pe.passes[pe.passes_first]
     pe.passes_first = (pe.passes_first + 1) & (PASSES - 1)
     pe.passes_count -= 1
@@ -341,21 +371,22 @@ def compute(s: Any, t: Tables, p: int) -> bool:
     pe.starts[pe.started & (PASSES - 1)] = start
     pe.started += 1
     pe.scan_end = start + now.emissions
-    pe.pause = t.tiles[pe.region_tile].pause if now.emissions else 0
+    pe.pause = now.pause
     if now.unit != NONE:
+        layer = s.layers[now.unit & 1]
         pe.pause = 0
         pe.draining = now.unit
         events.at(
             s, pe.scan_end + FLUSH + CHOICE + (LOOKUP if layer.splits > 1 or layer.continues else 0), REQUEST_DRAIN, p
         )
-    if now.release:
-        pe.buffers[(pe.free_first + pe.free_count) & (MAX_BUFFERS - 1)] = pe.scan_end + RELEASE
+    for _ in range(now.release):
+        pe.buffers[(pe.free_first + pe.free_count) & (MAX_HALVES - 1)] = pe.scan_end + RELEASE
         pe.free_count += 1
-    return now.release != 0
+    return now.release > 0
 
 
 @part
-def advance(s: Any, t: Tables, p: int, load: bool) -> None:
+def advance(s: Any, t: Play, p: int, load: bool) -> None:
     """Load lines (if ``load``: one has become complete), generate passes and compute them, as far as a PE can now."""
     while True:
         if load:
@@ -364,8 +395,8 @@ def advance(s: Any, t: Tables, p: int, load: bool) -> None:
                 continue
             if not load:
                 fill(s, t, p)
-        while ready(s, t, p):
-            if compute(s, t, p):
+        while ready(s, p):
+            if compute(s, p):
                 load = True
                 break
             fill(s, t, p)

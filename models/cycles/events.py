@@ -3,8 +3,8 @@
 
 from typing import Any
 
-from models.cycles.compiled import part
-from models.cycles.state import CYCLE, NONE, YEAR
+from models.cycles.compiled import part, whole
+from models.cycles.state import CYCLE, NONE, OPEN_LAYER, YEAR, Records
 
 
 @part
@@ -47,6 +47,12 @@ def at(s: Any, time: int, kind: int, argument: int) -> int:
     clock.pending += 1
     clock.now = min(clock.now, time)
     return place
+
+
+@whole
+def begin(states: Records, context: int, time: int) -> None:
+    """The units of the layer in a context can be given to PEs then."""
+    at(states[0], time, OPEN_LAYER, context)
 
 
 @part

@@ -9,6 +9,8 @@ from models.cycles.state import (
     ACTIVATIONS,
     BIND_UNIT,
     CYCLE,
+    FILL_SLOT,
+    FINISH_JOB,
     FREE_SLOT,
     GRANT_DRAIN,
     INDEX,
@@ -16,13 +18,13 @@ from models.cycles.state import (
     NONE,
     REQUEST_DRAIN,
     WEIGHTS,
+    Play,
     Records,
-    Tables,
 )
 
 
 @part
-def play_memory(s: Any, t: Tables, m: int, time: int, first_ask: int) -> None:
+def play_memory(s: Any, t: Play, m: int, time: int, first_ask: int) -> None:
     """A cycle of a memory, and what comes of it."""
     asked, served = banks.play(s, m, time, first_ask)
     if m == INDEX:
@@ -44,12 +46,10 @@ def play_memory(s: Any, t: Tables, m: int, time: int, first_ask: int) -> None:
 
 
 @whole
-def run(states: Records, t: Tables) -> None:
-    """From the first unit to the last line."""
+def run(states: Records, t: Play) -> None:
+    """Until the older layer's last line is written, or nothing happens any more."""
     s = states[0]
-    for p in range(s.layer[0].pes):
-        events.at(s, 0, BIND_UNIT, p)
-    while s.clock[0].pending:
+    while s.clock[0].pending and s.layers[s.total[0].oldest].jobs_left:
         place = events.take(s)
         event = s.events[place]
         time, kind, argument, first_ask = event.time, event.kind, event.argument, event.first_ask
@@ -63,8 +63,12 @@ def run(states: Records, t: Tables) -> None:
         elif kind == REQUEST_DRAIN:
             drains.request(s, t, argument, time)
         elif kind == GRANT_DRAIN:
-            drains.grant(s, t, time)
+            drains.arbitrate(s, t, time)
+        elif kind == FILL_SLOT:
+            drains.fill_slot(s, t, argument, time)
         elif kind == FREE_SLOT:
             drains.free_slot(s, t, argument, time)
-        else:
+        elif kind == FINISH_JOB:
             drains.finish(s, t, argument, time)
+        else:
+            elements.open_layer(s, t, argument, time)

@@ -4,6 +4,9 @@
 Records of numpy are read and written as objects with attributes. Times are cycles; units, PEs, jobs and so on are
 numbers from 0, and NONE is none of them. Queues in records are rings: ``x_first`` is the place of the first entry,
 ``x_count`` the number of entries.
+
+Two layers may be open, in contexts 0 and 1, as in the core. Units and jobs of both are told apart by their lowest bit:
+2 * the number within the layer + the context.
 """
 
 from typing import Any, NamedTuple
@@ -28,7 +31,9 @@ FLUSH = 2  # last emission to the drain request
 CHOICE = 5  # drain request to its grant, by a streaming processor that waits for one
 LOOKUP = 2  # more of it when the layer is split
 GRANT = 5  # drain granted to its first row; the next grant is given in time for its rows to follow
-TURN = 5  # between the grants of all streaming processors: each takes a choice
+TURN = 5  # between the choices of PEs; one less where the job has its slot
+BEHIND = 5  # drain granted to the choice of the next one
+SWITCH = 14  # of a streaming processor to slots of another layer
 AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 16  # last values of a slot read to its last line written
 KEPT = 4  # last row of a job that keeps its slot to the job's end
@@ -49,7 +54,7 @@ OFFERS = 2  # requests of a PE that wait in its group, and offers of a group
 DRAIN_GROUPS = 8  # of PEs in the drain network, at most
 
 # What events do: `kernel.run` says to whom. CYCLE + n is a cycle of memory n.
-BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FREE_SLOT, FINISH_JOB, CYCLE = range(7)
+OPEN_LAYER, BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FILL_SLOT, FREE_SLOT, FINISH_JOB, CYCLE = range(9)
 
 # Places of rings, powers of two.
 AHEAD_WANTED = 16  # requests of a PE that are known in advance
@@ -60,9 +65,10 @@ YEAR = 1024  # cycles that the calendar tells apart
 # Sizes that nothing may exceed.
 MAX_PES = 1024
 MAX_GROUP = MAX_PES // GROUPS
-MAX_BUFFERS = 64  # regions of a PE
+MAX_HALVES = 64  # of a PE's regions
 MAX_BANKS = 63
 MAX_PORTS = 63  # streaming processors
+MAX_SLOTS = 64  # of each
 MAX_AHEAD = 1 << 16  # cycles from a drain's grant to its last line
 MAX_EVENTS = 256 * MAX_PES  # to come
 
@@ -74,18 +80,21 @@ def _record(*fields: str | tuple[Any, ...]) -> np.dtype[np.void]:
     return np.dtype([(field, I8) if isinstance(field, str) else field for field in fields])
 
 
-LAYER = _record(
-    "pes",
-    "ports",
+CORE = _record("pes", "ports")
+
+LAYER = _record(  # of a context
     "units",
     "splits",
     "chunks",
     "group_chunks",
+    "tile_rows",
     "taps",
     "segments",
     "tap_shared",
     "room",  # passes of a PE on their way to its scanner or in it
+    "halves",  # of a buffer that a region takes
     "residual",
+    "res_words",
     ("line_cycles", np.float64),  # of the memories, to write a line and to read its residual one
     "keeps",  # its jobs' slots
     "continues",  # those of the layer before
@@ -96,6 +105,12 @@ LAYER = _record(
     "out_act_base",
     "out_words",
     "out_lines",  # of all channels
+    # Progress
+    "next_unit",
+    "jobs_left",
+    "oldest",  # job that is not done
+    "lines_written",
+    "end",  # so far
 )
 
 A_LINE = _record(  # a line on its way
@@ -120,7 +135,8 @@ A_REGION = _record(
 A_PASS = _record(
     "time",  # when its segment is with the scanner
     "emissions",
-    "release",  # ends its region
+    "pause",  # before the next emission of the unit
+    "release",  # halves of a region's buffer that it frees
     "unit",  # that it ends, or NONE
     "vector",  # when its weight vector is there, or NONE
 )
@@ -145,8 +161,8 @@ A_PE = _record(
     ("lines", A_LINE, (KEPT_LINES,)),  # those that the loader has not seen
     "lines_first",
     "lines_count",
-    # Region loader: when region buffers became free; loaded ones, in Tables.regions
-    ("buffers", I8, (MAX_BUFFERS,)),
+    # Region loader: when halves of region buffers became free; loaded ones, in Tables.regions
+    ("buffers", I8, (MAX_HALVES,)),
     "free_first",
     "free_count",
     "load_time",
@@ -160,8 +176,8 @@ A_PE = _record(
     "generating",
     "tap",  # of the next pass
     "last_tap",  # NONE without any pass
+    "region_context",
     "region_tile",
-    "pause",  # of its tile, before the next emission
     "region_channel",  # NONE for no region
     "vector",  # address of its first weight vector
     "vector_asked",
@@ -172,10 +188,12 @@ A_PE = _record(
     "passes_count",
     ("starts", I8, (PASSES,)),
     "started",  # passes
+    "pause",  # before the next emission
     "scan_end",
     "draining",  # the unit that waits to be drained, or NONE
     "waiting",  # for a drain's grant
-    "without_unit",  # since when it could have had another unit, at the end
+    "idle",  # it could have a unit, but there is none
+    "without_unit",  # since when, at the end
 )
 
 A_REQUEST = _record("time", "address", "what")
@@ -238,21 +256,33 @@ CLOCK = _record("now", "pending", "free", "used")  # events: to come, and places
 
 PORT = _record(  # a streaming processor
     "slots",  # free ones
+    "next",  # PE that is drained next, or NONE
+    "chosen",  # when it was chosen
+    "choice",  # when the one behind it can be chosen
     "port_free",  # when it can take a drain
     "port_group",  # where the present one comes from
-    "free",  # when it has read all of its slots
+    "reads",  # a slot
+    "free",  # when it has read it
+    # Full slots that are not read yet: jobs, and since when
+    ("full", I8, (MAX_SLOTS,)),
+    ("full_time", I8, (MAX_SLOTS,)),
+    "full_count",
+    "context",  # of the last one
 )
 
-JOB = _record("port", "units_left", "done")
+JOB = _record(
+    "port",  # whose slot it has, or NONE
+    "units_left",  # to be drained
+    "done",
+)
 
 TOTAL = _record(
-    "next_unit",
+    "oldest",  # context of the layer that ends first of those that are open
     "schedule_time",
-    "last_pe",  # drained, for round robin
+    "last_pe",  # chosen to be drained, for round robin
+    "last_port",  # that one was chosen for
+    "choice",  # when another one can be chosen
     "writer_free",
-    "oldest",  # job that is not done
-    "lines_written",
-    "end",
     "no_weight",
     "no_activation",
     "drained",
@@ -282,7 +312,8 @@ A_FETCH = _record(  # of a line
 )
 
 STATE = _record(  # single values are arrays of one record
-    ("layer", LAYER, (1,)),
+    ("core", CORE, (1,)),
+    ("layers", LAYER, (2,)),  # by context
     ("clock", CLOCK, (1,)),
     ("total", TOTAL, (1,)),
     ("pes", A_PE, (MAX_PES,)),
@@ -302,7 +333,7 @@ Records = npt.NDArray[np.void]
 
 
 class Tables(NamedTuple):
-    """What has the size of the layer."""
+    """What has the size of a layer."""
 
     tiles: Records  # (tiles,) TILE
     chunks: Records  # (chunks,) CHUNK
@@ -310,6 +341,18 @@ class Tables(NamedTuple):
     numbers: Ints  # of the lines that each tile's window meets
     lines: Records  # (tile, C, line) A_FETCH
     emissions: Ints  # (tiles, C, taps)
+    jobs: Records  # (jobs + 1,) JOB
+
+
+class Queues(NamedTuple):
+    """Of the PEs; what nothing is asked for takes no room, so that as many ends of units may wait for their turn."""
+
     entries: Records  # (PEs, places) A_LINE: index entries read and not taken
     regions: Records  # (PEs, places) A_REGION: loaded, for the pass generator
-    jobs: Records  # (jobs + 1,) JOB
+
+
+class Play(NamedTuple):
+    """What the compiled functions work on, beside the state."""
+
+    queues: Queues
+    tables: tuple[Tables, Tables]  # by context

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rich.console import Console
 
 from models.compiler.engine_times import Timeline, line_beats, timeline
-from models.compiler.predict import actual
+from models.compiler.play import play
 from models.config import load_config
 from models.program import LAYERS, Program
 from models.reference import Bytes
@@ -34,13 +33,9 @@ def predicted(program: Program, stream_bytes: int) -> Timeline:
 
 def model_line(found: Figures) -> str:
     """How far the cycle model is off on the images that ran, whole and by layer; the program's own predictions are of
-    calibration images."""
+    calibration images, and of each layer alone."""
     program = found.program
-    exact = actual(program, found.config)
-    layers = (
-        replace(step, predicted=own.cycles, tail=own.tail) for step, own in zip(program.layers, exact, strict=True)
-    )
-    times = predicted(replace(program, layers=tuple(layers)), found.config.StreamBytes)
+    times = play(program, found.config)
     by_node: Counter[str] = Counter()
     for at in range(len(times.spans[LAYERS])):
         by_node[program.layers[at % len(program.layers)].node] += between(times.spans[LAYERS], at)
