@@ -191,6 +191,7 @@ package sparsecore_pkg;
     bitmap_t [TapPhases-1:0] tap_rows;   // those of rows that a tap meets, by the line's first row behind the window's
     logic [1:0]  line_shift;     // of so many lines, a power of two, one holds such a row
     region_off_t [LineWords-1:0] line_off;   // bit 8*i of a line lies so many positions behind bit 0 in a region
+    logic        half_regions;   // two regions share a buffer: 1x1 kernels whose windows fit, see layer_setup
     region_word_t [NumShapes-1:0] last_word;  // of 64 positions of a region: the last that a tile of the shape reaches
     logic [7:0]  jobs;         // of a layer that keeps or continues slots
   } derived_t;

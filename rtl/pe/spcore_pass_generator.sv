@@ -58,8 +58,6 @@ module spcore_pass_generator
   localparam int unsigned MaskW    = $clog2(Words);
   localparam int unsigned MaskAddr = $clog2(2 * NumShapes * Words);
 
-  localparam region_buf_t LastBuffer = region_buf_t'(NumRegions - 1);
-
   typedef struct packed {
     region_word_t word;
     region_off_t  start;      // 64*word + r*win_w + s
@@ -75,7 +73,7 @@ module spcore_pass_generator
   // ---- Walk over (r, s) and the words of the mask ----
   logic         valid_q;
   region_t      region_q;
-  region_buf_t  buf_q;
+  region_buf_t  region_buf;
   kernel_t      r_q, s_q;
   region_word_t word_q;
   region_off_t  row_off_q;      // r*win_w
@@ -99,12 +97,10 @@ module spcore_pass_generator
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       valid_q  <= 1'b0;
-      buf_q    <= '0;
       answer_q <= 1'b0;
     end else begin
       if (!valid_q)             valid_q <= region_valid_i;
       else if (go && last_step) valid_q <= 1'b0;
-      if (go && last_step && !region_q.empty) buf_q <= buf_q == LastBuffer ? '0 : buf_q + region_buf_t'(1);
       answer_q <= answer;
     end
   end
@@ -139,6 +135,17 @@ module spcore_pass_generator
     end
     answer_odd_q <= bitmap_read_i.word[0];
   end
+
+  spcore_region_ring #(
+    .NumRegions(NumRegions)
+  ) u_region_buf (
+    .clk_i,
+    .rst_ni,
+    .half_i  (derived_i[region_q.ctx].half_regions),
+    .buffer_o(region_buf),
+    .step_o  (),
+    .next_i  (go && last_step && !region_q.empty)
+  );
 
   // ---- Stage 0: the two words in which the segment lies ----
   logic               s0_valid_q;
@@ -177,17 +184,17 @@ module spcore_pass_generator
     assign word      = {1'b0, start_q[RegionW-1:PosW]} + ($bits(region_word_t) + 1)'(start_q[PosW] != 1'(odd));
     assign hold      = !word[$bits(region_word_t)] && region_q.words[word[$bits(region_word_t)-1:0]];
     assign read_word = answer ? bitmap_read_i.word : word[$bits(region_word_t)-1:0];
-    assign read_buf  = answer ? bitmap_read_i.buffer : buf_q;
+    assign read_buf  = answer ? bitmap_read_i.buffer : region_buf;
 
     spcore_mem_1r1w #(
       .NumWords(NumHalf), .DataWidth(LinePos)
     ) u_bitmap (
       .clk_i,
       .we_i   (bitmap_write_i.valid && bitmap_write_i.word[0] == 1'(odd)),
-      .waddr_i(AddrHalf'((32'(bitmap_write_i.buffer) << HalfW) | 32'(bitmap_write_i.word >> 1))),
+      .waddr_i(AddrHalf'((32'(bitmap_write_i.buffer) << HalfW >> 1) | 32'(bitmap_write_i.word >> 1))),
       .wdata_i(bitmap_write_i.bits),
       .re_i   (answer ? bitmap_read_i.word[0] == 1'(odd) : go && hold),
-      .raddr_i(AddrHalf'((32'(read_buf) << HalfW) | (32'(read_word >> 1) & 32'((1 << HalfW) - 1)))),
+      .raddr_i(AddrHalf'((32'(read_buf) << HalfW >> 1) | (32'(read_word >> 1) & 32'((1 << HalfW) - 1)))),
       .rdata_o(half[odd])
     );
 

@@ -76,7 +76,8 @@ module spcore_pe
     .line_rank_i(line_rank), .line_bytes_o(line_bytes)
   );
 
-  logic          region_valid, region_ready, region_done, release_region;
+  logic          region_valid, region_ready, region_done;
+  region_step_t  release_region;
   region_t       region;
   addr_t         region_wgt_addr;
   bitmap_write_t bitmap_write;
@@ -142,7 +143,7 @@ module spcore_pe
   spcore_scanner #(
     .RegionPos(RegionPos), .NumRegions(NumRegions)
   ) u_scanner (
-    .clk_i, .rst_ni, .pos_tab_i,
+    .clk_i, .rst_ni, .derived_i, .pos_tab_i,
     .segment_valid_i(segment_valid), .segment_ready_o(segment_ready), .segment_i(segment),
     .wgt_level_i(vectors),
     .byte_read_o(byte_read), .byte_buf_o(byte_buf), .byte_off_o(byte_off), .release_o(release_region),

@@ -3,9 +3,11 @@
 package spcore_pe_pkg;
   import sparsecore_pkg::*;
 
-  // Number of a region buffer; a PE has up to four.
+  // Half of a region buffer where a region begins, and how many it takes (spcore_region_ring); a PE has up to four
+  // buffers.
   parameter int unsigned MaxRegions = 4;
-  typedef logic [$clog2(MaxRegions)-1:0] region_buf_t;
+  typedef logic [$clog2(2*MaxRegions)-1:0] region_buf_t;
+  typedef logic [1:0] region_step_t;
 
   // Number of weight vectors that wait for their pass.
   typedef logic [3:0] wgt_level_t;

@@ -8,8 +8,8 @@
 // Stages: choose an octet (A), cut it into pieces (B), find a piece's place while the octet's packed bytes are unpacked
 // (C), write the bytes (D). The piece's marks wait in a queue for the writer of the bitmaps, which collects a word of 64
 // and writes it when another one is needed or the region ends. Just this writer can be held up, so B waits for room in
-// the queue. A region that is complete is offered; its buffer is held until release_i. One that stayed empty is dropped
-// unless it ends the unit.
+// the queue. A region that is complete is offered; its buffer, or half of one, is held until release_i. One that stayed
+// empty is dropped unless it ends the unit.
 module spcore_region_loader
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -43,7 +43,7 @@ module spcore_region_loader
   input  region_buf_t     byte_buf_i,
   input  region_off_t     byte_off_i,
   output logic [7:0]      byte_o,
-  input  logic            release_i   // the oldest held buffer becomes free
+  input  region_step_t    release_i   // so many of the oldest held halves of buffers become free
 );
 
   if (!is_region_pos(RegionPos)) begin : gen_check_pos
@@ -55,18 +55,18 @@ module spcore_region_loader
 
   localparam int unsigned Rows = RegionPos / 8;
   localparam int unsigned RowW = $clog2(Rows);
-  localparam int unsigned BufW = $clog2(NumRegions);
-  // Room for every held region and the end of a unit.
-  localparam int unsigned QueueDepth = NumRegions + 1;
+  localparam int unsigned ByteW = $clog2(NumRegions * Rows);
+  // Room for every held region, all of them half ones, and the end of a unit.
+  localparam int unsigned NumHalves  = 2 * NumRegions;
+  localparam int unsigned QueueDepth = NumHalves + 1;
   localparam int unsigned PtrW       = $clog2(QueueDepth);
-  localparam int unsigned HeldW      = $clog2(NumRegions + 1);
+  localparam int unsigned HeldW      = $clog2(NumHalves + 1);
   localparam int unsigned LevelW     = $clog2(QueueDepth + 1);
   // Pieces between B and the end of their way: as many as cycles from there and back.
   localparam int unsigned PieceDepth = 5;
   localparam int unsigned CreditW    = $clog2(PieceDepth + 1);
 
-  localparam region_buf_t     LastBuffer = region_buf_t'(NumRegions - 1);
-  localparam logic [PtrW-1:0] LastPtr    = PtrW'(QueueDepth - 1);
+  localparam logic [PtrW-1:0] LastPtr = PtrW'(QueueDepth - 1);
 
   typedef logic [7:0] octet_t;
 
@@ -78,13 +78,14 @@ module spcore_region_loader
   logic              leave_q;      // nothing of the line is left for A
   logic              drop_q;       // nor for B
   logic              open_q;       // something of the present channel is in the buffer
-  logic [HeldW-1:0]  held_q;       // buffers of regions
+  logic [HeldW-1:0]  held_q;       // halves of buffers, of regions and left out
   logic [LevelW-1:0] queued_q;     // regions that began to end and are not done
 
   logic   b_free;
   logic   mark, last_octet, channel_end, filled, push, alloc, a_go, a_pass;
   octet_t pick;
   pos_t   rank;
+  region_step_t step;          // halves that the next region takes
 
   assign mark        = todo_q == '0;
   assign pick        = todo_q & -todo_q;
@@ -93,9 +94,20 @@ module spcore_region_loader
   assign filled      = open_q || !mark;
   assign push        = channel_end && (filled || line_i.last_of_unit);
   assign alloc       = !mark && !open_q;
-  assign a_pass      = seen_q && b_free && (!alloc || held_q != HeldW'(NumRegions)) &&
+  assign a_pass      = seen_q && b_free && (!alloc || held_q <= HeldW'(NumHalves) - HeldW'(step)) &&
                        (!push || queued_q != LevelW'(QueueDepth));
   assign a_go        = a_pass && (!mark || push);   // something for B
+
+  spcore_region_ring #(
+    .NumRegions(NumRegions)
+  ) u_alloc (
+    .clk_i,
+    .rst_ni,
+    .half_i  (derived_i[ctx_q].half_regions),
+    .buffer_o(),
+    .step_o  (step),
+    .next_i  (a_pass && alloc)
+  );
 
   octet_t          need, bitmap, starts;
   logic [6:0]      earlier;
@@ -138,7 +150,7 @@ module spcore_region_loader
       end else if (line_valid_i && !leave_q) begin
         seen_q <= 1'b1;
       end
-      held_q   <= held_q + HeldW'(a_pass && alloc) - HeldW'(release_i);
+      held_q   <= held_q + (a_pass && alloc ? HeldW'(step) : '0) - HeldW'(release_i);
       queued_q <= queued_q + LevelW'(a_pass && push) - LevelW'(region_done_i);
     end
   end
@@ -260,23 +272,29 @@ module spcore_region_loader
   end
 
   // ---- Stage D: write the bytes ----
-  logic            d_valid_q, d_push_q, d_filled_q;
+  logic            d_valid_q, d_push_q, d_filled_q, d_half_q;
   octet_t          d_piece_q;
   region_off_t     d_place_q;
-  region_buf_t     d_buf_q;
+  region_buf_t     d_buf;
   logic [2:0]      turn;
   logic [7:0][7:0] lane_data;
   octet_t          lane_piece, lane_below;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      d_valid_q <= 1'b0;
-      d_buf_q   <= '0;
-    end else begin
-      d_valid_q <= c_valid_q;
-      if (d_valid_q && d_push_q && d_filled_q) d_buf_q <= d_buf_q == LastBuffer ? '0 : d_buf_q + region_buf_t'(1);
-    end
+    if (!rst_ni) d_valid_q <= 1'b0;
+    else         d_valid_q <= c_valid_q;
   end
+
+  spcore_region_ring #(
+    .NumRegions(NumRegions)
+  ) u_byte_buf (
+    .clk_i,
+    .rst_ni,
+    .half_i  (d_half_q),
+    .buffer_o(d_buf),
+    .step_o  (),
+    .next_i  (d_valid_q && d_push_q && d_filled_q)
+  );
 
   always_ff @(posedge clk_i) begin
     if (c_valid_q) begin
@@ -284,6 +302,7 @@ module spcore_region_loader
       d_place_q  <= c_place;
       d_push_q   <= c_push_q;
       d_filled_q <= c_filled_q;
+      d_half_q   <= derived_i[c_ctx_q].half_regions;
       if (c_first_q) bytes_q <= unpacked;
     end
   end
@@ -309,16 +328,21 @@ module spcore_region_loader
 
   assign row = d_place_q[3 +: RowW];
 
+  // A region's rows lie from that half on; those of a half region, which has a bit less, never leave it.
   for (genvar l = 0; l < 8; l++) begin : gen_lane
+    logic [RowW-1:0] lane_row;
+
+    assign lane_row = lane_below[l] ? row + RowW'(1) : row;
+
     spcore_mem_1r1w #(
       .NumWords(NumRegions * Rows), .DataWidth(8)
     ) u_bytes (
       .clk_i,
       .we_i   (lane_piece[l]),
-      .waddr_i({d_buf_q[BufW-1:0], lane_below[l] ? row + RowW'(1) : row}),
+      .waddr_i(ByteW'((32'(d_buf) << (RowW - 1)) | 32'(lane_row))),
       .wdata_i(lane_data[l]),
       .re_i   (byte_read_i && byte_off_i[2:0] == 3'(l)),
-      .raddr_i({byte_buf_i[BufW-1:0], byte_off_i[3 +: RowW]}),
+      .raddr_i(ByteW'((32'(byte_buf_i) << (RowW - 1)) | 32'(byte_off_i[3 +: RowW]))),
       .rdata_o(read_lanes[l])
     );
   end
@@ -334,6 +358,7 @@ module spcore_region_loader
     octet_t     marks;    // rotated, like the lanes
     logic [2:0] turn;
     logic [5:0] row;
+    logic       half;
     logic       push;
   } piece_t;
 
@@ -354,7 +379,8 @@ module spcore_region_loader
   logic [2**$bits(region_word_t)-1:0] written_q;   // words of the present region that exist in memory or here
   logic    low_done_q;             // of a piece that lies in two words
   logic    end_q;                  // StWrite: the region ends
-  region_buf_t mark_buf_q;
+  logic    mark_half_q;            // of the present region
+  region_buf_t mark_buf;
   octet_t  below, low, high;
   logic [5:0] high_row;
   logic    high_only, two, none, ready, set, complete;
@@ -369,7 +395,7 @@ module spcore_region_loader
     .clear_i(1'b0),
     .valid_i(d_valid_q),
     .ready_o(),   // credits leave room
-    .data_i ({lane_piece, turn, d_place_q[8:3], d_push_q}),
+    .data_i ({lane_piece, turn, d_place_q[8:3], d_half_q, d_push_q}),
     .valid_o(piece_valid),
     .ready_i(piece_done),
     .data_o (piece),
@@ -404,7 +430,6 @@ module spcore_region_loader
       written_q  <= '0;
       low_done_q <= 1'b0;
       end_q      <= 1'b0;
-      mark_buf_q <= '0;
     end else begin
       unique case (state_q)
         StMark: begin
@@ -425,10 +450,7 @@ module spcore_region_loader
           state_q <= StMark;
           have_q  <= 1'b0;
           end_q   <= 1'b0;
-          if (end_q) begin
-            written_q <= '0;
-            if (written_q != '0) mark_buf_q <= mark_buf_q == LastBuffer ? '0 : mark_buf_q + region_buf_t'(1);
-          end
+          if (end_q) written_q <= '0;
         end
         StRead: begin
           if (bitmap_rsp_i.valid) begin
@@ -449,10 +471,23 @@ module spcore_region_loader
     if (set)            at_q <= word;
     else if (reading_q) at_q <= want_q;
     want_q <= word;
+    // A piece that is not taken is of the region at hand, except behind its end.
+    if (piece_valid) mark_half_q <= piece.half;
   end
 
-  assign bitmap_write_o = '{valid: state_q == StWrite && have_q, buffer: mark_buf_q, word: at_q, bits: word_q};
-  assign bitmap_read_o  = '{valid: reading_q, buffer: mark_buf_q, word: want_q};
+  spcore_region_ring #(
+    .NumRegions(NumRegions)
+  ) u_mark_buf (
+    .clk_i,
+    .rst_ni,
+    .half_i  (mark_half_q),
+    .buffer_o(mark_buf),
+    .step_o  (),
+    .next_i  (complete && written_q != '0)
+  );
+
+  assign bitmap_write_o = '{valid: state_q == StWrite && have_q, buffer: mark_buf, word: at_q, bits: word_q};
+  assign bitmap_read_o  = '{valid: reading_q, buffer: mark_buf, word: want_q};
 
   // ---- Regions ----
   typedef struct packed {

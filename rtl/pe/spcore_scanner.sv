@@ -21,6 +21,7 @@ module spcore_scanner
 ) (
   input  logic           clk_i,
   input  logic           rst_ni,
+  input  derived_t [1:0] derived_i,
   input  pos_tab_write_t pos_tab_i,
   // Segments, from pass_generator
   input  logic           segment_valid_i,
@@ -28,11 +29,12 @@ module spcore_scanner
   input  segment_t       segment_i,
   // Weight vectors in the queue; the oldest leaves it with emit_load_o
   input  wgt_level_t     wgt_level_i,
-  // Region buffers: their byte is there in the cycle of the emission; release_o with the last read of a region
+  // Region buffers: their byte is there in the cycle of the emission; release_o with the last read of a region: so
+  // many halves of buffers become free
   output logic           byte_read_o,
   output region_buf_t    byte_buf_o,
   output region_off_t    byte_off_o,
-  output logic           release_o,
+  output region_step_t   release_o,
   // To mac_array
   output logic           emit_load_o,     // emissions from this one on are of the oldest vector
   output logic           emit_valid_o,
@@ -60,8 +62,7 @@ module spcore_scanner
   localparam int unsigned PtrW    = $clog2(FifoDepth);
   localparam int unsigned LevelW  = $clog2(FifoDepth + 1);
   localparam int unsigned OffW    = $clog2(RegionPos);
-  localparam logic [PtrW-1:0] LastPtr    = PtrW'(FifoDepth - 1);
-  localparam region_buf_t     LastBuffer = region_buf_t'(NumRegions - 1);
+  localparam logic [PtrW-1:0] LastPtr = PtrW'(FifoDepth - 1);
 
   typedef logic [7:0] octet_t;
 
@@ -139,7 +140,8 @@ module spcore_scanner
   ctx_t        octet_ctx_q, pos_ctx_q;
   logic        first_q, release_q, last_of_unit_q;   // first: the next position is its pass's first
   logic        blocked_q;
-  region_buf_t buf_q;
+  region_buf_t region_buf;
+  region_step_t step;
   logic        read_q, load_q, end_q;                // stage 1
   region_off_t pos_q;
   octet_t      rest;
@@ -168,14 +170,23 @@ module spcore_scanner
     if (!rst_ni) begin
       octet_valid_q <= 1'b0;
       blocked_q     <= 1'b1;
-      buf_q         <= '0;
     end else begin
       if (octet_free) octet_valid_q <= head_valid;
       if (unblock_i)                      blocked_q <= 1'b0;
       else if (advance && last_of_unit_q) blocked_q <= 1'b1;
-      if (advance && release_q) buf_q <= buf_q == LastBuffer ? '0 : buf_q + region_buf_t'(1);
     end
   end
+
+  spcore_region_ring #(
+    .NumRegions(NumRegions)
+  ) u_region_buf (
+    .clk_i,
+    .rst_ni,
+    .half_i  (derived_i[octet_ctx_q].half_regions),
+    .buffer_o(region_buf),
+    .step_o  (step),
+    .next_i  (advance && release_q)
+  );
 
   always_ff @(posedge clk_i) begin
     if (octet_free) begin
@@ -198,7 +209,7 @@ module spcore_scanner
       read_q       <= 1'b0;
       load_q       <= 1'b0;
       end_q        <= 1'b0;
-      release_o    <= 1'b0;
+      release_o    <= '0;
       emit_valid_o <= 1'b0;
       emit_load_o  <= 1'b0;
       emit_end_o   <= 1'b0;
@@ -206,7 +217,7 @@ module spcore_scanner
       read_q       <= emit;
       load_q       <= emit && first_q;
       end_q        <= advance && last_of_unit_q;
-      release_o    <= advance && release_q;
+      release_o    <= advance && release_q ? step : '0;
       emit_valid_o <= read_q;
       emit_load_o  <= load_q;
       emit_end_o   <= end_q;
@@ -218,7 +229,7 @@ module spcore_scanner
       pos_q      <= {octet_pos_q, lowest};
       pos_ctx_q  <= octet_ctx_q;
       byte_off_o <= octet_start_q + {6'b000000, lowest};
-      byte_buf_o <= buf_q;
+      byte_buf_o <= region_buf;
     end
   end
 

@@ -422,6 +422,9 @@ module spcore_layer_setup
               MulKernel:     derived_q.rs            <= prod_q[8:0];
               MulTilesY:     last_h_q <= layer_q.tile_h - npos_t'(prod_q) + npos_t'(layer_q.out_h);
               MulTilesX:     last_w_q <= layer_q.tile_w - npos_t'(prod_q) + npos_t'(layer_q.out_w);
+              // Regions of a single tap are short, and more of them hide a line's way. A half has two words at least.
+              MulRegion: derived_q.half_regions <= RegionPos >= 256 && derived_q.rs == 9'd1 &&
+                                                   prod_q <= prod_t'(RegionPos / 2);
               MulInLines:    gap_q                   <= layer_q.in_pitch - prod_q[AddrW-1:0];
               MulOutLines: begin
                 gap_q       <= layer_q.out_pitch - prod_q[AddrW-1:0];

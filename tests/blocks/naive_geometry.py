@@ -77,8 +77,8 @@ def window_size(d: Mapping[str, int]) -> tuple[int, int]:
     return win_h, (d["tile_w"] - 1) * (d["stride_x"] + 1) + d["kernel_s"]
 
 
-def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
-    """The fields of derived_t."""
+def derived_fields(d: Mapping[str, int], lanes: int, region_pos: int = 0) -> dict[str, int]:
+    """The fields of derived_t; without RegionPos no regions are half ones."""
     rs, ratio = d["kernel_r"] * d["kernel_s"], d["m_log2"] - d["k_log2"]
     win_h, win_w = window_size(d)
     last = {
@@ -106,6 +106,7 @@ def derived_fields(d: Mapping[str, int], lanes: int) -> dict[str, int]:
         ),
         "line_shift": line_step(d).bit_length() - 1,
         "line_off": line_offsets(d["line_w"], win_w),
+        "half_regions": int(region_pos >= 256 and rs == 1 and 2 * win_h * win_w <= region_pos),
         "last_word": last_words(tile_masks(d)),
     }
 

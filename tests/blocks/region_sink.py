@@ -2,10 +2,12 @@
 """Stands behind region_loader in its tests: keeps the bitmaps, takes regions, reads their bytes, frees them."""
 
 from collections import deque
+from copy import copy
 
 import numpy as np
 from cocotb.types import LogicArray
 
+from tests.blocks.region_ring import RegionRing
 from verif.shared.structs import Struct, struct
 
 REGION, WRITE = struct("region_t"), struct("bitmap_write_t")
@@ -25,13 +27,13 @@ class RegionSink:
     released, and that a read of a bitmap is answered. Of a region's bytes up to `most` are read.
     """
 
-    def __init__(self, dut, gen: np.random.Generator, buffers: int):
-        self.dut, self.gen, self.buffers = dut, gen, buffers
-        self.memory: dict[tuple[int, int], int] = {}  # (buffer, word): bits
-        self.next_buffer = 0
+    def __init__(self, dut, gen: np.random.Generator, ring: RegionRing):
+        self.dut, self.gen, self.ring = dut, gen, ring
+        self.memory: dict[int, int] = {}  # bits by place of the word
         self.expected: deque[dict] = deque()
         self.undone: deque[dict] = deque()  # taken, their weight address is in use
-        self.held: deque[tuple[int, list]] = deque()  # (buffer, bytes to be read) of regions that are not released
+        # (buffer, bytes to be read, halves that it takes) of regions that are not released
+        self.held: deque[tuple[int, list, int]] = deque()
         self.due: tuple[int, int, int] | None = None  # buffer, offset and byte that was read
         self.answered = False
         self.taken = self.fills = 0
@@ -51,9 +53,9 @@ class RegionSink:
         self.answered = bool(read["valid"]) and not self.answered and gen.random() < answer
         if self.answered:
             self.fills += 1
-        bits = self.memory[read["buffer"], read["word"]] if self.answered else int(gen.integers(2**63))
+        bits = self.memory[self.ring.place(read["buffer"], read["word"])] if self.answered else int(gen.integers(2**63))
         dut.bitmap_rsp_i.value = RESPONSE.pack({"valid": int(self.answered), "bits": bits})
-        readable = [(buffer, left) for buffer, left in self.held if left]
+        readable = [(buffer, left) for buffer, left, _ in self.held if left]
         self.next_due = None
         dut.byte_read_i.value = int(bool(readable))
         if readable:
@@ -63,7 +65,7 @@ class RegionSink:
             dut.byte_buf_i.value, dut.byte_off_i.value = buffer, offset
         # The last read may be in the cycle of the release.
         self.release = bool(self.held) and not self.held[0][1] and gen.random() < release
-        dut.release_i.value = int(self.release)
+        dut.release_i.value = self.held[0][2] if self.release else 0
 
     def sample(self, most: int = 512) -> None:
         """What happens at this rising edge; call it before the outputs change."""
@@ -91,16 +93,18 @@ class RegionSink:
                 if not region["empty"]:
                     offsets = list(region["bytes"].items())
                     order = self.gen.permutation(len(offsets))[:most]
-                    self.held.append((self.next_buffer, [offsets[i] for i in order]))
-                    self.next_buffer = (self.next_buffer + 1) % self.buffers
+                    buffer, halves = self.ring.take(region["half"])
+                    assert halves + sum(held for _, _, held in self.held) <= self.ring.halves, "no room for a region"
+                    self.held.append((buffer, [offsets[i] for i in order], halves))
         if write["valid"]:
-            self.memory[write["buffer"], write["word"]] = write["bits"]
+            self.memory[self.ring.place(write["buffer"], write["word"])] = write["bits"]
 
     def _compare(self, want: dict) -> None:
         found = REGION.unpack(self.dut.region_o.value)
-        wrong = {k: (found[k], want[k]) for k in ("empty", "last_of_unit", "shape") if found[k] != want[k]}
+        wrong = {k: (found[k], want[k]) for k in ("empty", "last_of_unit", "shape", "ctx") if found[k] != want[k]}
         assert not wrong, f"(found, expected): {wrong}"
         if not want["empty"]:
             words = [word for word in range(8) if found["words"] >> word & 1]
-            bitmap = sum(self.memory[self.next_buffer, word] << 64 * word for word in words)
+            buffer, _ = copy(self.ring).take(want["half"])
+            bitmap = sum(self.memory[self.ring.place(buffer, word)] << 64 * word for word in words)
             assert bitmap == sum(1 << offset for offset in want["bytes"])

@@ -10,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from tests.blocks.contexts import Contexts
 from tests.blocks.memory_port import MemoryPort
 from tests.blocks.naive_geometry import layer_fields
+from tests.blocks.region_ring import RegionRing
 from tests.blocks.region_sink import RegionSink
 from tests.blocks.windows import (
     Case,
@@ -35,7 +36,7 @@ class Bench:
         self.act = MemoryPort(dut, "act", self.gen)
         self.contexts = Contexts(dut, self.gen)
         self.units = Source(dut, "unit", {"unit": UNIT}, self.gen)
-        self.sink = RegionSink(dut, self.gen, self.buffers)
+        self.sink = RegionSink(dut, self.gen, RegionRing(self.buffers, self.region_pos))
 
     async def run(self, case: Case, units: list[dict], grant: float, consume: float = 1.0, most: int = 512) -> int:
         """Pass units through with memory grants and region releases at random; returns the cycles it took.

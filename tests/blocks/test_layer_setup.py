@@ -5,6 +5,7 @@ import os
 from itertools import product
 from math import prod
 
+import pytest
 from cocotb.triggers import FallingEdge
 
 from tests.blocks.naive_geometry import (
@@ -128,7 +129,7 @@ async def run_layer(dut, layer: dict, delay: int = 3) -> tuple[int, dict, tuple[
 
 def check_good(layer: dict, derived: dict, tables: tuple[dict, dict]) -> None:
     table, masks = tables
-    want = derived_fields(layer, size("NumLanes"))
+    want = derived_fields(layer, size("NumLanes"), size("RegionPos"))
     wrong = {name: (derived[name], value) for name, value in want.items() if derived[name] != value}
     assert not wrong, f"(found, expected) {wrong}"
     assert table == dict(enumerate(tile_positions(layer, layer["tile_h"], layer["tile_w"])))
@@ -179,6 +180,39 @@ async def good_layers(dut):
         assert code == next((number for number, holds in expected.items() if not holds), 0)
         if code == 0:
             check_good(layer, derived, table)
+
+
+def nearest_tiles(most: int) -> list[tuple[int, dict]]:
+    """Of a kernel of one tap, with strides: the largest window with at most `most` positions, the smallest with more."""
+    windows = [
+        (((rows - 1) * sy + 1) * ((columns - 1) * sx + 1), {"tile": (rows, columns), "sy": sy, "sx": sx})
+        for rows, columns, sy, sx in product(range(1, 33), range(1, 33), range(1, 5), range(1, 5))
+        if rows * columns <= 32
+    ]
+    largest = max(positions for positions, _ in windows if positions <= most)
+    smallest = min(positions for positions, _ in windows if positions > most)
+    return [window for window in windows if window[0] in (largest, smallest)]
+
+
+@block_test(us=200)
+async def half_regions(dut):
+    """Regions are half ones with a kernel of one tap, windows of at most half a buffer, and words for two halves."""
+    await start(dut)
+    most, ones = size("RegionPos") // 2, 0
+    for positions, shape in nearest_tiles(most):
+        (rows, columns), sy, sx = shape["tile"], shape["sy"], shape["sx"]
+        plane = {"h": (rows - 1) * sy + 1, "w": (columns - 1) * sx + 1, "pad": (0, 0, 0, 0), "line": (1, 64)}
+        for r, s in ((1, 1), (2, 1), (1, 2)):
+            more = {"h": plane["h"] + r - 1, "w": plane["w"] + s - 1}
+            layer = descriptor(c=2, k=4, splits=1, **(plane | shape | more), r=r, s=s)
+            code, derived, tables = await run_layer(dut, layer)
+            assert code == (0 if prod(window_size(layer)) <= size("RegionPos") else 7)
+            if code == 0:
+                check_good(layer, derived, tables)
+                half = size("RegionPos") >= 256 and positions <= most and r * s == 1
+                assert derived["half_regions"] == half
+                ones += half
+    assert ones or most < 128
 
 
 # The layer has 20 channels of 6 lines.
@@ -476,7 +510,7 @@ async def two_layers(dut):
     assert started == [0, 1]
     for number, layer in enumerate(good[:2]):
         assert shown(dut.layer_o, LAYER, number) == LAYER.unpack(LAYER.pack(layer))
-        want, found = derived_fields(layer, size("NumLanes")), shown(dut.derived_o, DERIVED, number)
+        want, found = derived_fields(layer, size("NumLanes"), size("RegionPos")), shown(dut.derived_o, DERIVED, number)
         assert {name: found[name] for name in want} == want
     for _ in range(300):
         assert not dut.prepare_o.value and not dut.start_o.value, "a third layer is open"
@@ -548,7 +582,7 @@ async def prepared_layers(dut):
         at_once = await issued_after(dut, layer, 0)
         for delay in (0, 1, 5, *range(at_once - 6, at_once + 4), 150):
             if layer["k_log2"] != 3:
-                want, ctx = derived_fields(layer, size("NumLanes")), int(dut.start_o.value) - 1
+                want, ctx = derived_fields(layer, size("NumLanes"), size("RegionPos")), int(dut.start_o.value) - 1
                 found = shown(dut.derived_o, DERIVED, ctx)
                 assert {name: found[name] for name in want} == want
                 dut.all_done_i.value = 1
@@ -597,3 +631,8 @@ async def dropped_layers(dut):
 
 def test_layer_setup(run_block):
     run_block("spcore_layer_setup", SIZES)
+
+
+@pytest.mark.parametrize("region_pos", [64, 128, 512])
+def test_half_regions(run_block, region_pos):
+    run_block("spcore_layer_setup", SIZES | {"RegionPos": region_pos}, testcase="half_regions")

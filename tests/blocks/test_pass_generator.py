@@ -2,12 +2,14 @@
 """pass_generator: segments and weight addresses of random regions against plain Python, stalls, full rate."""
 
 import os
+from collections import deque
 
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.contexts import Contexts
 from tests.blocks.naive_geometry import random_fields, window_size
+from tests.blocks.region_ring import RegionRing
 from verif.shared.stalls import NO_STALLS, STALLS, Stalls
 from verif.shared.structs import struct
 from verif.sim.kit import Scoreboard, Sink, Source, block_test, start
@@ -19,7 +21,7 @@ READ, RESPONSE = struct("bitmap_read_t"), struct("bitmap_rsp_t")
 
 
 def random_geometry(gen, region_pos: int) -> dict:
-    """Kernel, strides and tile whose region fits."""
+    """Kernel, strides and tile whose region fits, into half a buffer if half regions are drawn."""
     while True:
         d = random_fields(gen)
         win_h, win_w = window_size(d)
@@ -35,6 +37,7 @@ def random_geometry(gen, region_pos: int) -> dict:
                 "last_w": d["out_w"] - (d["tiles_x"] - 1) * d["tile_w"],
                 "win_w": win_w,
                 "tap_shared": int(gen.integers(2)),
+                "half": int(region_pos >= 256 and 2 * win_h * win_w <= region_pos and gen.random() < 0.7),
             }
 
 
@@ -104,13 +107,14 @@ class Loader:
     """Stands around pass_generator: writes bitmaps ahead, offers regions, reads words again at random; sinks."""
 
     def __init__(self, dut, gen):
-        self.dut, self.gen, self.buffers = dut, gen, int(os.environ["NumRegions"])
+        self.dut, self.gen = dut, gen
+        self.ring = RegionRing(int(os.environ["NumRegions"]), int(os.environ["RegionPos"]))
         self.contexts = Contexts(dut, gen)
-        self.buffer = self.held = 0
-        self.memory: dict[tuple[int, int], int] = {}
-        self.reading: tuple[int, int] | None = None
+        self.held: deque[int] = deque()  # halves that regions without release take
+        self.memory: dict[int, tuple[dict, int]] = {}  # a read of a word and its bits, by its place
+        self.reading: tuple[dict, int] | None = None
         self.read_rate = 0.0
-        self.answers = self.releases = 0
+        self.answers = 0
         self.segments, self.addresses = Scoreboard("segment"), Scoreboard("weight address")
         self.source = Source(dut, "region", {"region": REGION}, gen)
         self.segment_sink = Sink(dut, "segment", {"segment": SEGMENT}, gen, self._take)
@@ -118,34 +122,33 @@ class Loader:
 
     def _take(self, segment: dict) -> None:
         self.segments.take(segment)
-        self.releases += segment["release_region"]
+        if segment["release_region"]:
+            self.held.popleft()
 
     def stall(self, region: Stalls, segment: Stalls, address: Stalls) -> None:
         self.source.stalls, self.segment_sink.stalls, self.address_sink.stalls = region, segment, address
 
-    def write(self, bitmap: int) -> list[dict]:
-        """The writes of the next buffer; its words without bits keep what they held before."""
-        writes = [
-            {"valid": 1, "buffer": self.buffer, "word": w, "bits": bitmap >> 64 * w & 2**64 - 1} for w in range(8)
-        ]
-        self.buffer = (self.buffer + 1) % self.buffers
+    def write(self, bitmap: int, half: int) -> list[dict]:
+        """The writes of the next region, if there is room for it; its words without bits keep what they held before."""
+        if sum(self.held) + self.ring.cost(half) > self.ring.halves:
+            return []
+        buffer, halves = self.ring.take(half)
+        self.held.append(halves)
+        writes = [{"valid": 1, "buffer": buffer, "word": w, "bits": bitmap >> 64 * w & 2**64 - 1} for w in range(8)]
         return [write for write in writes if write["bits"]]
 
     def drive(self, rate: float) -> None:
         """A read of some word that was written, held until its answer."""
         if self.reading is None and self.memory and self.gen.random() < rate:
-            keys = list(self.memory)
-            self.reading = keys[int(self.gen.integers(len(keys)))]
-        buffer, word = self.reading or (0, 0)
-        self.dut.bitmap_read_i.value = READ.pack(
-            {"valid": int(self.reading is not None), "buffer": buffer, "word": word}
-        )
+            words = list(self.memory.values())
+            self.reading = words[int(self.gen.integers(len(words)))]
+        self.dut.bitmap_read_i.value = READ.pack(self.reading[0]) if self.reading else 0
 
     def sample(self) -> None:
         """At the rising edge: an answer."""
         # Without an answer its bits may be undefined.
         if self.reading and str(self.dut.bitmap_rsp_o.value)[-1 - RESPONSE.fields["valid"].offset] == "1":
-            assert RESPONSE.unpack(self.dut.bitmap_rsp_o.value)["bits"] == self.memory[self.reading]
+            assert RESPONSE.unpack(self.dut.bitmap_rsp_o.value)["bits"] == self.reading[1]
             self.reading = None
             self.answers += 1
 
@@ -154,7 +157,8 @@ async def set_geometry(dut, contexts: Contexts, g: dict) -> int:
     """The layer's constants, and its mask table; returns its context."""
     last_word = sum(max(positions(g, shape)) // 64 << 3 * shape for shape in range(4))
     layer = {"kernel_r": g["r"], "kernel_s": g["s"], "tap_shared": g["tap_shared"]}
-    ctx = contexts.show(layer, {"win_w": g["win_w"], "last_word": last_word})
+    derived = {"win_w": g["win_w"], "last_word": last_word, "half_regions": g["half"]}
+    ctx = contexts.show(layer, derived)
     for shape in range(4):
         mask = sum(1 << q for q in positions(g, shape))
         for word in range(max(positions(g, shape)) // 64 + 1):
@@ -165,27 +169,28 @@ async def set_geometry(dut, contexts: Contexts, g: dict) -> int:
     return ctx
 
 
-async def run(loader: Loader, g: dict, regions: list) -> int:
-    """Send regions through and compare segments and addresses; returns the cycles between the regions' ends."""
+async def run(loader: Loader, layers: list[dict], regions: list[tuple[dict, int, int]]) -> int:
+    """Send regions (with bitmap and the number of their layer, of one or two) through and compare segments and addresses;
+    returns the cycles between the regions' ends."""
     dut = loader.dut
-    ctx = await set_geometry(dut, loader.contexts, g)
+    contexts = [await set_geometry(dut, loader.contexts, g) for g in layers]
     segments, addresses, waiting = loader.segments, loader.addresses, loader.source.waiting
-    segments.name, addresses.name = f"segment of {g}", f"weight address of {g}"
-    for region in regions:
-        more_segments, more_addresses, _ = expected(g, *region)
-        segments.expect(*(segment | {"ctx": ctx} for segment in more_segments))
+    segments.name, addresses.name = f"segment of {layers}", f"weight address of {layers}"
+    for region, bitmap, number in regions:
+        more_segments, more_addresses, _ = expected(layers[number], region, bitmap)
+        segments.expect(*(segment | {"ctx": contexts[number]} for segment in more_segments))
         addresses.expect(*({"wgt_addr": address} for address in more_addresses))
     written = done = 0  # regions whose bitmap is in memory, and that are done
-    written_regions, released_before = 0, loader.releases
     writes: list[dict] = []
     done_at: list[int] = []
     cycle = 0
 
     def offer() -> None:
         """The next region: its bitmap is in memory."""
-        region, bitmap = regions[written]
+        region, bitmap, number = regions[written]
         words = sum(bool(bitmap >> 64 * w & 2**64 - 1) << w for w in range(8))
-        loader.source.send({k: v for k, v in region.items() if k != "wgt_addr"} | {"words": words, "ctx": ctx})
+        fields = {k: v for k, v in region.items() if k != "wgt_addr"}
+        loader.source.send(fields | {"words": words, "ctx": contexts[number]})
 
     while done < len(regions) or segments.due:
         # The bitmap of the region after next may be written meanwhile, if a buffer is free.
@@ -193,9 +198,8 @@ async def run(loader: Loader, g: dict, regions: list) -> int:
             if regions[written][0]["empty"]:
                 offer()
                 written += 1
-            elif written_regions - (loader.releases - released_before) < loader.buffers:
-                writes = loader.write(regions[written][1])
-                written_regions += 1
+            else:
+                writes = loader.write(regions[written][1], layers[regions[written][2]]["half"])
         write = writes.pop() if writes and loader.reading is None else None  # region_loader does one of both
         dut.bitmap_write_i.value = WRITE.pack(write) if write else 0
         dut.region_wgt_addr_i.value = regions[done][0]["wgt_addr"] if done < len(regions) else 0
@@ -209,7 +213,8 @@ async def run(loader: Loader, g: dict, regions: list) -> int:
             assert done <= written - len(waiting), "a region is done before it was taken"
         await FallingEdge(dut.clk_i)
         if write:
-            loader.memory[write["buffer"], write["word"]] = write["bits"]
+            place = loader.ring.place(write["buffer"], write["word"])
+            loader.memory[place] = {k: write[k] for k in ("valid", "buffer", "word")}, write["bits"]
             if not writes:
                 offer()
                 written += 1
@@ -227,16 +232,23 @@ async def run(loader: Loader, g: dict, regions: list) -> int:
 
 @block_test(us=1000)
 async def random_stalls(dut):
-    """Random geometries and regions with every mix of stalls."""
+    """Random geometries and regions, whole and half ones, of one or two layers, with every mix of stalls."""
     await start(dut)
     loader = Loader(dut, rng())
     region_pos = int(os.environ["RegionPos"])
+    mixed = 0
     for _ in range(30):
-        g = random_geometry(loader.gen, region_pos)
+        layers = [random_geometry(loader.gen, region_pos) for _ in range(loader.gen.integers(1, 3))]
+        mixed += len({g["half"] for g in layers}) > 1
+        units = [
+            [(*region, number) for region in random_regions(loader.gen, layers[number], 1)]
+            for number in loader.gen.integers(len(layers), size=4 * len(layers)).tolist()
+        ]
         loader.stall(*(STALLS[i] for i in loader.gen.integers(len(STALLS), size=3)))
         loader.read_rate = float(loader.gen.choice([0.0, 0.3]))
-        await run(loader, g, random_regions(loader.gen, g, 4))
+        await run(loader, layers, [region for unit in units for region in unit])
     assert loader.answers > 20
+    assert mixed > 2 or region_pos < 256
 
 
 @block_test(us=100)
@@ -249,11 +261,12 @@ async def full_rate(dut):
         g = random_geometry(loader.gen, region_pos)
         size = ((g["tile_h"] - 1) * g["sy"] + g["r"]) * g["win_w"]
         regions = [
-            ({"empty": 0, "last_of_unit": n % 3 == 2, "wgt_addr": 100 * n, "shape": 0}, 2**size - 1) for n in range(6)
+            ({"empty": 0, "last_of_unit": n % 3 == 2, "wgt_addr": 100 * n, "shape": 0}, 2**size - 1, 0)
+            for n in range(6)
         ]
-        cycles = await run(loader, g, regions)
+        cycles = await run(loader, [g], regions)
         # The stand-in writes a word a cycle, the last buffer's when its last segment has come.
-        assert cycles <= 5 + sum(max(expected(g, *region)[2], size // 64 + 5) for region in regions[1:])
+        assert cycles <= 5 + sum(max(expected(g, *region[:2])[2], size // 64 + 5) for region in regions[1:])
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ async def two_layers(dut):
     gen = rng()
     await start(dut)
     bench = Bench(dut, gen)
-    modes = [*MODES, (1, 1), (1, 1)]
+    modes, mixed = [*MODES, (1, 1), (1, 1)], 0
     for _ in range(int(os.environ["LAYERS"])):
         for first, second in zip(modes, gen.permutation(modes).tolist(), strict=True):
             bench.grant_rate, bench.drain_rate = (float(rate) for rate in gen.choice([0.3, 1.0], 2))
@@ -194,11 +194,13 @@ async def two_layers(dut):
                 make_work(gen, config(), *random_layer(gen, config(), tuple(mode)), ctx)
                 for ctx, mode in enumerate((first, second))
             ]
+            mixed += works[0].derived["half_regions"] != works[1].derived["half_regions"]
             bench.of_contexts[:] = 0
             await bench.run(*works, offer_rate=float(gen.choice([0.1, 1.0])))
             await bench.cycle()
             want = [np.sum([work.emissions(unit) for unit in work.units], axis=0) for work in works]
             assert np.array_equal(bench.of_contexts, want)
+    assert mixed or int(os.environ["LAYERS"]) == 1, "no whole and half regions beside each other"
 
 
 @block_test(us=2000)

@@ -2,6 +2,7 @@
 """region_loader: bitmaps, bytes and buffers against plain Python, with every interface stalled, and its throughput."""
 
 import os
+from collections import deque
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from tests.blocks.contexts import Contexts
 from tests.blocks.naive_geometry import layer_fields
+from tests.blocks.region_ring import RegionRing
 from tests.blocks.region_sink import REGION, RegionSink
 from tests.blocks.windows import (
     Case,
@@ -35,18 +37,20 @@ class Bench:
         self.dut, self.gen = dut, rng()
         self.region_pos, self.buffers = int(os.environ["RegionPos"]), int(os.environ["NumRegions"])
         self.source = Source(dut, "line", {"line": LINE}, self.gen)
-        self.sink = RegionSink(dut, self.gen, self.buffers)
+        self.ring = RegionRing(self.buffers, self.region_pos)
+        self.sink = RegionSink(dut, self.gen, self.ring)
         self.contexts = Contexts(dut, self.gen)
 
     async def run(
-        self, case: Case, lines: list[tuple[dict, bytes]], regions: list[dict], rates: dict, most: int = 512
+        self, cases: list[Case], lines: list[tuple[dict, bytes]], regions: list[dict], rates: dict, most: int = 512
     ) -> int:
-        """Feed lines (with their packed bytes), expect regions; returns the cycles to the last region.
+        """Feed lines (with their packed bytes) of one or two layers, expect regions; returns the cycles to the last one.
 
         Up to `most` bytes of each region are read.
         """
         dut, gen, sink, waiting = self.dut, self.gen, self.sink, self.source.waiting
-        self.contexts.show(case.layer, case.derived, case.ctx)
+        for case in cases:
+            self.contexts.show(case.layer, case.derived, case.ctx)
         self.source.send(*(without_bytes(line) for line, _ in lines))
         sink.expected.extend(regions)
         cycles, idle, last_taken, octet = 0, 0, 0, gen.bytes(8)
@@ -97,56 +101,93 @@ def fed_lines(gen, case: Case, unit: dict) -> list[tuple[dict, bytes]]:
 
 @block_test(us=2000)
 async def random_units(dut):
-    """Random layers and units, every interface stalled at random."""
+    """Units of a random layer or of two in any order, whole and half regions, every interface stalled at random."""
     await start(dut)
     bench = Bench(dut)
+    mixed = 0
     for _ in range(100):
-        case = random_case(bench.gen, bench.region_pos)
+        cases = [random_case(bench.gen, bench.region_pos)]
+        if bench.gen.random() < 0.5:
+            cases.append(random_case(bench.gen, bench.region_pos, 1 - cases[0].ctx))
+        mixed += len({case.derived["half_regions"] for case in cases}) > 1
         bench.source.stalls = (NO_STALLS, Stalls(2, 2), Stalls(1, 19))[bench.gen.integers(3)]
         rates = {key: float(bench.gen.choice([0.05, 0.5, 1.0])) for key in FULL}
         lines, regions = [], []
-        for _ in range(4):
+        for _ in range(4 * len(cases)):
+            case = cases[bench.gen.integers(len(cases))]
             unit = random_unit(bench.gen, case)
             lines += fed_lines(bench.gen, case, unit)
             regions += expected_regions(case, unit)
-        await bench.run(case, lines, regions, rates, int(bench.gen.choice([1, 16, 512])))
+        await bench.run(cases, lines, regions, rates, int(bench.gen.choice([1, 16, 512])))
+    assert mixed > 5 or bench.region_pos < 256
     assert bench.sink.fills or bench.region_pos == 64, "no word was read again"
 
 
-@block_test(us=10)
+async def regions_within(bench: Bench, cycles: int, release: int = 0) -> list[int]:
+    """The `empty` fields of the regions that come within some cycles, of which the first may release some halves."""
+    dut, came = bench.dut, []
+    for cycle in range(cycles):
+        dut.release_i.value = release if cycle == 0 else 0
+        await RisingEdge(dut.clk_i)
+        taken = bool(dut.region_valid_o.value)
+        if taken:
+            came.append(REGION.unpack(dut.region_o.value)["empty"])
+        await FallingEdge(dut.clk_i)
+        dut.region_done_i.value = int(taken)
+    return came
+
+
+@block_test(us=20)
 async def buffers_run_out(dut):
-    """Without releases come NumRegions regions, and no more but the end of a unit; each release lets one follow."""
+    """Without releases come NumRegions regions, or twice as many half ones, and no more but the end of a unit; each
+    release lets one follow."""
     await start(dut)
     bench = Bench(dut)
     layer = layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8))
-    tensor = bench.gen.integers(1, 256, (bench.buffers + 3, 8, 8)).astype(np.uint8)
-    tensor[bench.buffers] = 0
-    case = make_case(bench.gen, layer, tensor)
-    bench.contexts.show(case.layer, case.derived, case.ctx)
+    for half in (0, 1) if bench.region_pos >= 256 else (0,):
+        most = bench.buffers << half
+        tensor = bench.gen.integers(1, 256, (most + 3, 8, 8)).astype(np.uint8)
+        tensor[most] = 0
+        case = make_case(bench.gen, layer, tensor, half)
+        bench.contexts.show(case.layer, case.derived, case.ctx)
+        dut.region_ready_i.value = 1
+        for first, count in ((0, most + 1), (most + 1, 2)):
+            lines, _, _ = expected_lines(case, make_unit(case, 0, 0, first, count))
+            bench.source.send(*map(without_bytes, lines))
+        assert await regions_within(bench, 20 * most) == [0] * most + [1]
+        assert await regions_within(bench, 30) == []
+        assert await regions_within(bench, 30, 2 - half) == [0]
+        assert await regions_within(bench, 30) == []
+        assert await regions_within(bench, 30, 2 - half) == [0]
+        assert not bench.source.waiting
+        for _ in range(most):
+            assert await regions_within(bench, 1, 2 - half) == []
+
+
+@block_test(us=100)
+async def halves_run_out(dut):
+    """Whole and half regions in any order: as many come as there is room for, also after each release."""
+    await start(dut)
+    bench = Bench(dut)
+    layer = layer_fields(8, 8, 1, 1, 1, 1, [0] * 4, (8, 8), (8, 8))
+    kinds = (0, 1) if bench.region_pos >= 256 else (0, 0)
+    tensor = bench.gen.integers(1, 256, (1, 8, 8)).astype(np.uint8)
+    cases = [make_case(bench.gen, layer, tensor, half, ctx) for ctx, half in enumerate(kinds)]
+    for case in cases:
+        bench.contexts.show(case.layer, case.derived, case.ctx)
     dut.region_ready_i.value = 1
-    for first, count in ((0, bench.buffers + 1), (bench.buffers + 1, 2)):
-        lines, _, _ = expected_lines(case, make_unit(case, 0, 0, first, count))
+    waiting, held = deque(np.repeat([0, 1] * 12, bench.gen.integers(1, 10, 24)).tolist()), deque()
+    for ctx in waiting:
+        lines, _, _ = expected_lines(cases[ctx], make_unit(cases[ctx], 0, 0, 0, 1))
         bench.source.send(*map(without_bytes, lines))
-
-    async def regions(cycles: int, release: bool) -> list[int]:
-        """The `empty` fields of the regions that come within some cycles."""
-        came = []
-        for cycle in range(cycles):
-            dut.release_i.value = int(release and cycle == 0)
-            await RisingEdge(dut.clk_i)
-            taken = bool(dut.region_valid_o.value)
-            if taken:
-                came.append(REGION.unpack(dut.region_o.value)["empty"])
-            await FallingEdge(dut.clk_i)
-            dut.region_done_i.value = int(taken)
-        return came
-
-    assert await regions(20 * bench.buffers, release=False) == [0] * bench.buffers + [1]
-    assert await regions(30, release=False) == []
-    assert await regions(30, release=True) == [0]
-    assert await regions(30, release=False) == []
-    assert await regions(30, release=True) == [0]
-    assert not bench.source.waiting
+    release = 0
+    while waiting or held:
+        room = 0
+        while waiting and sum(held) + bench.ring.cost(kinds[waiting[0]]) <= bench.ring.halves:
+            held.append(bench.ring.take(kinds[waiting.popleft()])[1])
+            room += 1
+        assert await regions_within(bench, 40 + 10 * room, release) == [0] * room
+        release = held.popleft()
 
 
 async def measure(bench: Bench, layer: dict, tensor: np.ndarray) -> int:
@@ -154,7 +195,7 @@ async def measure(bench: Bench, layer: dict, tensor: np.ndarray) -> int:
     unit = make_unit(case, 0, 0, 0, len(tensor))
     lines, entries, _ = expected_lines(case, unit)
     fed = [(line, case.lines[entry].data) for line, entry in zip(lines, entries, strict=True)]
-    return await bench.run(case, fed, expected_regions(case, unit), FULL, most=1)
+    return await bench.run([case], fed, expected_regions(case, unit), FULL, most=1)
 
 
 @block_test(us=100)

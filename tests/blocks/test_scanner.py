@@ -2,10 +2,13 @@
 """scanner: every position of every segment once, in order, with its byte and vector; stalls; no bubble; unit ends."""
 
 import os
+from copy import copy
 
 import pytest
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from tests.blocks.contexts import DERIVED
+from tests.blocks.region_ring import RegionRing
 from verif.shared.stalls import NO_STALLS, Stalls
 from verif.shared.structs import struct
 from verif.sim.kit import Scoreboard, Source, block_test, start
@@ -21,10 +24,15 @@ class Bench:
 
     def __init__(self, dut, gen):
         self.dut, self.gen = dut, gen
-        self.buffers = int(os.environ["NumRegions"])
-        self.tables = gen.integers(0, 64, (2, int(os.environ["RegionPos"]))).tolist()  # by context
+        region_pos = int(os.environ["RegionPos"])
+        self.ring = RegionRing(int(os.environ["NumRegions"]), region_pos)
+        self.tables = gen.integers(0, 64, (2, region_pos)).tolist()  # by context
+        # The regions of one of the contexts are half ones; offsets in them are not this block's business.
+        self.half = gen.permutation(2).tolist() if region_pos >= 256 else [0, 0]
+        dut.derived_i.value = sum(
+            DERIVED.pack({"half_regions": half}) << DERIVED.width * ctx for ctx, half in enumerate(self.half)
+        )
         self.busy: list[bool] = []
-        self.buffer = 0
         self.segments = Source(dut, "segment", {"segment": SEGMENT}, gen)
 
     async def fill_table(self) -> None:
@@ -48,23 +56,25 @@ class Bench:
         vectors = iter(coming)
         # What must come out, in order: emissions (context, position, buffer, offset, vector) and the ends of units.
         emissions, current = Scoreboard("emission"), None
-        release_after: list[int] = []  # emissions up to the end of each region
+        release_after: list[tuple[int, int]] = []  # emissions up to the end of each region, halves that it takes
         emitted = repeated = 0
         before = None
         for segment in segments:
+            half = self.half[segment["ctx"]]
+            buffer, halves = copy(self.ring).take(half)
             if segment["first_of_pass"]:
                 current = next(vectors)
             for bit in range(64):
                 if segment["bits"] >> bit & 1:
                     q = 64 * segment["word"] + bit
                     emissions.expect(
-                        (segment["ctx"], self.tables[segment["ctx"]][q], self.buffer, segment["start"] + bit, current)
+                        (segment["ctx"], self.tables[segment["ctx"]][q], buffer, segment["start"] + bit, current)
                     )
                     repeated += q == before
                     before, emitted = q, emitted + 1
             if segment["release_region"]:
-                release_after.append(emitted)
-                self.buffer = (self.buffer + 1) % self.buffers
+                release_after.append((emitted, halves))
+                self.ring.take(half)
             if segment["last_of_unit"]:
                 emissions.expect(END)
                 before = None
@@ -106,7 +116,9 @@ class Bench:
             read = (int(dut.byte_buf_o.value), int(dut.byte_off_o.value)) if dut.byte_read_o.value else None
             read_count += read is not None
             if dut.release_o.value:  # the byte that is read now may be its last
-                assert read_count >= release_after[released], "a region is released before its last byte is read"
+                after, halves = release_after[released]
+                assert read_count >= after, "a region is released before its last byte is read"
+                assert dut.release_o.value == halves, "a region gives back other halves than it took"
                 released += 1
             if emission or dut.emit_end_o.value:
                 idle = 0

@@ -72,8 +72,11 @@ def random_tensor(gen, channels: int, h: int, w: int, kinds=CHANNEL_KINDS) -> np
     return tensor
 
 
-def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
-    """Store `tensor` as the input of `layer`, its lines in random order in the Activation Memory."""
+def make_case(gen, layer: dict, tensor: np.ndarray, half: int = 0, ctx: int | None = None) -> Case:
+    """Store `tensor` as the input of `layer`, its lines in random order in the Activation Memory.
+
+    half: its regions are half ones; ctx: its context, any by default.
+    """
     layer = layer | {
         "in_c": len(tensor),
         "split_c": len(tensor),
@@ -89,13 +92,16 @@ def make_case(gen, layer: dict, tensor: np.ndarray) -> Case:
         channel, line = divmod(int(number), bitmaps.size // len(tensor))
         stored[layer["in_idx_base"] + channel * layer["in_pitch"] + line] = StoredLine(int(bitmaps[number]), ptr, data)
         ptr += -(-len(data) // 8)
-    derived = derived_fields(layer, lanes=4)
-    return Case(layer, derived, tensor, stored, int(gen.integers(2)))
+    derived = derived_fields(layer, lanes=4) | {"half_regions": half}
+    return Case(layer, derived, tensor, stored, int(gen.integers(2)) if ctx is None else ctx)
 
 
-def random_case(gen, region_pos: int) -> Case:
+def random_case(gen, region_pos: int, ctx: int | None = None) -> Case:
+    """Any layer, also with a larger kernel, may have half regions where its windows fit."""
     layer = random_layer(gen, region_pos)
-    return make_case(gen, layer, random_tensor(gen, int(gen.integers(1, 7)), layer["in_h"], layer["in_w"]))
+    half = int(region_pos >= 256 and 2 * prod(window_size(layer)) <= region_pos and gen.random() < 0.6)
+    tensor = random_tensor(gen, int(gen.integers(1, 7)), layer["in_h"], layer["in_w"])
+    return make_case(gen, layer, tensor, half, ctx)
 
 
 def make_unit(case: Case, tile_row: int, tile_col: int, first_channel: int, channels: int) -> dict:
@@ -230,7 +236,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
 
 
 def expected_regions(case: Case, unit: dict) -> list[dict]:
-    """The regions that region_loader delivers for a unit: fields of region_t without the buffer, "bytes" by offset."""
+    """The regions that region_loader delivers for a unit: fields of region_t, "bytes" by offset, "half" regions or not."""
     layer, derived = case.layer, case.derived
     positions, met = window(case, unit), unit_lines(case, unit)
     first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // vectors(layer)
@@ -252,6 +258,7 @@ def expected_regions(case: Case, unit: dict) -> list[dict]:
                     "wgt_addr": unit["wgt_addr"] + channel * vectors(layer),
                     "shape": tile_shape(layer, unit),
                     "ctx": case.ctx,
+                    "half": derived["half_regions"],
                 }
             )
         if not met:

@@ -31,7 +31,7 @@ module activation_path
   input  region_buf_t          byte_buf_i,
   input  region_off_t          byte_off_i,
   output logic [7:0]           byte_o,
-  input  logic                 release_i
+  input  region_step_t         release_i
 );
 
   logic            line_valid, line_ready;
