@@ -24,6 +24,7 @@ module spcore_pass_generator
   input  logic            rst_ni,
   input  layer_t   [1:0]  layer_i,
   input  derived_t [1:0]  derived_i,
+  input  logic            idle_i,   // the PE has no unit
   input  mask_tab_write_t mask_tab_i,
   // Regions and their bitmaps, from region_loader
   input  logic            region_valid_i,
@@ -141,6 +142,7 @@ module spcore_pass_generator
   ) u_region_buf (
     .clk_i,
     .rst_ni,
+    .clear_i (idle_i),
     .half_i  (derived_i[region_q.ctx].half_regions),
     .buffer_o(region_buf),
     .step_o  (),

@@ -64,7 +64,7 @@ module spcore_pe
   fetched_line_t        line;
   pos_t                 line_rank;
   logic [7:0][7:0]      line_bytes;
-  logic                 starving;
+  logic                 starving, no_units;
 
   spcore_line_fetch u_line_fetch (
     .clk_i, .rst_ni, .layer_i, .derived_i,
@@ -91,7 +91,7 @@ module spcore_pe
   spcore_region_loader #(
     .RegionPos(RegionPos), .NumRegions(NumRegions)
   ) u_region_loader (
-    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .clk_i, .rst_ni, .layer_i, .derived_i, .idle_i(no_units),
     .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
     .line_rank_o(line_rank), .line_bytes_i(line_bytes),
     .region_valid_o(region_valid), .region_ready_i(region_ready), .region_o(region),
@@ -109,7 +109,7 @@ module spcore_pe
   spcore_pass_generator #(
     .RegionPos(RegionPos), .NumRegions(NumRegions)
   ) u_pass_generator (
-    .clk_i, .rst_ni, .layer_i, .derived_i, .mask_tab_i,
+    .clk_i, .rst_ni, .layer_i, .derived_i, .idle_i(no_units), .mask_tab_i,
     .region_valid_i(region_valid), .region_ready_o(region_ready), .region_i(region),
     .region_wgt_addr_i(region_wgt_addr), .region_done_o(region_done),
     .bitmap_write_i(bitmap_write), .bitmap_read_i(bitmap_read), .bitmap_rsp_o(bitmap_rsp),
@@ -143,7 +143,7 @@ module spcore_pe
   spcore_scanner #(
     .RegionPos(RegionPos), .NumRegions(NumRegions)
   ) u_scanner (
-    .clk_i, .rst_ni, .derived_i, .pos_tab_i,
+    .clk_i, .rst_ni, .derived_i, .idle_i(no_units), .pos_tab_i,
     .segment_valid_i(segment_valid), .segment_ready_o(segment_ready), .segment_i(segment),
     .wgt_level_i(vectors),
     .byte_read_o(byte_read), .byte_buf_o(byte_buf), .byte_off_o(byte_off), .release_o(release_region),
@@ -176,7 +176,7 @@ module spcore_pe
 
   // ---- state and counters ----
 
-  logic      unit_in, no_units;
+  logic      unit_in;
   pe_state_e state;
 
   assign unit_ready_o = fetch_ready & queue_ready;

@@ -10,6 +10,8 @@
 // and writes it when another one is needed or the region ends. Just this writer can be held up, so B waits for room in
 // the queue. A region that is complete is offered; its buffer, or half of one, is held until release_i. One that stayed
 // empty is dropped unless it ends the unit.
+`include "../common/spcore_assert.svh"
+
 module spcore_region_loader
   import sparsecore_pkg::*;
   import spcore_pe_pkg::*;
@@ -21,6 +23,7 @@ module spcore_region_loader
   input  logic            rst_ni,
   input  layer_t   [1:0]  layer_i,
   input  derived_t [1:0]  derived_i,
+  input  logic            idle_i,   // the PE has no unit
   // Lines from line_fetch, and its read port for their packed bytes: 8 that follow the rank by a cycle. The last bytes
   // of a line are asked for when it is taken.
   input  logic            line_valid_i,
@@ -103,6 +106,7 @@ module spcore_region_loader
   ) u_alloc (
     .clk_i,
     .rst_ni,
+    .clear_i (idle_i),
     .half_i  (derived_i[ctx_q].half_regions),
     .buffer_o(),
     .step_o  (step),
@@ -290,6 +294,7 @@ module spcore_region_loader
   ) u_byte_buf (
     .clk_i,
     .rst_ni,
+    .clear_i (idle_i),
     .half_i  (d_half_q),
     .buffer_o(d_buf),
     .step_o  (),
@@ -480,6 +485,7 @@ module spcore_region_loader
   ) u_mark_buf (
     .clk_i,
     .rst_ni,
+    .clear_i (idle_i),
     .half_i  (mark_half_q),
     .buffer_o(mark_buf),
     .step_o  (),
@@ -558,5 +564,7 @@ module spcore_region_loader
       complete_q <= complete_q + LevelW'(complete) - LevelW'(pop);
     end
   end
+
+  `SPCORE_ASSERT(!idle_i || held_q == '0, "an idle PE holds regions")
 
 endmodule

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the next region lies. Buffers are used in turn, each whole or as two half regions, and are counted in halves: a
 // half region takes the next half, a whole one the next two of one buffer, so that a half may be left out before it.
-// All who follow the regions of a PE have such a pointer, and none tells another one where it is.
+// All who follow the regions of a PE have such a pointer, and none tells another one where it is. It starts over in an
+// idle PE, so that a layer's cycles do not depend on the one before it.
 module spcore_region_ring
   import spcore_pe_pkg::*;
 #(
@@ -9,6 +10,7 @@ module spcore_region_ring
 ) (
   input  logic          clk_i,
   input  logic          rst_ni,
+  input  logic          clear_i,
   input  logic          half_i,     // the region is a half one
   output region_buf_t   buffer_o,   // its first half
   output region_step_t  step_o,     // halves that it takes, with the one left out
@@ -33,6 +35,9 @@ module spcore_region_ring
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
+      pair_q <= '0;
+      odd_q  <= 1'b0;
+    end else if (clear_i) begin
       pair_q <= '0;
       odd_q  <= 1'b0;
     end else if (next_i) begin

@@ -22,6 +22,7 @@ module spcore_scanner
   input  logic           clk_i,
   input  logic           rst_ni,
   input  derived_t [1:0] derived_i,
+  input  logic           idle_i,   // the PE has no unit
   input  pos_tab_write_t pos_tab_i,
   // Segments, from pass_generator
   input  logic           segment_valid_i,
@@ -182,6 +183,7 @@ module spcore_scanner
   ) u_region_buf (
     .clk_i,
     .rst_ni,
+    .clear_i (idle_i),
     .half_i  (derived_i[octet_ctx_q].half_regions),
     .buffer_o(region_buf),
     .step_o  (step),

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a PE's regions lie, for the tests of its blocks: buffers in turn, counted in halves."""
 
+from cocotb.triggers import ClockCycles, FallingEdge
+
 
 class RegionRing:
-    """A whole region takes the two halves of one buffer, so that one half may be left out before it."""
+    """A whole region takes the two halves of one buffer, so that one half may be left out before it; an idle PE starts
+    over."""
 
     def __init__(self, buffers: int, region_pos: int) -> None:
         self.halves, self.region_pos = 2 * buffers, region_pos
         self.following = 0
+
+    async def idle(self, dut, gen) -> None:
+        """Now and then the PE has no unit for a while."""
+        if gen.random() < 0.5:
+            dut.idle_i.value = 1
+            await ClockCycles(dut.clk_i, 2, FallingEdge)
+            dut.idle_i.value = 0
+            self.following = 0
 
     def cost(self, half: int) -> int:
         """Halves that the next region takes, with the one left out."""

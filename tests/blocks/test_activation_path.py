@@ -68,6 +68,8 @@ class Bench:
             idle = 0 if (len(waiting), sink.taken, len(sink.held)) != before else idle + 1
             assert idle < 2000, f"waits for a region: {len(waiting)} units, {len(sink.expected)} regions are left"
             await FallingEdge(dut.clk_i)
+        dut.release_i.value = dut.region_done_i.value = dut.byte_read_i.value = 0
+        await sink.ring.idle(dut, self.gen)
         return cycles
 
 

@@ -227,6 +227,7 @@ async def run(loader: Loader, layers: list[dict], regions: list[tuple[dict, int,
         assert not dut.segment_valid_o.value
     assert not addresses.due
     loader.reading = None
+    await loader.ring.idle(dut, loader.gen)
     return done_at[-1] - done_at[0]
 
 

@@ -246,6 +246,29 @@ async def reset_in_the_middle(dut):
         await bench.run(make_work(gen, config(), *random_layer(gen, config(), (2, 8))))
 
 
+@block_test(us=500)
+async def the_same_again(dut):
+    """A layer takes the same cycles whatever ran before: an odd number of half regions costs it no half of a buffer."""
+    gen = rng()
+    await start(dut)
+    bench = Bench(dut, gen)
+    one = make_layer(gen, random_activations(gen, (1, 8, 8), False, 1.0), 4, (1, 1), (1, 1), skip=False)
+    half = make_work(gen, config(), one, Cut(LineShape(8, 8), LineShape(8, 8)), 0)
+    assert half.derived["half_regions"]
+    a = np.zeros((24, 8, 8), np.uint8)
+    a[:, 1, 1], a[::8] = 1, 1  # regions take long and short in turn: those held meanwhile count
+    layer = make_layer(gen, a, 4, (2, 1), (1, 1))
+    whole = make_work(gen, config(), layer, Cut(LineShape(8, 8), LineShape(7, 8)), 1)
+    cycles = set()
+    for before in (0, 1, 2, 1):
+        for _ in range(before):
+            await bench.run(half)
+        bench.states = []
+        await bench.run(whole)
+        cycles.add(len(bench.states))
+    assert len(cycles) == 1, cycles
+
+
 @block_test(us=1000)
 async def throughput(dut):
     """1x64 tiles, 3x3, half the activations: the scanner works at least 98 % of the cycles of a unit."""

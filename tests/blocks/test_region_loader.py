@@ -72,6 +72,7 @@ class Bench:
             idle = 0 if (sink.taken, len(waiting), len(sink.held)) != before else idle + 1
             assert idle < 4000, f"waits for a region: {len(waiting)} lines, {len(sink.expected)} regions are left"
         dut.release_i.value = dut.region_done_i.value = dut.byte_read_i.value = 0
+        await self.ring.idle(dut, gen)
         return last_taken
 
 

@@ -130,6 +130,7 @@ class Bench:
             await FallingEdge(dut.clk_i)
             assert not dut.emit_valid_o.value and not dut.emit_end_o.value and not dut.release_o.value
         assert released == releases and not queue and not coming
+        await self.ring.idle(dut, gen)
         return repeated
 
 

@@ -10,6 +10,7 @@ module activation_path
   input  logic                 rst_ni,
   input  layer_t   [1:0]       layer_i,
   input  derived_t [1:0]       derived_i,
+  input  logic                 idle_i,
   input  logic                 unit_valid_i,
   output logic                 unit_ready_o,
   input  unit_t                unit_i,
@@ -50,7 +51,7 @@ module activation_path
   );
 
   spcore_region_loader #(.RegionPos(RegionPos), .NumRegions(NumRegions)) u_region_loader (
-    .clk_i, .rst_ni, .layer_i, .derived_i,
+    .clk_i, .rst_ni, .layer_i, .derived_i, .idle_i,
     .line_valid_i(line_valid), .line_ready_o(line_ready), .line_i(line),
     .line_rank_o(line_rank), .line_bytes_i(line_bytes),
     .region_valid_o, .region_ready_i, .region_o, .region_wgt_addr_o, .region_done_i,
