@@ -476,8 +476,7 @@ module spcore_region_loader
     if (set)            at_q <= word;
     else if (reading_q) at_q <= want_q;
     want_q <= word;
-    // A piece that is not taken is of the region at hand, except behind its end.
-    if (piece_valid) mark_half_q <= piece.half;
+    mark_half_q <= piece.half;   // of the region at hand in the cycle behind a piece of it, and while one waits
   end
 
   spcore_region_ring #(

@@ -170,8 +170,10 @@ async def set_geometry(dut, contexts: Contexts, g: dict) -> int:
 
 
 async def run(loader: Loader, layers: list[dict], regions: list[tuple[dict, int, int]]) -> int:
-    """Send regions (with bitmap and the number of their layer, of one or two) through and compare segments and addresses;
-    returns the cycles between the regions' ends."""
+    """Send regions (with bitmap and the number of their layer, of one or two) through, compare segments and addresses.
+
+    Returns the cycles between the regions' ends.
+    """
     dut = loader.dut
     contexts = [await set_geometry(dut, loader.contexts, g) for g in layers]
     segments, addresses, waiting = loader.segments, loader.addresses, loader.source.waiting

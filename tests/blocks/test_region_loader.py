@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 import pytest
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from tests.blocks.contexts import Contexts
 from tests.blocks.naive_geometry import layer_fields
@@ -44,7 +44,7 @@ class Bench:
     async def run(
         self, cases: list[Case], lines: list[tuple[dict, bytes]], regions: list[dict], rates: dict, most: int = 512
     ) -> int:
-        """Feed lines (with their packed bytes) of one or two layers, expect regions; returns the cycles to the last one.
+        """Feed lines (with their packed bytes) of one or two layers, expect regions; returns the cycles to the last.
 
         Up to `most` bytes of each region are read.
         """
@@ -151,10 +151,13 @@ async def buffers_run_out(dut):
         tensor[most] = 0
         case = make_case(bench.gen, layer, tensor, half)
         bench.contexts.show(case.layer, case.derived, case.ctx)
-        dut.region_ready_i.value = 1
+        dut.region_ready_i.value = 0
         for first, count in ((0, most + 1), (most + 1, 2)):
             lines, _, _ = expected_lines(case, make_unit(case, 0, 0, first, count))
             bench.source.send(*map(without_bytes, lines))
+        await ClockCycles(dut.clk_i, 20 * most, FallingEdge)
+        assert len(bench.source.waiting) == 2, "they are not loaded before the first is taken"
+        dut.region_ready_i.value = 1
         assert await regions_within(bench, 20 * most) == [0] * most + [1]
         assert await regions_within(bench, 30) == []
         assert await regions_within(bench, 30, 2 - half) == [0]
@@ -162,7 +165,7 @@ async def buffers_run_out(dut):
         assert await regions_within(bench, 30, 2 - half) == [0]
         assert not bench.source.waiting
         for _ in range(most):
-            assert await regions_within(bench, 1, 2 - half) == []
+            assert await regions_within(bench, 2, 2 - half) == []
 
 
 @block_test(us=100)

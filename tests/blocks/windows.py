@@ -236,7 +236,7 @@ def expected_lines(case: Case, unit: dict) -> tuple[list[dict], list[int], list[
 
 
 def expected_regions(case: Case, unit: dict) -> list[dict]:
-    """The regions that region_loader delivers for a unit: fields of region_t, "bytes" by offset, whether they are half."""
+    """The regions that region_loader delivers for a unit: fields of region_t, "bytes" by offset, "half" or not."""
     layer, derived = case.layer, case.derived
     positions, met = window(case, unit), unit_lines(case, unit)
     first_channel = (unit["wgt_addr"] - layer["wgt_base"]) // vectors(layer)
