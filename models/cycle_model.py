@@ -115,6 +115,12 @@ def _core(config: Config) -> Records:
     return found
 
 
+def half_regions(config: Config, d: Descriptor) -> bool:
+    """Whether the layer's regions share buffers, as spcore_layer_setup decides: of a 1x1 kernel, and small enough."""
+    rows, columns = (d.tile_h - 1) * (d.stride_y + 1) + 1, (d.tile_w - 1) * (d.stride_x + 1) + 1
+    return config.RegionPos >= 256 and d.taps == 1 and 2 * rows * columns <= config.RegionPos
+
+
 def _layer(plan: Plan, work: Work) -> tuple[int | float, ...]:
     """The layer's record, before any unit can be given out."""
     d, config = plan.descriptor, plan.config
@@ -129,7 +135,7 @@ def _layer(plan: Plan, work: Work) -> tuple[int | float, ...]:
         work.segments,
         d.tap_shared,
         room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
-        2,
+        1 if half_regions(config, d) else 2,
         d.residual,
         work.residual_words,
         line_cycles(config, plan.out_words / out_lines, work.residual_words / out_lines) if d.residual else 1,

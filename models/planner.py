@@ -67,7 +67,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     descriptor = replace(
         d, in_c=emissions.shape[1], group_c=d.splits * _STAND_INS, split_c=_STAND_INS, kernel_r=1, kernel_s=1
     )
-    return replace(plan, config=replace(config, NumRegions=1), descriptor=descriptor), coarse
+    return replace(plan, config=replace(config, NumRegions=1, RegionPos=lines.LINE_BITS), descriptor=descriptor), coarse
 
 
 def _predicted(candidate: Plan, measured: Work, others: Sequence[Layer]) -> Plan:
