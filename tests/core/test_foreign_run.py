@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from models.compiler import Compiler
+from models.compiler.play import play
 from models.config import load_config
 from models.importer.passes import bring
 from models.importer.runtime import distance
 from tests.importer.foreign import FOLDER, NAMES, images
 from tests.importer.quantiser import quantise
-from verif.host.cli.network_run import predicted
 from verif.host.core import build_core
 from verif.host.programs import run_programs
 from verif.host.report.layer_figures import figures
@@ -50,7 +50,7 @@ def test_foreign_networks(networks):
     runs = run_programs(build_core(CONFIG), CONFIG, programs, directory, "make foreign", config.NumPe)
     rows = [HEADER]
     for ((name, form), found), program, (report, sent) in zip(networks.items(), programs, runs, strict=True):
-        seen = figures(program, config, predicted(program, config.StreamBytes), report)
+        seen = figures(program, config, play(program, config), report)
         (classes,), (wanted,) = found.finish(sent).values(), found.original(inputs).values()
         apart, same = distance(classes, wanted), classes.argmax(1) == wanted.argmax(1)
         (model,), (judge,) = found.run(many).values(), found.original(many).values()

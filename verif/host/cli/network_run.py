@@ -3,47 +3,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from models.compiler.engine_times import Timeline, line_beats, timeline
 from models.compiler.play import play
 from models.config import load_config
-from models.program import LAYERS, Program
+from models.program import Program
 from models.reference import Bytes
 from verif.host.cli.phase import phase
 from verif.host.core import build_core
 from verif.host.programs import run_programs, with_read_outs
 from verif.host.report import layer_table, network_page
-from verif.host.report.layer_figures import Figures, between, figures
+from verif.host.report.layer_figures import Figures, figures
 from verif.shared.paths import BUILD, ROOT
 
 CHECKS = ("lines", "all")
 _LARGE, _WITHIN = 5000, 0.05  # on layers of more cycles than that the cycle model is to be no further off
 
 
-def predicted(program: Program, stream_bytes: int) -> Timeline:
-    """The program's timeline by the cycle model, with the lines of the first iteration's images and results."""
-    loads = [line_beats(program.expected_lines(load.part, 0), stream_bytes) for load in program.activations]
-    results = [line_beats(program.expected_lines(transfer.part, 0), stream_bytes) for transfer in program.results]
-    return timeline(program, (loads, results), program.iterations)
-
-
 def model_line(found: Figures) -> str:
-    """How far the cycle model is off on the images that ran, whole and by layer; the program's own predictions are of
-    calibration images, and of each layer alone."""
-    program = found.program
-    times = play(program, found.config)
-    by_node: Counter[str] = Counter()
-    for at in range(len(times.spans[LAYERS])):
-        by_node[program.layers[at % len(program.layers)].node] += between(times.spans[LAYERS], at)
-    measured = {row.node.name: row.cycles for row in found.rows if row.cycles > _LARGE * found.images}
-    close = sum(abs(by_node[name] / cycles - 1) <= _WITHIN for name, cycles in measured.items())
+    """How far the cycle model is off, whole and by layer."""
+    rows = [row for row in found.rows if row.cycles > _LARGE * found.images]
+    close = sum(abs(row.predicted / row.cycles - 1) <= _WITHIN for row in rows)
     return (
-        f"cycle model on these images: {times.cycles:,} cycles, {times.cycles / found.cycles - 1:+.1%}; {close} of "
-        f"{len(measured)} layers of over {_LARGE:,} cycles an image within {_WITHIN:.0%}"
+        f"cycle model on these images: {found.forecast:,} cycles, {found.forecast / found.cycles - 1:+.1%}; {close} of "
+        f"{len(rows)} layers of over {_LARGE:,} cycles an image within {_WITHIN:.0%}"
     )
 
 
@@ -69,7 +54,9 @@ def run_compiled(
     with phase(console, f"simulating {name} on {config} with {sim}") as tell:
         directory = BUILD / "program" / f"{name}-{config}-{sim}"
         ((report, tensors),) = run_programs(design, config, [program], directory, rerun, configuration.NumPe, tell)
-    found = figures(program, configuration, predicted(program, configuration.StreamBytes), report)
+    with phase(console, "the cycle model on the same images"):
+        times = play(program, configuration)
+    found = figures(program, configuration, times, report)
     for line in (layer_table.table(found), *layer_table.summary(found)):
         console.print(line, markup=False, soft_wrap=True)
     return found, tensors

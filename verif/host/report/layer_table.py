@@ -9,7 +9,8 @@ from verif.host.report.layer_figures import Figures, Row, node_title
 _TEXT = ("layer", "kind", "input", "output", "k/m", "bound by")  # columns
 LEGEND = (
     "Weights, density: share of the weights and of what the layer reads that is not zero. Cycles an image, from the "
-    "retirement of the layer before, in whose tail a layer begins. Utilisation: products of two non-zeros over all "
+    "retirement of the layer before, in whose tail a layer begins. Predicted: by the cycle model, of a run on its "
+    "images. Utilisation: products of two non-zeros over all "
     "multipliers and cycles. Over dense: against the cycles that as many multipliers take for all products if they "
     "never wait. Streamed: kB an image of weights and parameters from outside; read, written: kB an image of the "
     "Activation Memory. Bound by: what took most of the layer's time, and its share; within a layer as the cycle "
