@@ -12,6 +12,7 @@ import numpy as np
 
 from models import cycle_model
 from models.config import Config
+from models.cycles.core import line_cycles
 from models.cycles.state import RESIDUAL
 from models.descriptor import Descriptor
 from models.planner import unit_cycles
@@ -37,7 +38,7 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
     least, writing = 1.0, 1.0
     if d.residual:
         words = measured.residual_words / (d.out_k * d.out_lines)  # and as many written: nothing else is known
-        least, writing = RESIDUAL, cycle_model.line_cycles(config, words, words)
+        least, writing = RESIDUAL, line_cycles(config, words, words)
     streaming = np.outer(np.maximum(least, beats[order]), channels).ravel().tolist()  # of a job's lines
     processors = range(config.NumSp)
     ports, lines = [0] * config.NumSp, [0] * config.NumSp  # when each has taken its drains, written its lines

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models import cycle_model
 from models.compiler.engine_times import Engines, Timeline, alone, line_beats, stands_still
 from models.compiler.predict import measured
 from models.config import Config
+from models.cycles.core import Core
 from models.program import LAYERS, ActivationLoad, Program, ResultTransfer
 
 
@@ -21,7 +21,7 @@ def play(program: Program, config: Config) -> Timeline:
 
     Raises ValueError for a program that stands still.
     """
-    found, core, layers = Engines(program, program.iterations), cycle_model.Core(config), program.layers
+    found, core, layers = Engines(program, program.iterations), Core(config), program.layers
     tensors = [program.tensors(iteration) for iteration in range(program.iterations)]
     nodes = {node.name: node for node in program.network.nodes}
     begun = -1  # the last layer that was issued

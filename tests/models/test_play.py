@@ -7,11 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models import cycle_model, km, masks, networks, tiling, work
+from models import km, masks, networks, tiling, work
 from models.compiler import compile_network
 from models.compiler.play import play
 from models.config import load_config
-from models.cycle_model import Core, predict
+from models.cycle_model import predict
+from models.cycles.core import Core
 from models.layer import Layer
 from models.lines import LineShape, default_shape
 from models.network import taken
@@ -129,4 +130,4 @@ def test_a_program_that_stands_still(rng):
 def test_a_core_that_the_model_has_no_places_for():
     for name, value in {"NumPe": 2048, "NumRegions": 33, "ActBanks": 64, "NumSp": 64, "NumStage": 65}.items():
         with pytest.raises(ValueError, match=f"{name} = {value}: the cycle model has places for"):
-            cycle_model.Core(replace(SMALL, **{name: value}))
+            Core(replace(SMALL, **{name: value}))
