@@ -13,7 +13,7 @@ from models.layer import Layer
 from models.tiling import Cut, Plan, line_candidates, make_plan, split_candidates, tile_candidates, with_splits
 from models.work import Counts, Fetch, Work
 
-_FINALISTS = 6
+_FINALISTS = 12
 _STAND_INS = 3  # channels of a unit in the coarse model
 _MAX_LINES = 16  # of a window; each costs an index read a channel
 
