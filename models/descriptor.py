@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from models import reference
-from models.lines import LineShape
+from models.lines import LINE_BITS, LineShape
 
 
 @dataclass(frozen=True)
@@ -197,6 +197,12 @@ class Descriptor:
     def taps(self) -> int:
         """Positions of the kernel."""
         return self.kernel_r * self.kernel_s
+
+    def half_regions(self, region_pos: int) -> bool:
+        """Whether two regions share a buffer of so many positions: of a 1x1 kernel, if they are small enough, unless
+        half a buffer has no word in each of two memories."""
+        rows, columns = (self.tile_h - 1) * (self.stride_y + 1) + 1, (self.tile_w - 1) * (self.stride_x + 1) + 1
+        return region_pos >= 4 * LINE_BITS and self.taps == 1 and 2 * rows * columns <= region_pos
 
     @property
     def line(self) -> LineShape:

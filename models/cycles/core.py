@@ -70,12 +70,6 @@ def _core(config: Config) -> Records:
     return found
 
 
-def half_regions(config: Config, d: Descriptor) -> bool:
-    """Whether the layer's regions share buffers, as spcore_layer_setup decides: of a 1x1 kernel, and small enough."""
-    rows, columns = (d.tile_h - 1) * (d.stride_y + 1) + 1, (d.tile_w - 1) * (d.stride_x + 1) + 1
-    return config.RegionPos >= 256 and d.taps == 1 and 2 * rows * columns <= config.RegionPos
-
-
 def _layer(plan: Plan, work: Work) -> Records:
     """The layer's record, before any unit can be given out."""
     d, config = plan.descriptor, plan.config
@@ -90,7 +84,7 @@ def _layer(plan: Plan, work: Work) -> Records:
         "segments": work.segments,
         "tap_shared": d.tap_shared,
         "room": room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
-        "halves": 1 if half_regions(config, d) else 2,
+        "halves": 1 if d.half_regions(config.RegionPos) else 2,
         "residual": d.residual,
         "res_words": work.residual_words,
         "line_cycles": 1,

@@ -126,7 +126,7 @@ def test_empty_windows_in_a_row():
 def test_geometry_of_a_layer():
     rng = np.random.default_rng(1)
     layer = make_layer(rng, (5, 7, 9), 9, (3, 2), stride=(2, 1), padding=(1, 0, 2, 3), signed=True, clamp=(-128, 127))
-    cover = GeometryCoverage(CONFIG.slots)
+    cover = GeometryCoverage(CONFIG.slots, CONFIG.RegionPos)
     cover.sample(taken(layer, Cut(LineShape(1, 9), LineShape(2, 6), 2)))
     expected = {
         "kernel": "3x2",
@@ -134,6 +134,7 @@ def test_geometry_of_a_layer():
         "plane": "narrower than a line",
         "line": "one row",
         "tile": "2-15",
+        "regions": "whole",
         "splits": "2",
         "uneven": "smaller",
         "chunks": "2",
@@ -170,7 +171,7 @@ def test_geometry_of_a_layer():
 def test_operations(kind, channels, signed, label):
     """Four lanes: a group of a pool has four channels."""
     layer = make_pool(np.random.default_rng(1), kind, (channels, 4, 5), (2, 2), signed=signed)
-    cover = GeometryCoverage(CONFIG.slots)
+    cover = GeometryCoverage(CONFIG.slots, CONFIG.RegionPos)
     cover.sample(taken(layer, Cut(LineShape(4, 5), LineShape(3, 4), 3)))
     assert hits(cover.operations) == {label: 1}
     assert hits(cover.uneven) == {"no channel" if channels == 9 else "as large": 1}
@@ -180,7 +181,7 @@ def test_slots():
     """All four slots of the small configuration, or fewer; a layer that has nothing to do with them is not counted."""
     layer = make_layer(np.random.default_rng(1), (2, 4, 3), 8, (1, 1))
     whole, one = (taken(layer, Cut(LineShape(1, 3), LineShape(rows, 3))) for rows in (1, 4))
-    cover = GeometryCoverage(CONFIG.slots)
+    cover = GeometryCoverage(CONFIG.slots, CONFIG.RegionPos)
     for done, keep, go_on in ((whole, 1, 0), (one, 1, 1), (one, 0, 1), (one, 0, 0)):
         descriptor = replace(done.descriptor, keep_slot=keep, continue_slot=go_on)
         cover.sample(replace(done, descriptor=descriptor))
@@ -196,11 +197,13 @@ def test_plane_labels():
 
 def test_two_layers_open():
     layer = make_layer(np.random.default_rng(1), (2, 3, 3), 8, (1, 1))
-    cover, d = ProgramCoverage(), taken(layer, Cut(LineShape(3, 3), LineShape(3, 3))).descriptor
+    cover, d = ProgramCoverage(CONFIG.RegionPos), taken(layer, Cut(LineShape(3, 3), LineShape(3, 3))).descriptor
     part = replace(d, out_append=1)
     cover.sighting(OpenTogether(d, part))
     cover.sighting(WrittenBeside(replace(d, residual=1), replace(part, out_section=7, maximum=1)))
     cover.sighting(OpenTogether(replace(d, tap_shared=1), replace(d, groups=2)))
     assert hits(cover.open) == {"convolution/convolution": 1, "sum/groups": 1}
     assert hits(cover.open_sections) == {"one section": 1, "two sections": 1}
+    cover.sighting(OpenTogether(d, replace(d, kernel_r=2)))
+    assert hits(cover.open_regions) == {"half/half": 2, "half/whole": 1}
     assert hits(cover.beside) == {"two sections": 1}

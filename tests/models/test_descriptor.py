@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Axes, windows and units of a descriptor against their definitions, output by output."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,16 @@ def test_units(plan):
     assert sorted(seen) == list(np.ndindex(d.out_lines, d.chunks, d.in_c))
     rows = list(dict.fromkeys(unit.tile // d.tiles_x for unit in units))
     assert rows == (list(range(d.tiles_y)) if d.tiles_y < 3 else [*range(1, d.tiles_y - 1), 0, d.tiles_y - 1])
+
+
+@pytest.mark.parametrize(
+    "kernel,tile_w,stride_x,half", [(1, 32, 0, 1), (1, 33, 0, 0), (1, 16, 1, 1), (1, 17, 1, 0), (3, 8, 0, 0)]
+)
+def test_half_regions(kernel, tile_w, stride_x, half):
+    """Of 1x1 kernels, up to half of 512 positions; not of a buffer of two words or fewer."""
+    ones = np.ones(8, np.int32)
+    layer = Layer(np.ones((1, 8, 64), np.uint8), np.ones((8, 1, 1, 1), np.int8), 0 * ones, ones, ones, k=1, m=1)
+    plan = tiling.make_plan(load_config("small"), layer, Cut(LineShape(1, 64), LineShape(2, 8)))
+    sizes = {"kernel_r": kernel, "kernel_s": kernel, "tile_h": 8, "tile_w": tile_w, "stride_x": stride_x}
+    d = replace(plan.descriptor, **sizes)
+    assert d.half_regions(512) == half and not d.half_regions(128)

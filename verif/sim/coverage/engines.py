@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from models.descriptor import Descriptor
 from verif.sim.coverage.bins import Ranges, cross, point
+from verif.sim.coverage.geometry import REGIONS
 from verif.sim.env.conclusions import RunFailed
 from verif.sim.env.program_words import Engine, RunPlan
 from verif.sim.env.run_monitor import HeldBack, OpenTogether, SetsAhead, Sighting, WaitSeen, WrittenBeside
@@ -36,7 +37,8 @@ ERRORS = [
 class ProgramCoverage:
     """Cover points under `program`."""
 
-    def __init__(self):
+    def __init__(self, region_pos: int):
+        self.region_pos = region_pos
         self.waits = point("program.wait", WAITS)
         self.iterations = point("program.iterations", ITERATIONS.labels)
         self.descriptors = {
@@ -45,6 +47,7 @@ class ProgramCoverage:
         self.ahead = point("program.loads_ahead", [STILL_LOADING, *AHEAD.labels])
         self.held_back = point("program.held_back_an_iteration_ahead", ENGINES)
         self.open = point("program.layers_open_together", cross(KINDS, KINDS))
+        self.open_regions = point("program.regions_of_layers_open_together", cross(REGIONS, REGIONS))
         self.open_sections = point("program.sections_of_layers_open_together", SECTIONS)
         self.beside = point("program.lines_before_the_older_layer_retires", SECTIONS)
         self.errors = point("program.error", ERRORS)
@@ -75,6 +78,7 @@ class ProgramCoverage:
                 self.ahead.hit(AHEAD(loads) if loads >= 0 else STILL_LOADING)
             case OpenTogether(older, younger):
                 self.open.hit(f"{kind(older)}/{kind(younger)}")
+                self.open_regions.hit("/".join(REGIONS[d.half_regions(self.region_pos)] for d in (older, younger)))
                 self.open_sections.hit(_sections(older, younger))
             case WrittenBeside(older, younger):
                 self.beside.hit(_sections(older, younger))

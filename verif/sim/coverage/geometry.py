@@ -29,6 +29,7 @@ SECTIONS = ("reset", "appended", "first append")
 SLOTS = cross(["begun", "continued"], ["written", "kept"], ["fewer jobs than slots", "all slots"])
 OPERATIONS = ("convolution", "sum pool", "max pool")
 GROUPS = ("one group", "several", "fewer channels in the last")
+REGIONS = ("whole", "half")
 OUTPUTS = ("at the lower bound", "inside", "at the upper bound")
 
 
@@ -42,8 +43,8 @@ def plane_label(height: int, width: int) -> str:
 class GeometryCoverage:
     """Cover points under `geometry`."""
 
-    def __init__(self, num_slots: int):
-        self.num_slots = num_slots
+    def __init__(self, num_slots: int, region_pos: int):
+        self.num_slots, self.region_pos = num_slots, region_pos
         self.kernel = point("geometry.kernel", KERNELS)
         self.stride = point("geometry.stride", STRIDES)
         self.pads = {side: point(f"geometry.pad_{side}", PADS + [INSIDE] * (side in ("top", "left"))) for side in SIDES}
@@ -51,6 +52,7 @@ class GeometryCoverage:
         self.plane = point("geometry.plane", PLANES)
         self.line = point("geometry.input_line", LINES)
         self.tile = point("geometry.tile_positions", TILES.labels)
+        self.regions = point("geometry.regions", REGIONS)
         self.edge = point("geometry.smaller_border_tiles", EDGES)
         self.splits = point("geometry.splits", SPLITS.labels)
         self.uneven = point("geometry.last_split", ["as large", "smaller", "no channel"])
@@ -88,6 +90,7 @@ class GeometryCoverage:
         self.plane.hit(plane)
         self.line.hit("part of a row" if d.line_w < d.in_w else "one row" if d.line_h == 1 else "several rows")
         self.tile.hit(TILES(d.tile_h * d.tile_w))
+        self.regions.hit(REGIONS[d.half_regions(self.region_pos)])
         rows, columns = (axis.counts[-1] < axis.tile for axis in (d.y, d.x))
         self.edge.hit(EDGES[rows + 2 * columns])
         self.splits.hit(SPLITS(d.splits))

@@ -26,9 +26,9 @@ class CoverageCollector(uvm_subscriber):
         super().build_phase()
         config = self.cdb_get("CONFIG")
         self.sparsity = SparsityCoverage(config.NumLanes)
-        self.geometry = GeometryCoverage(config.slots)
+        self.geometry = GeometryCoverage(config.slots, config.RegionPos)
         self.protocol = ProtocolCoverage(config.QueueDepth)
-        self.program = ProgramCoverage()
+        self.program = ProgramCoverage(config.RegionPos)
         self.sightings = AnalysisInput("sightings", self, self.program.sighting)
         self._status: Mapping[str, int] | None = None  # what STATUS read, if that was the latest access
 
