@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.cycles.core import Core
+from models.cycles.model_core import Core
 from models.cycles.state import ENTRIES, GRANT, LINE, LINES, SEGMENTS, TURN, WORDS
 from models.tiling import Plan
 from models.work import Work

@@ -12,7 +12,7 @@ import numpy as np
 
 from models import cycle_model
 from models.config import Config
-from models.cycles.core import line_cycles
+from models.cycles.model_core import line_cycles
 from models.cycles.state import RESIDUAL
 from models.descriptor import Descriptor
 from models.planner import unit_cycles

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from models.compiler.engine_times import Engines, Timeline, alone, line_beats, stands_still
 from models.compiler.predict import measured
 from models.config import Config
-from models.cycles.core import Core
+from models.cycles.model_core import Core
 from models.program import LAYERS, ActivationLoad, Program, ResultTransfer
 
 

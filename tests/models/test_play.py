@@ -12,7 +12,7 @@ from models.compiler import compile_network
 from models.compiler.play import play
 from models.config import load_config
 from models.cycle_model import predict
-from models.cycles.core import Core
+from models.cycles.model_core import Core
 from models.layer import Layer
 from models.lines import LineShape, default_shape
 from models.network import taken
