@@ -51,7 +51,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     """The same units, each with one pass that takes about as long as all of its channels together."""
     d, config = plan.descriptor, plan.config
     units = unit_cycles(config, d, measured)
-    # Two short channels follow, and a PE has one region, so that its next unit is bound late, as in the core.
+    # Two short channels follow, and a PE has one region, no halves: so its next unit is bound late, as in the core.
     channels = np.ones((*units.shape, _STAND_INS), np.int64)
     channels[:, :, 0] = units
     emissions = channels.reshape(len(units), -1, 1)

@@ -24,7 +24,6 @@ def play(program: Program, config: Config) -> Timeline:
     found, core, layers = Engines(program, program.iterations), Core(config), program.layers
     tensors = [program.tensors(iteration) for iteration in range(program.iterations)]
     nodes = {node.name: node for node in program.network.nodes}
-    begun = -1  # the last layer that was issued
     waiting: int | None = None  # a layer that is issued and begins when the one before it has ended
 
     def beats(steps: Sequence[ActivationLoad | ResultTransfer], number: int) -> int:
@@ -32,16 +31,14 @@ def play(program: Program, config: Config) -> Timeline:
         iteration, place = divmod(number, len(steps))
         return line_beats(program.expected_lines(steps[place].part, iteration), config.StreamBytes)
 
-    def transfer() -> bool:
-        """Move what can be moved; whether there was something."""
-        moved = False
+    def transfer() -> None:
+        """Move what can be moved."""
         while (
             found.transfer(0, lambda number: program.weights[number % len(program.weights)].count)
             or found.transfer(1, lambda number: beats(program.activations, number))
             or found.transfer(3, lambda number: beats(program.results, number))
         ):
-            moved = True
-        return moved
+            pass
 
     def begin(number: int, time: int) -> None:
         """Open a layer."""
@@ -49,16 +46,14 @@ def play(program: Program, config: Config) -> Timeline:
         core.open(*measured(config, nodes[layers[place].node], layers[place], tensors[iteration]), time)
 
     while found.left(LAYERS) or len(found.ends[LAYERS]) < len(found.begins[LAYERS]):
-        while transfer() or found.issue(LAYERS):
-            number, ended = len(found.begins[LAYERS]) - 1, len(found.ends[LAYERS])
-            if number == begun:
-                continue
-            begun = number
-            if alone(layers, number % len(layers)) and ended < number:
+        transfer()
+        while found.issue(LAYERS):
+            number = len(found.begins[LAYERS]) - 1
+            if alone(layers, number % len(layers)) and len(found.ends[LAYERS]) < number:
                 waiting = number
             else:
                 begin(number, found.ready[-1])
-        if begun + 1 == len(found.ends[LAYERS]):
+        if len(found.begins[LAYERS]) == len(found.ends[LAYERS]):
             raise stands_still()
         found.ends[LAYERS].append(core.retire())
         if waiting == len(found.ends[LAYERS]):

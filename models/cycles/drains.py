@@ -139,7 +139,7 @@ def choose(s: Any, t: Play, time: int) -> bool:
         pe = s.pes[p]
         pe.waiting = 0
         total.last_pe, total.last_port = p, sp
-        port.next, port.chosen = p, time
+        port.next = p
         layer = s.layers[pe.draining & 1]
         number = (pe.draining >> 1) // layer.splits
         job = t.tables[pe.draining & 1].jobs[number]

@@ -149,7 +149,7 @@ A_PE = _record(
     "ask_line",
     "entry_channel",
     "entry_line",
-    # Index entries read and not taken, in Tables.entries
+    # Index entries read and not taken, in Queues.entries
     "entries_first",
     "entries_count",
     "take_time",  # when the next one can be taken at the earliest
@@ -161,7 +161,7 @@ A_PE = _record(
     ("lines", A_LINE, (KEPT_LINES,)),  # those that the loader has not seen
     "lines_first",
     "lines_count",
-    # Region loader: when halves of region buffers became free; loaded ones, in Tables.regions
+    # Region loader: when halves of region buffers became free; loaded ones, in Queues.regions
     ("buffers", I8, (MAX_HALVES,)),
     "free_first",
     "free_count",
@@ -257,7 +257,6 @@ CLOCK = _record("now", "pending", "free", "used")  # events: to come, and places
 PORT = _record(  # a streaming processor
     "slots",  # free ones
     "next",  # PE that is drained next, or NONE
-    "chosen",  # when it was chosen
     "choice",  # when the one behind it can be chosen
     "port_free",  # when it can take a drain
     "port_group",  # where the present one comes from

@@ -302,6 +302,20 @@ def test_tensors_too_large_run_in_strips(sizes, rng):
     assert any(step.descriptor.out_append and step.part.top for step in program.layers)
 
 
+def keeps_to_its_waits(program, times):
+    """Descriptors follow each other, and those of the last iteration what they wait for."""
+    last = times.iterations - 1
+    for engine, (steps, spans) in enumerate(zip(program.engines, times.spans, strict=True)):
+        assert len(spans) == times.iterations * len(steps)
+        assert all(begin < end for begin, end in spans) and all(a[1] <= b[1] for a, b in pairwise(spans))
+        assert all(a[1] <= b[0] for a, b in zip(spans, spans[OPEN[engine] :], strict=False))
+        for number, step in enumerate(steps):
+            for other, wait in enumerate(step.waits):
+                if wait.count:
+                    at = (last - wait.previous) * len(program.engines[other]) + wait.count - 1
+                    assert times.spans[other][at][1] <= spans[last * len(steps) + number][0], (engine, number, other)
+
+
 def test_predictions(rng):
     """On the calibration's image the cycles are those predicted, but that tensors lie in other banks now; the timeline
     follows from them and the waits."""
@@ -312,15 +326,7 @@ def test_predictions(rng):
         assert found.cycles == pytest.approx(step.predicted, rel=0.005)
         assert found.tail == pytest.approx(step.tail, abs=0.005 * step.predicted)
     times = compiler.time(program, 3)
-    for engine, (steps, spans) in enumerate(zip(program.engines, times.spans, strict=True)):
-        assert len(spans) == 3 * len(steps)
-        assert all(begin < end for begin, end in spans) and all(a[1] <= b[1] for a, b in pairwise(spans))
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[OPEN[engine] :], strict=False))
-        for number, step in enumerate(steps):
-            for other, wait in enumerate(step.waits):
-                if wait.count:
-                    at = (2 - wait.previous) * len(program.engines[other]) + wait.count - 1
-                    assert times.spans[other][at][1] <= spans[2 * len(steps) + number][0], (engine, number, other)
+    keeps_to_its_waits(program, times)
     assert times.cycles == max(spans[-1][1] for spans in times.spans) and times.per_image * 6 == times.cycles
     table, places = layers_table(program, times), memory_map(program)
     assert all(f"| {node.name} |" in table and f"| {node.name} | 1 |" in places for node in network.nodes)

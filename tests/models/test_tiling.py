@@ -174,3 +174,13 @@ def test_residual_lies_between_input_and_output(dtype):
     assert (d.res_idx_base, d.res_pitch, d.res_entries) == (d.in_entries, d.out_lines, d.out_entries)
     assert (d.out_idx_base, d.out_act_base) == (d.in_entries + d.res_entries, plan.res_act_limit)
     assert (d.residual, d.res_signed, d.res_multiplier, d.res_shift) == (1, int(dtype == np.int8), 5, 20)
+
+
+@pytest.mark.parametrize("plane", [(112, 112), (7, 7), (1, 5), (3, 200)])
+def test_line_candidates(plane):
+    """Of each height from one row to eight, none much narrower than fits."""
+    found = tiling.line_candidates(*plane)
+    assert len(set(found)) == len(found) and {line.line_h for line in found} == set(range(1, min(8, plane[0]) + 1))
+    for line in found:
+        most = min(plane[1], 64 // line.line_h)
+        assert line.line_w <= most and 4 * line.line_w >= 3 * most
