@@ -23,6 +23,7 @@ from models.cycles.state import (
     MAX_HALVES,
     NONE,
     PASSES,
+    PIECES,
     REGION,
     RELEASE,
     REQUEST_DRAIN,
@@ -87,7 +88,8 @@ def bind(s: Any, t: Play, p: int, time: int) -> None:
         banks.ask(s, INDEX, p, start)
     else:
         entry = new_entry(t, pe, p)
-        entry.time, entry.first, entry.words, entry.load, entry.marks, entry.channel = start + 2, 0, 0, 0, 0, 0
+        entry.time, entry.first, entry.words, entry.channel = start + 2, 0, 0, 0
+        entry.load, entry.pieces, entry.marks = 0, 0, 0
         entry.unit, entry.last, entry.ends = unit, 1, 1
         take_entries(s, t, p, start + 2)
 
@@ -126,7 +128,8 @@ def read_entry(s: Any, t: Play, p: int, time: int) -> None:
     line = tables.lines[tile.begin * tables.emissions.shape[1] + pe.entry_channel * tile.lines + pe.entry_line]
     entry = new_entry(t, pe, p)
     entry.time = time + ENTRY - ACCESS - 2
-    entry.first, entry.words, entry.load, entry.marks = line.first, line.words, line.load, line.marks
+    entry.first, entry.words = line.first, line.words
+    entry.load, entry.pieces, entry.marks = line.load, line.pieces, line.marks
     entry.channel, entry.unit = pe.entry_channel, pe.unit
     pe.entry_line += 1
     entry.last = pe.entry_line == tile.lines
@@ -168,7 +171,8 @@ def keep_line(s: Any, t: Play, p: int, taken: int) -> None:
     place = (pe.lines_first + pe.lines_count) & (KEPT_LINES - 1)
     pe.lines_count += 1
     line = pe.lines[place]
-    line.first, line.words, line.load, line.marks = entry.first, entry.words, entry.load, entry.marks
+    line.first, line.words = entry.first, entry.words
+    line.load, line.pieces, line.marks = entry.load, entry.pieces, entry.marks
     line.channel, line.unit, line.last, line.ends = entry.channel, entry.unit, entry.last, entry.ends
     if line.words:
         line.time = NONE
@@ -224,17 +228,24 @@ def load_line(s: Any, t: Play, p: int) -> tuple[bool, bool]:
         pe.free_first = (pe.free_first + 1) & (MAX_HALVES - 1)
         pe.free_count -= 1
     pe.load_time = start + (line.load if line.load else LINE_BEGIN)
+    behind = 0
+    if line.pieces:
+        pe.marked = max(pe.marked, start) + line.pieces + line.marks
+        behind = pe.marked - start - line.pieces
+        stall = behind - 1 - line.marks * PIECES // line.pieces
+        if stall > 0 and line.marks:  # as many pieces wait for their marks as may
+            pe.load_time += stall
+            behind -= stall
     left = pe.load_time - LINE_BEGIN  # its last octet is taken
     events.at(s, left, LINE_LEFT, p)
-    pe.behind = max(0, pe.behind - LINE_BEGIN) + line.marks
     pe.region_open = pe.region_open or line.load > 0
     if line.last:
         regions = t.queues.regions
         region = regions[p, (pe.regions_first + pe.regions_count) % regions.shape[1]]
         pe.regions_count += 1
-        region.time, region.unit, region.ends = left + REGION + pe.behind, line.unit, line.ends
+        region.time, region.unit, region.ends = left + REGION + behind, line.unit, line.ends
         region.channel = line.channel if pe.region_open else NONE
-        pe.region_open = pe.behind = 0
+        pe.region_open = 0
     return True, line.last != 0
 
 

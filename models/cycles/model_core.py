@@ -128,6 +128,7 @@ def _tables(plan: Plan, work: Work) -> Tables:
     lines["first"] = np.concatenate([fetch.first_word.ravel() for fetch in work.fetches])
     lines["words"] = np.concatenate([fetch.words.ravel() for fetch in work.fetches])
     lines["load"] = np.concatenate([fetch.load.ravel() for fetch in work.fetches])
+    lines["pieces"] = np.concatenate([fetch.pieces.ravel() for fetch in work.fetches])
     lines["marks"] = np.concatenate([fetch.marks.ravel() for fetch in work.fetches])
     jobs = np.zeros(d.jobs + 1, state.JOB)
     jobs["port"] = NONE

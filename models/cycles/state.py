@@ -44,6 +44,7 @@ RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12,
 # Depths of the PE's queues: constants of the RTL, which a test compares.
 LINES = 5
 WORDS = 4
+PIECES = 5  # of a line, until their marks are written
 ENTRIES = 12
 SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
 
@@ -118,7 +119,8 @@ A_LINE = _record(  # a line on its way
     "first",  # word
     "words",
     "load",  # cycles in the region loader
-    "marks",  # cycles by which the words of the region's bitmap fall behind
+    "pieces",  # that it cuts the line into
+    "marks",  # cycles more that their marks take
     "channel",
     "unit",
     "last",  # of its channel
@@ -166,7 +168,7 @@ A_PE = _record(
     "free_first",
     "free_count",
     "load_time",
-    "behind",  # cycles of the bitmap's words
+    "marked",  # when the marks of all pieces are written, had their way no length
     "region_open",
     "regions_first",
     "regions_count",
@@ -307,7 +309,8 @@ A_FETCH = _record(  # of a line
     "first",  # word
     "words",
     "load",  # cycles in the region loader
-    "marks",  # cycles by which the words of the region's bitmap fall behind
+    "pieces",  # that it cuts the line into
+    "marks",  # cycles more that their marks take
 )
 
 STATE = _record(  # single values are arrays of one record

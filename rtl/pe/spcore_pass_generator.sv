@@ -5,7 +5,8 @@
 // vanish with their weights.
 //
 // The bitmaps are kept here, their even and odd words in one memory each, so that the two words in which a segment lies
-// are read at once. Stages: walk (W) and read; cut out the segment to a multiple of 8 (0), then to the bit, and mask it
+// are read at once. region_loader reads words between them, also while a segment waits: what stage 0 had is then read
+// again. Stages: walk (W) and read; cut out the segment to a multiple of 8 (0), then to the bit, and mask it
 // (1); judge (2). The mask has a bit at q = ty*stride_y*win_w + tx*stride_x for each position (ty, tx) of a tile; a table
 // holds that of every shape that a tile of a layer may have, for both contexts.
 //
@@ -83,12 +84,13 @@ module spcore_pass_generator
   region_off_t  start_q;        // and 64*word
   logic         answer_q;       // a word for region_loader is read
   logic         answer_odd_q;
+  logic         again_q;        // instead of stage 0's, which is read again
   logic         last_word, last_s, last_step, go, answer;
 
   assign last_word = word_q == derived_i[region_q.ctx].last_word[region_q.shape];
   assign last_s    = s_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_s;
   assign last_step = region_q.empty || (last_word && last_s && r_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_r);
-  assign answer    = bitmap_read_i.valid && !answer_q && !stall;
+  assign answer    = bitmap_read_i.valid && !answer_q;
   assign go        = valid_q && !stall && !answer;
 
   assign next_row_off = row_off_q + derived_i[region_q.ctx].win_w;
@@ -152,14 +154,21 @@ module spcore_pass_generator
   // ---- Stage 0: the two words in which the segment lies ----
   logic               s0_valid_q;
   step_t              s0_q;
+  region_buf_t        s0_buf_q;
+  region_off_t        read_start;
   logic [1:0]         held_q;      // by parity: the word is in the region and holds something
   bitmap_t [1:0]      half;
   logic [127:0]       pair;
   logic [LinePos+6:0] part;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) s0_valid_q <= 1'b0;
-    else if (!stall) s0_valid_q <= go;
+    if (!rst_ni) begin
+      s0_valid_q <= 1'b0;
+      again_q    <= 1'b0;
+    end else begin
+      if (!stall) s0_valid_q <= go;
+      again_q <= answer && stall && s0_valid_q;
+    end
   end
 
   always_ff @(posedge clk_i) begin
@@ -173,8 +182,11 @@ module spcore_pass_generator
         last_of_unit: region_q.last_of_unit,
         ctx:          region_q.ctx
       };
+      s0_buf_q <= region_buf;
     end
   end
+
+  assign read_start = again_q ? s0_q.start : start_q;
 
   for (genvar odd = 0; odd < 2; odd++) begin : gen_half
     // The word of this parity at or behind the segment's first; behind the last word of a region comes none.
@@ -183,10 +195,10 @@ module spcore_pass_generator
     region_word_t                  read_word;
     region_buf_t                   read_buf;
 
-    assign word      = {1'b0, start_q[RegionW-1:PosW]} + ($bits(region_word_t) + 1)'(start_q[PosW] != 1'(odd));
+    assign word      = {1'b0, read_start[RegionW-1:PosW]} + ($bits(region_word_t) + 1)'(read_start[PosW] != 1'(odd));
     assign hold      = !word[$bits(region_word_t)] && region_q.words[word[$bits(region_word_t)-1:0]];
     assign read_word = answer ? bitmap_read_i.word : word[$bits(region_word_t)-1:0];
-    assign read_buf  = answer ? bitmap_read_i.buffer : region_buf;
+    assign read_buf  = answer ? bitmap_read_i.buffer : again_q ? s0_buf_q : region_buf;
 
     spcore_mem_1r1w #(
       .NumWords(NumHalf), .DataWidth(LinePos)
@@ -195,7 +207,7 @@ module spcore_pass_generator
       .we_i   (bitmap_write_i.valid && bitmap_write_i.word[0] == 1'(odd)),
       .waddr_i(AddrHalf'((32'(bitmap_write_i.buffer) << HalfW >> 1) | 32'(bitmap_write_i.word >> 1))),
       .wdata_i(bitmap_write_i.bits),
-      .re_i   (answer ? bitmap_read_i.word[0] == 1'(odd) : go && hold),
+      .re_i   (answer ? bitmap_read_i.word[0] == 1'(odd) : again_q ? held_q[odd] : go && hold),
       .raddr_i(AddrHalf'((32'(read_buf) << HalfW >> 1) | (32'(read_word >> 1) & 32'((1 << HalfW) - 1)))),
       .rdata_o(half[odd])
     );
@@ -275,7 +287,7 @@ module spcore_pass_generator
   assign replace  = s2_valid_q && (hit_q || (s2_q.last_step && (!newest_valid_q || newest_final_q)));
   assign push     = newest_valid_q && (newest_final_q || replace);
   assign wgt_ok   = !new_pass || (!done_q && (!wgt_valid_q || wgt_ready_i));
-  assign step     = s2_valid_q && wgt_ok && (!(replace && newest_valid_q) || segment_ready_i);
+  assign step     = s2_valid_q && wgt_ok && !again_q && (!(replace && newest_valid_q) || segment_ready_i);
   assign stall    = s2_valid_q && !step;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

@@ -370,7 +370,7 @@ module spcore_region_loader
   typedef enum logic [1:0] {
     StMark,
     StWrite,  // the word at hand makes room for another one, or the region ends
-    StRead    // a word that was written before
+    StRead    // that one was written before: it is on its way
   } state_e;
 
   piece_t  piece;
@@ -379,8 +379,8 @@ module spcore_region_loader
   logic    have_q;                 // word_q holds the marks of word at_q
   bitmap_t word_q;
   region_word_t at_q;
-  region_word_t want_q;            // StRead: the word that is read
-  logic    reading_q;              // state_q is StRead
+  region_word_t want_q;            // the word that is read
+  logic    reading_q;              // from StWrite on
   logic [2**$bits(region_word_t)-1:0] written_q;   // words of the present region that exist in memory or here
   logic    low_done_q;             // of a piece that lies in two words
   logic    end_q;                  // StWrite: the region ends
@@ -423,7 +423,7 @@ module spcore_region_loader
     end
   end
 
-  assign set        = state_q == StMark && piece_valid && !none && (ready || (!have_q && !written_q[word]));
+  assign set        = state_q == StMark && piece_valid && !none && (ready || !have_q);
   assign piece_done = state_q == StMark && piece_valid && (none || (set && !two));
   assign complete   = state_q == StWrite && end_q;
 
@@ -447,12 +447,12 @@ module spcore_region_loader
             state_q <= StWrite;
             end_q   <= 1'b1;
           end else if (piece_valid && !none && !set) begin
-            state_q   <= have_q ? StWrite : StRead;
-            reading_q <= !have_q;
+            state_q   <= StWrite;
+            reading_q <= written_q[word];
           end
         end
         StWrite: begin
-          state_q <= StMark;
+          state_q <= reading_q ? StRead : StMark;
           have_q  <= 1'b0;
           end_q   <= 1'b0;
           if (end_q) written_q <= '0;

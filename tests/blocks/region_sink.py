@@ -24,7 +24,7 @@ class RegionSink:
     """Call `drive` before each rising edge and `sample` at it; compares all regions with `expect`.
 
     `take`, `release` and `answer` are the chances of a cycle that a region is taken, that one whose bytes were read is
-    released, and that a read of a bitmap is answered. Of a region's bytes up to `most` are read.
+    released, and that a read of a bitmap is done, to be answered a cycle later. Of a region's bytes up to `most` are read.
     """
 
     def __init__(self, dut, gen: np.random.Generator, ring: RegionRing):
@@ -35,7 +35,7 @@ class RegionSink:
         # (buffer, bytes to be read, halves that it takes) of regions that are not released
         self.held: deque[tuple[int, list, int]] = deque()
         self.due: tuple[int, int, int] | None = None  # buffer, offset and byte that was read
-        self.answered = False
+        self.answer: int | None = None  # bits that were read in the cycle before
         self.taken = self.fills = 0
 
     @property
@@ -49,12 +49,9 @@ class RegionSink:
         dut.region_ready_i.value = int(gen.random() < take)
         self.done = bool(self.undone) and gen.random() < take
         dut.region_done_i.value = int(self.done)
-        read = unpacked(READ, dut.bitmap_read_o.value)
-        self.answered = bool(read["valid"]) and not self.answered and gen.random() < answer
-        if self.answered:
-            self.fills += 1
-        bits = self.memory[self.ring.place(read["buffer"], read["word"])] if self.answered else int(gen.integers(2**63))
-        dut.bitmap_rsp_i.value = RESPONSE.pack({"valid": int(self.answered), "bits": bits})
+        bits = int(gen.integers(2**63)) if self.answer is None else self.answer
+        dut.bitmap_rsp_i.value = RESPONSE.pack({"valid": int(self.answer is not None), "bits": bits})
+        self.reads = self.answer is None and gen.random() < answer
         readable = [(buffer, left) for buffer, left, _ in self.held if left]
         self.next_due = None
         dut.byte_read_i.value = int(bool(readable))
@@ -76,7 +73,13 @@ class RegionSink:
                 f"buffer {buffer}, offset {offset}: found {dut.byte_o.value}, expected {value}"
             )
         self.due = self.next_due
-        write = unpacked(WRITE, dut.bitmap_write_o.value)
+        write, read = unpacked(WRITE, dut.bitmap_write_o.value), unpacked(READ, dut.bitmap_read_o.value)
+        self.answer = None
+        if read["valid"] and self.reads:
+            place = self.ring.place(read["buffer"], read["word"])
+            assert not write["valid"] or self.ring.place(write["buffer"], write["word"]) != place
+            self.answer = self.memory[place]
+            self.fills += 1
         if self.undone:
             assert dut.region_wgt_addr_o.value == self.undone[0]["wgt_addr"]
         if self.done:

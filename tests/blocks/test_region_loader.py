@@ -235,6 +235,25 @@ async def throughput(dut):
         assert cycles <= max(a_line, (pieces + 10) / bench.buffers) * len(tensor) + 16
 
 
+@block_test(us=100)
+async def words_in_turn(dut):
+    """Lines of more rows than a bitmap's word has: another word takes two cycles more, one that was written before
+    three."""
+    await start(dut)
+    bench = Bench(dut)
+    rows = bench.region_pos // 64
+    tensor = np.full((16, rows, 64), 5, np.uint8)
+    layer = layer_fields(rows, 64, 1, 1, 1, 1, [0] * 4, (rows, 8), (rows, 64))
+    cycles, fills = await measure(bench, layer, tensor), bench.sink.fills
+    channel = 8 * rows  # pieces
+    if rows > 1:
+        channel += 2 * (rows - 1) + 3 * 7 * rows
+        assert fills == 16 * 7 * rows
+    else:
+        channel += 8 * 2  # begins of lines
+    assert cycles <= 16 * (channel + 4) + 16
+
+
 @pytest.mark.parametrize(
     "region_pos, regions, sim",
     [(512, 4, "verilator"), (256, 2, "verilator"), (128, 3, "verilator"), (64, 3, "verilator"), (256, 2, "icarus")],
