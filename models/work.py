@@ -42,7 +42,7 @@ class Tensors(Protocol):
 class Fetch:
     """What a tile's window reads: line numbers; of each line in each channel, int64 (C, lines), the first Activation
     Memory word, counted from the input's section, the number of words, the pieces that the region loader writes, the
-    cycles that it takes, and those by which its bitmaps' words fall behind."""
+    cycles that it takes, and those more that the pieces' marks take."""
 
     lines: list[int]
     first_word: Counts
@@ -139,7 +139,7 @@ def _fetches(d: Descriptor, nonzero: Mask) -> list[Fetch]:
         d.y.stride,
         d.kernel_r,
         d.skip,
-        np.empty(d.in_c, np.int64),
+        *np.empty((2, d.in_c), np.int64),
         counts,
     )
     ends = np.cumsum([len(tile) for tile in met])

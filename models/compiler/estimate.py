@@ -12,8 +12,7 @@ import numpy as np
 
 from models import cycle_model
 from models.config import Config
-from models.cycles.model_core import line_cycles
-from models.cycles.state import RESIDUAL
+from models.cycles import state
 from models.descriptor import Descriptor
 from models.planner import unit_cycles
 from models.tiling import chunk_channels
@@ -21,11 +20,25 @@ from models.work import Counts, Work
 
 _BEGIN = 60  # cycles from the start of a layer to a unit's first pass
 _NEVER = 1 << 60
+# Cycles between the residual lines of a streaming processor that is alone.
+_RESIDUAL = (
+    state.RESIDUAL_ENTRY + state.RESIDUAL_ACCESS + state.RESIDUAL_READY + state.RESIDUAL_LEFT
+) / state.HELD_LINES
 
 
 def estimate(config: Config, d: Descriptor, measured: Work) -> int:
     """Cycles, roughly."""
     return schedule(config, d, unit_cycles(config, d, measured), measured)
+
+
+def _residual_cycles(config: Config, words: float) -> float:
+    """Cycles in which the memories read a residual line of so many words and write one, where lines always wait.
+
+    A write takes a cycle. A read goes along with it unless its index entry is in the bank of the one written, which
+    happens half as often as by chance, as both go on by the same steps, or each of the two lines that wait has words in
+    a bank that is written.
+    """
+    return 1 + 1 / (2 * config.IdxBanks) + min(1.0, max(0.0, 2 * words - 1) / config.ActBanks) ** 2
 
 
 def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> int:
@@ -38,7 +51,7 @@ def schedule(config: Config, d: Descriptor, units: Counts, measured: Work) -> in
     least, writing = 1.0, 1.0
     if d.residual:
         words = measured.residual_words / (d.out_k * d.out_lines)  # and as many written: nothing else is known
-        least, writing = RESIDUAL, line_cycles(config, words, words)
+        least, writing = _RESIDUAL, _residual_cycles(config, words)
     streaming = np.outer(np.maximum(least, beats[order]), channels).ravel().tolist()  # of a job's lines
     processors = range(config.NumSp)
     ports, lines = [0] * config.NumSp, [0] * config.NumSp  # when each has taken its drains, written its lines

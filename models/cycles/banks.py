@@ -57,7 +57,7 @@ def give_back(s: Any, m: int, p: int, time: int) -> None:
 
 @part
 def write(s: Any, m: int, time: int, first: int, count: int) -> None:
-    """A write of ``count`` consecutive addresses; at most one a cycle."""
+    """A write of ``count`` consecutive addresses, or a read that goes before those of PEs."""
     cycle = s.writes[m, time & (MAX_AHEAD - 1)]
     if cycle.time != time:
         cycle.time, cycle.banks = time, 0
@@ -66,10 +66,13 @@ def write(s: Any, m: int, time: int, first: int, count: int) -> None:
 
 
 @part
-def writes(s: Any, m: int, time: int) -> bool:
-    """Whether there is a write in a cycle to come."""
-    found: bool = s.writes[m, time & (MAX_AHEAD - 1)].time == time
-    return found
+def meets(s: Any, m: int, time: int, first: int, count: int) -> bool:
+    """Whether a cycle to come has an access to one of the banks of ``count`` consecutive addresses."""
+    cycle, found = s.writes[m, time & (MAX_AHEAD - 1)], 0
+    if cycle.time == time:
+        for address in range(first, first + count):
+            found |= cycle.banks >> bank_of(s.memories[m], address) & 1
+    return found != 0
 
 
 @part

@@ -1,31 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drain arbiter, staging slots, streaming processors and line writer (docs/architecture.md section 7, 7 to 10).
+"""Drain arbiter and staging slots (docs/architecture.md section 7, 7 and 8).
 
 The arbiter chooses a PE for one streaming processor at a time, also while that has a drain: the next one follows it.
 Times of choices are those of the grant, were the streaming processor free.
 """
 
-from math import ceil
 from typing import Any
 
-from models.cycles import banks, elements, events
+from models.cycles import elements, events, slots
 from models.cycles.compiled import part
 from models.cycles.state import (
-    ACTIVATIONS,
     AHEAD,
     BEHIND,
     DRAIN_GROUPS,
     FILL_SLOT,
     FINISH_JOB,
-    FIRST_RESIDUAL,
-    FREE_SLOT,
     GRANT,
     GRANT_DRAIN,
-    INDEX,
     KEPT,
-    LINE,
     NONE,
-    SWITCH,
     TURN,
     Play,
 )
@@ -39,18 +32,12 @@ def request(s: Any, t: Play, p: int, time: int) -> None:
 
 
 @part
-def job_of(s: Any, t: Play, job: int) -> Any:
-    """A job of one of both layers."""
-    return t.tables[job & 1].jobs[job >> 1]
-
-
-@part
 def free_slot(s: Any, t: Play, job: int, time: int) -> None:
     """A job's slot is read."""
-    sp = job_of(s, t, job).port
+    sp = slots.job_of(s, t, job).port
     s.ports[sp].slots += 1
-    job_of(s, t, job).port = NONE
-    read_slot(s, t, sp, time)
+    slots.job_of(s, t, job).port = NONE
+    slots.choose(s, t, sp, time)
     arbitrate(s, t, time)
 
 
@@ -95,14 +82,14 @@ def opens(s: Any, sp: int, time: int) -> bool:
 def candidate(s: Any, t: Play, sp: int, time: int) -> int:
     """Who drains next to a streaming processor: units of a job that has a slot there first; the last slot is for the
     oldest job. No group of PEs is chosen twice."""
-    pes, slots, taken = s.core[0].pes, 0, 0
+    pes, left, taken = s.core[0].pes, 0, 0
     for o in range(s.core[0].ports):
-        slots += s.ports[o].slots
+        left += s.ports[o].slots
         if s.ports[o].next != NONE:
             taken |= 1 << group_of(s, s.ports[o].next)
     opened = opens(s, sp, time)
     oldest = 2 * s.layers[s.total[0].oldest].oldest + s.total[0].oldest
-    anyone = slots > 1 or job_of(s, t, oldest).port != NONE
+    anyone = left > 1 or slots.job_of(s, t, oldest).port != NONE
     chosen, best = NONE, 2 * pes
     for p in range(pes):
         pe = s.pes[p]
@@ -110,7 +97,7 @@ def candidate(s: Any, t: Play, sp: int, time: int) -> int:
             continue
         layer = s.layers[pe.draining & 1]
         job = 2 * ((pe.draining >> 1) // layer.splits) + (pe.draining & 1)
-        rank, port = (p - s.total[0].last_pe - 1) % pes, job_of(s, t, job).port
+        rank, port = (p - s.total[0].last_pe - 1) % pes, slots.job_of(s, t, job).port
         if port == NONE:
             if not (opened and (anyone or job == oldest or (layer.splits == 1 and not layer.continues))):
                 continue
@@ -201,63 +188,3 @@ def drain(s: Any, t: Play, p: int, sp: int, time: int) -> None:
     pe.scan_end = end - AHEAD
     pe.draining = NONE
     elements.advance(s, t, p, False)
-
-
-@part
-def fill_slot(s: Any, t: Play, job: int, time: int) -> None:
-    """A job's slot is full."""
-    sp = job_of(s, t, job).port
-    port = s.ports[sp]
-    port.full[port.full_count], port.full_time[port.full_count] = job, time
-    port.full_count += 1
-    if not port.reads:
-        read_slot(s, t, sp, time)
-
-
-@part
-def read_slot(s: Any, t: Play, sp: int, time: int) -> None:
-    """A streaming processor reads the next full slot, if there is one: of the older layer first."""
-    port, total = s.ports[sp], s.total[0]
-    port.reads = port.full_count > 0
-    if not port.reads:
-        return
-    place = 0
-    for i in range(port.full_count - 1, -1, -1):
-        if port.full[i] & 1 == total.oldest:
-            place = i
-    job, full = port.full[place], port.full_time[place]
-    port.full_count -= 1
-    for i in range(place, port.full_count):
-        port.full[i], port.full_time[i] = port.full[i + 1], port.full_time[i + 1]
-    layer, tables = s.layers[job & 1], t.tables[job & 1]
-    chunk, tile = (job >> 1) % layer.chunks, tables.tiles[(job >> 1) // layer.chunks].next
-    lines = tables.chunks[chunk].lines
-    free = port.free + (SWITCH if port.context != job & 1 else 0)
-    start = max(time, free, full + layer.residual * FIRST_RESIDUAL)
-    total.writer_free = max(total.writer_free, start) + ceil(lines * layer.line_cycles)
-    port.free = max(start + ceil(lines * tables.tiles[tile].beats), total.writer_free)
-    port.context = job & 1
-    write_lines(s, t, job & 1, tile, chunk, start, port.free)
-    events.at(s, port.free, FREE_SLOT, job)
-    events.at(s, port.free + LINE, FINISH_JOB, job)
-
-
-@part
-def write_lines(s: Any, t: Play, context: int, tile: int, chunk: int, start: int, end: int) -> None:
-    """A job's lines, all of the same length, while its slot is read and LINE cycles later."""
-    layer, chunks = s.layers[context], t.tables[context].chunks
-    lines = chunks[chunk].lines
-    entry = layer.out_idx_base + chunk * chunks[0].lines * layer.out_pitch + tile
-    for line in range(lines):
-        time = start + LINE + (end - start) * (line + 1) // lines
-        while banks.writes(s, INDEX, time):
-            time += 1
-        first = layer.out_words * layer.lines_written // layer.out_lines
-        layer.lines_written += 1
-        after = layer.out_words * layer.lines_written // layer.out_lines
-        banks.write(s, ACTIVATIONS, time, layer.out_act_base + first, after - first)
-        banks.write(s, INDEX, time, entry + line * layer.out_pitch, 1)
-        if layer.residual:  # its line is read before
-            first = layer.res_words * (layer.lines_written - 1) // layer.out_lines
-            after = layer.res_words * layer.lines_written // layer.out_lines
-            banks.write(s, ACTIVATIONS, time - LINE, first, after - first)

@@ -10,6 +10,7 @@ from models.lines import LINE_BITS, WORD_BYTES
 from models.work import LINE_BEGIN, OCTET
 
 NEXT_WORD = 2  # cycles to write a word of a bitmap that is left for another
+SEEN_WORD = 1  # more of them, to read that one if it was written before
 
 
 @whole
@@ -26,16 +27,17 @@ def count(
     kernel_r: int,
     skip: int,
     at: Ints,
+    seen: Ints,
     counts: Ints,
 ) -> None:
-    """Fill ``counts``, int64 (fetches, 5, C): first word, words, pieces, cycles in the region loader, cycles by
-    which the bitmap's words fall behind, of each fetch.
+    """Fill ``counts``, int64 (fetches, 5, C): first word, words, pieces, cycles in the region loader, cycles more
+    that the pieces' marks take, of each fetch.
 
     bits, rank: (C, lines, positions), the non-zeros and how many there are up to each; pointers: (C, lines), first
     words of the lines; numbers: (fetches,), of the lines; windows: int64 (fetches, 7), first and last row and column
     inside the plane, and the row and column where the window begins, whether
-    it is the window's first line; window_w: its columns; at: (C,), room for the bitmap's word that the loader
-    is in.
+    it is the window's first line; window_w: its columns; at, seen: (C,), room for the bitmap's word that the loader
+    is in, and for those that it was in, as bits.
     """
     channels, _, positions = bits.shape
     line_h = positions // line_w
@@ -43,7 +45,7 @@ def count(
         line = numbers[number]
         y0, y1, x0, x1, top, left, begins = windows[number]
         if begins:
-            at[:] = 0
+            seen[:] = 0
         for channel in range(channels):
             first, last = LINE_BITS, 0
             pieces = in_octet = in_last = marks = 0
@@ -67,9 +69,12 @@ def count(
                         continue
                     # Another word: the one before is written first. Its bits of a piece that lies in both take a cycle.
                     word = ((y - top) * window_w + x - left) // LINE_BITS
-                    if word != at[channel]:
-                        marks += NEXT_WORD + piece
-                        at[channel] = word
+                    if not seen[channel]:
+                        seen[channel] = 1 << word
+                    elif word != at[channel]:
+                        marks += NEXT_WORD + piece + (SEEN_WORD if seen[channel] >> word & 1 else 0)
+                        seen[channel] |= 1 << word
+                    at[channel] = word
                     if not piece:
                         piece = True
                         pieces += 1

@@ -3,10 +3,11 @@
 
 from typing import Any
 
-from models.cycles import banks, drains, elements, events
+from models.cycles import banks, drains, elements, events, slots
 from models.cycles.compiled import part, whole
 from models.cycles.state import (
     ACTIVATIONS,
+    ASK_LINE,
     BIND_UNIT,
     CYCLE,
     FILL_SLOT,
@@ -14,9 +15,11 @@ from models.cycles.state import (
     FREE_SLOT,
     GRANT_DRAIN,
     INDEX,
+    LEAVE_LINE,
     LINE_LEFT,
     NONE,
     REQUEST_DRAIN,
+    STEP_LINE,
     WEIGHTS,
     Play,
     Records,
@@ -65,9 +68,15 @@ def run(states: Records, t: Play) -> None:
         elif kind == GRANT_DRAIN:
             drains.arbitrate(s, t, time)
         elif kind == FILL_SLOT:
-            drains.fill_slot(s, t, argument, time)
+            slots.fill(s, t, argument, time)
         elif kind == FREE_SLOT:
             drains.free_slot(s, t, argument, time)
+        elif kind == STEP_LINE:
+            slots.step_line(s, t, argument, time)
+        elif kind == ASK_LINE:
+            slots.ask_line(s, t, argument, time)
+        elif kind == LEAVE_LINE:
+            slots.leave_line(s, argument, time)
         elif kind == FINISH_JOB:
             drains.finish(s, t, argument, time)
         else:

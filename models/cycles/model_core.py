@@ -34,15 +34,6 @@ def _check_sizes(config: Config) -> None:
                 raise ValueError(f"{name} = {getattr(config, name)}: the cycle model has places for {most}")
 
 
-def line_cycles(config: Config, written: float, read: float) -> float:
-    """Cycles in which the memories write a line of so many words and read a residual one, where lines always wait.
-
-    A write takes a cycle, and one of the two reads that wait goes along with it unless both share a bank with it: of n
-    banks, lines of a and b words do with probability (a + b - 1) / n, times MEETS.
-    """
-    return 1 + min(1.0, state.MEETS * max(0.0, written + read - 1) / config.ActBanks) ** 2
-
-
 def _core(config: Config) -> Records:
     """A core without a layer."""
     _check_sizes(config)
@@ -65,8 +56,9 @@ def _core(config: Config) -> Records:
     # The passes limit the weight vectors; two index entries beyond their memory.
     s["requests"]["room"][:, :pes] = [[2 * (config.WgtQueueDepth + 1)], [WORDS], [ENTRIES + 2]]
     s["ports"]["slots"][: config.NumSp] = config.NumStage
-    s["ports"]["next"] = NONE
-    s["ports"]["port_group"] = NONE
+    for name in ("next", "port_group", "job", "next_job", "ask_job"):
+        s["ports"][name] = NONE
+    s["total"]["hole"] = NONE
     return found
 
 
@@ -74,7 +66,7 @@ def _layer(plan: Plan, work: Work) -> Records:
     """The layer's record, before any unit can be given out."""
     d, config = plan.descriptor, plan.config
     room, out_lines, units = max(1, SEGMENTS // work.segments), d.out_k * d.out_lines, d.jobs * d.splits
-    values: dict[str, float] = {
+    values = {
         "units": units,
         "splits": d.splits,
         "chunks": d.chunks,
@@ -87,7 +79,8 @@ def _layer(plan: Plan, work: Work) -> Records:
         "halves": 1 if d.half_regions(config.RegionPos) else 2,
         "residual": d.residual,
         "res_words": work.residual_words,
-        "line_cycles": 1,
+        "res_idx_base": d.res_idx_base,
+        "res_pitch": d.res_pitch,
         "keeps": d.keep_slot,
         "continues": d.continue_slot,
         "in_idx_base": d.in_idx_base,
@@ -100,8 +93,6 @@ def _layer(plan: Plan, work: Work) -> Records:
         "next_unit": units,
         "jobs_left": d.jobs,
     }
-    if d.residual:
-        values["line_cycles"] = line_cycles(config, plan.out_words / out_lines, work.residual_words / out_lines)
     record = np.zeros(1, state.LAYER)
     for name, value in values.items():
         record[name] = value
@@ -112,12 +103,11 @@ def _tables(plan: Plan, work: Work) -> Tables:
     """What has the layer's size."""
     d, config = plan.descriptor, plan.config
     chunk_k = chunk_channels(config, d.k, d.m)
-    beats = -(-work.positions // config.SpLanes)
     line_counts = np.array([len(fetch.lines) for fetch in work.fetches])
     tile = np.zeros(d.out_lines, state.TILE)
     tile["next"] = d.tile_order
     tile["rows"] = work.rows
-    tile["beats"] = np.maximum(beats, state.RESIDUAL) if d.residual else beats
+    tile["beats"] = -(-work.positions // config.SpLanes)
     tile["lines"] = line_counts
     tile["begin"] = np.cumsum(line_counts) - line_counts
     tile["pause"] = work.positions == 1

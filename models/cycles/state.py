@@ -37,15 +37,18 @@ SWITCH = 14  # of a streaming processor to slots of another layer
 AHEAD = 1  # emissions resume so long before the last row is handed over
 LINE = 16  # last values of a slot read to its last line written
 KEPT = 4  # last row of a job that keeps its slot to the job's end
-FIRST_RESIDUAL = 13  # last row of a slot to its first residual line
-MEETS = 1.12  # writes that a residual line waits for, over those by chance: at times both reads are of one reader
-RESIDUAL = 1.5  # between residual lines of a streaming processor: one takes 12, and 8 are under way
+RESIDUAL_ASKED = 7  # slot seen to be full to the first request for a residual line
+RESIDUAL_ENTRY = 1  # from there to its index entry
+RESIDUAL_ACCESS = 3  # from there to its words
+RESIDUAL_READY = 2  # from there to the first values of the line that it is added to
+RESIDUAL_LEFT = 6  # from there to a place for another one
 
 # Depths of the PE's queues: constants of the RTL, which a test compares.
 LINES = 5
 WORDS = 4
 PIECES = 5  # of a line, until their marks are written
 ENTRIES = 12
+HELD_LINES = 8  # residual lines of a streaming processor
 SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
 
 # The memories, and the arbitration of each.
@@ -55,12 +58,14 @@ OFFERS = 2  # requests of a PE that wait in its group, and offers of a group
 DRAIN_GROUPS = 8  # of PEs in the drain network, at most
 
 # What events do: `kernel.run` says to whom. CYCLE + n is a cycle of memory n.
-OPEN_LAYER, BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FILL_SLOT, FREE_SLOT, FINISH_JOB, CYCLE = range(9)
+OPEN_LAYER, BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FILL_SLOT, FREE_SLOT, FINISH_JOB = range(8)
+ASK_LINE, STEP_LINE, LEAVE_LINE, CYCLE = range(8, 12)
 
 # Places of rings, powers of two.
 AHEAD_WANTED = 16  # requests of a PE that are known in advance
 KEPT_LINES = 8  # more than LINES
 PASSES = 8  # more than SEGMENTS
+RINGS = 16  # more than HELD_LINES
 YEAR = 1024  # cycles that the calendar tells apart
 
 # Sizes that nothing may exceed.
@@ -96,7 +101,8 @@ LAYER = _record(  # of a context
     "halves",  # of a buffer that a region takes
     "residual",
     "res_words",
-    ("line_cycles", np.float64),  # of the memories, to write a line and to read its residual one
+    "res_idx_base",
+    "res_pitch",
     "keeps",  # its jobs' slots
     "continues",  # those of the layer before
     "in_idx_base",
@@ -110,7 +116,10 @@ LAYER = _record(  # of a context
     "next_unit",
     "jobs_left",
     "oldest",  # job that is not done
-    "lines_written",
+    "out_word",  # the next one that is written, and what draws the next line's words; likewise of the residual
+    "out_seed",
+    "residual_word",
+    "residual_seed",
     "end",  # so far
 )
 
@@ -262,13 +271,23 @@ PORT = _record(  # a streaming processor
     "choice",  # when the one behind it can be chosen
     "port_free",  # when it can take a drain
     "port_group",  # where the present one comes from
-    "reads",  # a slot
-    "free",  # when it has read it
-    # Full slots that are not read yet: jobs, and since when
-    ("full", I8, (MAX_SLOTS,)),
-    ("full_time", I8, (MAX_SLOTS,)),
+    "job",  # whose slot it reads, or NONE
+    "line",  # that it reads next
+    "free",  # when it can read it
+    "next_job",  # whose slot is read then, or NONE
+    ("full", I8, (MAX_SLOTS,)),  # slots that are neither, by job
     "full_count",
     "context",  # of the last one
+    # Residual lines: of which job and line the next one is asked for; how many were asked for, and when they are there,
+    # how many output lines they were added to, how many have left
+    "ask_job",
+    "ask_line",
+    "asked",
+    ("ready", I8, (RINGS,)),
+    "stepped",
+    "left",
+    "ask_waits",  # for one to leave
+    "step_waits",  # for one to be asked for
 )
 
 JOB = _record(
@@ -283,7 +302,11 @@ TOTAL = _record(
     "last_pe",  # chosen to be drained, for round robin
     "last_port",  # that one was chosen for
     "choice",  # when another one can be chosen
-    "writer_free",
+    "written",  # when the last line was
+    "entry_read",  # when the last residual line's index entry was, and its words
+    "words_read",
+    "hole",  # a cycle in which a residual line waited, or NONE
+    "hole_port",  # whose
     "no_weight",
     "no_activation",
     "drained",
@@ -292,7 +315,7 @@ TOTAL = _record(
 TILE = _record(
     "next",  # tile, in the scheduler's order
     "rows",  # of its accumulators
-    ("beats", np.float64),  # cycles of an output line at its streaming processor
+    "beats",  # cycles of an output line at its streaming processor
     "lines",  # that its window meets
     "begin",  # of these in Tables.numbers, and C times that in Tables.lines
     "pause",  # cycles between two emissions of its only position, whose accumulator takes a sum every other cycle

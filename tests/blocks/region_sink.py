@@ -24,7 +24,7 @@ class RegionSink:
     """Call `drive` before each rising edge and `sample` at it; compares all regions with `expect`.
 
     `take`, `release` and `answer` are the chances of a cycle that a region is taken, that one whose bytes were read is
-    released, and that a read of a bitmap is done, to be answered a cycle later. Of a region's bytes up to `most` are read.
+    released, and that a read of a bitmap is done and answered a cycle later. Of a region's bytes up to `most` are read.
     """
 
     def __init__(self, dut, gen: np.random.Generator, ring: RegionRing):

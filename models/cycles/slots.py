@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streaming processors, the reads of their residual lines, and the line writer (docs/architecture.md section 7, 9 and
+10), line by line.
+"""
+
+from typing import Any
+
+from models.cycles import banks, events
+from models.cycles.compiled import part
+from models.cycles.state import (
+    ACTIVATIONS,
+    ASK_LINE,
+    FINISH_JOB,
+    FREE_SLOT,
+    HELD_LINES,
+    INDEX,
+    LEAVE_LINE,
+    LINE,
+    NONE,
+    RESIDUAL_ACCESS,
+    RESIDUAL_ASKED,
+    RESIDUAL_ENTRY,
+    RESIDUAL_LEFT,
+    RESIDUAL_READY,
+    RINGS,
+    STEP_LINE,
+    SWITCH,
+    Play,
+)
+from models.lines import LINE_BITS, WORD_BYTES
+
+_WORDS = LINE_BITS // WORD_BYTES
+
+
+@part
+def job_of(s: Any, t: Play, job: int) -> Any:
+    """A job of one of both layers."""
+    return t.tables[job & 1].jobs[job >> 1]
+
+
+@part
+def fill(s: Any, t: Play, job: int, time: int) -> None:
+    """A job's slot is full."""
+    sp = job_of(s, t, job).port
+    port = s.ports[sp]
+    port.full[port.full_count] = job
+    port.full_count += 1
+    choose(s, t, sp, time)
+
+
+@part
+def lines_of(s: Any, t: Play, job: int) -> int:
+    """How many lines a job has."""
+    number: int = t.tables[job & 1].chunks[(job >> 1) % s.layers[job & 1].chunks].lines
+    return number
+
+
+@part
+def tile_of(s: Any, t: Play, job: int) -> int:
+    """A job's tile."""
+    number: int = t.tables[job & 1].tiles[(job >> 1) // s.layers[job & 1].chunks].next
+    return number
+
+
+@part
+def choose(s: Any, t: Play, sp: int, time: int) -> None:
+    """A streaming processor chooses the full slot that it reads next, if there is one: of the older layer first. With a
+    residual it does so when all residual lines of the one before are asked for, otherwise when that one is read; of
+    another layer, when nothing of the one before is under way."""
+    port = s.ports[sp]
+    if port.next_job != NONE or port.ask_job != NONE or not port.full_count:
+        return
+    place = 0
+    for i in range(port.full_count - 1, -1, -1):
+        if port.full[i] & 1 == s.total[0].oldest:
+            place = i
+    job = port.full[place]
+    layer, switch = s.layers[job & 1], port.context != job & 1
+    if port.job != NONE and (switch or not layer.residual):
+        return
+    if switch:
+        port.context = job & 1
+        port.free += SWITCH
+    port.full_count -= 1
+    for i in range(place, port.full_count):
+        port.full[i] = port.full[i + 1]
+    port.next_job = job
+    if layer.residual:
+        port.ask_job, port.ask_line = job, 0
+        events.at(s, max(time, port.free if switch else 0) + RESIDUAL_ASKED, ASK_LINE, sp)
+    if port.job == NONE:
+        read(s, sp, time)
+
+
+@part
+def read(s: Any, sp: int, time: int) -> None:
+    """The slot that was chosen is read."""
+    port = s.ports[sp]
+    port.job, port.line, port.next_job = port.next_job, 0, NONE
+    events.at(s, max(time, port.free), STEP_LINE, sp)
+
+
+@part
+def ask_line(s: Any, t: Play, sp: int, time: int) -> None:
+    """A streaming processor asks for the next residual line, if there is a place for it. Its index entry is read when
+    none is written to that bank, its words likewise; a line of the other one may take the cycle in which they wait."""
+    port, total = s.ports[sp], s.total[0]
+    if port.asked - port.left == HELD_LINES:
+        port.ask_waits = 1
+        return
+    layer = s.layers[port.ask_job & 1]
+    chunk, chunks = (port.ask_job >> 1) % layer.chunks, t.tables[port.ask_job & 1].chunks
+    asked = max(time, total.entry_read)
+    entry = layer.res_idx_base + (chunk * chunks[0].lines + port.ask_line) * layer.res_pitch
+    entry += tile_of(s, t, port.ask_job)
+    entry_read = asked + RESIDUAL_ENTRY
+    while banks.meets(s, INDEX, entry_read, entry, 1):
+        entry_read += 1
+    banks.write(s, INDEX, entry_read, entry, 1)
+    total.entry_read = entry_read
+    words, first = draw(layer.residual_seed, layer.res_words, layer.out_lines), layer.residual_word
+    layer.residual_seed, layer.residual_word = following(layer.residual_seed), first + words
+    access = entry_read + RESIDUAL_ACCESS
+    if total.hole >= access and total.hole_port != sp and not banks.meets(s, ACTIVATIONS, total.hole, first, words):
+        access, total.hole = total.hole, NONE
+    else:
+        access = max(access, total.words_read + 1)
+        while banks.meets(s, ACTIVATIONS, access, first, words):
+            total.hole, total.hole_port = access, sp
+            access += 1
+        total.words_read = access
+    banks.write(s, ACTIVATIONS, access, first, words)
+    port.ready[port.asked % RINGS] = access + RESIDUAL_READY
+    port.asked += 1
+    if port.step_waits:
+        port.step_waits = 0
+        events.at(s, access + RESIDUAL_READY, STEP_LINE, sp)
+    port.ask_line += 1
+    if port.ask_line < lines_of(s, t, port.ask_job):
+        events.at(s, asked + 1, ASK_LINE, sp)
+    else:
+        port.ask_job = NONE
+        choose(s, t, sp, asked + 1)
+
+
+@part
+def step_line(s: Any, t: Play, sp: int, time: int) -> None:
+    """A streaming processor reads a line of its slot, which is written LINE cycles later or when it is its turn; the
+    next line but one waits for that."""
+    port, total, job = s.ports[sp], s.total[0], s.ports[sp].job
+    layer, tables = s.layers[job & 1], t.tables[job & 1]
+    tile = tile_of(s, t, job)
+    if layer.residual:
+        if port.stepped == port.asked:
+            port.step_waits = 1
+            return
+        if port.ready[port.stepped % RINGS] > time:
+            events.at(s, port.ready[port.stepped % RINGS], STEP_LINE, sp)
+            return
+        port.stepped += 1
+        events.at(s, time + RESIDUAL_LEFT, LEAVE_LINE, sp)
+    end = time + tables.tiles[tile].beats
+    written = max(end + LINE - 1, total.written + 1)
+    total.written = written
+    words = draw(layer.out_seed, layer.out_words, layer.out_lines)
+    chunk = (job >> 1) % layer.chunks
+    entry = layer.out_idx_base + (chunk * tables.chunks[0].lines + port.line) * layer.out_pitch + tile
+    banks.write(s, ACTIVATIONS, written, layer.out_act_base + layer.out_word, words)
+    banks.write(s, INDEX, written, entry, 1)
+    layer.out_seed, layer.out_word = following(layer.out_seed), layer.out_word + words
+    port.free = max(end, written - LINE)
+    port.line += 1
+    if port.line < tables.chunks[chunk].lines:
+        events.at(s, port.free, STEP_LINE, sp)
+        return
+    events.at(s, port.free, FREE_SLOT, job)
+    events.at(s, written + 1, FINISH_JOB, job)
+    port.job = NONE
+    if port.next_job != NONE:
+        read(s, sp, port.free)
+
+
+@part
+def leave_line(s: Any, sp: int, time: int) -> None:
+    """A residual line is added: there is a place for another one."""
+    port = s.ports[sp]
+    port.left += 1
+    if port.ask_waits:
+        port.ask_waits = 0
+        events.at(s, time, ASK_LINE, sp)
+
+
+# Lengths of lines: of channels with few and with many values, as far apart as the mean allows.
+
+
+@part
+def following(seed: int) -> int:
+    """The next state of a linear congruential generator."""
+    return (1103515245 * seed + 12345) & 0x7FFFFFFF
+
+
+@part
+def draw(seed: int, words: int, lines: int) -> int:
+    """Words of one of so many lines that have so many together."""
+    least = max(0, 2 * words - _WORDS * lines)  # as all of these: lines times as many
+    most = min(2 * words, _WORDS * lines)
+    return (least + (seed >> 15) * (most - least + lines) // (1 << 16)) // lines
