@@ -22,6 +22,7 @@ from models.cycles.state import (
     RESIDUAL_ENTRY,
     RESIDUAL_LEFT,
     RESIDUAL_READY,
+    RESIDUAL_SEEN,
     RINGS,
     STEP_LINE,
     SWITCH,
@@ -45,7 +46,7 @@ def fill(s: Any, t: Play, job: int, time: int) -> None:
     port = s.ports[sp]
     port.full[port.full_count] = job
     port.full_count += 1
-    choose(s, t, sp, time)
+    choose(s, t, sp, time + RESIDUAL_SEEN * s.layers[job & 1].residual)
 
 
 @part
@@ -204,4 +205,4 @@ def draw(seed: int, words: int, lines: int) -> int:
     """Words of one of so many lines that have so many together."""
     least = max(0, 2 * words - _WORDS * lines)  # as all of these: lines times as many
     most = min(2 * words, _WORDS * lines)
-    return (least + (seed >> 15) * (most - least + lines) // (1 << 16)) // lines
+    return (least * 256 + (seed >> 23) * (most - least) + (seed >> 15 & 255) * lines) // (256 * lines)
