@@ -27,7 +27,7 @@ class Fed:
         """Line `number` of DUE, to a word."""
         octets = int.from_bytes(PACKED[number], "little")
         line = LineWrite(7 + number, word, BITMAPS[number], -(-len(PACKED[number]) // 8), octets)
-        self.checker.line(replace(line, **changes))
+        self.checker.line(line._replace(**changes))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cocotb.triggers import RisingEdge, ValueChange
 from pyuvm import uvm_analysis_port, uvm_component
@@ -20,8 +21,7 @@ from verif.sim.env.conclusions import Conclusion, LinesDue, LinesOver, Reset, Ru
 from verif.sim.env.device import device
 
 
-@dataclass(frozen=True)
-class LineWrite:
+class LineWrite(NamedTuple):
     """A line as the core writes it; octets: its bytes, the first in bits 7:0."""
 
     entry: int
@@ -47,11 +47,11 @@ class LineMonitor(uvm_component):
         await RisingEdge(device().rst_ni)  # before the first reset they mean nothing
         while True:
             await edge
-            offered = int(valid.value)
+            offered = int(str(valid.value), 2)  # int() of the values themselves takes longer, and there are many lines
             if not offered:
                 await changes
-            elif offered & int(ready.value):
-                flat = int(line.value)
+            elif offered & int(str(ready.value), 2):
+                flat = int(str(line.value), 2)
                 self.ap.write(LineWrite(*(flat >> low & mask for low, mask in self._fields)))
 
 
