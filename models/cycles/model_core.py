@@ -89,6 +89,8 @@ def _layer(plan: Plan, work: Work) -> Records:
         "out_pitch": d.out_pitch,
         "out_act_base": d.out_act_base,
         "out_words": plan.out_words,
+        "out_seed": 1,
+        "residual_seed": 2,
         "out_lines": out_lines,
         "next_unit": units,
         "jobs_left": d.jobs,
