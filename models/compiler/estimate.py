@@ -20,10 +20,7 @@ from models.work import Counts, Work
 
 _BEGIN = 60  # cycles from the start of a layer to a unit's first pass
 _NEVER = 1 << 60
-# Cycles between the residual lines of a streaming processor that is alone.
-_RESIDUAL = (
-    state.RESIDUAL_ENTRY + state.RESIDUAL_ACCESS + state.RESIDUAL_READY + state.RESIDUAL_LEFT
-) / state.HELD_LINES
+_RESIDUAL = 12 / state.HELD_LINES  # cycles between the residual lines of a streaming processor that is alone
 
 
 def estimate(config: Config, d: Descriptor, measured: Work) -> int:

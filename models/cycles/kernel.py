@@ -7,7 +7,6 @@ from models.cycles import banks, drains, elements, events, slots
 from models.cycles.compiled import part, whole
 from models.cycles.state import (
     ACTIVATIONS,
-    ASK_LINE,
     BIND_UNIT,
     CYCLE,
     FILL_SLOT,
@@ -18,6 +17,7 @@ from models.cycles.state import (
     LEAVE_LINE,
     LINE_LEFT,
     NONE,
+    READ_LINES,
     REQUEST_DRAIN,
     STEP_LINE,
     WEIGHTS,
@@ -73,8 +73,8 @@ def run(states: Records, t: Play) -> None:
             drains.free_slot(s, t, argument, time)
         elif kind == STEP_LINE:
             slots.step_line(s, t, argument, time)
-        elif kind == ASK_LINE:
-            slots.ask_line(s, t, argument, time)
+        elif kind == READ_LINES:
+            slots.read_lines(s, t, time)
         elif kind == LEAVE_LINE:
             slots.leave_line(s, argument, time)
         elif kind == FINISH_JOB:

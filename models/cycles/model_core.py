@@ -58,7 +58,6 @@ def _core(config: Config) -> Records:
     s["ports"]["slots"][: config.NumSp] = config.NumStage
     for name in ("next", "port_group", "job", "next_job", "ask_job"):
         s["ports"][name] = NONE
-    s["total"]["hole"] = NONE
     return found
 
 

@@ -9,17 +9,18 @@ from models.cycles import banks, events
 from models.cycles.compiled import part
 from models.cycles.state import (
     ACTIVATIONS,
-    ASK_LINE,
+    ENTRY_READ,
     FINISH_JOB,
     FREE_SLOT,
     HELD_LINES,
     INDEX,
     LEAVE_LINE,
     LINE,
+    LINE_ENTRIES,
+    LINE_REQUESTS,
     NONE,
-    RESIDUAL_ACCESS,
+    READ_LINES,
     RESIDUAL_ASKED,
-    RESIDUAL_ENTRY,
     RESIDUAL_LEFT,
     RESIDUAL_READY,
     RESIDUAL_SEEN,
@@ -88,7 +89,7 @@ def choose(s: Any, t: Play, sp: int, time: int) -> None:
     port.next_job = job
     if layer.residual:
         port.ask_job, port.ask_line = job, 0
-        events.at(s, max(time, port.free if switch else 0) + RESIDUAL_ASKED, ASK_LINE, sp)
+        ask(s, sp, max(time, port.free if switch else 0) + RESIDUAL_ASKED)
     if port.job == NONE:
         read(s, sp, time)
 
@@ -102,46 +103,109 @@ def read(s: Any, sp: int, time: int) -> None:
 
 
 @part
-def ask_line(s: Any, t: Play, sp: int, time: int) -> None:
-    """A streaming processor asks for the next residual line, if there is a place for it. Its index entry is read when
-    none is written to that bank, its words likewise; a line of the other one may take the cycle in which they wait."""
-    port, total = s.ports[sp], s.total[0]
+def ask(s: Any, sp: int, time: int) -> None:
+    """A streaming processor asks for the next residual line from ``time`` on, if there is a place for it."""
+    port, lines = s.ports[sp], s.lines[0]
     if port.asked - port.left == HELD_LINES:
         port.ask_waits = 1
         return
+    port.asks, port.ask_time = 1, time
+    if not lines.going:
+        lines.going = 1
+        events.at(s, time - 1, READ_LINES, NONE)
+
+
+@part
+def grant(s: Any, t: Play, time: int) -> None:
+    """In a cycle the streaming processor whose turn it is hands over its request, if there is room. The turn goes to
+    the next one that asks, unless this one has to ask again."""
+    lines, ports = s.lines[0], s.core[0].ports
+    turn, room, heard, other = lines.turn, lines.requests < LINE_REQUESTS, 0, NONE
+    for i in range(ports - 1, 0, -1):
+        sp = (turn + i) % ports
+        if s.ports[sp].asks and s.ports[sp].ask_time <= time:
+            other = sp
+    port = s.ports[turn]
+    if port.asks and port.ask_time <= time:
+        heard = 1
+    if other != NONE and (room or not heard):
+        lines.turn = other
+    if not heard or not room:
+        return
     layer = s.layers[port.ask_job & 1]
     chunk, chunks = (port.ask_job >> 1) % layer.chunks, t.tables[port.ask_job & 1].chunks
-    asked = max(time, total.entry_read)
-    entry = layer.res_idx_base + (chunk * chunks[0].lines + port.ask_line) * layer.res_pitch
-    entry += tile_of(s, t, port.ask_job)
-    entry_read = asked + RESIDUAL_ENTRY
-    while banks.meets(s, INDEX, entry_read, entry, 1):
-        entry_read += 1
-    banks.write(s, INDEX, entry_read, entry, 1)
-    total.entry_read = entry_read
-    words, first = draw(layer.residual_seed, layer.res_words, layer.out_lines), layer.residual_word
-    layer.residual_seed, layer.residual_word = following(layer.residual_seed), first + words
-    access = entry_read + RESIDUAL_ACCESS
-    if total.hole >= access and total.hole_port != sp and not banks.meets(s, ACTIVATIONS, total.hole, first, words):
-        access, total.hole = total.hole, NONE
-    else:
-        access = max(access, total.words_read + 1)
-        while banks.meets(s, ACTIVATIONS, access, first, words):
-            total.hole, total.hole_port = access, sp
-            access += 1
-        total.words_read = access
-    banks.write(s, ACTIVATIONS, access, first, words)
-    port.ready[port.asked % RINGS] = access + RESIDUAL_READY
+    request = lines.request[lines.requests]
+    lines.requests += 1
+    request.port, request.time = turn, time + 1
+    request.entry = layer.res_idx_base + (chunk * chunks[0].lines + port.ask_line) * layer.res_pitch
+    request.entry += tile_of(s, t, port.ask_job)
+    request.words, request.first = draw(layer.residual_seed, layer.res_words, layer.out_lines), layer.residual_word
+    layer.residual_seed, layer.residual_word = following(layer.residual_seed), request.first + request.words
     port.asked += 1
-    if port.step_waits:
-        port.step_waits = 0
-        events.at(s, access + RESIDUAL_READY, STEP_LINE, sp)
+    port.asks = 0
     port.ask_line += 1
     if port.ask_line < lines_of(s, t, port.ask_job):
-        events.at(s, asked + 1, ASK_LINE, sp)
+        ask(s, turn, time + 1)
     else:
         port.ask_job = NONE
-        choose(s, t, sp, asked + 1)
+        choose(s, t, turn, time + 1)
+
+
+@part
+def move(to: Any, line: Any, time: int) -> None:
+    """A line moves on, to be seen there from ``time`` on."""
+    to.port, to.entry, to.first, to.words, to.time = line.port, line.entry, line.first, line.words, time
+
+
+@part
+def read_lines(s: Any, t: Play, time: int) -> None:
+    """The next cycle of the residual lines' reads. Words of the older of two lines are read unless a line is written
+    to their banks, else those of the other one, if somebody else asked for it. An index entry is read unless one is
+    written to its bank."""
+    time += 1
+    lines = s.lines[0]
+    # Of heads, the words of which are read.
+    heads, which = lines.heads, NONE
+    for i in range(lines.heads - 1, -1, -1):
+        head = lines.head[i]
+        behind = i == 1 and head.port == lines.head[0].port
+        if not behind and not banks.meets(s, ACTIVATIONS, time, head.first, head.words):
+            which = i
+    if which != NONE:
+        head = lines.head[which]
+        banks.write(s, ACTIVATIONS, time, head.first, head.words)
+        port = s.ports[head.port]
+        port.ready[port.read % RINGS] = time + RESIDUAL_READY
+        port.read += 1
+        if port.step_waits:
+            port.step_waits = 0
+            events.at(s, time + RESIDUAL_READY, STEP_LINE, head.port)
+        if which == 0 and heads == 2:
+            move(lines.head[0], lines.head[1], time)
+        lines.heads -= 1
+    # Entries that are there become heads.
+    entries = lines.entries
+    if entries and lines.entry[0].time <= time and (heads < 2 or which != NONE):
+        move(lines.head[lines.heads], lines.entry[0], time + 1)
+        lines.heads += 1
+        lines.entries -= 1
+        for i in range(lines.entries):
+            move(lines.entry[i], lines.entry[i + 1], lines.entry[i + 1].time)
+    if lines.requests and lines.request[0].time <= time and entries < LINE_ENTRIES:
+        request = lines.request[0]
+        if not banks.meets(s, INDEX, time, request.entry, 1):
+            banks.write(s, INDEX, time, request.entry, 1)
+            move(lines.entry[lines.entries], request, time + ENTRY_READ)
+            lines.entries += 1
+            lines.requests -= 1
+            for i in range(lines.requests):
+                move(lines.request[i], lines.request[i + 1], lines.request[i + 1].time)
+    grant(s, t, time)
+    lines.going = lines.requests + lines.entries + lines.heads
+    for sp in range(s.core[0].ports):
+        lines.going += s.ports[sp].asks
+    if lines.going:
+        events.at(s, time, READ_LINES, NONE)
 
 
 @part
@@ -152,15 +216,16 @@ def step_line(s: Any, t: Play, sp: int, time: int) -> None:
     layer, tables = s.layers[job & 1], t.tables[job & 1]
     tile = tile_of(s, t, job)
     if layer.residual:
-        if port.stepped == port.asked:
+        if port.stepped == port.read:
             port.step_waits = 1
             return
         if port.ready[port.stepped % RINGS] > time:
             events.at(s, port.ready[port.stepped % RINGS], STEP_LINE, sp)
             return
         port.stepped += 1
-        events.at(s, time + RESIDUAL_LEFT, LEAVE_LINE, sp)
     end = time + tables.tiles[tile].beats
+    if layer.residual:
+        events.at(s, end + RESIDUAL_LEFT, LEAVE_LINE, sp)
     written = max(end + LINE - 1, total.written + 1)
     total.written = written
     words = draw(layer.out_seed, layer.out_words, layer.out_lines)
@@ -188,7 +253,7 @@ def leave_line(s: Any, sp: int, time: int) -> None:
     port.left += 1
     if port.ask_waits:
         port.ask_waits = 0
-        events.at(s, time, ASK_LINE, sp)
+        ask(s, sp, time)
 
 
 # Lengths of lines: of channels with few and with many values, as far apart as the mean allows.

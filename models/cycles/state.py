@@ -39,10 +39,9 @@ LINE = 16  # last values of a slot read to its last line written
 KEPT = 4  # last row of a job that keeps its slot to the job's end
 RESIDUAL_SEEN = 2  # last row of a slot to the choice of it, with a residual
 RESIDUAL_ASKED = 5  # from there to the first request for a residual line
-RESIDUAL_ENTRY = 1  # from there to its index entry
-RESIDUAL_ACCESS = 3  # from there to its words
-RESIDUAL_READY = 2  # from there to the first values of the line that it is added to
-RESIDUAL_LEFT = 6  # from there to a place for another one
+ENTRY_READ = 2  # its index entry read to that being seen
+RESIDUAL_READY = 2  # its words read to the first values of the line that it is added to
+RESIDUAL_LEFT = 5  # last values of that line to a request for another one in its place
 
 # Depths of the PE's queues: constants of the RTL, which a test compares.
 LINES = 5
@@ -50,6 +49,9 @@ WORDS = 4
 PIECES = 5  # of a line, until their marks are written
 ENTRIES = 12
 HELD_LINES = 8  # residual lines of a streaming processor
+LINE_REQUESTS = 2  # of lines, in the activation store
+LINE_ENTRIES = 3  # read there, and on their way
+LINE_HEADS = 2  # lines there whose words are read next
 SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
 
 # The memories, and the arbitration of each.
@@ -60,7 +62,7 @@ DRAIN_GROUPS = 8  # of PEs in the drain network, at most
 
 # What events do: `kernel.run` says to whom. CYCLE + n is a cycle of memory n.
 OPEN_LAYER, BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FILL_SLOT, FREE_SLOT, FINISH_JOB = range(8)
-ASK_LINE, STEP_LINE, LEAVE_LINE, CYCLE = range(8, 12)
+READ_LINES, STEP_LINE, LEAVE_LINE, CYCLE = range(8, 12)
 
 # Places of rings, powers of two.
 AHEAD_WANTED = 16  # requests of a PE that are known in advance
@@ -279,16 +281,32 @@ PORT = _record(  # a streaming processor
     ("full", I8, (MAX_SLOTS,)),  # slots that are neither, by job
     "full_count",
     "context",  # of the last one
-    # Residual lines: of which job and line the next one is asked for; how many were asked for, and when they are there,
-    # how many output lines they were added to, how many have left
+    # Residual lines: of which job and line the next one is asked for, whether it is, and from when on; how many were
+    # asked for, and read, and when these are there; how many output lines they were added to, how many have left
     "ask_job",
     "ask_line",
+    "asks",
+    "ask_time",
     "asked",
+    "read",
     ("ready", I8, (RINGS,)),
     "stepped",
     "left",
     "ask_waits",  # for one to leave
-    "step_waits",  # for one to be asked for
+    "step_waits",  # for one to be read
+)
+
+A_READ = _record("port", "entry", "first", "words", "time")  # of a residual line, and from when on it is seen
+
+LINES_READ = _record(  # in the activation store
+    "going",  # its next cycle is an event
+    "turn",  # streaming processor that is heard next
+    ("request", A_READ, (LINE_REQUESTS + 1,)),
+    "requests",
+    ("entry", A_READ, (LINE_ENTRIES + 1,)),
+    "entries",
+    ("head", A_READ, (LINE_HEADS,)),
+    "heads",
 )
 
 JOB = _record(
@@ -304,10 +322,6 @@ TOTAL = _record(
     "last_port",  # that one was chosen for
     "choice",  # when another one can be chosen
     "written",  # when the last line was
-    "entry_read",  # when the last residual line's index entry was, and its words
-    "words_read",
-    "hole",  # a cycle in which a residual line waited, or NONE
-    "hole_port",  # whose
     "no_weight",
     "no_activation",
     "drained",
@@ -352,6 +366,7 @@ STATE = _record(  # single values are arrays of one record
     ("buckets", BUCKET, (YEAR,)),
     ("events", EVENT, (MAX_EVENTS,)),
     ("ports", PORT, (MAX_PORTS,)),
+    ("lines", LINES_READ, (1,)),
 )
 
 Ints = npt.NDArray[np.int64]

@@ -216,7 +216,7 @@ def test_residual_lines(rng):
     paper = dataclasses.replace(load_config("paper"), SpLanes=64)
     alone = dataclasses.replace(paper, NumSp=1)
     short, long = (residual_cycles(rng, alone, channels, 0) for channels in (1024, 2048))
-    assert 1.5 * 1024 < long - short < 1.6 * 1024
+    assert 1.5 * 1024 < long - short < 1.7 * 1024
     short, long = (residual_cycles(rng, paper, channels, 0) for channels in (1024, 2048))
     assert 1024 < long - short < 1.2 * 1024
     # Where lines have more words, reads wait for writes.
