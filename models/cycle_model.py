@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.cycles.model_core import Core
-from models.cycles.state import ENTRIES, GRANT, LINE, LINES, SEGMENTS, TURN, WORDS
+from models.cycles.state import GRANT, LINE, LINES, TURN
 from models.tiling import Plan
 from models.work import Work
 
-__all__ = ["BOUNDS", "ENTRIES", "GRANT", "LINE", "LINES", "SEGMENTS", "TURN", "WORDS", "Cycles", "bound", "predict"]
+__all__ = ["BOUNDS", "GRANT", "LINE", "LINES", "TURN", "Cycles", "bound", "predict"]
 
 BOUNDS = ((20_000, 0.03), (5_000, 0.05))  # what the model is held to: cycles that a layer exceeds, error
 

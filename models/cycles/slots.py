@@ -215,6 +215,7 @@ def step_line(s: Any, t: Play, sp: int, time: int) -> None:
     port, total, job = s.ports[sp], s.total[0], s.ports[sp].job
     layer, tables = s.layers[job & 1], t.tables[job & 1]
     tile = tile_of(s, t, job)
+    end = time + tables.tiles[tile].beats
     if layer.residual:
         if port.stepped == port.read:
             port.step_waits = 1
@@ -223,8 +224,6 @@ def step_line(s: Any, t: Play, sp: int, time: int) -> None:
             events.at(s, port.ready[port.stepped % RINGS], STEP_LINE, sp)
             return
         port.stepped += 1
-    end = time + tables.tiles[tile].beats
-    if layer.residual:
         events.at(s, end + RESIDUAL_LEFT, LEAVE_LINE, sp)
     written = max(end + LINE - 1, total.written + 1)
     total.written = written

@@ -237,8 +237,7 @@ async def throughput(dut):
 
 @block_test(us=100)
 async def words_in_turn(dut):
-    """Lines of more rows than a bitmap's word has: another word takes two cycles more, one that was written before
-    three."""
+    """Rows of a line in words of their own: another word takes two cycles more, one that was written before three."""
     await start(dut)
     bench = Bench(dut)
     rows = bench.region_pos // 64
