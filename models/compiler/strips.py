@@ -21,7 +21,8 @@ from models.reference import Bytes
 from models.work import Counts
 
 _MOST = 64  # strips
-_SHARE = 0.75  # of a memory that a layer's or a chain's tensors may fill: others are there as well
+# Of a memory that a layer's or a chain's tensors may fill, the first with which they fit: others are there as well.
+_SHARES = 0.75, 0.85, 0.95
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Planner:
     def __init__(self, graph: Graph, config: Config, words: Mapping[str, int], blocks: Mapping[str, LineShape]):
         self.graph, self.words, self.blocks = graph, words, blocks
         self.memories = config.IdxBanks * config.IdxDepth, config.ActBanks * config.ActDepth
+        self.share = _SHARES[0]
         self.nodes = {node.name: node for node in graph.layers}
         self.readers: dict[str, list[str]] = {}
         for node in graph.network.nodes:
@@ -122,11 +124,20 @@ class Planner:
 
     def _too_large(self, *sizes: tuple[int, int]) -> bool:
         return any(
-            sum(found) > _SHARE * memory for found, memory in zip(zip(*sizes, strict=True), self.memories, strict=True)
+            sum(found) > self.share * memory
+            for found, memory in zip(zip(*sizes, strict=True), self.memories, strict=True)
         )
 
     def plan(self) -> Strips:
         """The chains, where layers do not fit with whole tensors."""
+        for self.share in _SHARES:
+            strips, fits = self._plan()
+            if fits:
+                break
+        return strips
+
+    def _plan(self) -> tuple[Strips, bool]:
+        """The chains with the present share, and whether they fit."""
         stripped: set[str] = set()
         for node in self.graph.layers:
             whole = [name for name in (node.source, node.name) if name not in stripped]
@@ -148,7 +159,7 @@ class Planner:
                 break  # what does not fit is refused when it is placed
             stripped.add(longer[0])
         rows = {name: own for _, found, _ in cut for name, own in found.items()}
-        return Strips([chain for chain in chains if chain[0] in rows], rows)
+        return Strips([chain for chain in chains if chain[0] in rows], rows), not ends
 
     def _chains(self, stripped: set[str]) -> list[list[str]]:
         """Nodes in a row that hand each other strips."""
