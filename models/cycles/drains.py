@@ -60,6 +60,12 @@ def group_of(s: Any, p: int) -> int:
 
 
 @part
+def job_number(s: Any, unit: int) -> int:
+    """A unit's job."""
+    return 2 * ((unit >> 1) // s.layers[unit & 1].splits) + (unit & 1)
+
+
+@part
 def opens(s: Any, sp: int, time: int) -> bool:
     """Whether a job that has no slot would get one of this streaming processor: of those that have no choice yet the
     one that has no drain, else the one of most free slots."""
@@ -81,7 +87,8 @@ def opens(s: Any, sp: int, time: int) -> bool:
 @part
 def candidate(s: Any, t: Play, sp: int, time: int) -> int:
     """Who drains next to a streaming processor: units of a job that has a slot there first; the last slot is for the
-    oldest job. No group of PEs is chosen twice."""
+    oldest job, and none for the younger layer while a unit of the older one waits for a slot. No group of PEs is chosen
+    twice."""
     pes, left, taken = s.core[0].pes, 0, 0
     for o in range(s.core[0].ports):
         left += s.ports[o].slots
@@ -90,15 +97,20 @@ def candidate(s: Any, t: Play, sp: int, time: int) -> int:
     opened = opens(s, sp, time)
     oldest = 2 * s.layers[s.total[0].oldest].oldest + s.total[0].oldest
     anyone = left > 1 or slots.job_of(s, t, oldest).port != NONE
-    chosen, best = NONE, 2 * pes
+    chosen, best, first = NONE, 2 * pes, NONE  # first: the layer that opens slots first
+    for p in range(pes):
+        unit = s.pes[p].draining
+        if s.pes[p].waiting and unit & 1 == s.total[0].oldest and slots.job_of(s, t, job_number(s, unit)).port == NONE:
+            first = s.total[0].oldest
     for p in range(pes):
         pe = s.pes[p]
         if not pe.waiting or taken >> group_of(s, p) & 1:
             continue
-        layer = s.layers[pe.draining & 1]
-        job = 2 * ((pe.draining >> 1) // layer.splits) + (pe.draining & 1)
+        layer, job = s.layers[pe.draining & 1], job_number(s, pe.draining)
         rank, port = (p - s.total[0].last_pe - 1) % pes, slots.job_of(s, t, job).port
         if port == NONE:
+            if first != NONE and pe.draining & 1 != first:
+                continue
             if not (opened and (anyone or job == oldest or (layer.splits == 1 and not layer.continues))):
                 continue
             rank += pes

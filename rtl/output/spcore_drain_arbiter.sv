@@ -9,6 +9,10 @@
 // oldest open one, or that one has its slot: then the oldest job can always finish, and with it every job in turn. Without
 // splits a slot always becomes free by itself. Jobs of two layers mix: each is of one kind or the other.
 //
+// While a unit of the older layer waits to open a slot, the younger layer's open none: who waits for a layer's lines waits
+// for its last ones, which would come a round of all PEs later, or sooner, as it happens to be. A PE's younger unit is behind
+// its older ones, so none of these waits for it.
+//
 // A layer that keeps its slots ends a job when the last unit's rows are on their way into the slot, which from then on is that
 // of the job with the same place in the next layer: job numbers go on, so it is as many higher as a layer has jobs. Such
 // layers run alone and have no more jobs than there are slots. One that does not continue begins with all slots free.
@@ -41,6 +45,7 @@ module spcore_drain_arbiter
   input  layer_t   [1:0]                    layer_i,
   input  derived_t [1:0]                    derived_i,
   input  job_t                              oldest_job_i,
+  input  ctx_t                              oldest_i,      // of the layers that are open
 
   input  drain_req_t [NumPe-1:0]            req_i,
   output logic       [NumPe-1:0]            gnt_o,
@@ -209,6 +214,8 @@ module spcore_drain_arbiter
   pes_t                ready_q;    // may be chosen
   pes_t                known_q;    // its job has a slot
   pes_t                oldest_q;   // its job is the oldest one
+  pes_t                older_q;    // of the older layer
+  logic                older_waits_q;   // one of these, for a slot
   slot_t [NumWays-1:0] slot_of_q;
   pes_t                new_q, lookup_q, found_q;   // one that is looked up: asks, what it asks for, whether there is a slot
   job_t                lookup_job_q, told_job_q;
@@ -246,22 +253,24 @@ module spcore_drain_arbiter
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      asks_q       <= '0;
-      awake_q      <= 1'b0;
-      seen_q       <= '0;
-      ready_q      <= '0;
-      known_q      <= '0;
-      oldest_q     <= '0;
-      slot_of_q    <= '0;
-      new_q        <= '0;
-      lookup_q     <= '0;
-      found_q      <= '0;
+      asks_q        <= '0;
+      awake_q       <= 1'b0;
+      seen_q        <= '0;
+      ready_q       <= '0;
+      known_q       <= '0;
+      oldest_q      <= '0;
+      older_waits_q <= 1'b0;
+      slot_of_q     <= '0;
+      new_q         <= '0;
+      lookup_q      <= '0;
+      found_q       <= '0;
     end else begin
-      asks_q       <= valid;
-      new_q        <= search;
-      lookup_q     <= new_q;
-      found_q      <= lookup_q;
-      awake_q      <= |(asks_q | valid);
+      asks_q        <= valid;
+      new_q         <= search;
+      lookup_q      <= new_q;
+      found_q       <= lookup_q;
+      awake_q       <= |(asks_q | valid);
+      older_waits_q <= |(ready_q & older_q & ~known_q);
       if (awake_q) begin
         seen_q  <= (seen_q | (fresh & ~split_q) | search) & asks_q;
         ready_q <= (ready_q | (fresh & ~split_q) | found_q) & ~chosen_q & asks_q;
@@ -289,7 +298,10 @@ module spcore_drain_arbiter
   end
 
   always_ff @(posedge clk_i) begin
-    for (int unsigned i = 0; i < NumWays; i++) split_q[i] <= req[i].unit.split;
+    for (int unsigned i = 0; i < NumWays; i++) begin
+      split_q[i] <= req[i].unit.split;
+      older_q[i] <= req[i].unit.ctx == oldest_i;
+    end
     if (|new_q) lookup_job_q <= job_of(new_q, req);
     if (|lookup_q) begin
       found_known_q <= lookup_known;
@@ -336,7 +348,7 @@ module spcore_drain_arbiter
     for (int unsigned p = 0; p < NumSp; p++) if (next_valid_q[p]) taken |= next_group_q[p];
     for (int unsigned i = 0; i < NumWays; i++) begin
       known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
-      open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i]
+      open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i] && (older_q[i] || !older_waits_q)
                  && (open_any_q[poll_q] || (open_sure_q[poll_q] && (oldest_q[i] || !split_q[i])));
     end
   end

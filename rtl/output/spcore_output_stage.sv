@@ -73,7 +73,7 @@ module spcore_output_stage
   spcore_drain_arbiter #(
     .NumPe(NumPe), .NumLanes(NumLanes), .NumSp(NumSp), .NumStage(NumStage)
   ) u_drain_arbiter (
-    .clk_i, .rst_ni, .start_i, .restart_i, .layer_i, .derived_i, .oldest_job_i,
+    .clk_i, .rst_ni, .start_i, .restart_i, .layer_i, .derived_i, .oldest_job_i, .oldest_i,
     .req_i(drain_req_i), .gnt_o(drain_gnt_o),
     .node_en_o(node_en), .node_sel_o(node_sel),
     .group_o(group), .slot_o(slot), .add_o(add), .complete_o(complete), .kept_o(kept), .kept_job_o(kept_job),
