@@ -153,7 +153,8 @@ class Compiler:
         self.blocks = self._blocks()
         self.written = (*self.graph.loaded, *self.choices)
         words = {name: words_of(self.tensors[name], self.blocks[name]) for name in self.written}
-        self.strips = Planner(self.graph, config, words, self.blocks).plan()
+        cycles = {name: choice.cycles for name, choice in self.choices.items()}
+        self.strips = Planner(self.graph, config, words, self.blocks, cycles).plan()
         self.cuts = self._cuts()
         self.sizes = self._sizes()
         self._beats: dict[tuple[str, int, int], int] = {}

@@ -7,7 +7,7 @@ layer's windows meet (so rows at the border of two strips are calculated twice).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -89,10 +89,18 @@ def strip_choice(config: Config, node: Node, choice: Choice, outputs: range, sou
 
 
 class Planner:
-    """Finds chains. words: of each written tensor, as calibration saw; blocks: of every tensor."""
+    """Finds chains. words: of each written tensor, as calibration saw; blocks: of every tensor; cycles: of every
+    layer."""
 
-    def __init__(self, graph: Graph, config: Config, words: Mapping[str, int], blocks: Mapping[str, LineShape]):
-        self.graph, self.words, self.blocks = graph, words, blocks
+    def __init__(
+        self,
+        graph: Graph,
+        config: Config,
+        words: Mapping[str, int],
+        blocks: Mapping[str, LineShape],
+        cycles: Mapping[str, int],
+    ):
+        self.graph, self.words, self.blocks, self.cycles = graph, words, blocks, cycles
         self.memories = config.IdxBanks * config.IdxDepth, config.ActBanks * config.ActDepth
         self.share = _SHARES[0]
         self.nodes = {node.name: node for node in graph.layers}
@@ -129,15 +137,32 @@ class Planner:
         )
 
     def plan(self) -> Strips:
-        """The chains, where layers do not fit with whole tensors."""
+        """The chains, where layers do not fit with whole tensors: of the longer and longer ones that fit those with
+        which the least is calculated twice."""
         for self.share in _SHARES:
-            strips, fits = self._plan()
-            if fits:
-                break
-        return strips
+            found = list(self._candidates())
+            fitting = [strips for strips, fits in found if fits]
+            if fitting:
+                return min(fitting, key=self._cycles)
+        return found[0][0]  # what does not fit is refused when it is placed
 
-    def _plan(self) -> tuple[Strips, bool]:
-        """The chains with the present share, and whether they fit."""
+    def _candidates(self) -> Iterator[tuple[Strips, bool]]:
+        """Chains with the present share, each time longer, and whether they fit."""
+        stripped = self._too_large_ones()
+        while True:
+            chains = self._chains(stripped)
+            cut = [(chain, *self._rows(chain)) for chain in chains]
+            rows = {name: own for _, found, _ in cut for name, own in found.items()}
+            yield Strips([chain for chain in chains if chain[0] in rows], rows), all(fits for _, _, fits in cut)
+            # Those first that do not fit yet.
+            ends = [(self.nodes[chain[0]].source, chain[-1]) for chain, _, _ in sorted(cut, key=lambda entry: entry[2])]
+            longer = [name for pair in ends for name in pair if self._inner(name)]
+            if not longer:
+                return
+            stripped.add(longer[0])
+
+    def _too_large_ones(self) -> set[str]:
+        """Tensors that have to be strips as a layer's are too large together."""
         stripped: set[str] = set()
         for node in self.graph.layers:
             whole = [name for name in (node.source, node.name) if name not in stripped]
@@ -150,16 +175,13 @@ class Planner:
                     left = [self._size(other) for other in whole if other not in stripped]
                     if not left or not self._too_large(*left):
                         break
-        while True:
-            chains = self._chains(stripped)
-            cut = [(chain, *self._rows(chain)) for chain in chains]
-            ends = [(self.nodes[chain[0]].source, chain[-1]) for chain, _, fits in cut if not fits]
-            longer = [name for pair in ends for name in pair if self._inner(name)]
-            if not longer:
-                break  # what does not fit is refused when it is placed
-            stripped.add(longer[0])
-        rows = {name: own for _, found, _ in cut for name, own in found.items()}
-        return Strips([chain for chain in chains if chain[0] in rows], rows), not ends
+        return stripped
+
+    def _cycles(self, strips: Strips) -> float:
+        """What the rows take that are calculated twice."""
+        heights = {name: self.graph.shapes[name][1] for name in self.nodes}
+        again = {name: sum(map(len, rows)) - heights[name] for name, rows in strips.rows.items()}
+        return sum(self.cycles[name] * more / heights[name] for name, more in again.items())
 
     def _chains(self, stripped: set[str]) -> list[list[str]]:
         """Nodes in a row that hand each other strips."""

@@ -18,7 +18,9 @@ from models.compiler.parts import Way
 from models.compiler.place import Need, Packed, Sets, pack
 from models.compiler.predict import actual
 from models.compiler.program_tables import layers_table, memory_map
+from models.compiler.strips import Planner, Strips
 from models.config import load_config
+from models.lines import LineShape
 from models.network import INPUT, taken
 from models.networks.builder import Builder, images_of
 from models.program import ENGINES, LAYERS, OPEN, Program, Wait
@@ -300,6 +302,25 @@ def test_tensors_too_large_run_in_strips(sizes, rng):
     for name in ("first", "second", "pool"):
         assert len({step.part.top for step in program.layers if step.node == name}) > 1
     assert any(step.descriptor.out_append and step.part.top for step in program.layers)
+
+
+def test_strips_calculate_little_twice(rng):
+    """Chains are joined where the tensor between them leaves room for thin strips alone."""
+    build = Builder((1, 64, 8), rng, 2)
+    x = build.conv("first", INPUT, 16, 3, padding=(1, 1, 1, 1))
+    x = build.conv("second", x, 8, 3, padding=(1, 1, 1, 1))
+    build.conv("end", build.max_pool("pool", x, 2, stride=(2, 2)), 4, 1)
+    graph = read(build.network())
+    cycles = {"first": 100, "second": 800, "pool": 10, "end": 30}
+    blocks = dict.fromkeys((INPUT, *cycles), LineShape(1, 8))
+    memories = {"IdxBanks": 1, "ActBanks": 1, "ActDepth": 1}
+    strips = Planner(graph, replace(SMALL, IdxDepth=2200, **memories), {}, blocks, cycles)
+    assert strips.plan() == Strips()
+    strips = Planner(graph, replace(SMALL, IdxDepth=880, **memories), {}, blocks, cycles)
+    fitting = [(found.chains, found.of("second")) for found, fits in strips._candidates() if fits]
+    (chains, many), (longer, few), *_ = fitting
+    assert chains == [["first", "second"], ["pool", "end"]] and longer == [["first", "second", "pool", "end"]]
+    assert many > 2 * few and strips.plan().of("second") == few
 
 
 def keeps_to_its_waits(program, times):
