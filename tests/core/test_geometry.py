@@ -134,17 +134,23 @@ class DirectedLayers(LayerTest):
 
 @pyuvm.test()
 class EveryPadding(LayerTest):
-    """Each side from 0 to 7 with each stride, tiles that do not divide the plane."""
+    """Each side from 0 to 7 with each stride, tiles that do not divide the plane; the same on all sides of a plane that
+    windows fill."""
 
     bound_us = 2000
 
     async def scenario(self):
         for stride in product(range(1, 5), repeat=2):
-            for paddings in (4 * (0,), 4 * (int(self.rng.integers(1, 8)),), (0, 2, 4, 6), (1, 3, 5, 7)):
-                padding = tuple(self.rng.permutation(paddings).tolist())
-                layer = make_layer(self.rng, (3, 6, 7), 6, (4, 4), stride=stride, padding=padding)
-                _, ho, wo = layer.out_shape
-                await self.run_layer(layer, Cut(LineShape(2, 7), LineShape(min(3, ho), min(4, wo))))
+            for paddings in (4 * (0,), (0, 2, 4, 6), (1, 3, 5, 7)):
+                await self.padded((6, 7), stride, self.rng.permutation(paddings).tolist())
+            pad = int(self.rng.integers(1, 8))
+            windows = (4 - 2 * pad + step * (1 + 2 * pad // step) for step in stride)
+            await self.padded(tuple(windows), stride, 4 * [pad])
+
+    async def padded(self, plane, stride, padding):
+        layer = make_layer(self.rng, (3, *plane), 6, (4, 4), stride=stride, padding=tuple(padding))
+        _, ho, wo = layer.out_shape
+        await self.run_layer(layer, Cut(LineShape(2, plane[1]), LineShape(min(3, ho), min(4, wo))))
 
 
 @pyuvm.test()
@@ -252,6 +258,18 @@ class EveryPlane(LayerTest):
 
 
 @pyuvm.test()
+class EveryFormat(LayerTest):
+    """Signed and unsigned inputs and outputs in every mode."""
+
+    bound_us = 1000
+
+    async def scenario(self):
+        for mode, signed, clamp in product(km.MODES, (False, True), ((0, 255), (-128, 127))):
+            layer = make_layer(self.rng, (4, 4, 5), 9, (2, 2), mode=mode, signed=signed, clamp=clamp)
+            await self.run_layer(layer, cut_of(layer, None))
+
+
+@pyuvm.test()
 class EveryIndexPattern(LayerTest):
     """One input channel for each index pattern of a group; each group of the vector starts at another one."""
 
@@ -290,7 +308,16 @@ def test_directed_on_gates_as_on_verilator(simulate, sim):
 
 @pytest.mark.parametrize(
     "testcase",
-    ["EveryPadding", "EveryKernel", "Strips", "InsideThePlane", "EveryMask", "EveryPlane", "EveryIndexPattern"],
+    [
+        "EveryPadding",
+        "EveryKernel",
+        "Strips",
+        "InsideThePlane",
+        "EveryMask",
+        "EveryPlane",
+        "EveryFormat",
+        "EveryIndexPattern",
+    ],
 )
 def test_sweep(simulate, testcase):
     simulate(testcase)

@@ -78,15 +78,20 @@ class Extremes(ResidualTest):
 
 @pyuvm.test()
 class Block(ResidualTest):
-    """A residual block: its input is added to what two layers make of it; the second comes in parts along K."""
+    """A residual block: its input is added to what two layers make of it; the second comes in parts along K, unsigned
+    and signed."""
 
     bound_us = 2000
 
     async def scenario(self):
+        for clamp in (CLAMPS[False][0], CLAMPS[True][0]):
+            await self.block(clamp)
+
+    async def block(self, clamp):
         memories, tile = Memories(self.config), LineShape(3, 7)
         one = make_layer(self.rng, (20, 7, 13), 12, (3, 3), padding=(1, 1, 1, 1))
         plan_1 = memories.place(one, make_plan(self.config, one, Cut(tile, LineShape(2, 9))))
-        two = make_layer(self.rng, one.expected.shape, 20, (3, 3), mode=(1, 2), padding=(1, 1, 1, 1))
+        two = make_layer(self.rng, one.expected.shape, 20, (3, 3), mode=(1, 2), padding=(1,) * 4, clamp=clamp)
         two = replace(with_residual(self.rng, replace(two, activations=one.expected)), residual=one.activations)
         plan_2 = memories.place(two, make_plan(self.config, two, Cut(LineShape(2, 9), tile, 3)), plan_1, plan_1)
         plan_2 = replace(plan_2, descriptor=replace(plan_2.descriptor, res_idx_base=plan_1.descriptor.in_idx_base))
