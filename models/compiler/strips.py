@@ -140,13 +140,13 @@ class Planner:
         """The chains, where layers do not fit with whole tensors: of the longer and longer ones that fit those with
         which the least is calculated twice."""
         for self.share in _SHARES:
-            found = list(self._candidates())
+            found = list(self.candidates())
             fitting = [strips for strips, fits in found if fits]
             if fitting:
                 return min(fitting, key=self._cycles)
         return found[0][0]  # what does not fit is refused when it is placed
 
-    def _candidates(self) -> Iterator[tuple[Strips, bool]]:
+    def candidates(self) -> Iterator[tuple[Strips, bool]]:
         """Chains with the present share, each time longer, and whether they fit."""
         stripped = self._too_large_ones()
         while True:

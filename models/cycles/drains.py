@@ -97,11 +97,12 @@ def candidate(s: Any, t: Play, sp: int, time: int) -> int:
     opened = opens(s, sp, time)
     oldest = 2 * s.layers[s.total[0].oldest].oldest + s.total[0].oldest
     anyone = left > 1 or slots.job_of(s, t, oldest).port != NONE
-    chosen, best, first = NONE, 2 * pes, NONE  # first: the layer that opens slots first
+    older, older_waits = s.total[0].oldest, False
     for p in range(pes):
         unit = s.pes[p].draining
-        if s.pes[p].waiting and unit & 1 == s.total[0].oldest and slots.job_of(s, t, job_number(s, unit)).port == NONE:
-            first = s.total[0].oldest
+        if s.pes[p].waiting and unit & 1 == older and slots.job_of(s, t, job_number(s, unit)).port == NONE:
+            older_waits = True
+    chosen, best = NONE, 2 * pes
     for p in range(pes):
         pe = s.pes[p]
         if not pe.waiting or taken >> group_of(s, p) & 1:
@@ -109,7 +110,7 @@ def candidate(s: Any, t: Play, sp: int, time: int) -> int:
         layer, job = s.layers[pe.draining & 1], job_number(s, pe.draining)
         rank, port = (p - s.total[0].last_pe - 1) % pes, slots.job_of(s, t, job).port
         if port == NONE:
-            if first != NONE and pe.draining & 1 != first:
+            if older_waits and pe.draining & 1 != older:
                 continue
             if not (opened and (anyone or job == oldest or (layer.splits == 1 and not layer.continues))):
                 continue

@@ -317,7 +317,7 @@ def test_strips_calculate_little_twice(rng):
     strips = Planner(graph, replace(SMALL, IdxDepth=2200, **memories), {}, blocks, cycles)
     assert strips.plan() == Strips()
     strips = Planner(graph, replace(SMALL, IdxDepth=880, **memories), {}, blocks, cycles)
-    fitting = [(found.chains, found.of("second")) for found, fits in strips._candidates() if fits]
+    fitting = [(found.chains, found.of("second")) for found, fits in strips.candidates() if fits]
     (chains, many), (longer, few), *_ = fitting
     assert chains == [["first", "second"], ["pool", "end"]] and longer == [["first", "second", "pool", "end"]]
     assert many > 2 * few and strips.plan().of("second") == few
