@@ -2,11 +2,11 @@
 """Figure 3: energy by item of a layer on the core and on a dense output-stationary machine, on one accounting.
 
 To arithmetic and memories come wires, the decoding of indices and the clock. Both machines are squares of their own
-area. Flip-flops are clocked while their part works: in a busy PE, on a line, and of the core what serves memories in
-every cycle; the dense machine has the same multipliers, nothing between them and the memories, and its sums lie in
-registers whose accesses are counted. Outputs go through the same stage in both. How often gates switch is measured on
-the netlist of a PE (models.study.netlist_power): those of the decoders in a cycle in which they work, and those of
-multipliers and accumulators for a multiplication, which take more than bare arithmetic.
+area. Flip-flops of PEs are clocked as on netlists with clock gates, for each busy cycle or each line; of the core what
+serves memories is in every cycle. The dense machine has the core's multipliers, nothing between them and the memories,
+and its sums lie in registers whose accesses are counted. Outputs go through the same stage in both. How often gates
+switch is measured on netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in
+which they work, and those of a multiplication with its addition, which take more than these by themselves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,22 +40,31 @@ class Run:
 def energy(run: Run, technology: Technology) -> dict[str, float]:
     """Dynamic energy on chip by item, in pJ."""
     r, base, flip_flops = run.result, load_config(silicon.BASE), silicon.flip_flops()
-    sides = silicon.dense_sides(technology) if run.dense else silicon.sides(technology)
+    sides = dense_sides(technology) if run.dense else silicon.sides(technology)
     decoded = sum(
         cycles * silicon.decoding_ge(part) * netlist_power.activity(part) for part, cycles in r.decoding.items()
     )
-    busy = r.multiplications / base.NumLanes
+    busy = r.multiplications / base.NumLanes  # of all PEs
     clocked = r.requantised / (base.NumSp * base.SpLanes) * flip_flops.outputs
     if run.dense:
-        clocked += busy * flip_flops.multipliers
+        clocked += r.multiplications * netlist_power.plain_clocks()
     else:
-        clocked += busy * flip_flops.pe + r.decoding["lines"] * flip_flops.lines + r.cycles * flip_flops.memories
+        for kind, number in flip_flops.pe.items():
+            at_work = r.decoding["lines"] if kind in silicon.DECODING["lines"] else busy
+            clocked += at_work * number * netlist_power.clocks(kind)
+        clocked += r.cycles * flip_flops.memories
     return r.energy_in(technology) | {
         "wires": (sum(r.wires.values()) * sides.machine + r.tree * sides.pes) * technology.wire,
         "decoding": decoded * technology.gate,
         "beyond bare arithmetic": r.multiplications * netlist_power.beyond(technology, run.dense),
         "clock": clocked * technology.flip_flop,
     }
+
+
+def dense_sides(technology: Technology) -> silicon.Sides:
+    """Of the plain dense machine, whose lanes are those of the netlist."""
+    plain = netlist_power.plain()
+    return silicon.dense_sides(technology, plain.of("area_ge") / plain.lanes)
 
 
 def total(run: Run, technology: Technology) -> float:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a PE takes as a netlist of cells, from docs/study/power.json, beside what the energy model says of it.
+"""What a PE takes as a netlist of cells, from docs/study/power.json, beside what the energy model says of it; and a PE
+of the plain dense machine likewise.
 
 The netlist is of another technology than the model's costs: its energies are scaled so that a flip-flop whose data
 stand still takes as much in a clock cycle as in the model. So what happens how often is compared, and what it costs in
 flip-flop cycles, but no absolute figure. A net's wire takes what its pins take, as in the model's cost of a gate.
-Memories are left out on both sides.
+Memories are left out on both sides. A flip-flop with an enable has a clock in the cycles in which its clock gate is
+open.
 """
 
 import json
@@ -16,7 +18,7 @@ from statistics import mean
 from typing import Any
 
 from models.config import load_config
-from models.energy import N45, Technology
+from models.energy import ACC_BITS, N45, Technology
 from models.study import silicon
 from models.systems.tables import markdown
 
@@ -30,7 +32,7 @@ MULTIPLIERS, ACCUMULATORS = ("mac_array",), ("acc_quad",)
 class Mode:
     """A layer on the PE. cycles: from its first unit to the end of its last; busy: of them; useful: multiplications of
     two non-zeros; lines: loads of lines; lanes: of the PE; units: what they took by module and kind, in pJ of the
-    netlist.
+    netlist, with clocks in every cycle; clocked are cycles of flip-flops with clock gates.
     """
 
     layer: str
@@ -55,6 +57,11 @@ class Mode:
         return {"positions": self.busy, "lines": self.lines}
 
     @property
+    def gated(self) -> float:
+        """Of the flip-flops' clocks with clock gates, those without."""
+        return self.of("clocked") / (self.of("flip_flops") * self.cycles)
+
+    @property
     def scale(self) -> float:
         """From the netlist's energies to the model's: by a flip-flop's clock cycle."""
         return N45.flip_flop / (self.of("clock") / (self.of("flip_flops") * self.cycles))
@@ -62,6 +69,11 @@ class Mode:
     def logic(self, kinds: tuple[str, ...]) -> float:
         """Gates with the nets that they and the flip-flops beside them drive, in pJ at the model's scale."""
         return (self.of("gates", kinds) + WIRES * self.of("nets", kinds)) * self.scale
+
+    @property
+    def changes_each(self) -> float:
+        """Changes of all gates for a multiplication."""
+        return self.of("changes") / self.multiplications
 
     @property
     def change(self) -> float:
@@ -76,7 +88,7 @@ class Mode:
             "multipliers": self.logic(MULTIPLIERS),
             "accumulators, without memories": self.logic(ACCUMULATORS),
             **decoding,
-            "clock": self.of("clock") * self.scale,
+            "clock": self.of("clocked") * N45.flip_flop,
             "data of flip-flops": self.of("registers") * self.scale,
             "drain, queue of units, counters": self.logic(tuple(set(self.units) - listed)),
         }
@@ -85,6 +97,11 @@ class Mode:
         """The same by the model's rules for this PE; with its assumptions, or with what was measured in their place."""
         on_lines = self.of("flip_flops", silicon.DECODING["lines"])
         clocked = self.busy * (self.of("flip_flops") - on_lines) + self.lines * on_lines
+        if measured:
+            clocked = sum(
+                unit["flip_flops"] * clocks(kind) * (self.lines if kind in silicon.DECODING["lines"] else self.busy)
+                for kind, unit in self.units.items()
+            )
         found = {
             "multipliers": self.multiplications * N45.multiply,
             "accumulators, without memories": self.multiplications * N45.add,
@@ -110,20 +127,41 @@ def changes(kinds: tuple[str, ...]) -> float:
     return mean(m.of("changes", kinds) / m.multiplications for m in load())
 
 
+def clocks(kind: str) -> float:
+    """Clock cycles of a flip-flop of a unit for each line that is loaded, where the unit works on lines, or for each
+    busy cycle; mean of both modes."""
+    on_lines = kind in silicon.DECODING["lines"]
+    return mean(
+        m.of("clocked", (kind,)) / (m.of("flip_flops", (kind,)) * (m.lines if on_lines else m.busy)) for m in load()
+    )
+
+
+def plain_clocks() -> float:
+    """Clock cycles of the plain dense machine's flip-flops for a multiplication, but for those of the sums."""
+    machine = plain()
+    return (machine.of("clocked") - machine.cycles * machine.lanes * ACC_BITS) / machine.multiplications
+
+
 def beyond(technology: Technology, dense: bool) -> float:
-    """What the gates of multipliers, and of accumulators with their selection of banks, take for a multiplication more
-    than the bare multiplication and addition, in pJ; of a ``dense`` machine the multipliers alone."""
-    more = changes(MULTIPLIERS) * technology.gate - technology.multiply
-    return more if dense else more + changes(ACCUMULATORS) * technology.gate - technology.add
+    """What the gates of a multiplication and of the addition behind it take more than these by themselves, in pJ: on
+    the core, with its selection of banks; or on the plain ``dense`` machine."""
+    changed = plain().changes_each if dense else changes(MULTIPLIERS) + changes(ACCUMULATORS)
+    return changed * technology.gate - technology.multiply - technology.add
 
 
 @cache
 def load(path: Path = FILE) -> tuple[Mode, Mode]:
-    """The sparse mode and the dense one."""
+    """The sparse mode of the core and its dense one."""
     record: dict[str, Any] = json.loads(path.read_text())
     lanes = load_config(record["config"]).NumLanes
     sparse, dense = (Mode(lanes=lanes, **mode) for mode in record["modes"])
     return sparse, dense
+
+
+@cache
+def plain(path: Path = FILE) -> Mode:
+    """The plain dense machine, whose lanes multiply in every cycle."""
+    return Mode(**json.loads(path.read_text())["plain"])
 
 
 def table(modes: tuple[Mode, Mode]) -> str:
@@ -153,6 +191,7 @@ def ratios(modes: tuple[Mode, Mode]) -> str:
         figures = [found[item] / assumed[item] for item in list(found)[:2]]
         figures.append(sum(found[item] for item in decoding) / sum(modelled[item] for item in decoding))
         figures.append(found["clock"] / modelled["clock"])
+        figures.append(1 / m.gated)
         cells = [f"{figure:.2f}x" for figure in figures]
         cells.append(f"{100 * sum(found[item] for item in rest) / sum(found.values()):.1f} %")
         cells.append(f"{m.change:.2f}")
@@ -163,6 +202,7 @@ def ratios(modes: tuple[Mode, Mode]) -> str:
         "accumulators, over the cited addition",
         "decoding, over the model",
         "clock, over the model",
+        "clock without clock gates, over that with them",
         "what the model leaves out, of all",
         "a change of a gate's output, in flip-flop cycles",
         "GE of multipliers a lane",

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from models.config import Config, load_config
-from models.energy import ACC_BITS, ENTRY_BITS, LANE_BITS, WORD_BITS, Technology
+from models.energy import ENTRY_BITS, LANE_BITS, WORD_BITS, Technology
 from models.systems.system import ACTIVATION_BYTES, WEIGHT_BYTES
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "study" / "synth.json"
 BASE = "paper"
-FLIP_FLOP_GE = 5.67  # DFF_X1 over NAND2_X1 of Nangate45
 
 # Units of a PE; those of them that grow with the lanes; what decodes indices, by what keeps it at work.
-_MULTIPLIERS = ("mac_array",)
-LANES = (*_MULTIPLIERS, "acc_quad")
+LANES = ("mac_array", "acc_quad")
 DECODING = {
     "positions": ("pass_generator", "weight_queue", "scanner"),
     "lines": ("line_fetch", "region_loader"),
@@ -79,12 +77,9 @@ def units() -> tuple[Unit, ...]:
 
 @dataclass(frozen=True)
 class FlipFlops:
-    """Those of one PE that work on lines, of its others, of its multipliers alone, of what serves memories, of what
-    outputs go through."""
+    """Those of one PE by unit, of what serves memories, of what outputs go through."""
 
-    lines: float
-    pe: float
-    multipliers: float
+    pe: Mapping[str, float]
     memories: float
     outputs: float
 
@@ -94,11 +89,10 @@ def flip_flops() -> FlipFlops:
     """Of the `paper` configuration."""
     pes = load_config(BASE).NumPe
 
-    def of(kinds: tuple[str, ...], among: int = 1) -> float:
-        return sum(u.flip_flops * u.count for u in units() if u.kind in kinds) / among
+    def of(kinds: tuple[str, ...]) -> float:
+        return sum(u.flip_flops * u.count for u in units() if u.kind in kinds)
 
-    lines = of(DECODING["lines"], pes)
-    return FlipFlops(lines, of(_PE, pes) - lines, of(_MULTIPLIERS, pes), of(_MEMORY), of(_OUTPUT))
+    return FlipFlops({kind: of((kind,)) / pes for kind in _PE}, of(_MEMORY), of(_OUTPUT))
 
 
 def decoding_ge(part: str) -> float:
@@ -165,13 +159,11 @@ def sides(technology: Technology) -> Sides:
     return Sides(sqrt(area_mm2(load_config(BASE), technology)), sqrt(pes / 1e6))
 
 
-def dense_sides(technology: Technology) -> Sides:
-    """Of a dense machine with the same multipliers, sums in registers, memories of as many bytes, and the core's output
+def dense_sides(technology: Technology, lane_ge: float) -> Sides:
+    """Of a dense machine with as many lanes of ``lane_ge`` gates, memories of as many bytes, and the core's output
     stage."""
     base = load_config(BASE)
-    multipliers = sum(u.count * u.area_ge for u in units() if u.kind in _MULTIPLIERS)
-    sums = base.NumPe * base.NumLanes * ACC_BITS * FLIP_FLOP_GE
     outputs = sum(u.count * u.area_ge for u in units() if u.kind in _OUTPUT)
-    pes = (multipliers + sums) * technology.ge_um2
+    pes = base.NumPe * base.NumLanes * lane_ge * technology.ge_um2
     whole = pes + outputs * technology.ge_um2 + 8 * (WEIGHT_BYTES + ACTIVATION_BYTES) * technology.bit_um2
     return Sides(sqrt(whole / 1e6), sqrt(pes / 1e6))

@@ -34,27 +34,43 @@ module spcore_acc_quad #(
 
   // ---- second stage ----
 
-  logic                                     clear_q, maximum_q;
-  logic [RowW-1:0]                          row_q;
-  logic signed [NumLanes-1:0][ProductW-1:0] product_q;
+  // The banks of four channels are a part, with products of its own, which stand still while other parts are added to, and
+  // with them all gates from here to the banks' write data. Positions that follow each other are mostly in different parts.
+  localparam int unsigned NumParts  = 4;
+  localparam int unsigned PartBanks = (NumBanks + NumParts - 1) / NumParts;
+
+  logic                                            clear_q, maximum_q;
+  logic [RowW-1:0]                                 row_q;
+  logic [ProductW-1:0]                             max_bits, max_bits_q;
+  logic [NumParts-1:0]                             add_q;      // to this part
+  logic [NumParts-1:0][NumLanes-1:0]               take;
+  logic [NumParts-1:0][NumLanes-1:0][ProductW-1:0] operand_q;  // the product; for a maximum inverted
+
+  assign max_bits   = ProductW'({MaxW{maximum_i}});
+  assign max_bits_q = ProductW'({MaxW{maximum_q}});
+
+  always_comb begin
+    for (int unsigned p = 0; p < NumParts; p++) begin
+      for (int unsigned l = 0; l < NumLanes; l++) begin
+        take[p][l] = add_i & en_i[l] & (32'(bank_i[l]) / PartBanks == p);
+      end
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     clear_q   <= clear_i;
     maximum_q <= maximum_i;
     row_q     <= row_i;
-    product_q <= product_i;
-  end
-
-  logic        [ProductW-1:0]               max_bits;
-  logic        [NumLanes-1:0][ProductW-1:0] operand;   // for a maximum the product inverted
-
-  assign max_bits = ProductW'({MaxW{maximum_q}});
-
-  always_comb begin
-    for (int unsigned l = 0; l < NumLanes; l++) operand[l] = product_q[l] ^ max_bits;
+    for (int unsigned p = 0; p < NumParts; p++) begin
+      add_q[p] <= |take[p];
+      for (int unsigned l = 0; l < NumLanes; l++) begin
+        if (take[p][l]) operand_q[p][l] <= product_i[l] ^ max_bits;
+      end
+    end
   end
 
   for (genvar b = 0; b < NumBanks; b++) begin : gen_bank
+    localparam int unsigned Part = b / PartBanks;
     logic [NumLanes-1:0] sel, sel_q;
     logic [ProductW-1:0] product;
     logic [Width-1:0]    old, sum;
@@ -66,16 +82,16 @@ module spcore_acc_quad #(
         sel[l] = add_i & en_i[l] & (bank_i[l] == BankW'(b)) & (32'(b) - l <= NumBanks - NumLanes);
       end
       product = '0;
-      for (int unsigned l = 0; l < NumLanes; l++) product |= operand[l] & {ProductW{sel_q[l]}};
+      for (int unsigned l = 0; l < NumLanes; l++) product |= operand_q[Part][l] & {ProductW{sel_q[l]}};
     end
 
-    always_ff @(posedge clk_i) sel_q <= sel;
+    always_ff @(posedge clk_i) if (clear_i | (|take[Part])) sel_q <= sel;
 
     spcore_mem_1r1w #(
       .NumWords(NumRows), .DataWidth(Width)
     ) u_bank (
       .clk_i,
-      .we_i(clear_q | ((|sel_q) & ~(maximum_q & carries[MaxW]))), .waddr_i(row_q), .wdata_i(sum),
+      .we_i(clear_q | (add_q[Part] & (|sel_q) & ~(maximum_q & carries[MaxW]))), .waddr_i(row_q), .wdata_i(sum),
       .re_i(clear_i | (|sel)), .raddr_i(row_i), .rdata_o(old)
     );
 
@@ -108,7 +124,7 @@ module spcore_acc_quad #(
       end
     end
 
-    assign sum = {upper ^ (below & {$bits(upper){step}}), ((old[ProductW-1:0] ^ carries[ProductW-1:0]) | max_bits) ^ product}
+    assign sum = {upper ^ (below & {$bits(upper){step}}), ((old[ProductW-1:0] ^ carries[ProductW-1:0]) | max_bits_q) ^ product}
                  & {Width{~clear_q}};
 
     assign data_o[b] = old;

@@ -28,16 +28,20 @@ module spcore_pe_counters
     end
   end
 
+  // Each counter has an enable, that is a clock gate: of those of states one counts at a time.
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
       counters_o <= '0;
-    end else begin
-      counters_o.busy          <= counters_o.busy + 32'(count_q && state_i == PeBusy);
-      counters_o.no_weight     <= counters_o.no_weight + 32'(count_q && state_i == PeNoWeight);
-      counters_o.no_activation <= counters_o.no_activation + 32'(count_q && state_i == PeNoActivation);
-      counters_o.drain         <= counters_o.drain + 32'(count_q && state_i == PeDrain);
-      counters_o.no_unit       <= counters_o.no_unit + 32'(count_q && state_i == PeNoUnit);
-      counters_o.macs          <= counters_o.macs + (count_q ? 32'(macs_i) : '0);
+    end else if (count_q) begin
+      if (macs_i != '0) counters_o.macs <= counters_o.macs + 32'(macs_i);
+      case (state_i)
+        PeBusy:         counters_o.busy          <= counters_o.busy + 1'b1;
+        PeNoWeight:     counters_o.no_weight     <= counters_o.no_weight + 1'b1;
+        PeNoActivation: counters_o.no_activation <= counters_o.no_activation + 1'b1;
+        PeDrain:        counters_o.drain         <= counters_o.drain + 1'b1;
+        PeNoUnit:       counters_o.no_unit       <= counters_o.no_unit + 1'b1;
+        default: ;
+      endcase
     end
   end
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Energy from what switched: changes are counted in a window, and OpenSTA takes them for the cells that had them."""
 
+import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from verif.host.synth import sta_power
+from verif.host.synth.clock_gates import enables, open_cycles
 from verif.host.synth.library import DEFAULT_LIBERTY, Library
-from verif.host.synth.switching import count, read_pins, sampled
+from verif.host.synth.switching import changes_of, count, read_pins, sampled
 
 CYCLES, PERIOD = 64, 10
 # A register whose data change every second cycle, one whose data stand still, an inverter behind a memory.
@@ -78,9 +81,14 @@ def test_changes_and_energy(part: Path) -> None:
     assert 0 < switching["g1/A"].changes < CYCLES
 
     library = Library(DEFAULT_LIBERTY)
-    spent = sta_power.spent(part / "part.v", "part-gates", ["memory-1"], switching, CYCLES, library)
+    gates, registers = {"u_unit/q[0]": "u_unit/gate7.0"}, {pins.scalars["u_unit/q[0]/Q"]: "u_unit/q[0]"}
+    changes = changes_of(vcd, registers, edges[8], edges[8] + CYCLES * step)
+    opened = open_cycles(gates, ((time, registers[code]) for time, code in changes))
+    assert opened == {"u_unit/gate7.0": CYCLES // 2}
+    spent = sta_power.spent(part / "part.v", "part-gates", ["memory-1"], switching, CYCLES, gates, opened, library)
     unit, top = spent["u_unit"], spent[""]
     assert (unit.flip_flops, top.flip_flops) == (2, 0)
+    assert unit.clocked == CYCLES // 2 + CYCLES + CYCLES  # its data, the gate, the one without an enable
     # A register's clock pin takes the mean of the table's two energies at each edge, 0.0069 and 0.107 pJ.
     at_pin = library.cells["DFFPOSX1"].inputs["CLK"] / 1000 * sta_power.voltage(library) ** 2
     assert unit.clock / (2 * CYCLES) == pytest.approx(0.114 + at_pin, rel=0.03)
@@ -93,9 +101,28 @@ def test_changes_and_energy(part: Path) -> None:
     assert unit.registers > 0 and top.clock == top.registers == 0
 
 
+def test_flip_flops_with_an_enable_share_clock_gates(tmp_path) -> None:
+    def flip_flop(kind: str, q: int, **pins: int) -> dict:
+        return {"type": kind, "connections": {"C": [1], "D": [2], "Q": [q]} | {pin: [bit] for pin, bit in pins.items()}}
+
+    cells = {f"held{n}": flip_flop("$_DFFE_PP_", 100 + n, E=7) for n in range(40)}
+    cells |= {"free": flip_flop("$_DFF_P_", 200), "alone": flip_flop("$_DFFE_PN0P_", 201, E=8, R=9)}
+    names = {
+        "held_q": {"hide_name": 0, "bits": [100 + n for n in range(40)]},
+        "free_q": {"hide_name": 0, "bits": [200]},
+        "alone_q": {"hide_name": 0, "bits": [201]},
+    }
+    unit = {"attributes": {}, "cells": cells, "netnames": names}
+    (tmp_path / "generic.json").write_text(json.dumps({"modules": {"unit": unit}}))
+    found = enables(tmp_path / "generic.json")
+    assert found.keys() == {*(f"held_q[{n}]" for n in range(40)), "alone_q"}
+    gates = Counter(found.values())
+    assert sorted(gates.values()) == [1, 8, 32]
+
+
 def test_without_opensta_it_says_so(part: Path, monkeypatch) -> None:
     library = Library(DEFAULT_LIBERTY)
     library.fo4_ps  # noqa: B018 (measured before OpenSTA is gone)
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     with pytest.raises(RuntimeError, match="^OpenSTA is not installed: install Debian's opensta$"):
-        sta_power.spent(part / "part.v", "part-gates", ["memory-1"], {}, CYCLES, library)
+        sta_power.spent(part / "part.v", "part-gates", ["memory-1"], {}, CYCLES, {}, {}, library)

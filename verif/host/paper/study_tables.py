@@ -80,7 +80,7 @@ def costs(study: Study) -> str:
         "dram": "a bit from outside",
     }
     rows = [(what, *(f"{1000 * getattr(t, cost):,.2f}" for t in TECHNOLOGIES)) for cost, what in units.items()]
-    for what, sides in (("core", silicon.sides), ("dense machine", silicon.dense_sides)):
+    for what, sides in (("core", silicon.sides), ("dense machine", figure3_energy.dense_sides)):
         rows.append((f"side of the {what}, mm", *(f"{sides(t).machine:.2f}" for t in TECHNOLOGIES)))
         rows.append(("side of its PEs, mm", *(f"{sides(t).pes:.2f}" for t in TECHNOLOGIES)))
     return markdown(("fJ", *(t.name for t in TECHNOLOGIES)), rows)

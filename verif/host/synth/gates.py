@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from verif.host.runner.sources import sources_of
 from verif.host.runner.verilog import generate_verilog
+from verif.host.synth.clock_gates import enables
 from verif.host.synth.flow import Flow
 from verif.host.synth.hierarchy import Unit, elaborate
 from verif.host.synth.library import DEFAULT_LIBERTY, Library
@@ -79,7 +80,7 @@ class Dumped:
     """A design whose part of gates leaves a VCD file of all that switches in it.
 
     sources: for Icarus; scope: of the part; netlist, top: the part alone, with memories as boxes; units: those of the
-    part by instance path, "" for the part itself.
+    part by instance path, "" for the part itself; clock_gates: of flip-flops with an enable, by path.
     """
 
     sources: list[Path]
@@ -87,12 +88,17 @@ class Dumped:
     netlist: Path
     top: str
     units: Mapping[str, Unit]
+    clock_gates: Mapping[str, str]
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
 
 
 def _instances(unit: Unit, path: str = "") -> Iterator[tuple[str, Unit]]:
     yield path, unit
     for name, child in unit.children.items():
-        yield from _instances(child, f"{path}/{name}" if path else name)
+        yield from _instances(child, _below(path, name))
 
 
 def dumped_gates(top: str, sources: Sequence[Path], parameters: Mapping[str, int], module: str, vcd: str) -> Dumped:
@@ -105,10 +111,11 @@ def dumped_gates(top: str, sources: Sequence[Path], parameters: Mapping[str, int
     units = list({below.key: below for below in unit.tree()}.values())
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "gates.lock"):
-        text = []
+        text, gated = [], dict[str, Mapping[str, str]]()
         for below in units:
             directory = _netlist(below, f"\\{below.key} ", sources)
             text.append((directory / "netlist.v").read_text())
+            gated[below.key] = enables(directory / "generic.json")
         names = "|".join(re.escape(below.key) for below in units)  # also of the RTL, where there are no parameters
         gates = re.sub(rf"^(  |module )\\?({names}) ", rf"\1\\\2{_GATES} ", "\n".join(text), flags=re.M)
         netlist, out = directory / "units.v", directory / f"{top}_units.v"
@@ -123,4 +130,10 @@ def dumped_gates(top: str, sources: Sequence[Path], parameters: Mapping[str, int
         dump = f'  initial begin $dumpfile("{vcd}"); $dumpvars(0, {first[1]} ); end\nendmodule'
         rtl = out.read_text().replace(whole[0], changed + dump)
         out.write_text("\n".join([gates, *memories, rtl]))
-    return Dumped([out, _CELLS], (top, first[2]), netlist, unit.key + _GATES, dict(_instances(unit)))
+    instances = dict(_instances(unit))
+    clock_gates = {
+        _below(path, name): _below(path, gate)
+        for path, below in instances.items()
+        for name, gate in gated[below.key].items()
+    }
+    return Dumped([out, _CELLS], (top, first[2]), netlist, unit.key + _GATES, instances, clock_gates)

@@ -34,7 +34,8 @@ class Spent:
     """What cells of a unit took, in pJ.
 
     clock: flip-flops whose data stand still, in the cell and at its clock pin; registers: in flip-flops whose data
-    change; gates: in all other cells; nets: at the pins that cells drive. changes: of outputs of gates.
+    change; gates: in all other cells; nets: at the pins that cells drive. changes: of outputs of gates; clocked: cycles
+    of flip-flops were their enables clock gates, with the gates themselves as a flip-flop each.
     """
 
     flip_flops: int = 0
@@ -44,6 +45,7 @@ class Spent:
     gates: float = 0.0
     nets: float = 0.0
     changes: int = 0
+    clocked: int = 0
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -115,11 +117,14 @@ def spent(
     memories: Collection[str],
     switching: Mapping[str, Switching],
     cycles: int,
+    clock_gates: Mapping[str, str],
+    open_cycles: Mapping[str, int],
     library: Library,
 ) -> dict[str, Spent]:
     """What a netlist took in ``cycles``, by path of its units; "" is the top itself.
 
-    ``memories``: types of cells that are wrappers; ``switching``: of the cells' pins, by path.
+    ``memories``: types of cells that are wrappers; ``switching``: of the cells' pins, by path; ``clock_gates``: of
+    flip-flops with an enable, by path; ``open_cycles``: of each gate.
 
     Raises:
         RuntimeError: OpenSTA is not installed, or rejects the netlist.
@@ -142,6 +147,7 @@ def spent(
             internal, nets = (float(watts) * _PERIOD_NS * 1e3 for watts in words[:2])
             costs[at][words[4]] = internal / _EDGES, nets
     result: dict[str, Spent] = {}
+    seen: set[str | None] = set()
     for path, kind in cells.items():
         if kind in memories:
             continue
@@ -151,7 +157,10 @@ def spent(
         one = Spent(area_ge=library.ge(cell.area), nets=cost[1] * changes)
         if cell.is_ff:
             at_pin = cell.inputs[_CLOCK_PIN] / 1000 * voltage(library) ** 2
-            one = replace(one, flip_flops=1, clock=(idle + at_pin) * cycles, registers=own)
+            gate = clock_gates.get(path)
+            clocked = cycles if gate is None else open_cycles[gate] + (gate not in seen) * cycles
+            seen.add(gate)
+            one = replace(one, flip_flops=1, clock=(idle + at_pin) * cycles, registers=own, clocked=clocked)
         else:
             one = replace(one, gates=own, changes=changes)
         unit = path.rpartition("/")[0]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +82,15 @@ def sampled(vcd: Path, clock: str, codes: Sequence[str]) -> Iterator[tuple[int, 
             edge = time
         if code in values:
             pending.append((code, value))
+
+
+def changes_of(vcd: Path, codes: Collection[str], start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Time and code of each change of some scalars from ``start`` to before ``end``."""
+    for time, code, _ in _changes(vcd):
+        if time >= end:
+            break
+        if time >= start and code in codes:
+            yield time, code
 
 
 def count(vcd: Path, codes: set[str], start: int = 0, end: int = _WHOLE) -> dict[str, Switching]:

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A PE of the plain dense machine: the sums of one position and of a channel in each lane lie in registers, an activation
+// is multiplied with a weight of each lane in every step. Its multipliers are the core's.
+module dense_pe
+  import spcore_pe_pkg::*;
+#(
+  parameter int unsigned NumLanes = 4
+) (
+  input  logic                      clk_i,
+  input  logic                      rst_ni,
+  input  logic                      valid_i,
+  input  logic                      first_i,
+  input  logic [7:0]                act_i,
+  input  logic [NumLanes-1:0][7:0]  weight_i,
+  output logic [NumLanes-1:0][31:0] sum_o
+);
+
+  logic                     valid_q, first_q;
+  logic [8:0]               act, act_q;
+  booth_t                   digits, digits_q;
+  logic [NumLanes-1:0][7:0] weight_q;
+
+  assign act = {1'b0, act_i};
+
+  spcore_booth_recode u_recode (
+    .act_i(act), .digits_o(digits)
+  );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) valid_q <= 1'b0;
+    else         valid_q <= valid_i;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (valid_i) begin
+      first_q  <= first_i;
+      act_q    <= act;
+      digits_q <= digits;
+      weight_q <= weight_i;
+    end
+  end
+
+  for (genvar l = 0; l < NumLanes; l++) begin : gen_lane
+    logic signed [15:0] product;
+    logic [31:0]        sum_q;
+
+    spcore_booth_mul u_mul (
+      .act_i(act_q), .digits_i(digits_q), .weight_i(weight_q[l]), .product_o(product)
+    );
+
+    always_ff @(posedge clk_i) begin
+      if (valid_q) sum_q <= (sum_q & {32{~first_q}}) + 32'(product);
+    end
+
+    assign sum_o[l] = sum_q;
+  end
+
+endmodule
