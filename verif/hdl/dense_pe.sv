@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A PE of the plain dense machine: the sums of one position and of a channel in each lane lie in registers, an activation
-// is multiplied with a weight of each lane in every step. Its multipliers are the core's.
+// is multiplied with a weight of each lane in every step. Its multipliers are the core's, its adders likewise.
 module dense_pe
   import spcore_pe_pkg::*;
 #(
@@ -42,14 +42,35 @@ module dense_pe
 
   for (genvar l = 0; l < NumLanes; l++) begin : gen_lane
     logic signed [15:0] product;
-    logic [31:0]        sum_q;
+    logic [31:0]        sum_q, old;
+    logic [16:0]        low;
+    logic [15:0]        changes, below;   // of the upper half
 
     spcore_booth_mul u_mul (
       .act_i(act_q), .digits_i(digits_q), .weight_i(weight_q[l]), .product_o(product)
     );
 
+    // As in the core (spcore_acc_quad): the upper half is incremented, decremented or kept.
+    assign old     = sum_q & {32{~first_q}};
+    assign low     = {1'b0, old[15:0]} + {1'b0, product};
+    assign changes = old[31:16] ^ {16{product[15]}};
+
+    always_comb begin
+      logic lower, here;
+      lower = 1'b1;
+      here  = 1'b1;
+      for (int unsigned i = 0; i < 16; i++) begin
+        below[i] = lower & here;
+        here     = here & changes[i];
+        if (i % 4 == 3) begin
+          lower = lower & here;
+          here  = 1'b1;
+        end
+      end
+    end
+
     always_ff @(posedge clk_i) begin
-      if (valid_q) sum_q <= (sum_q & {32{~first_q}}) + 32'(product);
+      if (valid_q) sum_q <= {old[31:16] ^ (below & {16{low[16] ^ product[15]}}), low[15:0]};
     end
 
     assign sum_o[l] = sum_q;
