@@ -58,7 +58,7 @@ class Mode:
 
     @property
     def gated(self) -> float:
-        """Of the flip-flops' clocks with clock gates, those without."""
+        """Clock cycles of the flip-flops with clock gates, over those without."""
         return self.of("clocked") / (self.of("flip_flops") * self.cycles)
 
     @property
