@@ -159,9 +159,9 @@ def load(path: Path = FILE) -> tuple[Mode, Mode]:
 
 
 @cache
-def plain(path: Path = FILE) -> Mode:
+def plain() -> Mode:
     """The plain dense machine, whose lanes multiply in every cycle."""
-    return Mode(**json.loads(path.read_text())["plain"])
+    return Mode(**json.loads(FILE.read_text())["plain"])
 
 
 def table(modes: tuple[Mode, Mode]) -> str:
@@ -182,7 +182,7 @@ def table(modes: tuple[Mode, Mode]) -> str:
 
 
 def ratios(modes: tuple[Mode, Mode]) -> str:
-    """What the netlist's figures are of the model's, by mode."""
+    """What the netlist's figures are of the model's, by mode, and what switches."""
     decoding = [f"decoding: {part}" for part in silicon.DECODING]
     rest = ("data of flip-flops", "drain, queue of units, counters")
     columns: list[list[str]] = []
@@ -196,6 +196,7 @@ def ratios(modes: tuple[Mode, Mode]) -> str:
         cells.append(f"{100 * sum(found[item] for item in rest) / sum(found.values()):.1f} %")
         cells.append(f"{m.change:.2f}")
         cells.append(f"{m.of('area_ge', MULTIPLIERS) / m.lanes:,.0f}")
+        cells.append(f"{m.of('changes', MULTIPLIERS + ACCUMULATORS) / m.multiplications:.0f}")
         columns.append(cells)
     names = (
         "multipliers, over the cited multiplication",
@@ -206,6 +207,7 @@ def ratios(modes: tuple[Mode, Mode]) -> str:
         "what the model leaves out, of all",
         "a change of a gate's output, in flip-flop cycles",
         "GE of multipliers a lane",
+        f"changes of gates, a multiplication with its addition (plain dense machine: {plain().changes_each:.0f})",
     )
     header = ("", *(m.layer.rpartition("3x3x8, ")[2] for m in modes))
     return markdown(header, zip(names, *columns, strict=True))

@@ -85,6 +85,7 @@ module spcore_acc_quad #(
       for (int unsigned l = 0; l < NumLanes; l++) product |= operand_q[Part][l] & {ProductW{sel_q[l]}};
     end
 
+    // With the clear after reset, so that it is known.
     always_ff @(posedge clk_i) if (clear_i | (|take[Part])) sel_q <= sel;
 
     spcore_mem_1r1w #(

@@ -9,12 +9,12 @@ from models.study import netlist_power, silicon
 NOT_MODELLED = ("data of flip-flops", "drain, queue of units, counters")
 
 
-def test_the_model_is_within_a_quarter_of_the_netlist_where_it_says_something():
+def test_the_model_is_within_a_fifth_of_the_netlist_where_it_says_something():
     for mode in netlist_power.load():
         found, modelled = mode.found(), mode.modelled(measured=True)
         assert found.keys() == modelled.keys()
         for item in ("multipliers", "accumulators, without memories"):
-            assert modelled[item] == pytest.approx(found[item], rel=0.25), item
+            assert modelled[item] == pytest.approx(found[item], rel=0.2), item
         parts = [item for item in found if item.startswith("decoding")]
         assert sum(modelled[p] for p in parts) == pytest.approx(sum(found[p] for p in parts), rel=0.2)
         assert modelled["clock"] == pytest.approx(found["clock"], rel=0.2)

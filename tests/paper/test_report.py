@@ -100,7 +100,7 @@ def test_energy_by_item_adds_up_and_each_cost_moves_the_gain_its_way(found):
         assert set(moved) == set(figure3_energy.COSTS)
         now = figure3_energy.gain(dense, sparse, technology)
         assert all(min(half, twice) <= now <= max(half, twice) for half, twice in moved.values())
-        # The core clocks more flip-flops for a product; the gates of one switch as much in the dense machine.
+        # The core clocks more flip-flops for a product; the dense machine switches gates for four times the products.
         assert moved["flip_flop"][1] < now < moved["gate"][1]
     places = figure3_energy.energy(sparse, energy.N45)
     assert {"wires", "decoding", "clock", "sums", "weights"} <= set(places)

@@ -5,13 +5,13 @@ module dense_array #(
   parameter int unsigned NumPe    = 4,
   parameter int unsigned NumLanes = 4
 ) (
-  input  logic                                clk_i,
-  input  logic                                rst_ni,
-  input  logic                                valid_i,  // a step of the window
-  input  logic                                first_i,  // the first step: sums begin anew
-  input  logic [NumPe-1:0][7:0]               act_i,    // uint8
-  input  logic [NumLanes-1:0][7:0]            weight_i, // int8
-  output logic [NumPe-1:0][NumLanes-1:0][31:0] sum_o    // with the step before the last one
+  input  logic                                 clk_i,
+  input  logic                                 rst_ni,
+  input  logic                                 valid_i,  // a step of the window
+  input  logic                                 first_i,  // the first step: sums begin anew
+  input  logic [NumPe-1:0][7:0]                act_i,    // uint8
+  input  logic [NumLanes-1:0][7:0]             weight_i, // int8
+  output logic [NumPe-1:0][NumLanes-1:0][31:0] sum_o     // two cycles behind the step
 );
 
   for (genvar p = 0; p < NumPe; p++) begin : gen_pe

@@ -20,7 +20,7 @@ def _packed(values: np.ndarray) -> int:
     return int.from_bytes(values.tobytes(), "little")
 
 
-@block_test(us=10_000)
+@block_test(us=50)
 async def steps(dut: Any) -> None:
     """A window after the other without gaps; the sums of each stand before those of the next begin."""
     given = DenseSteps.load(Path(os.environ[STEPS]))
