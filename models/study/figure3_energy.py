@@ -3,17 +3,18 @@
 
 To arithmetic and memories come wires, the decoding of indices and the clock. Both machines are squares of their own
 area. Flip-flops of PEs are clocked as on netlists with clock gates, for each busy cycle or each line; of the core what
-serves memories is in every cycle. The dense machine has the core's multipliers, nothing between them and the memories,
-and its sums lie in registers whose accesses are counted. Outputs go through the same stage in both. How often gates
-switch is measured on netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in
-which they work, and those of a multiplication with its addition, which take more than these by themselves.
+serves memories is in every cycle. The dense machine has multipliers and adders of the core's kind, nothing between them
+and the memories, and its sums lie in registers whose accesses are counted. An addition on the core writes the upper
+half of a sum only where it changes. Outputs go through the same stage in both. How often gates switch is measured on
+netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in which they work, and
+those of a multiplication with its addition, which take more than these by themselves.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from models.config import load_config
-from models.energy import Technology
+from models.energy import ACC_BITS, Technology
 from models.study import netlist_power, silicon
 from models.systems.system import Result
 
@@ -53,7 +54,11 @@ def energy(run: Run, technology: Technology) -> dict[str, float]:
             at_work = r.decoding["lines"] if kind in silicon.DECODING["lines"] else busy
             clocked += at_work * number * netlist_power.clocks(kind)
         clocked += r.cycles * flip_flops.memories
-    return r.energy_in(technology) | {
+    places = r.energy_in(technology)
+    if not run.dense:
+        half = technology.access(ACC_BITS / 2, r.accesses["sums"].capacity)
+        places["sums"] -= r.multiplications * netlist_power.halves_kept() * half
+    return places | {
         "wires": (sum(r.wires.values()) * sides.machine + r.tree * sides.pes) * technology.wire,
         "decoding": decoded * technology.gate,
         "beyond bare arithmetic": r.multiplications * netlist_power.beyond(technology, run.dense),

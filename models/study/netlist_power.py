@@ -31,14 +31,16 @@ MULTIPLIERS, ACCUMULATORS = ("mac_array",), ("acc_quad",)
 @dataclass(frozen=True)
 class Mode:
     """A layer on the PE. cycles: from its first unit to the end of its last; busy: of them; useful: multiplications of
-    two non-zeros; lines: loads of lines; lanes: of the PE; units: what they took by module and kind, in pJ of the
-    netlist, with clocks in every cycle; clocked are cycles of flip-flops with clock gates.
+    two non-zeros; upper: share of the additions that write the upper half of their sum; lines: loads of lines; lanes:
+    of the PE; units: what they took by module and kind, in pJ of the netlist, with clocks in every cycle; clocked are
+    cycles of flip-flops with clock gates.
     """
 
     layer: str
     cycles: int
     busy: int
     useful: int
+    upper: float
     lines: int
     lanes: int
     units: Mapping[str, Mapping[str, float]]
@@ -140,6 +142,11 @@ def plain_clocks() -> float:
     """Clock cycles of the plain dense machine's flip-flops for a multiplication, but for those of the sums."""
     machine = plain()
     return (machine.of("clocked") - machine.cycles * machine.lanes * ACC_BITS) / machine.multiplications
+
+
+def halves_kept() -> float:
+    """Share of the core's additions that leave the upper half of their sum as it is; mean of both modes."""
+    return 1 - mean(m.upper for m in load())
 
 
 def beyond(technology: Technology, dense: bool) -> float:

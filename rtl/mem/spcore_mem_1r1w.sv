@@ -2,15 +2,17 @@
 // Memory with one read and one write port: read data a cycle after the access, kept until the next read. Stands for a
 // two-port register file or SRAM macro: synthesis replaces the body.
 //
-// A word that is read in the cycle in which it is written comes out as anything: macros differ there. In simulation it
-// comes out inverted, so that nobody depends on it.
+// A word that is read in the cycle in which some of it is written comes out as anything: macros differ there. In simulation
+// it comes out with what is written inverted in all of it, so that nobody depends on it.
 module spcore_mem_1r1w #(
   parameter int unsigned NumWords  = 32,
   parameter int unsigned DataWidth = 32,
-  localparam int unsigned AddrW    = $clog2(NumWords)
+  parameter int unsigned PartWidth = DataWidth,  // bits that have a write enable of their own
+  localparam int unsigned AddrW    = $clog2(NumWords),
+  localparam int unsigned NumParts = DataWidth / PartWidth
 ) (
   input  logic                 clk_i,
-  input  logic                 we_i,
+  input  logic [NumParts-1:0]  we_i,
   input  logic [AddrW-1:0]     waddr_i,
   input  logic [DataWidth-1:0] wdata_i,
   input  logic                 re_i,
@@ -18,15 +20,20 @@ module spcore_mem_1r1w #(
   output logic [DataWidth-1:0] rdata_o
 );
 
-  logic [DataWidth-1:0] mem_q [NumWords];
+  logic [NumParts-1:0][PartWidth-1:0] mem_q [NumWords];
 
   always_ff @(posedge clk_i) begin
-    if (we_i) mem_q[waddr_i] <= wdata_i;
-    if (re_i) rdata_o <= (we_i && waddr_i == raddr_i) ? ~wdata_i : mem_q[raddr_i];
+    for (int unsigned p = 0; p < NumParts; p++) begin
+      if (we_i[p]) mem_q[waddr_i][p] <= wdata_i[p*PartWidth+:PartWidth];
+    end
+    if (re_i) rdata_o <= ((|we_i) && waddr_i == raddr_i) ? ~wdata_i : mem_q[raddr_i];
   end
 
   if (NumWords < 2) begin : gen_check_words
     $error("%m: NumWords = %0d, expected at least 2", NumWords);
+  end
+  if (NumParts * PartWidth != DataWidth) begin : gen_check_mask
+    $error("%m: PartWidth = %0d, expected a part of DataWidth = %0d", PartWidth, DataWidth);
   end
 
 endmodule

@@ -75,6 +75,8 @@ module spcore_acc_quad #(
     logic [ProductW-1:0] product;
     logic [Width-1:0]    old, sum;
     logic [ProductW:0]   carries;   // into each bit
+    logic                write;
+    logic                step;      // the upper part changes
 
     // The channels of a lane's group ascend, so the first and last banks do not hear all lanes.
     always_comb begin
@@ -89,17 +91,16 @@ module spcore_acc_quad #(
     always_ff @(posedge clk_i) if (clear_i | (|take[Part])) sel_q <= sel;
 
     spcore_mem_1r1w #(
-      .NumWords(NumRows), .DataWidth(Width)
+      .NumWords(NumRows), .DataWidth(Width), .PartWidth(ProductW)
     ) u_bank (
       .clk_i,
-      .we_i(clear_q | (add_q[Part] & (|sel_q) & ~(maximum_q & carries[MaxW]))), .waddr_i(row_q), .wdata_i(sum),
+      .we_i({write & (clear_q | step), write}), .waddr_i(row_q), .wdata_i(sum),
       .re_i(clear_i | (|sel)), .raddr_i(row_i), .rdata_o(old)
     );
 
     // The lower part is added; the upper one is incremented, decremented or kept: each bit changes if all those
     // below it do. The carries stand one by one: mapping shortens the chain as far as it has to.
     logic [Width-ProductW-1:0] upper, changes, below;
-    logic                      step;
 
     assign upper   = old[Width-1:ProductW];
     assign changes = upper ^ {$bits(upper){product[ProductW-1]}};
@@ -125,9 +126,10 @@ module spcore_acc_quad #(
       end
     end
 
-    assign sum = {upper ^ (below & {$bits(upper){step}}), ((old[ProductW-1:0] ^ carries[ProductW-1:0]) | max_bits_q) ^ product}
-                 & {Width{~clear_q}};
+    // The upper part is written only where it changes.
+    assign sum = {upper ^ below, ((old[ProductW-1:0] ^ carries[ProductW-1:0]) | max_bits_q) ^ product} & {Width{~clear_q}};
 
+    assign write     = clear_q | (add_q[Part] & (|sel_q) & ~(maximum_q & carries[MaxW]));
     assign data_o[b] = old;
   end
 

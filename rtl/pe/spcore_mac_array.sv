@@ -53,7 +53,6 @@ module spcore_mac_array
   logic [AccAddrW-1:0]      row_q;
   logic [3:0]               bank_high_q;
   logic signed [8:0]        act, act_q;
-  booth_t                   digits, digits_q;
   logic                     act_signed, maximum, maximum_q;
   logic [1:0]               k_log2;
   logic [2:0]               m_log2;
@@ -63,10 +62,6 @@ module spcore_mac_array
   assign k_log2     = layer_i[ctx_i].k_log2;
   assign m_log2     = layer_i[ctx_i].m_log2;
   assign act        = {act_signed & ~maximum & act_i[7], act_i[7] ^ (act_signed & maximum), act_i[6:0]};
-
-  spcore_booth_recode u_recode (
-    .act_i(act), .digits_o(digits)
-  );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -87,7 +82,6 @@ module spcore_mac_array
     end
     if (valid_i) begin
       act_q     <= act;
-      digits_q  <= digits;
       maximum_q <= maximum;
     end
     unique case (derived_i[ctx_i].ratio)
@@ -121,7 +115,7 @@ module spcore_mac_array
 
   for (genvar l = 0; l < NumLanes; l++) begin : gen_lane
     spcore_booth_mul u_mul (
-      .act_i(act_q), .digits_i(digits_q), .weight_i(weight_q[l]), .product_o(product[l])
+      .act_i(act_q), .weight_i(weight_q[l]), .product_o(product[l])
     );
   end
 

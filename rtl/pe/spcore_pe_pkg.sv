@@ -78,11 +78,4 @@ package spcore_pe_pkg;
     ctx_t        ctx;
   } segment_t;
 
-  // An activation in Booth digits, radix 4: digit i is 0, 1 or 2, negated or not, times 4^i; the last one is 0 or 1.
-  typedef struct packed {
-    logic [4:0] one;
-    logic [3:0] two;
-    logic [3:0] neg;   // a 0 too: all ones and 1
-  } booth_t;
-
 endpackage

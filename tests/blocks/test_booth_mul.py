@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""booth_recode, booth_mul: the product of every activation, signed and unsigned, and every weight, in both forms."""
+"""booth_mul: the product of every activation, signed and unsigned, and every weight, in both forms."""
 
 from pathlib import Path
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A PE of the plain dense machine: the sums of one position and of a channel in each lane lie in registers, an activation
-// is multiplied with a weight of each lane in every step. Its multipliers are the core's, its adders likewise.
-module dense_pe
-  import spcore_pe_pkg::*;
-#(
+// is multiplied with a weight of each lane in every step. Its adders are the core's.
+module dense_pe #(
   parameter int unsigned NumLanes = 4
 ) (
   input  logic                      clk_i,
@@ -16,15 +14,17 @@ module dense_pe
 );
 
   logic                     valid_q, first_q;
-  logic [8:0]               act, act_q;
-  booth_t                   digits, digits_q;
+  logic [10:0]              bits;       // of the activation, for its Booth digits
+  logic [4:0]               one, one_q;
+  logic [3:0]               two, two_q, neg_q;
   logic [NumLanes-1:0][7:0] weight_q;
 
-  assign act = {1'b0, act_i};
+  assign bits = {2'b00, act_i, 1'b0};
 
-  spcore_booth_recode u_recode (
-    .act_i(act), .digits_o(digits)
-  );
+  for (genvar i = 0; i < 5; i++) begin : gen_digit
+    assign one[i] = bits[2*i+1] ^ bits[2*i];
+    if (i < 4) assign two[i] = (bits[2*i+1] ~^ bits[2*i]) & (bits[2*i+2] ^ bits[2*i+1]);
+  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) valid_q <= 1'b0;
@@ -34,8 +34,9 @@ module dense_pe
   always_ff @(posedge clk_i) begin
     if (valid_i) begin
       first_q  <= first_i;
-      act_q    <= act;
-      digits_q <= digits;
+      one_q    <= one;
+      two_q    <= two;
+      neg_q    <= {bits[8], bits[6], bits[4], bits[2]};
       weight_q <= weight_i;
     end
   end
@@ -46,11 +47,12 @@ module dense_pe
     logic [16:0]        low;
     logic [15:0]        changes, below;   // of the upper half
 
-    spcore_booth_mul u_mul (
-      .act_i(act_q), .digits_i(digits_q), .weight_i(weight_q[l]), .product_o(product)
+    dense_mul u_mul (
+      .one_i(one_q), .two_i(two_q), .neg_i(neg_q), .weight_i(weight_q[l]), .product_o(product)
     );
 
-    // As in the core (spcore_acc_quad): the upper half is incremented, decremented or kept.
+    // As in the core (spcore_acc_quad): the upper half is incremented, decremented or kept. All of the sum is written: with an
+    // enable for the upper half more switches than is saved.
     assign old     = sum_q & {32{~first_q}};
     assign low     = {1'b0, old[15:0]} + {1'b0, product};
     assign changes = old[31:16] ^ {16{product[15]}};

@@ -2,7 +2,7 @@
 module acc_quad_proof #(
   parameter int unsigned NumBanks = 6,
   parameter int unsigned NumRows  = 2,
-  parameter int unsigned Width    = 3,
+  parameter int unsigned Width    = 4,
   parameter int unsigned ProductW = 2,
   parameter int unsigned MaxW     = 1,
   localparam int unsigned BankW   = $clog2(NumBanks),

@@ -33,7 +33,7 @@ from verif.shared.paths import BUILD, ROOT
 
 CONFIG, TOP, PE = "small", "sparsecore", "spcore_pe"
 DENSE_TOP, DENSE_PE = "dense_array", "dense_pe"
-DENSE_HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in (DENSE_PE, DENSE_TOP))
+DENSE_HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("dense_mul", DENSE_PE, DENSE_TOP))
 PES, LANES, _DENSE_SHAPE = 8, 16, (8, 8, 8)  # of the dense machine and its layer; one of its PEs is measured
 # The layer with fewer channels on a plane of which each PE has 36 positions, where a tile of the whole layer has 30: a
 # weight vector stays as long. Minutes on Icarus.
@@ -82,9 +82,30 @@ class _Record:
         return units
 
 
-def _core_window(record: _Record, library: Library) -> tuple[dict[str, int], dict[str, Spent]]:
-    """Cycles from the PE's first work unit to the end of its last, busy ones and useful multiplications among them; and
-    what its units took, by module."""
+def _written(record: _Record, start: int, end: int) -> float:
+    """Share of the additions to accumulators that write the upper half too. All banks of a quad are written in a cycle
+    only when a row is cleared."""
+    quads: dict[str, list[int]] = {}
+    codes: list[str] = []
+    for path, code in record.pins.vectors.items():
+        if path.endswith("/we_i"):
+            quads.setdefault(path.partition("gen_bank")[0], []).append(len(codes))
+            codes.append(code)
+    added = whole = 0
+    for time, values in sampled(record.vcd, record.pins.scalars["clk_i"], codes):
+        if not start <= time < end:
+            continue
+        for banks in quads.values():
+            writes = [values[bank] for bank in banks if values[bank].endswith("1")]
+            if len(writes) < len(banks):
+                added += len(writes)
+                whole += writes.count("11")
+    return whole / added
+
+
+def _core_window(record: _Record, library: Library) -> tuple[dict[str, Any], dict[str, Spent]]:
+    """Cycles from the PE's first work unit to the end of its last, busy ones and useful multiplications among them, and
+    how often these write the upper half; and what its units took, by module."""
     pins = record.pins
     codes = [pins.vectors["state_o"], pins.vectors["macs_o"]]
     edges = list(sampled(record.vcd, pins.scalars["clk_i"], codes))
@@ -93,8 +114,14 @@ def _core_window(record: _Record, library: Library) -> tuple[dict[str, int], dic
     # What the PE says of a cycle stands in its registers in the next one.
     first, last = working[0] - 1, working[-1]
     useful = sum(int(macs, 2) for _, (_, macs) in edges[first : last + 3] if macs.isdigit())
-    counts = {"cycles": last - first, "busy": states.count(_BUSY), "useful": useful}
-    return counts, record.spent(edges[first][0], edges[last][0], counts["cycles"], library)
+    start, end = edges[first][0], edges[last][0]
+    counts = {
+        "cycles": last - first,
+        "busy": states.count(_BUSY),
+        "useful": useful,
+        "upper": _written(record, start, end),
+    }
+    return counts, record.spent(start, end, last - first, library)
 
 
 def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any]:
@@ -129,6 +156,7 @@ def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any
         "cycles": cycles,
         "busy": cycles,
         "useful": int(((steps.activations[:, :, 0] != 0) * (steps.weights != 0).sum(2)).sum()),
+        "upper": 1.0,
         "lines": 0,
         "lanes": LANES,
         "units": sta_power.as_record(record.spent(valid[0], valid[-1], cycles, library)),

@@ -61,7 +61,8 @@ def _memory_cell(name: str, ports: Mapping[str, int], library: Library) -> str:
     at = OUT_FO4 * library.fo4_ps / 1000
     times = "".join(f' {t} (scalar) {{ values ("{at:.6g}"); }}' for t in ("cell_rise", "cell_fall"))
     times += "".join(f' {t} (scalar) {{ values ("0.1"); }}' for t in ("rise_transition", "fall_transition"))
-    lines = [f'  cell ("{name}") {{ area : 0; ff (IQ, IQN) {{ clocked_on : "clk_i"; next_state : "we_i"; }}']
+    write = "we_i" if ports["we_i"] == 1 else "we_i[0]"
+    lines = [f'  cell ("{name}") {{ area : 0; ff (IQ, IQN) {{ clocked_on : "clk_i"; next_state : "{write}"; }}']
     for port, width in ports.items():
         way = "output" if port == _MEMORY_OUT else "input"
         inside = f"direction : {way}; capacitance : 0;"
