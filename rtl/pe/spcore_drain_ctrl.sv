@@ -61,22 +61,24 @@ module spcore_drain_ctrl
   assign unblock_o   = clear_o && last;
 
   // The unit's last position, in two steps; the first drain follows its end by two cycles or more.
-  pos_t product_q, rest_q;
+  pos_t product_q, rest_q, tile_w;
   logic [AccAddrW-1:0] last_row;
 
   always_comb begin
     pos_t last_pos;
     last_pos = product_q + rest_q;
-    unique case (derived_i[unit_i.ctx].ratio)
+    unique case (unit_i.ctx ? derived_i[1].ratio : derived_i[0].ratio)
       RatioOne: last_row = AccAddrW'(last_pos >> 2);
       RatioTwo: last_row = AccAddrW'(last_pos >> 1);
       default:  last_row = AccAddrW'(last_pos);
     endcase
   end
 
+  assign tile_w = pos_t'(unit_i.ctx ? layer_i[1].tile_w : layer_i[0].tile_w);
+
   always_ff @(posedge clk_i) begin
-    product_q <= pos_t'(unit_i.tile_h) * pos_t'(layer_i[unit_i.ctx].tile_w);
-    rest_q    <= pos_t'(unit_i.tile_w) + ~pos_t'(layer_i[unit_i.ctx].tile_w);
+    product_q <= pos_t'(unit_i.tile_h) * tile_w;
+    rest_q    <= pos_t'(unit_i.tile_w) + ~tile_w;
   end
 
   drain_row_t row_d, row_qq;

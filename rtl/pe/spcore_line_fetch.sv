@@ -133,19 +133,22 @@ module spcore_line_fetch
   assign fetch_start = bounds_valid_q && (!fetch_q || fetch_end);
 
   always_comb begin
-    needed     = entry.bitmap & entry.need;
-    from_first = needed;
-    up_to_last = needed;
-    if (entry_valid) begin
+    needed     = 'x;
+    from_first = 'x;
+    up_to_last = 'x;
+    if (load && entry.words) begin
+      needed     = entry.bitmap & entry.need;
+      from_first = needed;
+      up_to_last = needed;
       for (int unsigned i = 0; i < PosW; i++) from_first |= from_first << (1 << i);
       for (int unsigned i = 0; i < PosW; i++) up_to_last |= up_to_last >> (1 << i);
     end
   end
 
   always_comb begin
-    word_first = '0;
-    word_last  = '0;
-    if (bounds_valid_q) begin
+    word_first = 'x;
+    word_last  = 'x;
+    if (fetch_start) begin
       word_first = word_t'($countones(below_first_q) / WordBytes);
       word_last  = word_t'($countones(below_last_q) / WordBytes);
     end
@@ -186,10 +189,18 @@ module spcore_line_fetch
   target_t target, arrived;
   logic    target_ready, word_take;
 
-  assign target    = '{slot: fetch_slot_q, word: word_q, last: word_q == word_last_q};
-  assign {crosses, word_low} = {1'b0, fetch_ptr_q.low} + {1'b0, word_q};
-  assign act_req_o = '{valid: fetch_q && target_ready, urgent: urgent_q,
-                       addr: {crosses ? fetch_ptr_q.next : fetch_ptr_q.high, word_low}};
+  always_comb begin
+    target   = 'x;
+    crosses  = 'x;
+    word_low = 'x;
+    act_req_o = '{valid: 1'b0, urgent: urgent_q, addr: 'x};
+    if (fetch_q) begin
+      target = '{slot: fetch_slot_q, word: word_q, last: word_q == word_last_q};
+      {crosses, word_low} = {1'b0, fetch_ptr_q.low} + {1'b0, word_q};
+      act_req_o.valid = target_ready;
+      act_req_o.addr  = {crosses ? fetch_ptr_q.next : fetch_ptr_q.high, word_low};
+    end
+  end
   assign word_take = act_req_o.valid && act_rsp_i.gnt;
   assign fetch_end = word_take && target.last;
 
@@ -231,12 +242,23 @@ module spcore_line_fetch
   assign pop          = line_valid_o && line_ready_i;
   assign read         = waiting_q != '0 && (!read_q || pop);
 
+  fetched_line_t load_line;
+  always_comb begin
+    load_line = 'x;
+    if (load) begin
+      load_line = '{
+        bitmap: entry.bitmap, need: entry.need, origin: entry.origin, last_of_channel: entry.last_of_channel,
+        last_of_unit: entry.last_of_unit, shape: shape_q, ctx: ctx_q, wgt_addr: wgt_addr_q
+      };
+    end
+  end
+
   spcore_mem_1r1w #(
     .NumWords(LineDepth), .DataWidth($bits(fetched_line_t))
   ) u_lines (
     .clk_i,
     .we_i(load), .waddr_i(load_slot_q),
-    .wdata_i({entry.bitmap, entry.need, entry.origin, entry.last_of_channel, entry.last_of_unit, shape_q, ctx_q, wgt_addr_q}),
+    .wdata_i(load_line),
     .re_i(read), .raddr_i(read_slot_q), .rdata_o(line_o)
   );
 
@@ -269,7 +291,8 @@ module spcore_line_fetch
   logic [2:0]       rank_q;
   logic             swap_q;        // the first byte is in an odd word
   logic [1:0][63:0] half;
-  logic [127:0]     pair;
+  logic [63:0]      first;         // the bytes' own word
+  logic [55:0]      behind;        // and what may be wanted of the next
 
   assign read_word = line_rank_i[PosW-1:PosW-WordW];
 
@@ -296,7 +319,19 @@ module spcore_line_fetch
     end
   end
 
-  assign pair         = swap_q ? {half[0], half[1]} : {half[1], half[0]};
-  assign line_bytes_o = 64'(pair >> {rank_q, 3'b000});
+  always_comb begin
+    first  = half[swap_q];
+    behind = half[!swap_q][55:0];
+    if (rank_q[2]) begin
+      first        = {behind[31:0], first[63:32]};
+      behind[23:0] = behind[55:32];
+    end
+    if (rank_q[1]) begin
+      first       = {behind[15:0], first[63:16]};
+      behind[7:0] = behind[23:16];
+    end
+    if (rank_q[0]) first = {behind[7:0], first[63:8]};
+    line_bytes_o = first;
+  end
 
 endmodule

@@ -50,9 +50,6 @@ module spcore_line_walk
   logic        skip_q;
   npos_t       line_w_q;
   region_off_t win_pitch_q;
-  logic [1:0]  skip_lines;
-
-  assign skip_lines = derived_i[ctx_q].line_shift;
 
   // What is multiplied, or has many loads, is kept.
   always_ff @(posedge clk_i) begin
@@ -79,18 +76,23 @@ module spcore_line_walk
   nlines_t next_lines_y_left, next_lines_x_left;
   dim_t    next_channels_left;
 
-  assign no_lines          = unit_i.lines_y == '0 || unit_i.lines_x == '0;
-  assign next_channel_addr = channel_addr_q + layer_i[ctx_q].in_pitch;
-  assign next_row_addr     = row_addr_q + (addr_t'(layer_i[ctx_q].lines_x) << skip_lines);
-  assign idx_req_o         = '{valid: walk_q && room_q, urgent: urgent_i, addr: idx_addr_q};
-  assign take              = idx_req_o.valid && idx_rsp_i.gnt;
+  assign no_lines  = unit_i.lines_y == '0 || unit_i.lines_x == '0;
+  assign idx_req_o = '{valid: walk_q && room_q, urgent: urgent_i, addr: idx_addr_q};
+  assign take      = idx_req_o.valid && idx_rsp_i.gnt;
 
   always_comb begin
+    next_channel_addr  = 'x;
+    next_row_addr      = 'x;
+    next_lines_x_left  = 'x;
+    next_lines_y_left  = 'x;
+    next_channels_left = 'x;
     if (!unit_open_i) begin
       next_lines_x_left  = unit_i.lines_x;
       next_lines_y_left  = unit_i.lines_y;
       next_channels_left = unit_i.channels;
-    end else begin
+    end else if (take) begin
+      next_channel_addr  = channel_addr_q + layer_i[ctx_q].in_pitch;
+      next_row_addr      = row_addr_q + (addr_t'(layer_i[ctx_q].lines_x) << derived_i[ctx_q].line_shift);
       next_lines_x_left  = place_q.last_of_row ? lines_x_q : lines_x_left_q - nlines_t'(1);
       next_lines_y_left  = place_q.last_of_channel ? lines_y_q : lines_y_left_q - nlines_t'(place_q.last_of_row);
       next_channels_left = channels_left_q - dim_t'(place_q.last_of_channel);
@@ -154,8 +156,14 @@ module spcore_line_walk
   logic    taken_q;                           // an entry was requested in the previous cycle
   logic    place_valid, step;
 
-  assign unit_dy = rel_t'(unit_i.line_y) - rel_t'(unit_i.win_y);
-  assign unit_dx = rel_t'(unit_i.line_x) - rel_t'(unit_i.win_x);
+  always_comb begin
+    unit_dy = 'x;
+    unit_dx = 'x;
+    if (!unit_open_i) begin
+      unit_dy = rel_t'(unit_i.line_y) - rel_t'(unit_i.win_y);
+      unit_dx = rel_t'(unit_i.line_x) - rel_t'(unit_i.win_x);
+    end
+  end
 
   spcore_fifo #(
     .Width($bits(place_t)), .Depth(IdxDepth)
@@ -196,7 +204,7 @@ module spcore_line_walk
         dy_q <= dy_first_q;
         dx_q <= dx_first_q;
       end else if (place.last_of_row) begin
-        dy_q <= dy_q + (rel_t'(layer_i[ctx_q].line_h) <<< skip_lines);
+        dy_q <= dy_q + (rel_t'(layer_i[ctx_q].line_h) <<< derived_i[ctx_q].line_shift);
         dx_q <= dx_first_q;
       end else begin
         dx_q <= dx_q + rel_t'(line_w_q);
@@ -324,8 +332,15 @@ module spcore_line_walk
   assign read       = filled_q != '0 && (!read_q || share_take);
   assign entry_free = !entry_valid_o || entry_ready_i;
   assign share_take = read_q && share_valid_q && entry_free;
-  assign hits       = stored.bitmap & share_q.mask;
-  assign need       = skip_q ? hits : share_q.mask;
+
+  always_comb begin
+    hits = 'x;
+    need = 'x;
+    if (share_take) begin
+      hits = stored.bitmap & share_q.mask;
+      need = skip_q ? hits : share_q.mask;
+    end
+  end
 
   spcore_mem_1r1w #(
     .NumWords(IdxDepth), .DataWidth($bits(index_entry_t))

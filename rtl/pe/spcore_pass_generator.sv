@@ -87,13 +87,21 @@ module spcore_pass_generator
   logic         again_q;        // instead of stage 0's, which is read again
   logic         last_word, last_s, last_step, go, answer;
 
-  assign last_word = word_q == derived_i[region_q.ctx].last_word[region_q.shape];
-  assign last_s    = s_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_s;
-  assign last_step = region_q.empty || (last_word && last_s && r_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_r);
-  assign answer    = bitmap_read_i.valid && !answer_q;
-  assign go        = valid_q && !stall && !answer;
+  assign answer = bitmap_read_i.valid && !answer_q;
+  assign go     = valid_q && !stall && !answer;
 
-  assign next_row_off = row_off_q + derived_i[region_q.ctx].win_w;
+  always_comb begin
+    last_word    = 'x;
+    last_s       = 'x;
+    last_step    = 'x;
+    next_row_off = 'x;
+    if (go) begin
+      last_word    = word_q == derived_i[region_q.ctx].last_word[region_q.shape];
+      last_s       = s_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_s;
+      last_step    = region_q.empty || (last_word && last_s && r_q + kernel_t'(1) == layer_i[region_q.ctx].kernel_r);
+      next_row_off = row_off_q + derived_i[region_q.ctx].win_w;
+    end
+  end
 
   assign region_ready_o = !valid_q;
 
@@ -155,7 +163,6 @@ module spcore_pass_generator
   logic               s0_valid_q;
   step_t              s0_q;
   region_buf_t        s0_buf_q;
-  region_off_t        read_start;
   logic [1:0]         held_q;      // by parity: the word is in the region and holds something
   bitmap_t [1:0]      half;
   logic [127:0]       pair;
@@ -186,7 +193,9 @@ module spcore_pass_generator
     end
   end
 
-  assign read_start = again_q ? s0_q.start : start_q;
+  logic read_any;
+
+  assign read_any = go || answer || again_q;
 
   for (genvar odd = 0; odd < 2; odd++) begin : gen_half
     // The word of this parity at or behind the segment's first; behind the last word of a region comes none.
@@ -195,20 +204,42 @@ module spcore_pass_generator
     region_word_t                  read_word;
     region_buf_t                   read_buf;
 
-    assign word      = {1'b0, read_start[RegionW-1:PosW]} + ($bits(region_word_t) + 1)'(read_start[PosW] != 1'(odd));
-    assign hold      = !word[$bits(region_word_t)] && region_q.words[word[$bits(region_word_t)-1:0]];
-    assign read_word = answer ? bitmap_read_i.word : word[$bits(region_word_t)-1:0];
-    assign read_buf  = answer ? bitmap_read_i.buffer : again_q ? s0_buf_q : region_buf;
+    region_off_t                   read_start;
+    logic [AddrHalf-1:0]           raddr, waddr;
+
+    always_comb begin
+      read_start = 'x;
+      word       = 'x;
+      hold       = 'x;
+      read_word  = 'x;
+      read_buf   = 'x;
+      raddr      = 'x;
+      if (read_any) begin
+        read_start = again_q ? s0_q.start : start_q;
+        word       = {1'b0, read_start[RegionW-1:PosW]} + ($bits(region_word_t) + 1)'(read_start[PosW] != 1'(odd));
+        hold       = !word[$bits(region_word_t)] && region_q.words[word[$bits(region_word_t)-1:0]];
+        read_word  = answer ? bitmap_read_i.word : word[$bits(region_word_t)-1:0];
+        read_buf   = answer ? bitmap_read_i.buffer : again_q ? s0_buf_q : region_buf;
+        raddr      = AddrHalf'((32'(read_buf) << HalfW >> 1) | (32'(read_word >> 1) & 32'((1 << HalfW) - 1)));
+      end
+    end
+
+    always_comb begin
+      waddr = 'x;
+      if (bitmap_write_i.valid) begin
+        waddr = AddrHalf'((32'(bitmap_write_i.buffer) << HalfW >> 1) | 32'(bitmap_write_i.word >> 1));
+      end
+    end
 
     spcore_mem_1r1w #(
       .NumWords(NumHalf), .DataWidth(LinePos)
     ) u_bitmap (
       .clk_i,
       .we_i   (bitmap_write_i.valid && bitmap_write_i.word[0] == 1'(odd)),
-      .waddr_i(AddrHalf'((32'(bitmap_write_i.buffer) << HalfW >> 1) | 32'(bitmap_write_i.word >> 1))),
+      .waddr_i(waddr),
       .wdata_i(bitmap_write_i.bits),
       .re_i   (answer ? bitmap_read_i.word[0] == 1'(odd) : again_q ? held_q[odd] : go && hold),
-      .raddr_i(AddrHalf'((32'(read_buf) << HalfW >> 1) | (32'(read_word >> 1) & 32'((1 << HalfW) - 1)))),
+      .raddr_i(raddr),
       .rdata_o(half[odd])
     );
 
@@ -220,9 +251,10 @@ module spcore_pass_generator
   assign bitmap_rsp_o = '{valid: answer_q, bits: half[answer_odd_q]};
 
   always_comb begin
-    pair = '0;
-    part = '0;
-    if (s0_valid_q) begin
+    pair = 'x;
+    part = 'x;
+    if (s0_valid_q && !stall) begin
+      pair = '0;
       if (held_q[0]) pair[0 +: 64]  = half[0];
       if (held_q[1]) pair[64 +: 64] = half[1];
       if (s0_q.start[PosW]) pair = {pair[63:0], pair[127:64]};
@@ -237,6 +269,13 @@ module spcore_pass_generator
   shape_t             shape_q;
   bitmap_t            mask, bits;
 
+  logic [MaskAddr-1:0] mask_raddr;
+
+  always_comb begin
+    mask_raddr = 'x;
+    if (s0_valid_q && !stall) mask_raddr = MaskAddr'((32'({s0_q.ctx, shape_q}) << MaskW) | 32'(s0_q.word));
+  end
+
   spcore_mem_1r1w #(
     .NumWords(2 * NumShapes * Words), .DataWidth(LinePos)
   ) u_mask (
@@ -245,7 +284,7 @@ module spcore_pass_generator
     .waddr_i(MaskAddr'((32'({mask_tab_i.ctx, mask_tab_i.shape}) << MaskW) | 32'(mask_tab_i.word))),
     .wdata_i(mask_tab_i.bits),
     .re_i   (s0_valid_q && !stall),
-    .raddr_i(MaskAddr'((32'({s0_q.ctx, shape_q}) << MaskW) | 32'(s0_q.word))),
+    .raddr_i(mask_raddr),
     .rdata_o(mask)
   );
 
@@ -262,7 +301,10 @@ module spcore_pass_generator
     end
   end
 
-  assign bits = LinePos'(part_q >> s1_q.start[2:0]) & mask;
+  always_comb begin
+    bits = 'x;
+    if (s1_valid_q && !stall) bits = LinePos'(part_q >> s1_q.start[2:0]) & mask;
+  end
 
   // ---- Stage 2: judge ----
   logic       s2_valid_q, hit_q;
@@ -345,10 +387,16 @@ module spcore_pass_generator
   end
 
   // region_wgt_addr_i + rs_q, with a short way for the carry.
-  assign {carry, wgt_sum[8:0]} = {1'b0, region_wgt_addr_i[8:0]} + {1'b0, rs_q};
-  assign wgt_sum[13:9]         = region_wgt_addr_i[13:9] + 5'(carry);
-  assign wgt_sum[18:14]        = region_wgt_addr_i[18:14] + 5'(carry && (&region_wgt_addr_i[13:9]));
-  assign wgt_sum[23:19]        = region_wgt_addr_i[23:19] + 5'(carry && (&region_wgt_addr_i[18:9]));
+  always_comb begin
+    carry   = 'x;
+    wgt_sum = 'x;
+    if (step && new_pass) begin
+      {carry, wgt_sum[8:0]} = {1'b0, region_wgt_addr_i[8:0]} + {1'b0, rs_q};
+      wgt_sum[13:9]         = region_wgt_addr_i[13:9] + 5'(carry);
+      wgt_sum[18:14]        = region_wgt_addr_i[18:14] + 5'(carry && (&region_wgt_addr_i[13:9]));
+      wgt_sum[23:19]        = region_wgt_addr_i[23:19] + 5'(carry && (&region_wgt_addr_i[18:9]));
+    end
+  end
 
   assign region_done_o   = done_q;
   assign wgt_valid_o     = wgt_valid_q;

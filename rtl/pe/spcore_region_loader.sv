@@ -120,12 +120,17 @@ module spcore_region_loader
 
   assign earlier = 7'(pick - 8'd1);
   always_comb begin
-    need     = '0;
-    bitmap   = '0;
-    starts   = '0;
-    line_off = '0;
-    count    = '0;
-    if (seen_q) begin
+    need     = 'x;
+    bitmap   = 'x;
+    starts   = 'x;
+    line_off = 'x;
+    count    = 'x;
+    rank     = 'x;
+    if (a_go) begin
+      need     = '0;
+      bitmap   = '0;
+      starts   = '0;
+      line_off = '0;
       for (int unsigned o = 0; o < 8; o++) begin
         need     |= {8{pick[o]}} & line_i.need[8*o +: 8];
         bitmap   |= {8{pick[o]}} & line_i.bitmap[8*o +: 8];
@@ -133,8 +138,8 @@ module spcore_region_loader
         line_off |= {RegionW{pick[o]}} & derived_i[ctx_q].line_off[o];
       end
       for (int unsigned o = 0; o < 7; o++) count[o] = {2'b00, count_q[o] & {4{earlier[o]}}};
+      rank = ((count[0] + count[1]) + (count[2] + count[3])) + ((count[4] + count[5]) + count[6]);
     end
-    rank = ((count[0] + count[1]) + (count[2] + count[3])) + ((count[4] + count[5]) + count[6]);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -238,10 +243,14 @@ module spcore_region_loader
   logic [2:0]  c_rank;
 
   // From the end of a line row to the begin of the next.
-  for (genvar c = 0; c < 2; c++) begin : gen_step
-    assign row_steps[c] = derived_i[c].win_w - region_off_t'(layer_i[c].line_w);
+  always_comb begin
+    row_steps = 'x;
+    row_step  = 'x;
+    if (c_valid_q) begin
+      for (int unsigned c = 0; c < 2; c++) row_steps[c] = derived_i[c].win_w - region_off_t'(layer_i[c].line_w);
+      row_step = row_steps[c_ctx_q];
+    end
   end
-  assign row_step = row_steps[c_ctx_q];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) c_valid_q <= 1'b0;
@@ -317,36 +326,50 @@ module spcore_region_loader
   assign lane_below = (8'd1 << turn) - 8'd1;
 
   always_comb begin
-    lane_data  = bytes_q;
-    lane_piece = d_piece_q & {8{d_valid_q}};
-    if (turn[0]) lane_data = {lane_data[6:0], lane_data[7]};
-    if (turn[1]) lane_data = {lane_data[5:0], lane_data[7:6]};
-    if (turn[2]) lane_data = {lane_data[3:0], lane_data[7:4]};
-    if (turn[0]) lane_piece = {lane_piece[6:0], lane_piece[7]};
-    if (turn[1]) lane_piece = {lane_piece[5:0], lane_piece[7:6]};
-    if (turn[2]) lane_piece = {lane_piece[3:0], lane_piece[7:4]};
+    lane_data  = 'x;
+    lane_piece = '0;
+    if (d_valid_q) begin
+      lane_data  = bytes_q;
+      lane_piece = d_piece_q;
+      if (turn[0]) lane_data = {lane_data[6:0], lane_data[7]};
+      if (turn[1]) lane_data = {lane_data[5:0], lane_data[7:6]};
+      if (turn[2]) lane_data = {lane_data[3:0], lane_data[7:4]};
+      if (turn[0]) lane_piece = {lane_piece[6:0], lane_piece[7]};
+      if (turn[1]) lane_piece = {lane_piece[5:0], lane_piece[7:6]};
+      if (turn[2]) lane_piece = {lane_piece[3:0], lane_piece[7:4]};
+    end
   end
 
   logic [7:0][7:0] read_lanes;
+  octet_t          read_lane;
   logic [2:0]      read_lane_q;
   logic [RowW-1:0] row;
 
-  assign row = d_place_q[3 +: RowW];
+  assign row       = d_place_q[3 +: RowW];
+  assign read_lane = byte_read_i ? 8'd1 << byte_off_i[2:0] : '0;
 
   // A region's rows lie from that half on; those of a half region, which has a bit less, never leave it.
   for (genvar l = 0; l < 8; l++) begin : gen_lane
-    logic [RowW-1:0] lane_row;
+    logic [RowW-1:0]  lane_row;
+    logic [ByteW-1:0] waddr;
 
-    assign lane_row = lane_below[l] ? row + RowW'(1) : row;
+    always_comb begin
+      lane_row = 'x;
+      waddr    = 'x;
+      if (d_valid_q) begin
+        lane_row = lane_below[l] ? row + RowW'(1) : row;
+        waddr    = ByteW'((32'(d_buf) << (RowW - 1)) | 32'(lane_row));
+      end
+    end
 
     spcore_mem_1r1w #(
       .NumWords(NumRegions * Rows), .DataWidth(8)
     ) u_bytes (
       .clk_i,
       .we_i   (lane_piece[l]),
-      .waddr_i(ByteW'((32'(d_buf) << (RowW - 1)) | 32'(lane_row))),
+      .waddr_i(waddr),
       .wdata_i(lane_data[l]),
-      .re_i   (byte_read_i && byte_off_i[2:0] == 3'(l)),
+      .re_i   (read_lane[l]),
       .raddr_i(ByteW'((32'(byte_buf_i) << (RowW - 1)) | 32'(byte_off_i[3 +: RowW]))),
       .rdata_o(read_lanes[l])
     );
@@ -407,19 +430,35 @@ module spcore_region_loader
     .level_o()
   );
 
-  assign below     = (8'd1 << piece.turn) - 8'd1;
-  assign low       = piece.marks & ~below;
-  assign high      = piece.marks & below;
-  assign high_row  = piece.row + 6'd1;
-  assign high_only = low_done_q || low == '0;
-  assign two       = high_row[2:0] == '0 && high != '0 && !high_only;
-  assign none      = piece.marks == '0;
-  assign word      = high_only ? high_row[5:3] : piece.row[5:3];
-  assign ready     = have_q && at_q == word;   // for the marks
+  always_comb begin
+    below     = 'x;
+    low       = 'x;
+    high      = 'x;
+    high_row  = 'x;
+    high_only = 'x;
+    two       = 'x;
+    none      = 'x;
+    word      = 'x;
+    ready     = 'x;
+    if (piece_valid) begin
+      below     = (8'd1 << piece.turn) - 8'd1;
+      low       = piece.marks & ~below;
+      high      = piece.marks & below;
+      high_row  = piece.row + 6'd1;
+      high_only = low_done_q || low == '0;
+      two       = high_row[2:0] == '0 && high != '0 && !high_only;
+      none      = piece.marks == '0;
+      word      = high_only ? high_row[5:3] : piece.row[5:3];
+      ready     = have_q && at_q == word;   // for the marks
+    end
+  end
 
   always_comb begin
-    for (int unsigned o = 0; o < 8; o++) begin
-      marks[8*o +: 8] = (piece.row[2:0] == 3'(o) && !high_only ? low : '0) | (high_row[2:0] == 3'(o) && !two ? high : '0);
+    marks = 'x;
+    if (set) begin
+      for (int unsigned o = 0; o < 8; o++) begin
+        marks[8*o +: 8] = (piece.row[2:0] == 3'(o) && !high_only ? low : '0) | (high_row[2:0] == 3'(o) && !two ? high : '0);
+      end
     end
   end
 

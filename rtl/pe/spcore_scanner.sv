@@ -86,8 +86,11 @@ module spcore_scanner
   assign push            = segment_valid_i && segment_ready_o;
 
   always_comb begin
-    entry_in.segment = segment_i;
-    for (int unsigned o = 0; o < 8; o++) entry_in.octets[o] = segment_i.bits[8*o +: 8] != '0;
+    entry_in = 'x;
+    if (push) begin
+      entry_in.segment = segment_i;
+      for (int unsigned o = 0; o < 8; o++) entry_in.octets[o] = segment_i.bits[8*o +: 8] != '0;
+    end
   end
 
   spcore_regfile #(
@@ -109,9 +112,13 @@ module spcore_scanner
   assign pop        = fetch && last_octet;
 
   always_comb begin
-    octet    = '0;
-    octet_no = '0;
-    if (head_valid) begin
+    octet    = 'x;
+    octet_no = 'x;
+    if (octet_free) begin
+      octet    = '0;
+      octet_no = '0;
+    end
+    if (octet_free && head_valid) begin
       for (int unsigned o = 0; o < 8; o++) begin
         octet    |= {8{pick[o]}} & head.segment.bits[8*o +: 8];
         octet_no |= {3{pick[o]}} & 3'(o);
