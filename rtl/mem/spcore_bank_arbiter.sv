@@ -31,27 +31,31 @@ module spcore_bank_arbiter #(
   logic [Groups-1:0][EntryW-1:0] entry;      // the choice's in entry[0]
 
   always_comb begin
-    for (int unsigned f = 0; f < Fours; f++) begin
-      above[f] = {last_q[f][2:0] != '0, last_q[f][1:0] != '0, last_q[f][0], 1'b0};
-      for (int unsigned h = 0; h < f; h++) if (last_q[h] != '0) above[f] = '1;
-    end
-    pool   = {wanted_i & urgent_i & above, wanted_i & urgent_i, wanted_i & above, wanted_i};
-    lowest = '0;
-    four   = '0;
-    below  = '0;
-    for (int unsigned p = 0; p < 4; p++) begin
-      for (int unsigned f = 0; f < Fours; f++) four[p][f] = pool[p][f] != '0;
-      below = ~four[p] & (four[p] - 1'b1);
-      for (int unsigned f = 0; f < Fours; f++) begin
-        if (four[p][f] && (f == 0 || below[f-1])) lowest[p][f] = pool[p][f] & (~pool[p][f] + 4'd1);
-      end
-    end
-    if      (four[3] != '0) choice_o = lowest[3];
-    else if (four[2] != '0) choice_o = lowest[2];
-    else if (four[1] != '0) choice_o = lowest[1];
-    else                    choice_o = lowest[0];
-    entry = 'x;
+    above    = 'x;
+    pool     = 'x;
+    lowest   = 'x;
+    four     = 'x;
+    below    = 'x;
+    choice_o = '0;
+    entry    = 'x;
     if (wanted_i != '0) begin
+      for (int unsigned f = 0; f < Fours; f++) begin
+        above[f] = {last_q[f][2:0] != '0, last_q[f][1:0] != '0, last_q[f][0], 1'b0};
+        for (int unsigned h = 0; h < f; h++) if (last_q[h] != '0) above[f] = '1;
+      end
+      pool   = {wanted_i & urgent_i & above, wanted_i & urgent_i, wanted_i & above, wanted_i};
+      lowest = '0;
+      for (int unsigned p = 0; p < 4; p++) begin
+        for (int unsigned f = 0; f < Fours; f++) four[p][f] = pool[p][f] != '0;
+        below = ~four[p] & (four[p] - 1'b1);
+        for (int unsigned f = 0; f < Fours; f++) begin
+          if (four[p][f] && (f == 0 || below[f-1])) lowest[p][f] = pool[p][f] & (~pool[p][f] + 4'd1);
+        end
+      end
+      if      (four[3] != '0) choice_o = lowest[3];
+      else if (four[2] != '0) choice_o = lowest[2];
+      else if (four[1] != '0) choice_o = lowest[1];
+      else                    choice_o = lowest[0];
       for (int unsigned g = 0; g < Groups; g++) entry[g] = choice_o[g] ? entry_i[g] : '0;
       for (int unsigned s = 1; s < Groups; s = s * 2) begin
         for (int unsigned g = 0; g + s < Groups; g += 2 * s) entry[g] |= entry[g+s];

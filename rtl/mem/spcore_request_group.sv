@@ -42,24 +42,31 @@ module spcore_request_group #(
   assign pop        = room ? share : '0;
 
   always_comb begin
-    below = '0;
-    same  = '0;
-    for (int unsigned i = 0; i < NumReq; i++) begin
-      for (int unsigned j = 0; j < i; j++) begin
-        below[i][j] = head_addr_q[i] < head_addr_q[j];
-        same[i][j]  = head_addr_q[i] == head_addr_q[j];
-        below[j][i] = !below[i][j] && !same[i][j];
-        same[j][i]  = same[i][j];
+    below  = 'x;
+    same   = 'x;
+    choice = 'x;
+    addr   = 'x;
+    share  = '0;
+    if (head_q != '0) begin
+      below = '0;
+      same  = '0;
+      for (int unsigned i = 0; i < NumReq; i++) begin
+        for (int unsigned j = 0; j < i; j++) begin
+          below[i][j] = head_addr_q[i] < head_addr_q[j];
+          same[i][j]  = head_addr_q[i] == head_addr_q[j];
+          below[j][i] = !below[i][j] && !same[i][j];
+          same[j][i]  = same[i][j];
+        end
+        same[i][i] = 1'b1;
       end
-      same[i][i] = 1'b1;
+      addr = '0;
+      for (int unsigned i = 0; i < NumReq; i++) begin
+        choice[i] = candidates[i];
+        for (int unsigned j = 0; j < NumReq; j++) if (candidates[j] && below[j][i]) choice[i] = 1'b0;
+        if (choice[i]) addr |= head_addr_q[i];
+      end
+      for (int unsigned i = 0; i < NumReq; i++) share[i] = head_q[i] && (choice & same[i]) != '0;
     end
-    addr = '0;
-    for (int unsigned i = 0; i < NumReq; i++) begin
-      choice[i] = candidates[i];
-      for (int unsigned j = 0; j < NumReq; j++) if (candidates[j] && below[j][i]) choice[i] = 1'b0;
-      if (choice[i]) addr |= head_addr_q[i];
-    end
-    for (int unsigned i = 0; i < NumReq; i++) share[i] = head_q[i] && (choice & same[i]) != '0;
   end
 
   // ---- offers: the first, or the second where the first was taken in the previous cycle ----
