@@ -346,10 +346,14 @@ module spcore_drain_arbiter
   always_comb begin
     automatic logic [NumGroups-1:0] taken = '0;
     for (int unsigned p = 0; p < NumSp; p++) if (next_valid_q[p]) taken |= next_group_q[p];
-    for (int unsigned i = 0; i < NumWays; i++) begin
-      known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
-      open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i] && (older_q[i] || !older_waits_q)
-                 && (open_any_q[poll_q] || (open_sure_q[poll_q] && (oldest_q[i] || !split_q[i])));
+    known = 'x;
+    open  = 'x;
+    if (poll) begin
+      for (int unsigned i = 0; i < NumWays; i++) begin
+        known[i] = ready_q[i] && !taken[i/GroupPes] && known_q[i] && 32'(slot_of_q[i]) / NumStage == 32'(poll_q);
+        open[i]  = ready_q[i] && !taken[i/GroupPes] && !known_q[i] && (older_q[i] || !older_waits_q)
+                   && (open_any_q[poll_q] || (open_sure_q[poll_q] && (oldest_q[i] || !split_q[i])));
+      end
     end
   end
 
@@ -385,12 +389,12 @@ module spcore_drain_arbiter
 
   slot_t slot;
 
-  assign chosen_req = request_of(chosen_q, req);
-
   always_comb begin
-    slot = 'x;
+    chosen_req = 'x;
+    slot       = 'x;
     if (state_q == StInfo) begin
-      slot = slot_of(chosen_q, slot_of_q);
+      chosen_req = request_of(chosen_q, req);
+      slot       = slot_of(chosen_q, slot_of_q);
       if (!is_known_q) begin
         for (int unsigned s = 0; s < NumSlots; s++) begin
           if (!bound_q[s] && s / NumStage == 32'(port_q)) slot = slot_t'(s);

@@ -133,13 +133,19 @@ module spcore_staging_buffer
 
     for (genvar b = 0; b < NumBanks; b++) begin : gen_bank
       localparam row_t Variant = unskew(bank_t'(b), BankW);
+      row_t raddr;
+
+      always_comb begin
+        raddr = 'x;
+        if (read) raddr = (read_row[0] & ~Variant) | (read_row[1] & Variant);
+      end
 
       spcore_mem_1r1w #(
         .NumWords(AccDepth), .DataWidth(AccW)
       ) u_bank (
         .clk_i,
         .we_i(write_q[s]), .waddr_i(write_row_q), .wdata_i(sum[b]),
-        .re_i(read), .raddr_i((read_row[0] & ~Variant) | (read_row[1] & Variant)), .rdata_o(words[s][b])
+        .re_i(read), .raddr_i(raddr), .rdata_o(words[s][b])
       );
     end
   end
