@@ -54,7 +54,7 @@ module spcore_fifo #(
       rd_q    <= '0;
       wr_q    <= '0;
       level_q <= '0;
-    end else if (push || pop) begin
+    end else begin
       if (push) wr_q <= (wr_q == Last) ? '0 : wr_q + 1'b1;
       if (pop)  rd_q <= (rd_q == Last) ? '0 : rd_q + 1'b1;
       if (push != pop) level_q <= push ? level_q + 1'b1 : level_q - 1'b1;

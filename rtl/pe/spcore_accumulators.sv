@@ -40,40 +40,42 @@ module spcore_accumulators #(
     logic [NumQuads-1:0][NumLanes-1:0]               en_q;
     logic [NumQuads-1:0][NumLanes-1:0][BankW-1:0]    bank_q;
     logic [NumQuads-1:0][NumLanes-1:0][ProductW-1:0] product_q;
-    logic [NumQuads-1:0][NumLanes-1:0][Width-1:0]    old_q;
-    logic [Width-1:0]                                mem_q [NumQuads * NumBanks * NumRows];
+    logic [Width-1:0]                                mem_q [NumRows * NumQuads * NumBanks];   // a row's lie side by side
 
-    // The memory is written at once, behind all reads: a simulator need not keep the writes for the end of the cycle.
+    // The memory is read and written at once, behind all other reads: nobody reads a row in between, and a simulator need
+    // not keep the writes for the end of the cycle.
     // verilog_lint: waive-start always-ff-non-blocking
     // verilator lint_off BLKSEQ
     always_ff @(posedge clk_i) begin
       add_q     <= add_i;
       clear_q   <= clear_i;
-      maximum_q <= maximum_i;
       row_q     <= row_i;
-      product_q <= product_i;
       if (add_i) begin
-        en_q   <= en_i;
-        bank_q <= bank_i;
-        for (int unsigned q = 0; q < NumQuads; q++) begin
-          for (int unsigned l = 0; l < NumLanes; l++) begin
-            old_q[q][l] <= mem_q[(q * NumBanks + 32'(bank_i[q][l])) * NumRows + 32'(row_i)];
-          end
-        end
+        maximum_q <= maximum_i;
+        en_q      <= en_i;
+        bank_q    <= bank_i;
+        product_q <= product_i;
       end
       if (clear_i) begin
         for (int unsigned q = 0; q < NumQuads; q++) begin
-          for (int unsigned b = 0; b < NumBanks; b++) data_o[q][b] <= mem_q[(q * NumBanks + b) * NumRows + 32'(row_i)];
+          for (int unsigned b = 0; b < NumBanks; b++) data_o[q][b] <= mem_q[(32'(row_i) * NumQuads + q) * NumBanks + b];
         end
       end
       if (clear_q) begin
-        for (int unsigned n = 0; n < NumQuads * NumBanks; n++) mem_q[n * NumRows + 32'(row_q)] = '0;
+        for (int unsigned n = 0; n < NumQuads * NumBanks; n++) mem_q[32'(row_q) * NumQuads * NumBanks + n] = '0;
       end else if (add_q) begin
         for (int unsigned q = 0; q < NumQuads; q++) begin
           for (int unsigned l = 0; l < NumLanes; l++) begin
-            if (en_q[q][l] && !(maximum_q && old_q[q][l][MaxW-1:0] > product_q[q][l][MaxW-1:0])) begin
-              mem_q[(q * NumBanks + 32'(bank_q[q][l])) * NumRows + 32'(row_q)]
-                = (old_q[q][l] & ~Width'({MaxW{maximum_q}})) + Width'($signed(product_q[q][l]));
+            if (en_q[q][l]) begin
+              if (!maximum_q) begin
+                mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])]
+                  = mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])] + Width'($signed(product_q[q][l]));
+              end else if (mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])][MaxW-1:0]
+                           <= product_q[q][l][MaxW-1:0]) begin
+                mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])]
+                  = (mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])] & ~Width'({MaxW{1'b1}}))
+                    + Width'($signed(product_q[q][l]));
+              end
             end
           end
         end

@@ -48,19 +48,22 @@ module spcore_mac_array
 
   logic [NumLanes-1:0][7:0] weight_q;
   logic [NumLanes-1:0][3:0] channel_q;    // within the quad
+  logic [NumLanes-1:0]      nonzero_q;    // the lane's weight is not zero
   logic                     fire_q;       // some product may be non-zero
   logic                     clear_q;
   logic [AccAddrW-1:0]      row_q;
   logic [3:0]               bank_high_q;
   logic signed [8:0]        act, act_q;
   logic                     act_signed, maximum, maximum_q;
+  ratio_e                   ratio;
   logic [1:0]               k_log2;
   logic [2:0]               m_log2;
 
-  assign act_signed = layer_i[ctx_i].act_signed;
-  assign maximum    = layer_i[ctx_i].maximum;
-  assign k_log2     = layer_i[ctx_i].k_log2;
-  assign m_log2     = layer_i[ctx_i].m_log2;
+  assign act_signed = ctx_i ? layer_i[1].act_signed : layer_i[0].act_signed;
+  assign maximum    = ctx_i ? layer_i[1].maximum    : layer_i[0].maximum;
+  assign k_log2     = ctx_i ? layer_i[1].k_log2     : layer_i[0].k_log2;
+  assign m_log2     = ctx_i ? layer_i[1].m_log2     : layer_i[0].m_log2;
+  assign ratio      = ctx_i ? derived_i[1].ratio    : derived_i[0].ratio;
   assign act        = {act_signed & ~maximum & act_i[7], act_i[7] ^ (act_signed & maximum), act_i[6:0]};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -77,6 +80,7 @@ module spcore_mac_array
     if (load_i) begin
       for (int unsigned l = 0; l < NumLanes; l++) begin
         weight_q[l]  <= vector_i[l].value;
+        nonzero_q[l] <= vector_i[l].value != '0;
         channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> k_log2) << m_log2);
       end
     end
@@ -84,34 +88,31 @@ module spcore_mac_array
       act_q     <= act;
       maximum_q <= maximum;
     end
-    unique case (derived_i[ctx_i].ratio)
-      RatioOne: begin
-        bank_high_q <= {pos_i[1:0], 2'b00};
-        row_q       <= clear_i ? row_i : AccAddrW'(pos_i >> 2);
-      end
-      RatioTwo: begin
-        bank_high_q <= {pos_i[0], 3'b000};
-        row_q       <= clear_i ? row_i : AccAddrW'(pos_i >> 1);
-      end
-      default: begin
-        bank_high_q <= '0;
-        row_q       <= clear_i ? row_i : AccAddrW'(pos_i);
-      end
-    endcase
+    if (clear_i) row_q <= row_i;
+    if (valid_i) begin
+      unique case (ratio)
+        RatioOne: begin
+          bank_high_q <= {pos_i[1:0], 2'b00};
+          row_q       <= AccAddrW'(pos_i >> 2);
+        end
+        RatioTwo: begin
+          bank_high_q <= {pos_i[0], 3'b000};
+          row_q       <= AccAddrW'(pos_i >> 1);
+        end
+        default: begin
+          bank_high_q <= '0;
+          row_q       <= AccAddrW'(pos_i);
+        end
+      endcase
+    end
   end
 
   // ---- products and quads ----
 
-  logic [NumLanes-1:0]              nonzero;
   logic [NumLanes-1:0][3:0]         bank;
   logic signed [NumLanes-1:0][15:0] product;
 
-  always_comb begin
-    for (int unsigned l = 0; l < NumLanes; l++) begin
-      nonzero[l] = weight_q[l] != '0;
-      bank[l]    = channel_q[l] | bank_high_q;
-    end
-  end
+  assign bank = channel_q | {NumLanes{bank_high_q}};
 
   for (genvar l = 0; l < NumLanes; l++) begin : gen_lane
     spcore_booth_mul u_mul (
@@ -123,12 +124,12 @@ module spcore_mac_array
     .NumQuads(NumLanes / 4), .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW)
   ) u_accumulators (
     .clk_i, .maximum_i(maximum_q),
-    .row_i(row_q), .add_i(fire_q), .en_i(nonzero), .bank_i(bank), .product_i(product), .clear_i(clear_q), .data_o
+    .row_i(row_q), .add_i(fire_q), .en_i(nonzero_q), .bank_i(bank), .product_i(product), .clear_i(clear_q), .data_o
   );
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) macs_o <= '0;
-    else         macs_o <= fire_q ? CountW'($countones(nonzero)) : '0;
+    else         macs_o <= fire_q ? CountW'($countones(nonzero_q)) : '0;
   end
 
   if (!is_num_lanes(NumLanes)) begin : gen_check_lanes
@@ -146,7 +147,7 @@ module spcore_mac_array
     meet = 1'b0;
     for (int unsigned l = 0; l < NumLanes; l++) begin
       for (int unsigned n = l & ~32'd3; n < l; n++) begin
-        meet |= loaded_q && nonzero[l] && nonzero[n] && channel_q[l] == channel_q[n];
+        meet |= loaded_q && nonzero_q[l] && nonzero_q[n] && channel_q[l] == channel_q[n];
       end
     end
   end

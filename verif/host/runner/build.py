@@ -38,8 +38,6 @@ _VERILATOR_ARGS = (
     "--relative-includes",
     "-Wno-lint",
     "-Wno-style",
-    "--x-assign",
-    "unique",
     "--x-initial",
     "unique",
     "-DSPCORE_FAST_SIM",  # forms of modules that simulate faster
@@ -62,7 +60,9 @@ _CLANG = (
     "CFG_GCH_IF_CLANG=.gch",
     "CFG_CXXFLAGS_NO_UNUSED=-faligned-new -fcf-protection=none -Wno-everything",
 )
-_CHECKED_ARGS, _LEAN_ARGS = ("--assert",), ("--assert", "--no-assert-case", "-DSYNTHESIS")
+# What is 'x may be anything where it is looked for that somebody depends on it, and what is cheapest where it is not.
+_CHECKED_ARGS = ("--assert", "--x-assign", "unique")
+_LEAN_ARGS = ("--assert", "--no-assert-case", "-DSYNTHESIS", "--x-assign", "fast")
 _COVERAGE_ARGS = ("--coverage-line", "--coverage-toggle", "--coverage-expr")
 
 
