@@ -3,7 +3,7 @@
 // two-port register file or SRAM macro: synthesis replaces the body.
 //
 // A word that is read in the cycle in which some of it is written comes out as anything: macros differ there. In simulation
-// it comes out with what is written inverted in all of it, so that nobody depends on it.
+// the write data come out inverted, those of parts that are not written too, so that nobody depends on it.
 module spcore_mem_1r1w #(
   parameter int unsigned NumWords  = 32,
   parameter int unsigned DataWidth = 32,
@@ -32,8 +32,8 @@ module spcore_mem_1r1w #(
   if (NumWords < 2) begin : gen_check_words
     $error("%m: NumWords = %0d, expected at least 2", NumWords);
   end
-  if (NumParts * PartWidth != DataWidth) begin : gen_check_mask
-    $error("%m: PartWidth = %0d, expected a part of DataWidth = %0d", PartWidth, DataWidth);
+  if (NumParts * PartWidth != DataWidth) begin : gen_check_parts
+    $error("%m: PartWidth = %0d, expected to divide DataWidth = %0d", PartWidth, DataWidth);
   end
 
 endmodule

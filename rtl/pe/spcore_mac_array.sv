@@ -59,6 +59,7 @@ module spcore_mac_array
   logic [1:0]               k_log2;
   logic [2:0]               m_log2;
 
+  // Field by field: to select a whole struct by its index takes a simulator long.
   assign act_signed = ctx_i ? layer_i[1].act_signed : layer_i[0].act_signed;
   assign maximum    = ctx_i ? layer_i[1].maximum    : layer_i[0].maximum;
   assign k_log2     = ctx_i ? layer_i[1].k_log2     : layer_i[0].k_log2;

@@ -48,7 +48,7 @@ def test_more_is_switched_than_bare_arithmetic_takes():
 def test_the_plain_dense_machine_is_a_multiplier_an_adder_and_a_register():
     plain, (_, dense) = netlist_power.plain(), netlist_power.load()
     assert plain.busy == plain.cycles and set(plain.units) == {"dense_pe"}
-    # Sums of 32 bits and a weight for each lane, an activation with its digits.
+    # Sums of 32 bits and a weight for each lane, the digits of an activation.
     assert plain.lanes * 40 < plain.of("flip_flops") < plain.lanes * 40 + 32
     assert 8 < netlist_power.plain_clocks() < 12
     # Its multipliers have two new operands in each cycle, and the adders are as wide as the core's.

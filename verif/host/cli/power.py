@@ -82,7 +82,7 @@ class _Record:
         return units
 
 
-def _written(record: _Record, start: int, end: int) -> float:
+def _upper_writes(record: _Record, start: int, end: int) -> float:
     """Share of the additions to accumulators that write the upper half too. All banks of a quad are written in a cycle
     only when a row is cleared."""
     quads: dict[str, list[int]] = {}
@@ -119,7 +119,7 @@ def _core_window(record: _Record, library: Library) -> tuple[dict[str, Any], dic
         "cycles": last - first,
         "busy": states.count(_BUSY),
         "useful": useful,
-        "upper": _written(record, start, end),
+        "upper": _upper_writes(record, start, end),
     }
     return counts, record.spent(start, end, last - first, library)
 
@@ -156,7 +156,7 @@ def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any
         "cycles": cycles,
         "busy": cycles,
         "useful": int(((steps.activations[:, :, 0] != 0) * (steps.weights != 0).sum(2)).sum()),
-        "upper": 1.0,
+        "upper": 1.0,  # sums are written whole
         "lines": 0,
         "lanes": LANES,
         "units": sta_power.as_record(record.spent(valid[0], valid[-1], cycles, library)),
