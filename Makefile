@@ -89,8 +89,8 @@ coverage: $(STAMP) ## functional and code coverage of all tests (or TEST=), merg
 waves: $(STAMP) ## run one test with wave dumps: TEST= SEED=
 	@$(CLI) waves "$$TEST"
 
-bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++; fails below the ratio asked
-	@$(CLI) bench --config "$(CONFIG)"
+bench: $(STAMP) ## cycles/s of the paper configuration through pyuvm and from bare C++; fails below the ratio asked; UPDATE=1: record first which code runs often
+	@$(CLI) bench --config "$(CONFIG)" $(if $(UPDATE),--update)
 
 formal: $(STAMP) ## proofs of small modules for all inputs
 	@$(PY) -m pytest -q -n 2 tests/formal

@@ -26,14 +26,20 @@ _PUBLIC = (
 )
 _STATES = ("*.state_q",)  # for the words of verif.sim.kit.bounds
 
+# Which code of a large core runs often (`make bench UPDATE=1` records it); what differs from the core it was recorded
+# of is compiled without.
+PROFILE = ROOT / "verif" / "host" / "speed" / "paper.profdata"
+
 # With the PEs' own checks every PE gets code of its own (rtl/speed.vlt), too much for the large configurations.
 _CHECKED_PES = 16
 
 
-def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, waves: bool = False) -> Build:
+def build_core(
+    config: str, sim: str = "verilator", *, coverage: bool = False, waves: bool = False, record_profile: bool = False
+) -> Build:
     """The core of a named configuration; on Verilator with the protocol rules bound to it.
 
-    `sim` "gates" is Icarus with a netlist of cells as PE.
+    `sim` "gates" is Icarus with a netlist of cells as PE. With `record_profile` it is for verif.host.speed.profile.
 
     Raises:
         ValueError: unknown configuration or simulator.
@@ -45,7 +51,18 @@ def build_core(config: str, sim: str = "verilator", *, coverage: bool = False, w
     if sim == "gates":
         sources, parameters, sim = gate_level(TOP, sources, parameters, _PE), {}, "icarus"
     public = (*_PUBLIC, *(_STATES if checks else ()))
-    return build(TOP, sources, parameters, sim, coverage=coverage, waves=waves, checks=checks, public=public)
+    return build(
+        TOP,
+        sources,
+        parameters,
+        sim,
+        coverage=coverage,
+        waves=waves,
+        checks=checks,
+        public=public,
+        profile=None if checks or record_profile else PROFILE,
+        record_profile=record_profile,
+    )
 
 
 def run_core(

@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from filelock import FileLock
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +19,7 @@ from verif.host.benchmarks import FIGURE_3
 from verif.host.cli.phase import phase
 from verif.host.core import build_core, run_core
 from verif.host.runner.run import default_seed
+from verif.host.speed.profile import record_profile
 from verif.host.speed.replay import ports_of, replay
 from verif.shared.layer_files import DIRECTORY, save_layers
 from verif.shared.paths import BUILD
@@ -42,9 +45,15 @@ def _speed(runs: list[Marks], begin: str, end: str) -> tuple[int, float]:
     return cycles, cycles / seconds
 
 
-def bench(config: str = "paper") -> None:
+def bench(
+    config: str = "paper",
+    update: Annotated[bool, typer.Option(help="record first which code runs often: verif/host/speed")] = False,
+) -> None:
     """Cycles per second of CONFIG on the Figure 3 layer, pyuvm and C++, and their ratio; exit 1 when it is too low."""
     console, seed = Console(highlight=False), default_seed()
+    if update:
+        with phase(console, "recording a profile"):
+            record_profile(seed, "make bench UPDATE=1")
     directory = BUILD / "bench"
     directory.mkdir(parents=True, exist_ok=True)
     with phase(console, "planning the layer"):

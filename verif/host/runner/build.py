@@ -86,6 +86,11 @@ class Build:
         """The file that says that the build is complete."""
         return self.path / "built.json"
 
+    @property
+    def recorded(self) -> Path:
+        """The directory of the profiles that simulations record."""
+        return self.path / "recorded"
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Within, the build is not dropped; notes the use."""
@@ -125,6 +130,8 @@ class Verilator(_Limited, cocotb_runner.Verilator):
     writes makes public what the test bench reads.
     """
 
+    profiling = ""  # what clang is told of a profile
+
     def _simulator_in_path_build_only(self) -> None:
         self.executable = str(verilator_home() / "bin" / "verilator")
 
@@ -138,7 +145,8 @@ class Verilator(_Limited, cocotb_runner.Verilator):
         make[make.index("-j") + 1] = str(os.cpu_count())
         levels = _LEAN_OPTIMIZATION if set(_LEAN_ARGS) <= set(verilate) else _OPTIMIZATION
         make += [f"{name}={level}" for name, level in levels.items()]
-        make += _CLANG if clang() else ()
+        if clang():
+            make += [*_CLANG, *(f"{flags}={self.profiling}" for flags in ("USER_CPPFLAGS", "USER_LDFLAGS"))]
         if shutil.which("ccache"):
             make.append("OBJCACHE=ccache")
         return [verilate, make]
@@ -198,6 +206,8 @@ def build(
     checks: bool = True,
     public: Sequence[str] = (),
     writable: Sequence[str] = (),
+    profile: Path | None = None,
+    record_profile: bool = False,
 ) -> Build:
     """Compile module `top` and return its build, from the cache when nothing changed.
 
@@ -207,6 +217,7 @@ def build(
     `checks` False leaves out on Verilator what the RTL has under `ifndef SYNTHESIS`, and checks of unique
     cases. `public` names signals inside the design as `module.signal` (wildcards allowed) that the test bench
     reads on Verilator, `writable` those that it reads and writes; top-level ports are always reachable.
+    `profile` says which code ran often in a build with `record_profile`: on Verilator, clang goes by it.
 
     Raises:
         ValueError: unknown simulator, or coverage asked from Icarus.
@@ -218,6 +229,7 @@ def build(
         raise ValueError(f"code coverage needs verilator, not {sim}")
     waivers = sorted(RTL.glob("*.vlt")) if sim == "verilator" else []
     generator = [] if sim == "verilator" else [Path(verilog.__file__)]
+    profiles = [profile] if profile and sim == "verilator" else []
     flags = [*(_CHECKED_ARGS if checks else _LEAN_ARGS), *(_COVERAGE_ARGS if coverage else ())]
     reachable = _public_signals(top, public, writable)
     key = hashlib.sha256(
@@ -227,6 +239,7 @@ def build(
                 sim,
                 flags,
                 waves,
+                record_profile,
                 sorted(parameters.items()),
                 reachable,
                 _VERILATOR_ARGS,
@@ -236,9 +249,14 @@ def build(
             ]
         ).encode()
     )
-    for source in [*sources, *sorted(RTL.rglob("*.svh")), *waivers, *generator]:
+    for source in [*sources, *sorted(RTL.rglob("*.svh")), *waivers, *generator, *profiles]:
         key.update(source.name.encode() + source.read_bytes())
     result = Build(room.BUILDS / f"{top}-{sim}-{key.hexdigest()[:16]}", top, sim, coverage, waves)
+    if isinstance(simulator, Verilator):
+        if record_profile:
+            simulator.profiling = f"-fprofile-generate={result.recorded}"
+        elif profile:
+            simulator.profiling = f"-fprofile-use={profile}"
 
     result.path.parent.mkdir(parents=True, exist_ok=True)
     with result.in_use():

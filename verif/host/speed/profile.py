@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record which code of the large cores runs often, for the C++ compiler (`PROFILE` of verif.host.core)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+
+from models.config import load_config
+from verif.host.benchmarks import BENCHMARKS, CALIBRATION, FIGURE_3, planned
+from verif.host.core import PROFILE, build_core
+from verif.host.layers import run_layers
+from verif.host.runner.build import clang
+from verif.shared.paths import BUILD
+
+CONFIG = "paper"
+# Layers of the kinds that networks have; with data of their own, as those that speed is measured with.
+TRAINING = (
+    FIGURE_3,
+    *(replace(b, residual=True) for b in BENCHMARKS if b.name.startswith("64x56x56, 1x1x256")),
+    *(b for b in BENCHMARKS if b.kind == "max_pool"),
+)
+
+
+def record_profile(seed: int, rerun: str) -> None:
+    """Run TRAINING on a build that counts, and write PROFILE.
+
+    Raises:
+        RuntimeError: there is no clang, or it does not understand its own profile.
+    """
+    if not clang():
+        raise RuntimeError("clang++ is not installed, expected it to record a profile")
+    design = build_core(CONFIG, record_profile=True)
+    shutil.rmtree(design.recorded, ignore_errors=True)
+    layers = [pair for benchmark in TRAINING for pair in planned(load_config(CONFIG), benchmark, seed + CALIBRATION)]
+    run_layers(design, CONFIG, layers, BUILD / "bench" / "profile", rerun)
+    merge = subprocess.run(["clang++", "-print-prog-name=llvm-profdata"], capture_output=True, text=True, check=True)
+    command = [merge.stdout.strip(), "merge", "--sparse", "-o", str(PROFILE), *map(str, design.recorded.iterdir())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"llvm-profdata failed:\n{done.stderr}")
