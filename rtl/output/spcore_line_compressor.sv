@@ -68,8 +68,12 @@ module spcore_line_compressor
   localparam zeros_t NoneLeft = count_in_groups('0);
 
   always_comb begin
-    for (int unsigned b = 0; b < LinePos; b++) here[b] = data_i[b%SpLanes] != '0 && tag_i.mask[b];
-    zeros_here = count_in_groups(here);
+    here       = 'x;
+    zeros_here = 'x;
+    if (valid_i) begin
+      for (int unsigned b = 0; b < LinePos; b++) here[b] = data_i[b%SpLanes] != '0 && tag_i.mask[b];
+      zeros_here = count_in_groups(here);
+    end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

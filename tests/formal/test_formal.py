@@ -14,6 +14,7 @@ PROOFS = (
     Proof("fifo_proof", {"Width": 1, "Depth": 4}, depth=14),
     Proof("bank_arbiter_proof", {"Groups": 4}, depth=8),
     Proof("bank_arbiter_proof", {"Groups": 8}, depth=8),
+    Proof("mem_proof", {"NumWords": 2, "DataWidth": 2, "PartWidth": 1}, depth=8),
     Proof("acc_quad_proof", {"NumBanks": 5, "NumRows": 2, "Width": 4, "ProductW": 2, "MaxW": 1}, depth=7),
 )
 
