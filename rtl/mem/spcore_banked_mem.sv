@@ -83,15 +83,9 @@ module spcore_banked_mem
   // ---- banks: the direct port, else one of the addresses that are offered ----
 
   // Here and below, what nobody asks for is 'x: it costs no gates, and a simulator leaves it out.
-  logic [Banks-1:0][Groups-1:0] wanted, choice;
+  logic [Banks-1:0][Groups-1:0] choice;
   logic [Banks-1:0]             serves;
   logic [Banks-1:0][Width-1:0]  bank_rdata;
-
-  always_comb begin
-    for (int unsigned b = 0; b < Banks; b++) begin
-      for (int unsigned g = 0; g < Groups; g++) wanted[b][g] = offer_bank[g][b];
-    end
-  end
 
   logic [Groups-1:0][EntryW-1:0] offer_entry;
 
@@ -100,23 +94,28 @@ module spcore_banked_mem
   end
 
   for (genvar b = 0; b < Banks; b++) begin : gen_bank
+    logic [Groups-1:0] wanted;
     logic [EntryW-1:0] entry;
+
+    always_comb begin
+      for (int unsigned g = 0; g < Groups; g++) wanted[g] = offer_bank[g][b];
+    end
 
     spcore_bank_arbiter #(
       .Groups(Groups), .EntryW(EntryW)
     ) u_arbiter (
       .clk_i, .rst_ni, .start_i,
-      .wanted_i(wanted[b]), .urgent_i(offer_urgent), .entry_i(offer_entry), .take_i(serves[b]),
+      .wanted_i(wanted), .urgent_i(offer_urgent), .entry_i(offer_entry), .take_i(serves[b]),
       .choice_o(choice[b]), .entry_o(entry)
     );
 
-    assign serves[b] = wanted[b] != '0 && !dir_en_i[b];
+    assign serves[b] = wanted != '0 && !dir_en_i[b];
 
     spcore_mem_1rw #(
       .NumWords(Depth), .DataWidth(Width)
     ) u_bank (
       .clk_i,
-      .en_i   (dir_en_i[b] || wanted[b] != '0),
+      .en_i   (dir_en_i[b] || wanted != '0),
       .we_i   (dir_en_i[b] & dir_we_i[b]),
       .addr_i (dir_en_i[b] ? dir_addr_i[b] : entry),
       .wdata_i(dir_wdata_i[b]),
@@ -129,7 +128,6 @@ module spcore_banked_mem
   // ---- grants: the banks' choices and whoever offers the same address ----
 
   logic [Groups-1:0][Groups-1:0] same;
-  logic [Groups-1:0][Banks-1:0]  choice_of;
   logic [Groups-1:0]             chosen;
 
   always_comb begin
@@ -146,10 +144,8 @@ module spcore_banked_mem
   end
 
   always_comb begin
-    for (int unsigned g = 0; g < Groups; g++) begin
-      for (int unsigned b = 0; b < Banks; b++) choice_of[g][b] = choice[b][g];
-      chosen[g] = (choice_of[g] & ~dir_en_i) != '0;
-    end
+    chosen = '0;
+    for (int unsigned b = 0; b < Banks; b++) chosen |= choice[b] & {Groups{~dir_en_i[b]}};
     for (int unsigned g = 0; g < Groups; g++) granted[g] = (chosen & same[g]) != '0 && offer_bank[g] != '0;
   end
 
