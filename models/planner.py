@@ -60,6 +60,7 @@ def _coarse(plan: Plan, measured: Work) -> tuple[Plan, Work]:
     coarse = replace(
         measured,
         emissions=emissions,
+        lasts=np.minimum(emissions, work.OCTET),
         load=np.ones_like(emissions[:, :, 0]),
         segments=1,
         fetches=[Fetch(list(range(cycle_model.LINES)), nothing, nothing, nothing, load, nothing)] * len(units),

@@ -56,14 +56,15 @@ class Fetch:
 class Work:
     """Counts of one layer.
 
-    emissions: int64 (tiles, C, R*S), activations that meet each weight vector; pieces, load: int64 (tiles, C), pieces
-    that the region loader writes and cycles it takes; fetches: what each tile reads; positions: int64 (tiles,), from a
-    tile's first to its last, gaps at the right of partial tiles included; rows: int64 (tiles,), of its accumulators in
-    each quad of banks; segments: 64-bit segments of a pass; macs: products of two non-zero operands; residual_words:
-    Activation Memory words of the residual's lines.
+    emissions: int64 (tiles, C, R*S), activations that meet each weight vector; lasts: of these, those that the scanner
+    takes as the last octet; pieces, load: int64 (tiles, C), pieces that the region loader writes and cycles it takes;
+    fetches: what each tile reads; positions: int64 (tiles,), from a tile's first to its last, gaps at the right of
+    partial tiles included; rows: int64 (tiles,), of its accumulators in each quad of banks; segments: 64-bit segments
+    of a pass; macs: products of two non-zero operands; residual_words: Activation Memory words of the residual's lines.
     """
 
     emissions: Counts
+    lasts: Counts
     pieces: Counts
     load: Counts
     fetches: list[Fetch]
@@ -87,6 +88,23 @@ def _emissions(d: Descriptor, mask: Mask) -> Counts:
             seen = padded[:, r : r + rows : sy, s : s + columns : sx]
             blocks = np.pad(seen, fill).reshape(grid).sum((2, 4), dtype=np.int64)
             counts[:, :, r * d.kernel_s + s] = blocks.reshape(d.in_c, -1).T
+    return counts
+
+
+def _lasts(d: Descriptor, mask: Mask) -> Counts:
+    """int64 (tiles, C, R*S): of the emissions those of the last octet, in the positions of the tile's window."""
+    from models.cycles import fetched  # late: numba takes a second to import
+
+    counts = np.empty((d.out_lines, d.in_c, d.taps), np.int64)
+    fetched.last_octets(
+        np.ascontiguousarray(pad_plane(d, mask)),
+        (d.out_h, d.out_w),
+        (d.tile_h, d.tile_w),
+        d.stride,
+        (d.kernel_r, d.kernel_s),
+        d.x.window,
+        counts,
+    )
     return counts
 
 
@@ -157,6 +175,7 @@ def measure(d: Descriptor, layer: Tensors) -> Work:
     last = (d.tile_h - 1) * d.y.stride * d.x.window + (d.tile_w - 1) * d.x.stride  # position of a tile in its window
     return Work(
         emissions=emissions,
+        lasts=_lasts(d, mask),
         pieces=np.array([fetch.pieces.sum(1) for fetch in fetches]),
         load=np.array([fetch.load.sum(1) for fetch in fetches]),
         fetches=fetches,

@@ -204,5 +204,7 @@ def _of_channels(work: Work, inputs: range) -> Work:
         Fetch(f.lines, *(counts[channels] for counts in (f.first_word, f.words, f.pieces, f.load, f.marks)))
         for f in work.fetches
     ]
-    emissions, pieces, load = (counts[:, channels] for counts in (work.emissions, work.pieces, work.load))
-    return replace(work, emissions=emissions, pieces=pieces, load=load, fetches=fetches)
+    emissions, lasts, pieces, load = (
+        counts[:, channels] for counts in (work.emissions, work.lasts, work.pieces, work.load)
+    )
+    return replace(work, emissions=emissions, lasts=lasts, pieces=pieces, load=load, fetches=fetches)

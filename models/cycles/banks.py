@@ -7,17 +7,25 @@ from typing import Any
 
 from models.cycles import events
 from models.cycles.compiled import part
-from models.cycles.state import AHEAD_WANTED, GROUPS, MAX_AHEAD, NONE, OFFERS
+from models.cycles.state import AHEAD_WANTED, GROUPS, MAX_AHEAD, NONE, OFFERS, URGENT, WEIGHTS
 
 _BEYOND = 1 << 32  # all addresses
 
 
 @part
-def starves(pe: Any, time: int) -> bool:
-    """Whether a PE has nothing to compute."""
-    return (
-        pe.scan_end <= time and pe.draining == NONE and (pe.passes_count == 0 or pe.passes[pe.passes_first].time > time)
-    )
+def hurries(s: Any, m: int, p: int, time: int) -> bool:
+    """Whether what a PE asks for goes first in its group: for a while now, its scanner has waited for a vector, or of
+    the other memories for a segment. What it waited for the last time may be there since."""
+    pe, seen = s.pes[p], time - URGENT
+    now = pe.passes[pe.passes_first]
+    if m == WEIGHTS:
+        if pe.waits <= seen < pe.waited:
+            return True
+        waits = pe.passes_count > 0 and max(pe.scan_end + pe.pause, now.time) <= seen
+        return waits and pe.draining == NONE and (now.vector == NONE or now.vector - 1 > seen)
+    if pe.starves <= seen < pe.starved:
+        return True
+    return pe.scan_end <= seen and pe.draining == NONE and (pe.passes_count == 0 or now.time - 1 > seen)
 
 
 @part
@@ -62,7 +70,7 @@ def write(s: Any, m: int, time: int, first: int, count: int) -> None:
     if cycle.time != time:
         cycle.time, cycle.banks = time, 0
     for address in range(first, first + count):
-        cycle.banks |= 1 << bank_of(s.memories[m], address)
+        cycle.banks |= 1 << placed(s.memories[m], address) % s.memories[m].banks
 
 
 @part
@@ -71,14 +79,14 @@ def meets(s: Any, m: int, time: int, first: int, count: int) -> bool:
     cycle, found = s.writes[m, time & (MAX_AHEAD - 1)], 0
     if cycle.time == time:
         for address in range(first, first + count):
-            found |= cycle.banks >> bank_of(s.memories[m], address) & 1
+            found |= cycle.banks >> placed(s.memories[m], address) % s.memories[m].banks & 1
     return found != 0
 
 
 @part
-def bank_of(memory: Any, address: int) -> int:
-    """Where an address is."""
-    return (address ^ (address // memory.banks if memory.skewed else 0)) % memory.banks
+def placed(memory: Any, address: int) -> int:
+    """Where the memory has what is at an address: index entries are skewed over the banks."""
+    return address ^ (address // memory.banks % memory.banks if memory.skewed else 0)
 
 
 @part
@@ -116,9 +124,9 @@ def visit(memory: Any) -> int:
 
 @part
 def urgent(s: Any, m: int, group: int, time: int) -> bool:
-    """Whether someone starves whose request is the group's first offer."""
+    """Whether someone hurries whose request is the group's first offer, which it became in the cycle before."""
     for i in range(s.groups[m, group].sharers_count[0]):
-        if starves(s.pes[s.groups[m, group].sharers[0, i].address], time):
+        if hurries(s, m, s.groups[m, group].sharers[0, i].address, time - 1):
             return True
     return False
 
@@ -146,7 +154,7 @@ def serve(s: Any, m: int, time: int, active: int) -> int:
         if written >> bank & 1:
             continue
         winner = memory.order[i]
-        if wanting & (wanting - 1):  # Those that starve come first, then round robin.
+        if wanting & (wanting - 1):  # Those that hurry come first, then round robin.
             best = 2 * GROUPS
             for k in range(i, active):
                 rank = (memory.order[k] - memory.last[bank] - 1) % GROUPS
@@ -166,7 +174,7 @@ def serve(s: Any, m: int, time: int, active: int) -> int:
 
 @part
 def offer(s: Any, m: int, g: int, time: int) -> None:
-    """A group's next offer: an address, and whoever asks for it. Those that starve come first, then the lowest."""
+    """A group's next offer: an address, and whoever asks for it. Those that hurry come first, then the lowest."""
     memory, group = s.memories[m], s.groups[m, g]
     members = group.members
     address = s.requests[m, members[0]].queue[0].address
@@ -174,12 +182,12 @@ def offer(s: Any, m: int, g: int, time: int) -> None:
         best = 2 * _BEYOND
         for i in range(group.members_count):
             own = s.requests[m, members[i]].queue[0].address
-            rank = own if starves(s.pes[members[i]], time) else _BEYOND + own
+            rank = own if hurries(s, m, members[i], time) else _BEYOND + own
             if rank < best:
                 address, best = own, rank
     slot = group.offers
     group.offers += 1
-    group.address[slot], group.bank[slot] = address, bank_of(memory, address)
+    group.address[slot], group.bank[slot] = address, address % memory.banks
     sharers, left = 0, 0
     for i in range(group.members_count):
         p = members[i]

@@ -28,6 +28,7 @@ from models.cycles.state import (
     RELEASE,
     REQUEST_DRAIN,
     SEGMENT,
+    STAGES,
     VECTOR,
     WEIGHTS,
     WORD,
@@ -113,7 +114,7 @@ def want_entries(s: Any, t: Play, p: int, time: int) -> None:
     tile = tables.tiles[tile_of(s, t, pe.unit)]
     while requests.wanted_count < AHEAD_WANTED and pe.ask_channel < pe.stop:
         entry = layer.in_idx_base + pe.ask_channel * layer.in_pitch + tables.numbers[tile.begin + pe.ask_line]
-        banks.want(requests, time, entry, NONE)
+        banks.want(requests, time, banks.placed(s.memories[INDEX], entry), NONE)
         pe.ask_line += 1
         if pe.ask_line == tile.lines:
             pe.ask_line = 0
@@ -317,6 +318,7 @@ def fill(s: Any, t: Play, p: int) -> bool:
             pe.generating = 0
             offset = 0 if pe.region_channel == NONE else layer.taps * layer.segments - 1
             new.emissions, new.pause, new.unit = 0, 0, pe.region_unit
+            new.taken = 0
             new.release = layer.halves if pe.region_channel != NONE else 0
         else:
             tap = pe.tap
@@ -328,12 +330,15 @@ def fill(s: Any, t: Play, p: int) -> bool:
             pe.vector_asked = 1
             pe.generating = tap != pe.last_tap
             new.emissions = tables.emissions[pe.region_tile, pe.region_channel, tap]
+            last = tables.lasts[pe.region_tile, pe.region_channel, tap]
+            new.taken = max(0, new.emissions * layer.freeing // layer.segments - last)
             new.pause = tables.tiles[pe.region_tile].pause
             new.release, new.unit = 0 if pe.generating else layer.halves, NONE if pe.generating else pe.region_unit
             if pe.generating:
                 pe.tap = next_tap(s, t, p, tap + 1)
-        # Not before a pass has started for each beyond the room.
-        generated = max(pe.region_time + offset, pe.starts[(pe.started + pe.passes_count - layer.room) & (PASSES - 1)])
+        # Its segment has its place behind those before it when one of theirs is taken, up to its last octet.
+        taken = pe.taken[(pe.started + pe.passes_count - layer.room) & (PASSES - 1)]
+        generated = max(pe.region_time + offset, taken - STAGES)
         stall = generated - pe.region_time - offset
         pe.region_time += stall
         pe.generate_time += stall
@@ -375,11 +380,16 @@ def compute(s: Any, p: int) -> bool:
     now = pe.passes[pe.passes_first]
     pe.passes_first = (pe.passes_first + 1) & (PASSES - 1)
     pe.passes_count -= 1
-    start = max(pe.scan_end + pe.pause, now.time, now.vector)
+    waits = max(pe.scan_end + pe.pause, now.time)
+    start = max(waits, now.vector)
+    if start - 1 > waits:
+        pe.waits, pe.waited = waits, start - 1
+    if now.time - 1 > pe.scan_end:
+        pe.starves, pe.starved = pe.scan_end, now.time - 1
     no_weight = min(start - pe.scan_end, max(0, now.vector - max(now.time, pe.scan_end)))
     total.no_weight += no_weight
     total.no_activation += start - pe.scan_end - no_weight
-    pe.starts[pe.started & (PASSES - 1)] = start
+    pe.taken[pe.started & (PASSES - 1)] = start + now.taken - 1
     pe.started += 1
     pe.scan_end = start + now.emissions
     pe.pause = now.pause

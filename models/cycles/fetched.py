@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is fetched of a line for a window, and how long the region loader takes: the inner loop of `models/work.py`."""
+"""What is fetched of a line for a window, how long the region loader takes, and how the scanner takes what a pass finds
+there: the inner loops of `models/work.py`."""
 
 import numpy as np
 import numpy.typing as npt
@@ -86,3 +87,36 @@ def count(
             counts[number, 2, channel] = pieces
             counts[number, 4, channel] = marks
             counts[number, 3, channel] = pieces + (max(0, LINE_BEGIN - in_last) if pieces else 0)
+
+
+@whole
+def last_octets(
+    bits: npt.NDArray[np.bool],
+    out: tuple[int, int],
+    tile: tuple[int, int],
+    stride: tuple[int, int],
+    kernel: tuple[int, int],
+    window_w: int,
+    counts: Ints,
+) -> None:
+    """Fill ``counts``, int64 (tiles, C, taps): emissions of the last octet of a pass that has any.
+
+    bits: the padded plane (C, H, W); out, tile, stride, kernel: rows and columns.
+    """
+    tiles_x = -(-out[1] // tile[1])
+    for number in range(counts.shape[0]):
+        top, left = number // tiles_x * tile[0], number % tiles_x * tile[1]
+        rows, columns = min(tile[0], out[0] - top), min(tile[1], out[1] - left)
+        for channel in range(counts.shape[1]):
+            for tap in range(counts.shape[2]):
+                y0, x0 = top * stride[0] + tap // kernel[1], left * stride[1] + tap % kernel[1]
+                octet = found = 0
+                for i in range(rows * columns - 1, -1, -1):
+                    y, x = i // columns * stride[0], i % columns * stride[1]
+                    if not bits[channel, y0 + y, x0 + x]:
+                        continue
+                    if found and (y * window_w + x) // OCTET != octet:
+                        break
+                    octet = (y * window_w + x) // OCTET
+                    found += 1
+                counts[number, channel, tap] = found

@@ -64,7 +64,7 @@ def _core(config: Config) -> Records:
 def _layer(plan: Plan, work: Work) -> Records:
     """The layer's record, before any unit can be given out."""
     d, config = plan.descriptor, plan.config
-    room, out_lines, units = max(1, SEGMENTS // work.segments), d.out_k * d.out_lines, d.jobs * d.splits
+    room, out_lines, units = -(-SEGMENTS // work.segments), d.out_k * d.out_lines, d.jobs * d.splits
     values = {
         "units": units,
         "splits": d.splits,
@@ -75,6 +75,7 @@ def _layer(plan: Plan, work: Work) -> Records:
         "segments": work.segments,
         "tap_shared": d.tap_shared,
         "room": room if d.tap_shared else min(config.WgtQueueDepth + 1, room),  # shared: one vector a region
+        "freeing": room * work.segments - SEGMENTS + 1,
         "halves": 1 if d.half_regions(config.RegionPos) else 2,
         "residual": d.residual,
         "res_words": work.residual_words,
@@ -127,6 +128,7 @@ def _tables(plan: Plan, work: Work) -> Tables:
     share = np.zeros(shares.shape[:2], state.SHARE)
     share["first"], share["stop"] = shares[:, :, 0], shares[:, :, 1]
     return Tables(
+        lasts=np.ascontiguousarray(work.lasts, np.int64),
         tiles=tile,
         chunks=chunk,
         shares=share,
@@ -162,6 +164,7 @@ _NOTHING = Tables(
     numbers=np.zeros(0, np.int64),
     lines=np.zeros(0, state.A_FETCH),
     emissions=np.zeros((0, 0, 0), np.int64),
+    lasts=np.zeros((0, 0, 0), np.int64),
     jobs=np.zeros(0, state.JOB),
 )
 

@@ -26,6 +26,8 @@ REGION = 6  # last piece to the pass generator
 SEGMENT = 6  # pass generated to its first emission
 ADDRESS = 5 + ACCESS  # pass generated to the access for its vector
 VECTOR = 2  # weight vector read to its pass's first emission
+STAGES = 2  # from when a pass was generated that waits for room, to the last octet taken of the segment that makes it
+URGENT = 3  # a PE waits to its requests going first in its group
 RELEASE = 2  # last emission of a region to the first piece in its buffer, beyond the begin of a line
 FLUSH = 2  # last emission to the drain request
 CHOICE = 5  # drain request to its grant, by a streaming processor that waits for one
@@ -52,7 +54,7 @@ HELD_LINES = 8  # residual lines of a streaming processor
 LINE_REQUESTS = 2  # of lines, in the activation store
 LINE_ENTRIES = 3  # read there, and on their way
 LINE_HEADS = 2  # lines there whose words are read next
-SEGMENTS = 4 + 2  # the scanner's, and those on their way to it
+SEGMENTS = 4 + 1  # the scanner's, and the one that pass_generator holds back
 
 # The memories, and the arbitration of each.
 WEIGHTS, ACTIVATIONS, INDEX = range(3)
@@ -101,6 +103,7 @@ LAYER = _record(  # of a context
     "segments",
     "tap_shared",
     "room",  # passes of a PE on their way to its scanner or in it
+    "freeing",  # segments of a pass, up to the one that makes room for the first of the pass so many behind it
     "halves",  # of a buffer that a region takes
     "residual",
     "res_words",
@@ -150,6 +153,7 @@ A_PASS = _record(
     "time",  # when its segment is with the scanner
     "emissions",
     "pause",  # before the next emission of the unit
+    "taken",  # emissions before the last octet of the segment that makes room
     "release",  # halves of a region's buffer that it frees
     "unit",  # that it ends, or NONE
     "vector",  # when its weight vector is there, or NONE
@@ -196,14 +200,18 @@ A_PE = _record(
     "vector",  # address of its first weight vector
     "vector_asked",
     "region_unit",  # that it ends, or NONE
-    # Scanner: passes up to it, and the starts of the last ones
+    # Scanner: passes up to it; when the last octet was taken of the last ones' segments that make room
     ("passes", A_PASS, (PASSES,)),
     "passes_first",
     "passes_count",
-    ("starts", I8, (PASSES,)),
+    ("taken", I8, (PASSES,)),
     "started",  # passes
     "pause",  # before the next emission
     "scan_end",
+    "waits",  # cycles in which it waited for a vector the last time: first one, and behind the last one
+    "waited",
+    "starves",  # likewise for a segment
+    "starved",
     "draining",  # the unit that waits to be drained, or NONE
     "waiting",  # for a drain's grant
     "idle",  # it could have a unit, but there is none
@@ -382,6 +390,7 @@ class Tables(NamedTuple):
     numbers: Ints  # of the lines that each tile's window meets
     lines: Records  # (tile, C, line) A_FETCH
     emissions: Ints  # (tiles, C, taps)
+    lasts: Ints  # (tiles, C, taps): of these, those of the last octet
     jobs: Records  # (jobs + 1,) JOB
 
 
