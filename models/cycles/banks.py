@@ -38,10 +38,11 @@ def want(requests: Any, time: int, address: int, what: int) -> None:
 
 @part
 def ask(s: Any, m: int, p: int, time: int) -> None:
-    """There may be something for a PE to ask for from ``time`` on."""
+    """There may be something for a PE to ask for from ``time`` on, or from when on there is room for it."""
     requests = s.requests[m, p]
-    if requests.wanted_count and requests.queue_count < OFFERS:
-        events.note_ask(s, m, max(time, requests.wanted[requests.wanted_first].time), p)
+    if requests.wanted_count and requests.queue_count < OFFERS and requests.room + requests.returns_count:
+        time = max(time, requests.wanted[requests.wanted_first].time)
+        events.note_ask(s, m, time if requests.room else max(time, requests.returns[requests.returns_first]), p)
 
 
 @part
