@@ -3,9 +3,9 @@
 
 One event a line fetched, a weight vector there, a drain: what a PE does between them follows from recurrences, while
 scheduler, staging slots and streaming processors are shared in order of time. The memories are played cycle by cycle
-(`models/cycles/banks.py`). Two layers may be open at a time. Approximation: the lengths of a layer's lines that are
-written, and of those that are added, are drawn around their mean. tests/core/test_cycle_model_error.py measures the
-model against the RTL.
+(`models/cycles/banks.py`). Two layers may be open at a time. Approximations: the lengths of a layer's lines that are
+written, and of those that are added, are drawn around their mean; a pass of several segments has as many emissions in
+each. tests/core/test_cycle_model_error.py measures the model against the RTL.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -77,11 +78,16 @@ def test_against_the_definition(plane, kernel, stride, padding, line, tile, skip
         for channel in range(c):
             plane_values = layer.activations[channel]
             emissions = np.zeros((d.kernel_r, d.kernel_s), int)
+            octets = [Counter() for _ in range(d.taps)]
             for y, x, r, s in met:
                 emissions[r, s] += plane_values[y, x] != 0 or not skip
+                if plane_values[y, x] != 0 or not skip:
+                    row, column = y - r - d.y.windows[ty][0], x - s - d.x.windows[tx][0]
+                    octets[r * d.kernel_s + s][(row * d.x.window + column) // 8] += 1
                 if plane_values[y, x] != 0:
                     macs += np.count_nonzero(layer.weights[:, channel, r, s])
             assert found.emissions[tile_number, channel].tolist() == emissions.ravel().tolist()
+            assert found.lasts[tile_number, channel].tolist() == [of[max(of)] if of else 0 for of in octets]
             pieces = load = 0
             for ly, lx in touched:
                 line = ly * d.lines_x + lx
