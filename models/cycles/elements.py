@@ -22,6 +22,7 @@ from models.cycles.state import (
     LOOKUP,
     MAX_HALVES,
     NONE,
+    OPEN,
     PASSES,
     PIECES,
     REGION,
@@ -60,7 +61,7 @@ def open_layer(s: Any, t: Play, context: int, time: int) -> None:
     s.layers[context].next_unit = 0
     for p in range(s.core[0].pes):
         if s.pes[p].idle:
-            bind(s, t, p, time)
+            bind(s, t, p, time + OPEN)
 
 
 @part

@@ -18,7 +18,8 @@ NONE = -1
 
 # Pipeline latencies in cycles.
 ACCESS = 2  # request to the access of a bank
-BIND = 6 + ACCESS  # PE seen to be ready to the first index read of the unit that it gets
+OPEN = 2  # units can be given to PEs to when PEs are seen to be ready
+BIND = 4 + ACCESS  # PE seen to be ready to the first index read of the unit that it gets
 ENTRY = 6 + ACCESS  # index entry read to its line's first word
 WORD = 4  # last word read to the line's last piece in the region loader
 SLOT = 5 + ACCESS  # last word of a line read to the first of the line that takes its slot
