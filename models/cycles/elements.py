@@ -15,6 +15,7 @@ from models.cycles.state import (
     CHOICE,
     ENTRY,
     FLUSH,
+    GIVE_UNIT,
     INDEX,
     KEPT_LINES,
     LINE_LEFT,
@@ -61,7 +62,31 @@ def open_layer(s: Any, t: Play, context: int, time: int) -> None:
     s.layers[context].next_unit = 0
     for p in range(s.core[0].pes):
         if s.pes[p].idle:
-            bind(s, t, p, time + OPEN)
+            seek(s, p, time + OPEN)
+
+
+@part
+def seek(s: Any, p: int, time: int) -> None:
+    """A PE can have a unit from ``time`` on."""
+    total = s.total[0]
+    s.pes[p].idle, s.pes[p].seeks = 0, 1
+    total.seekers += 1
+    if total.seekers == 1:
+        events.at(s, max(time, total.schedule_time), GIVE_UNIT, NONE)
+
+
+@part
+def give(s: Any, t: Play, time: int) -> None:
+    """The lowest of the PEs that can have a unit gets one; one a cycle."""
+    total, p = s.total[0], 0
+    while not s.pes[p].seeks:
+        p += 1
+    s.pes[p].seeks = 0
+    total.seekers -= 1
+    total.schedule_time = time + 1
+    bind(s, t, p, time)
+    if total.seekers:
+        events.at(s, time + 1, GIVE_UNIT, NONE)
 
 
 @part
@@ -78,8 +103,6 @@ def bind(s: Any, t: Play, p: int, time: int) -> None:
         return
     unit = 2 * layer.next_unit + context
     layer.next_unit += 1
-    time = max(time, total.schedule_time)
-    total.schedule_time = time + 1
     start = time + BIND - ACCESS
     share = t.tables[context].shares[chunk_of(s, unit) // layer.group_chunks, (unit >> 1) % layer.splits]
     pe.unit, pe.stop = unit, share.stop

@@ -12,6 +12,7 @@ from models.cycles.state import (
     FILL_SLOT,
     FINISH_JOB,
     FREE_SLOT,
+    GIVE_UNIT,
     GRANT_DRAIN,
     INDEX,
     LEAVE_LINE,
@@ -60,7 +61,9 @@ def run(states: Records, t: Play) -> None:
         if kind >= CYCLE:
             play_memory(s, t, kind - CYCLE, time, first_ask)
         elif kind == BIND_UNIT:
-            elements.bind(s, t, argument, time)
+            elements.seek(s, argument, time)
+        elif kind == GIVE_UNIT:
+            elements.give(s, t, time)
         elif kind == LINE_LEFT:
             elements.line_left(s, t, argument, time)
         elif kind == REQUEST_DRAIN:

@@ -65,7 +65,7 @@ DRAIN_GROUPS = 8  # of PEs in the drain network, at most
 
 # What events do: `kernel.run` says to whom. CYCLE + n is a cycle of memory n.
 OPEN_LAYER, BIND_UNIT, LINE_LEFT, REQUEST_DRAIN, GRANT_DRAIN, FILL_SLOT, FREE_SLOT, FINISH_JOB = range(8)
-READ_LINES, STEP_LINE, LEAVE_LINE, CYCLE = range(8, 12)
+READ_LINES, STEP_LINE, LEAVE_LINE, GIVE_UNIT, CYCLE = range(8, 13)
 
 # Places of rings, powers of two.
 AHEAD_WANTED = 16  # requests of a PE that are known in advance
@@ -215,7 +215,8 @@ A_PE = _record(
     "starved",
     "draining",  # the unit that waits to be drained, or NONE
     "waiting",  # for a drain's grant
-    "idle",  # it could have a unit, but there is none
+    "seeks",  # it can have a unit
+    "idle",  # but there is none
     "without_unit",  # since when, at the end
 )
 
@@ -326,7 +327,8 @@ JOB = _record(
 
 TOTAL = _record(
     "oldest",  # context of the layer that ends first of those that are open
-    "schedule_time",
+    "schedule_time",  # when the scheduler can give a unit
+    "seekers",  # PEs that can have one
     "last_pe",  # chosen to be drained, for round robin
     "last_port",  # that one was chosen for
     "choice",  # when another one can be chosen
