@@ -5,8 +5,8 @@
 // of a PE belong to the layer of its unit, a state without a unit to the oldest layer. So of a layer that is alone the five
 // totals add up to NumPe x cycles; of layers that overlap they do together.
 //
-// The PEs' states and MACs are summed in three stages of four, so that totals follow by three cycles, what a carry makes
-// above bit 32 by two more; layer_setup tells the end of a layer later than that.
+// The PEs' states and MACs are summed in three stages (spcore_pe_sums), so that totals follow by three cycles, what a carry
+// makes above bit 32 by two more; layer_setup tells the end of a layer later than that.
 module spcore_layer_counters
   import sparsecore_pkg::*;
   import spcore_front_pkg::*;
@@ -41,8 +41,6 @@ module spcore_layer_counters
 );
 
   localparam int unsigned NumStates = 5;
-  localparam int unsigned Quads     = (NumPe + 3) / 4;
-  localparam int unsigned Sixteens  = (NumPe + 15) / 16;
   localparam int unsigned MacSumW   = MacW + $clog2(NumPe);
 
   // ---- what is counted, by stage ----
@@ -51,12 +49,8 @@ module spcore_layer_counters
   ctx_t       oldest_q;        // a cycle late, for its loads
   logic       own;             // cycles are the layer's
   logic [3:1] own_q;
-  logic [NumPe-1:0] mine;      // the PE's state and products are
 
   assign own = oldest_q == Context;
-  always_comb begin
-    for (int unsigned p = 0; p < NumPe; p++) mine[p] = (pe_state_i[p] == PeNoUnit ? oldest_q : pe_ctx_i[p]) == Context;
-  end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -72,67 +66,16 @@ module spcore_layer_counters
     end
   end
 
-  // ---- sums over 4, 16 and all PEs ----
-  logic [Quads-1:0][NumStates-1:0][2:0]    quad_states_q;
-  logic [Quads-1:0][MacW+1:0]              quad_macs_q;
-  logic [Sixteens-1:0][NumStates-1:0][4:0] sixteen_states_q;
-  logic [Sixteens-1:0][MacW+3:0]           sixteen_macs_q;
-  logic [NumStates-1:0][HitW-1:0]          states_q;
-  logic [MacSumW-1:0]                      macs_q;
+  // ---- sums over all PEs ----
+  logic [NumStates-1:0][HitW-1:0] states_q;
+  logic [MacSumW-1:0]             macs_q;
 
-  for (genvar i = 0; i < Quads; i++) begin : gen_quad
-    logic [NumStates-1:0][2:0] states;
-    logic [MacW+1:0]           macs;
-    always_comb begin
-      states = '0;
-      macs   = '0;
-      for (int unsigned p = 4 * i; p < 4 * i + 4 && p < NumPe; p++) begin
-        for (int unsigned s = 0; s < NumStates; s++) states[s] = states[s] + 3'(mine[p] && pe_state_i[p] == pe_state_e'(s));
-        macs = macs + (mine[p] ? $bits(macs)'(pe_macs_i[p]) : '0);
-      end
-    end
-    always_ff @(posedge clk_i) begin
-      if (count_i) begin
-        quad_states_q[i] <= states;
-        quad_macs_q[i]   <= macs;
-      end
-    end
-  end
-
-  for (genvar i = 0; i < Sixteens; i++) begin : gen_sixteen
-    logic [NumStates-1:0][4:0] states;
-    logic [MacW+3:0]           macs;
-    always_comb begin
-      states = '0;
-      macs   = '0;
-      for (int unsigned q = 4 * i; q < 4 * i + 4 && q < Quads; q++) begin
-        for (int unsigned s = 0; s < NumStates; s++) states[s] = states[s] + 5'(quad_states_q[q][s]);
-        macs = macs + $bits(macs)'(quad_macs_q[q]);
-      end
-    end
-    always_ff @(posedge clk_i) begin
-      if (count_q[1]) begin
-        sixteen_states_q[i] <= states;
-        sixteen_macs_q[i]   <= macs;
-      end
-    end
-  end
-
-  logic [NumStates-1:0][HitW-1:0] states_all;
-  logic [MacSumW-1:0]             macs_all;
-  always_comb begin
-    states_all = '0;
-    macs_all   = '0;
-    for (int unsigned i = 0; i < Sixteens; i++) begin
-      for (int unsigned s = 0; s < NumStates; s++) states_all[s] = states_all[s] + HitW'(sixteen_states_q[i][s]);
-      macs_all = macs_all + MacSumW'(sixteen_macs_q[i]);
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    states_q <= count_q[2] ? states_all : '0;
-    macs_q   <= count_q[2] ? macs_all : '0;
-  end
+  spcore_pe_sums #(
+    .NumPe(NumPe), .MacW(MacW), .Context(Context)
+  ) u_pe_sums (
+    .clk_i, .count_i({count_q[2:1], count_i}), .oldest_i(oldest_q), .pe_state_i, .pe_ctx_i, .pe_macs_i,
+    .states_o(states_q), .macs_o(macs_q)
+  );
 
   // ---- totals: a carry out of the lower 32 bits counts in the cycle after ----
   logic [15:0]                cycles_lo_q, cycles_hi_q;

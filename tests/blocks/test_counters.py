@@ -212,7 +212,7 @@ async def carries(top):
             assert found[name] == (upper << 32) + lows[number] + int((events["states"] == number).sum())
 
 
-@pytest.mark.parametrize("sim, pes, lanes, banks", [("verilator", 64, 16, (8, 16, 4)), ("icarus", 4, 4, (2, 8, 4))])
+@pytest.mark.parametrize("sim, pes, lanes, banks", [("verilator", 64, 16, (8, 16, 4)), ("icarus", 32, 4, (2, 8, 4))])
 def test_counters(run_block, sim, pes, lanes, banks):
     parameters = dict(zip(("WgtBanks", "ActBanks", "IdxBanks"), banks, strict=True))
     writable = [f"spcore_layer_counters.{half}" for half in HALVES]

@@ -36,6 +36,7 @@ def _targets() -> Iterator[tuple[str, str, Mapping[str, int]]]:
             yield root, root, {}
     # The core is checked with the forms that simulate faster.
     yield "spcore_accumulators (banks)", "spcore_accumulators", {"Lanewise": 0}
+    yield "spcore_pe_sums (tree)", "spcore_pe_sums", {"Rolled": 0}
     for module in ("spcore_booth_mul", "spcore_requantize_lanes"):
         yield f"{module} (digits)", module, {"Digits": 1}
 
