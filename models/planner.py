@@ -16,6 +16,7 @@ from models.work import Counts, Fetch, Work
 _FINALISTS = 12
 _STAND_INS = 3  # channels of a unit in the coarse model
 _MAX_LINES = 16  # of a window; each costs an index read a channel
+_LINE_GAIN = 0.01  # that other lines have to bring
 
 
 def unit_cycles(config: Config, d: Descriptor, measured: Work) -> Counts:
@@ -81,7 +82,8 @@ def _predicted(candidate: Plan, measured: Work, others: Sequence[Layer]) -> Plan
 
 
 def _in_other_lines(plan: Plan, layer: Layer, others: Sequence[Layer]) -> Plan:
-    """The plan with the lines that are fastest for its tile. A pool does so little with a line that they matter."""
+    """The plan with the lines that are fastest for its tile. A pool does so little with a line that they matter; what
+    gains less than the model is off keeps the lines that it has."""
     best = plan
     for line in line_candidates(*layer.activations.shape[1:]):
         try:
@@ -90,7 +92,7 @@ def _in_other_lines(plan: Plan, layer: Layer, others: Sequence[Layer]) -> Plan:
             continue
         found = _predicted(candidate, work.measure(candidate.descriptor, layer), others)
         best = min(best, found, key=lambda one: one.predicted or 0)
-    return best
+    return best if (best.predicted or 0) < (1 - _LINE_GAIN) * (plan.predicted or 0) else plan
 
 
 def choose_plan(config: Config, layer: Layer, *others: Layer) -> Plan:
