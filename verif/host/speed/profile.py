@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 from models.config import load_config
 from verif.host.benchmarks import BENCHMARKS, CALIBRATION, FIGURE_3, planned
@@ -27,7 +28,7 @@ def record_profile(seed: int, rerun: str) -> None:
     """Run TRAINING on a build that counts, and write PROFILE.
 
     Raises:
-        RuntimeError: there is no clang, or it does not understand its own profile.
+        RuntimeError: there is no clang, or it rejects what was recorded.
     """
     if not clang():
         raise RuntimeError("clang++ is not installed, expected it to record a profile")
@@ -35,8 +36,17 @@ def record_profile(seed: int, rerun: str) -> None:
     shutil.rmtree(design.recorded, ignore_errors=True)
     layers = [pair for benchmark in TRAINING for pair in planned(load_config(CONFIG), benchmark, seed + CALIBRATION)]
     run_layers(design, CONFIG, layers, BUILD / "bench" / "profile", rerun)
-    merge = subprocess.run(["clang++", "-print-prog-name=llvm-profdata"], capture_output=True, text=True, check=True)
-    command = [merge.stdout.strip(), "merge", "--sparse", "-o", str(PROFILE), *map(str, design.recorded.iterdir())]
+    merge_profiles(design.recorded, PROFILE)
+
+
+def merge_profiles(recorded: Path, profile: Path) -> None:
+    """Make one file of what simulations recorded.
+
+    Raises:
+        RuntimeError: there is nothing, or it is not of this clang.
+    """
+    tool = subprocess.run(["clang++", "-print-prog-name=llvm-profdata"], capture_output=True, text=True, check=True)
+    command = [tool.stdout.strip(), "merge", "--sparse", "-o", str(profile), *map(str, recorded.glob("*.profraw"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"llvm-profdata failed:\n{done.stderr}")
