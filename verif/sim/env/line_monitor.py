@@ -52,7 +52,7 @@ class LineMonitor(uvm_component):
                 await changes
             elif offered & int(str(ready.value), 2):
                 flat = int(str(line.value), 2)
-                self.ap.write(LineWrite(*(flat >> low & mask for low, mask in self._fields)))
+                self.ap.write(LineWrite(*[flat >> low & mask for low, mask in self._fields]))
 
 
 @dataclass
@@ -148,8 +148,8 @@ class LineChecker:
 
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
-        sizes = (found.entry, 3), (found.first_word, 3), (found.bitmap, 8), (found.octets, 64)
-        self.digest.update(b"".join(value.to_bytes(size, "little") for value, size in sizes))
+        place = found.entry.to_bytes(3, "little") + found.first_word.to_bytes(3, "little")
+        self.digest.update(place + found.bitmap.to_bytes(8, "little") + found.octets.to_bytes(64, "little"))
         queue = self.due[found.entry]
         # Of a section that overflows some lines stay out.
         while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
