@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same program on the same verilated model, from cocotb and from a bare C++ loop."""
+"""The same program on the same verilated model, from cocotb and from a bare C++ loop; what runs often."""
