@@ -39,7 +39,7 @@ def build_core(
 ) -> Build:
     """The core of a named configuration; on Verilator with the protocol rules bound to it.
 
-    `sim` "gates" is Icarus with a netlist of cells as PE. With `record_profile` it is for verif.host.speed.profile.
+    `sim` "gates" is Icarus with a netlist of cells as PE. With `record_profile` its runs are recorded for PROFILE.
 
     Raises:
         ValueError: unknown configuration or simulator.

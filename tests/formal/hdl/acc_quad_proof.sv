@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // spcore_accumulators: the form for simulation hands over the same values as the banks do.
 module acc_quad_proof #(
   parameter int unsigned NumBanks = 6,

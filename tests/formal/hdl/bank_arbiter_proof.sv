@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // spcore_bank_arbiter: one group of those that want the bank is chosen, an urgent one if there is one, with its entry; and
 // a group that keeps wanting it has its turn before any equal one has two, as long as no urgent one comes between.
 module bank_arbiter_proof #(

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A counter that wraps at Last, with a claim that does not hold in general: shows that a proof can fail.
 module broken_proof #(
   parameter int unsigned Last  = 5,

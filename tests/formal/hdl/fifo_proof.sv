@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // spcore_fifo: words come out in the order in which they went in, none is lost or made up, and the level counts them.
 // One word, of which the solver chooses when it goes in, is followed through the buffer.
 module fifo_proof #(

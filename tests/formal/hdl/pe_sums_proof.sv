@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // spcore_pe_sums: the form for simulation has the same sums as the tree.
 module pe_sums_proof
   import sparsecore_pkg::*;
