@@ -2,8 +2,8 @@
 // The accumulators of a PE: a quad of banks for each four lanes (spcore_acc_quad).
 //
 // Lanewise is the same for simulation: each quad is one array, of which lanes pick their accumulators, and a row that is
-// handed over lies in one register for all quads. This simulates several times faster than banks that pick their lane. It
-// is what a Verilator build with SPCORE_FAST_SIM gets.
+// handed over lies in one register for all quads; a lane that is not enabled adds its product of 0. This simulates several
+// times faster than banks that pick their lane. It is what a Verilator build with SPCORE_FAST_SIM gets.
 
 module spcore_accumulators #(
   parameter int unsigned NumQuads = 4,
@@ -28,16 +28,20 @@ module spcore_accumulators #(
   input  logic                                                   add_i,     // these products
   input  logic        [NumQuads-1:0][NumLanes-1:0]               en_i,
   input  logic        [NumQuads-1:0][NumLanes-1:0][BankW-1:0]    bank_i,
-  input  logic signed [NumQuads-1:0][NumLanes-1:0][ProductW-1:0] product_i,
+  input  logic signed [NumQuads-1:0][NumLanes-1:0][ProductW-1:0] product_i, // 0 of a lane that is not enabled
   input  logic                                                   clear_i,   // hand over the row and clear it; not with add_i
 
   output logic        [NumQuads-1:0][NumBanks-1:0][Width-1:0]    data_o     // of that row, in the next cycle
 );
 
   if (Lanewise) begin : gen_lanes
+    // verilator lint_off UNUSEDSIGNAL
+    logic [NumQuads-1:0][NumLanes-1:0]               unused_en;
+    // verilator lint_on UNUSEDSIGNAL
+    assign unused_en = en_i;
+
     logic                                            add_q, clear_q, maximum_q;
     logic [RowW-1:0]                                 row_q;
-    logic [NumQuads-1:0][NumLanes-1:0]               en_q;
     logic [NumQuads-1:0][NumLanes-1:0][BankW-1:0]    bank_q;
     logic [NumQuads-1:0][NumLanes-1:0][ProductW-1:0] product_q;
     logic [Width-1:0]                                mem_q [NumRows * NumQuads * NumBanks];   // a row's lie side by side
@@ -52,7 +56,6 @@ module spcore_accumulators #(
       row_q     <= row_i;
       if (add_i) begin
         maximum_q <= maximum_i;
-        en_q      <= en_i;
         bank_q    <= bank_i;
         product_q <= product_i;
       end
@@ -63,19 +66,20 @@ module spcore_accumulators #(
       end
       if (clear_q) begin
         for (int unsigned n = 0; n < NumQuads * NumBanks; n++) mem_q[32'(row_q) * NumQuads * NumBanks + n] = '0;
+      end else if (add_q && !maximum_q) begin
+        for (int unsigned q = 0; q < NumQuads; q++) begin
+          for (int unsigned l = 0; l < NumLanes; l++) begin
+            mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])]
+              = mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])] + Width'($signed(product_q[q][l]));
+          end
+        end
       end else if (add_q) begin
         for (int unsigned q = 0; q < NumQuads; q++) begin
           for (int unsigned l = 0; l < NumLanes; l++) begin
-            if (en_q[q][l]) begin
-              if (!maximum_q) begin
-                mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])]
-                  = mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])] + Width'($signed(product_q[q][l]));
-              end else if (mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])][MaxW-1:0]
-                           <= product_q[q][l][MaxW-1:0]) begin
-                mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])]
-                  = (mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])] & ~Width'({MaxW{1'b1}}))
-                    + Width'($signed(product_q[q][l]));
-              end
+            if (mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])][MaxW-1:0] <= product_q[q][l][MaxW-1:0]) begin
+              mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])]
+                = (mem_q[(32'(row_q) * NumQuads + q) * NumBanks + 32'(bank_q[q][l])] & ~Width'({MaxW{1'b1}}))
+                  + Width'($signed(product_q[q][l]));
             end
           end
         end

@@ -1,45 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Product of an activation and a weight by the weight's Booth digits, radix 4. A weight stays for many activations, and so
 // do its digits: gates of a digit that is zero stand still.
-//
-// A Verilator build with SPCORE_FAST_SIM gets Digits = 0, a plain multiplication: the same for every operand, by its test.
-
-module spcore_booth_mul #(
-`ifdef SPCORE_FAST_SIM
-  parameter bit Digits = 1'b0
-`else
-  parameter bit Digits = 1'b1
-`endif
-) (
+module spcore_booth_mul (
   input  logic signed [8:0]  act_i,      // -128..255
   input  logic signed [7:0]  weight_i,
   output logic signed [15:0] product_o
 );
 
-  if (Digits) begin : gen_digits
-    // The activation times a digit, but for the 1 that negation adds. Its sign, of weight -2^(9+2i), is added inverted; the
-    // constant makes up for that.
-    logic [8:0]      bits;
-    logic [3:0]      one, two, neg;   // digit i is one or two, negated or not, times 4^i; a 0 too: all ones and 1
-    logic [3:0][9:0] row;
+  // The activation times a digit, but for the 1 that negation adds. Its sign, of weight -2^(9+2i), is added inverted; the
+  // constant makes up for that.
+  logic [8:0]      bits;
+  logic [3:0]      one, two, neg;   // digit i is one or two, negated or not, times 4^i; a 0 too: all ones and 1
+  logic [3:0][9:0] row;
 
-    assign bits = {weight_i, 1'b0};
+  assign bits = {weight_i, 1'b0};
 
-    for (genvar i = 0; i < 4; i++) begin : gen_row
-      assign one[i] = bits[2*i+1] ^ bits[2*i];
-      assign two[i] = (bits[2*i+1] ~^ bits[2*i]) & (bits[2*i+2] ^ bits[2*i+1]);
-      assign neg[i] = bits[2*i+2];
-      assign row[i] = (({10{one[i]}} & {act_i[8], act_i}) | ({10{two[i]}} & {act_i, 1'b0})) ^ {10{neg[i]}};
-    end
-
-    assign product_o = {6'h00, ~row[0][9], row[0][8:0]}
-                     + {4'h0, ~row[1][9], row[1][8:0], 1'b0, neg[0]}
-                     + {2'h0, ~row[2][9], row[2][8:0], 1'b0, neg[1], 2'b00}
-                     + {~row[3][9], row[3][8:0], 1'b0, neg[2], 4'h0}
-                     + {9'h000, neg[3], 6'h00}
-                     + 16'h5600;
-  end else begin : gen_multiply
-    assign product_o = 16'(act_i * weight_i);
+  for (genvar i = 0; i < 4; i++) begin : gen_row
+    assign one[i] = bits[2*i+1] ^ bits[2*i];
+    assign two[i] = (bits[2*i+1] ~^ bits[2*i]) & (bits[2*i+2] ^ bits[2*i+1]);
+    assign neg[i] = bits[2*i+2];
+    assign row[i] = (({10{one[i]}} & {act_i[8], act_i}) | ({10{two[i]}} & {act_i, 1'b0})) ^ {10{neg[i]}};
   end
+
+  assign product_o = {6'h00, ~row[0][9], row[0][8:0]}
+                   + {4'h0, ~row[1][9], row[1][8:0], 1'b0, neg[0]}
+                   + {2'h0, ~row[2][9], row[2][8:0], 1'b0, neg[1], 2'b00}
+                   + {~row[3][9], row[3][8:0], 1'b0, neg[2], 4'h0}
+                   + {9'h000, neg[3], 6'h00}
+                   + 16'h5600;
 
 endmodule

@@ -60,25 +60,37 @@ module spcore_drain_ctrl
   assign done_o      = state_q == StDrain && last;
   assign unblock_o   = clear_o && last;
 
-  // The unit's last position, in two steps; the first drain follows its end by two cycles or more.
+  // The unit's last position, in two steps behind its end; the first drain follows that by two cycles or more.
+  logic ended, ended_q;
   pos_t product_q, rest_q, tile_w;
   logic [AccAddrW-1:0] last_row;
 
+  assign ended = state_q == StAdd && end_i;
+
   always_comb begin
     pos_t last_pos;
-    last_pos = product_q + rest_q;
-    unique case (unit_i.ctx ? derived_i[1].ratio : derived_i[0].ratio)
-      RatioOne: last_row = AccAddrW'(last_pos >> 2);
-      RatioTwo: last_row = AccAddrW'(last_pos >> 1);
-      default:  last_row = AccAddrW'(last_pos);
-    endcase
+    last_pos = 'x;
+    last_row = 'x;
+    if (ended_q) begin
+      last_pos = product_q + rest_q;
+      unique case (unit_i.ctx ? derived_i[1].ratio : derived_i[0].ratio)
+        RatioOne: last_row = AccAddrW'(last_pos >> 2);
+        RatioTwo: last_row = AccAddrW'(last_pos >> 1);
+        default:  last_row = AccAddrW'(last_pos);
+      endcase
+    end
   end
 
-  assign tile_w = pos_t'(unit_i.ctx ? layer_i[1].tile_w : layer_i[0].tile_w);
+  always_comb begin
+    tile_w = 'x;
+    if (ended) tile_w = pos_t'(unit_i.ctx ? layer_i[1].tile_w : layer_i[0].tile_w);
+  end
 
   always_ff @(posedge clk_i) begin
-    product_q <= pos_t'(unit_i.tile_h) * tile_w;
-    rest_q    <= pos_t'(unit_i.tile_w) + ~tile_w;
+    if (ended) begin
+      product_q <= pos_t'(unit_i.tile_h) * tile_w;
+      rest_q    <= pos_t'(unit_i.tile_w) + ~tile_w;
+    end
   end
 
   drain_row_t row_d, row_qq;
@@ -90,12 +102,14 @@ module spcore_drain_ctrl
       state_q <= StClear;
       row_q   <= '0;
       last_q  <= '1;
+      ended_q <= 1'b0;
       row_qq  <= '0;
       row_o   <= '0;
     end else begin
       state_q <= state_d;
       row_q   <= (clear_o && !last) ? row_q + 1'b1 : '0;
-      if (!clear_o) last_q <= last_row;
+      if (ended_q) last_q <= last_row;
+      ended_q <= ended;
       row_qq  <= row_d;
       row_o   <= row_qq;
     end

@@ -9,6 +9,9 @@
 //
 // An emission is registered, then multiplied while the accumulators are read, then added; the rows that are handed over
 // go the same way.
+//
+// Wordwise multiplies at once, weights and products being whole words, which a simulator need not cut out of wider ones: the
+// same for every operand, by the test of booth_mul. It is what a Verilator build with SPCORE_FAST_SIM gets.
 
 `include "../common/spcore_assert.svh"
 
@@ -17,6 +20,11 @@ module spcore_mac_array
   import spcore_pe_pkg::*;
 #(
   parameter int unsigned NumLanes = 16,
+`ifdef SPCORE_FAST_SIM
+  parameter bit          Wordwise = 1'b1,
+`else
+  parameter bit          Wordwise = 1'b0,
+`endif
   localparam int unsigned NumBanks = 4 * NumLanes,
   localparam int unsigned CountW   = $clog2(NumLanes + 1)
 ) (
@@ -43,10 +51,12 @@ module spcore_mac_array
 );
 
   localparam int unsigned QuadBanks = 16;
+  localparam int unsigned WeightW   = Wordwise ? AccW : 8;
+  localparam int unsigned ProductW  = Wordwise ? AccW : 16;
 
   // ---- the emission ----
 
-  logic [NumLanes-1:0][7:0] weight_q;
+  logic signed [NumLanes-1:0][WeightW-1:0] weight_q;
   logic [NumLanes-1:0][3:0] channel_q;    // within the quad
   logic [NumLanes-1:0]      nonzero_q;    // the lane's weight is not zero
   logic                     fire_q;       // some product may be non-zero
@@ -80,7 +90,7 @@ module spcore_mac_array
   always_ff @(posedge clk_i) begin
     if (load_i) begin
       for (int unsigned l = 0; l < NumLanes; l++) begin
-        weight_q[l]  <= vector_i[l].value;
+        weight_q[l]  <= WeightW'($signed(vector_i[l].value));
         nonzero_q[l] <= vector_i[l].value != '0;
         channel_q[l] <= vector_i[l].index | 4'(({2'b00, l[1:0]} >> k_log2) << m_log2);
       end
@@ -110,19 +120,23 @@ module spcore_mac_array
 
   // ---- products and quads ----
 
-  logic [NumLanes-1:0][3:0]         bank;
-  logic signed [NumLanes-1:0][15:0] product;
+  logic [NumLanes-1:0][3:0]                 bank;
+  logic signed [NumLanes-1:0][ProductW-1:0] product;
 
   assign bank = channel_q | {NumLanes{bank_high_q}};
 
   for (genvar l = 0; l < NumLanes; l++) begin : gen_lane
-    spcore_booth_mul u_mul (
-      .act_i(act_q), .weight_i(weight_q[l]), .product_o(product[l])
-    );
+    if (Wordwise) begin : gen_word
+      assign product[l] = ProductW'(act_q) * weight_q[l];
+    end else begin : gen_digits
+      spcore_booth_mul u_mul (
+        .act_i(act_q), .weight_i(weight_q[l]), .product_o(product[l])
+      );
+    end
   end
 
   spcore_accumulators #(
-    .NumQuads(NumLanes / 4), .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW)
+    .NumQuads(NumLanes / 4), .NumBanks(QuadBanks), .NumRows(AccDepth), .Width(AccW), .ProductW(ProductW)
   ) u_accumulators (
     .clk_i, .maximum_i(maximum_q),
     .row_i(row_q), .add_i(fire_q), .en_i(nonzero_q), .bank_i(bank), .product_i(product), .clear_i(clear_q), .data_o

@@ -165,14 +165,25 @@ module spcore_pe
     .macs_o
   );
 
-  logic unit_done, clearing;
+  drain_info_t         oldest;     // unit
+  logic                ask, unit_done, clearing;
+  logic [AccAddrW-1:0] last_row;
 
   spcore_drain_ctrl u_drain_ctrl (
-    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(drain_req_o.unit), .end_i(emit_end),
-    .req_o(drain_req_o.valid), .last_row_o(drain_req_o.last_row), .gnt_i(drain_gnt_i), .row_o(drain_row_o),
+    .clk_i, .rst_ni, .layer_i, .derived_i, .unit_i(oldest), .end_i(emit_end),
+    .req_o(ask), .last_row_o(last_row), .gnt_i(drain_gnt_i), .row_o(drain_row_o),
     .clear_o(clear), .clear_row_o(clear_row),
     .unblock_o(unblock), .done_o(unit_done), .clearing_o(clearing)
   );
+
+  always_comb begin
+    drain_req_o       = 'x;
+    drain_req_o.valid = ask;
+    if (ask) begin
+      drain_req_o.unit     = oldest;
+      drain_req_o.last_row = last_row;
+    end
+  end
 
   // ---- state and counters ----
 
@@ -187,7 +198,7 @@ module spcore_pe
   spcore_unit_queue u_unit_queue (
     .clk_i, .rst_ni,
     .push_i(unit_in), .ready_o(queue_ready), .unit_i,
-    .pop_i(unit_done), .empty_o(no_units), .oldest_o(drain_req_o.unit)
+    .pop_i(unit_done), .empty_o(no_units), .oldest_o(oldest)
   );
 
   always_comb begin
@@ -203,7 +214,7 @@ module spcore_pe
     else         state_o <= state;
   end
 
-  always_ff @(posedge clk_i) ctx_o <= drain_req_o.unit.ctx;
+  always_ff @(posedge clk_i) ctx_o <= oldest.ctx;
 
   spcore_pe_counters #(
     .CountW(CountW)

@@ -30,13 +30,18 @@ module acc_quad_proof #(
   assign add   = ready & add_i;
   assign clear = !ready | clear_i;
 
+  logic signed [3:0][ProductW-1:0] product;
+  for (genvar l = 0; l < 4; l++) begin : gen_lane
+    assign product[l] = en_i[l] ? product_i[l] : '0;
+  end
+
   logic [1:0][NumBanks-1:0][Width-1:0] data;
 
   for (genvar form = 0; form < 2; form++) begin : gen_form
     spcore_accumulators #(
       .NumQuads(1), .NumBanks(NumBanks), .NumRows(NumRows), .Width(Width), .ProductW(ProductW), .MaxW(MaxW), .Lanewise(form)
     ) u_accumulators (
-      .clk_i, .maximum_i, .row_i(row), .add_i(add), .en_i, .bank_i, .product_i, .clear_i(clear), .data_o(data[form])
+      .clk_i, .maximum_i, .row_i(row), .add_i(add), .en_i, .bank_i, .product_i(product), .clear_i(clear), .data_o(data[form])
     );
   end
 

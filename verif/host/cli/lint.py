@@ -35,10 +35,12 @@ def _targets() -> Iterator[tuple[str, str, Mapping[str, int]]]:
         if root != TOP:
             yield root, root, {}
     # The core is checked with the forms that simulate faster.
+    yield "spcore_mac_array (digits)", "spcore_mac_array", {"Wordwise": 0}
     yield "spcore_accumulators (banks)", "spcore_accumulators", {"Lanewise": 0}
     yield "spcore_pe_sums (tree)", "spcore_pe_sums", {"Rolled": 0}
-    for module in ("spcore_booth_mul", "spcore_requantize_lanes"):
-        yield f"{module} (digits)", module, {"Digits": 1}
+    yield "spcore_requantize_lanes (digits)", "spcore_requantize_lanes", {"Digits": 1}
+    for module in ("spcore_mem_1r1w", "spcore_mem_1rw"):
+        yield f"{module} (at the end)", module, {"AtOnce": 0}
 
 
 def _messages(command: Sequence[str]) -> str:
