@@ -2,6 +2,8 @@
 // Hands over a PE's accumulators: when a unit has ended it asks for the drain, and once granted has the rows read and
 // cleared, one a cycle; mac_array does that. After reset all rows are cleared.
 
+`include "../common/spcore_assert.svh"
+
 module spcore_drain_ctrl
   import sparsecore_pkg::*;
 (
@@ -12,11 +14,11 @@ module spcore_drain_ctrl
   input  layer_t   [1:0]      layer_i,
   input  derived_t [1:0]      derived_i,
   input  drain_info_t         unit_i,     // the unit that ended, from end_i to its grant
-  input  logic                end_i,      // with its last emission or later
+  input  logic                end_i,      // with its last emission or later; once
 
   output logic                req_o,
   output logic [AccAddrW-1:0] last_row_o, // from a cycle after req_o
-  input  logic                gnt_i,      // any time later
+  input  logic                gnt_i,      // two cycles later or more: accumulators are added to until then
   output drain_row_t          row_o,      // DrainLatency cycles after it, with the row's values, which come from mac_array
 
   // to mac_array
@@ -60,18 +62,15 @@ module spcore_drain_ctrl
   assign done_o      = state_q == StDrain && last;
   assign unblock_o   = clear_o && last;
 
-  // The unit's last position, in two steps behind its end; the first drain follows that by two cycles or more.
-  logic ended, ended_q;
+  // The unit's last position, in two steps behind its end; the first drain follows that by four cycles or more.
   pos_t product_q, rest_q, tile_w;
   logic [AccAddrW-1:0] last_row;
-
-  assign ended = state_q == StAdd && end_i;
 
   always_comb begin
     pos_t last_pos;
     last_pos = 'x;
     last_row = 'x;
-    if (ended_q) begin
+    if (req_o) begin
       last_pos = product_q + rest_q;
       unique case (unit_i.ctx ? derived_i[1].ratio : derived_i[0].ratio)
         RatioOne: last_row = AccAddrW'(last_pos >> 2);
@@ -83,11 +82,11 @@ module spcore_drain_ctrl
 
   always_comb begin
     tile_w = 'x;
-    if (ended) tile_w = pos_t'(unit_i.ctx ? layer_i[1].tile_w : layer_i[0].tile_w);
+    if (end_i) tile_w = pos_t'(unit_i.ctx ? layer_i[1].tile_w : layer_i[0].tile_w);
   end
 
   always_ff @(posedge clk_i) begin
-    if (ended) begin
+    if (end_i) begin
       product_q <= pos_t'(unit_i.tile_h) * tile_w;
       rest_q    <= pos_t'(unit_i.tile_w) + ~tile_w;
     end
@@ -102,17 +101,17 @@ module spcore_drain_ctrl
       state_q <= StClear;
       row_q   <= '0;
       last_q  <= '1;
-      ended_q <= 1'b0;
       row_qq  <= '0;
       row_o   <= '0;
     end else begin
       state_q <= state_d;
       row_q   <= (clear_o && !last) ? row_q + 1'b1 : '0;
-      if (ended_q) last_q <= last_row;
-      ended_q <= ended;
+      if (!clear_o) last_q <= last_row;
       row_qq  <= row_d;
       row_o   <= row_qq;
     end
   end
+
+  `SPCORE_ASSERT(!end_i || state_q == StAdd, "a unit ends while another one is handed over")
 
 endmodule
