@@ -74,6 +74,7 @@ module spcore_activation_store
 
   // ---- Line writes: the writer whose turn it is, which passes to the other where that one waits ----
   logic                turn_q;
+  logic                take;            // a line
   logic                write_q;         // the line is written in this cycle
   logic [ActBanks-1:0] write_banks_q;   // to these banks
   // verilator lint_off UNUSEDSIGNAL
@@ -82,6 +83,7 @@ module spcore_activation_store
 
   assign lw_ready_o = {turn_q, !turn_q};
   assign line       = lw_line_i[turn_q];
+  assign take       = lw_valid_i[turn_q];
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
@@ -91,13 +93,13 @@ module spcore_activation_store
     end else begin
       if (start_i)                  turn_q <= 1'b0;
       else if (lw_valid_i[!turn_q]) turn_q <= !turn_q;
-      write_q       <= lw_valid_i[turn_q];
-      write_banks_q <= lw_valid_i[turn_q] ? banks_of(line.ptr[ActBankW-1:0], line.words) : '0;
+      write_q       <= take;
+      write_banks_q <= take ? banks_of(line.ptr[ActBankW-1:0], line.words) : '0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (lw_valid_i[turn_q]) line_q <= line;
+    if (take) line_q <= line;
   end
 
   // ---- Line reads: request, index entry, number of words, words ----

@@ -20,7 +20,7 @@ _STORE = "spcore_activation_store."
 _LAYERS = "spcore_layer_setup."
 _PUBLIC = (
     "axis_protocol.seen_q",
-    *(f"{_STORE}{signal}" for signal in ("lw_valid_i", "lw_ready_o", "line")),
+    *(f"{_STORE}{signal}" for signal in ("take", "line")),
     *(f"{_LAYERS}{port}" for port in ("all_done_i", "status_o", "restart_o")),
     "spcore_counters.counters_o",
 )

@@ -42,17 +42,16 @@ class LineMonitor(uvm_component):
 
     async def run_phase(self):
         store = device().u_activation_store
-        valid, ready, line = store.lw_valid_i, store.lw_ready_o, store.line
-        edge, changes = RisingEdge(device().clk_i), ValueChange(valid)
+        take, line = store.take, store.line
+        edge, changes = RisingEdge(device().clk_i), ValueChange(take)
         await RisingEdge(device().rst_ni)  # before the first reset they mean nothing
         while True:
             await edge
-            offered = int(str(valid.value), 2)  # int() of the values themselves takes longer, and there are many lines
-            if not offered:
-                await changes
-            elif offered & int(str(ready.value), 2):
-                flat = int(str(line.value), 2)
+            if take.value:
+                flat = int(str(line.value), 2)  # int() of the value itself takes longer, and there are many lines
                 self.ap.write(LineWrite(*[flat >> low & mask for low, mask in self._fields]))
+            else:
+                await changes
 
 
 @dataclass
