@@ -4,9 +4,9 @@
 To arithmetic and memories come wires, the decoding of indices and the clock. Both machines are squares of their own
 area. Flip-flops of PEs are clocked as on netlists with clock gates, for each busy cycle or each line; of the core what
 serves memories is in every cycle. The dense machine has multipliers and adders of the core's kind, nothing between them
-and the memories, and its sums lie in registers whose accesses are counted. An addition on the core reads and writes the
-upper half of a sum only where it changes. Outputs go through the same stage in both. How often gates switch is measured
-on netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in which they work, and
+and the memories, and its sums lie in registers whose accesses are counted. An addition on the core writes the upper
+half of a sum only where it changes. Outputs go through the same stage in both. How often gates switch is measured on
+netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in which they work, and
 those of a multiplication with its addition, which take more than these by themselves.
 """
 
@@ -31,12 +31,11 @@ WHAT = {
 
 @dataclass(frozen=True)
 class Run:
-    """A layer on a machine: what it is called, its counts, whether it is the dense machine or the core's dense mode."""
+    """A layer on a machine: what it is called, its counts, whether it is the dense machine."""
 
     name: str
     result: Result
     dense: bool = False
-    dense_mode: bool = False
 
 
 def energy(run: Run, technology: Technology) -> dict[str, float]:
@@ -57,8 +56,8 @@ def energy(run: Run, technology: Technology) -> dict[str, float]:
         clocked += r.cycles * flip_flops.memories
     places = r.energy_in(technology)
     if not run.dense:
-        saved = 2 * ACC_BITS - netlist_power.sum_bits(run.dense_mode)
-        places["sums"] -= r.multiplications * technology.access(saved, r.accesses["sums"].capacity)
+        half = technology.access(ACC_BITS / 2, r.accesses["sums"].capacity)
+        places["sums"] -= r.multiplications * netlist_power.halves_kept() * half
     return places | {
         "wires": (sum(r.wires.values()) * sides.machine + r.tree * sides.pes) * technology.wire,
         "decoding": decoded * technology.gate,

@@ -31,8 +31,8 @@ MULTIPLIERS, ACCUMULATORS = ("mac_array",), ("acc_quad",)
 @dataclass(frozen=True)
 class Mode:
     """A layer on the PE. cycles: from its first unit to the end of its last; busy: of them; useful: multiplications of
-    two non-zeros; sum_bits: of the accumulators, that an addition reads and writes; lines: loads of lines; lanes: of
-    the PE; units: what they took by module and kind, in pJ of the netlist, with clocks in every cycle; clocked are
+    two non-zeros; upper: share of the additions that write the upper half of their sum; lines: loads of lines; lanes:
+    of the PE; units: what they took by module and kind, in pJ of the netlist, with clocks in every cycle; clocked are
     cycles of flip-flops with clock gates.
     """
 
@@ -40,7 +40,7 @@ class Mode:
     cycles: int
     busy: int
     useful: int
-    sum_bits: float
+    upper: float
     lines: int
     lanes: int
     units: Mapping[str, Mapping[str, float]]
@@ -144,10 +144,9 @@ def plain_clocks() -> float:
     return (machine.of("clocked") - machine.cycles * machine.lanes * ACC_BITS) / machine.multiplications
 
 
-def sum_bits(dense_mode: bool) -> float:
-    """Bits of the core's accumulators that an addition reads and writes, of its dense mode or of its sparse ones."""
-    sparse, dense = load()
-    return (dense if dense_mode else sparse).sum_bits
+def halves_kept() -> float:
+    """Share of the core's additions that leave the upper half of their sum as it is; mean of both modes."""
+    return 1 - mean(m.upper for m in load())
 
 
 def beyond(technology: Technology, dense: bool) -> float:

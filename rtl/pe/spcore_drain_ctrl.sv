@@ -18,7 +18,7 @@ module spcore_drain_ctrl
 
   output logic                req_o,
   output logic [AccAddrW-1:0] last_row_o, // from a cycle after req_o
-  input  logic                gnt_i,      // two cycles later or more: accumulators are added to until then
+  input  logic                gnt_i,      // any time later
   output drain_row_t          row_o,      // DrainLatency cycles after it, with the row's values, which come from mac_array
 
   // to mac_array
@@ -62,7 +62,7 @@ module spcore_drain_ctrl
   assign done_o      = state_q == StDrain && last;
   assign unblock_o   = clear_o && last;
 
-  // The unit's last position, in two steps behind its end; the first drain follows that by four cycles or more.
+  // The unit's last position, in two steps behind its end; the first drain follows that by two cycles or more.
   pos_t product_q, rest_q, tile_w;
   logic [AccAddrW-1:0] last_row;
 
@@ -94,7 +94,7 @@ module spcore_drain_ctrl
 
   drain_row_t row_d, row_qq;
 
-  assign row_d = '{valid: state_q == StDrain, last: last, row: row_q};
+  assign row_d = '{valid: state_q == StDrain, last: done_o, row: row_q};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

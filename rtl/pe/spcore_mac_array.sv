@@ -42,7 +42,7 @@ module spcore_mac_array
   input  pos_t                          pos_i,
   input  logic [7:0]                    act_i,
 
-  // a row to hand over and clear, four cycles behind an emission or later; its values follow two cycles later
+  // a row to hand over and clear, in a cycle without an emission; its values follow two cycles later
   input  logic                          clear_i,
   input  logic [AccAddrW-1:0]           row_i,
   output logic [NumBanks-1:0][AccW-1:0] data_o,
@@ -153,16 +153,10 @@ module spcore_mac_array
 
 `ifndef SYNTHESIS
   // The products of two lanes of a quad that stand for one channel would meet in one bank.
-  logic       loaded_q, meet;
-  logic [2:0] valid_q;   // in the last three cycles
+  logic loaded_q, meet;
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      loaded_q <= 1'b0;
-      valid_q  <= '0;
-    end else begin
-      loaded_q <= load_i;
-      valid_q  <= {valid_q[1:0], valid_i};
-    end
+    if (!rst_ni) loaded_q <= 1'b0;
+    else         loaded_q <= load_i;
   end
   always_comb begin
     meet = 1'b0;
@@ -174,7 +168,7 @@ module spcore_mac_array
   end
 `endif
 
-  `SPCORE_ASSERT(!(clear_i && (valid_i || valid_q != '0)), "a row is handed over less than four cycles behind an emission")
+  `SPCORE_ASSERT(!(valid_i && clear_i), "an emission while the accumulators are handed over")
   `SPCORE_ASSERT(!meet, "two lanes stand for one channel, expected indices that ascend within a group")
 
 endmodule

@@ -44,7 +44,7 @@ module spcore_pe
 
   // drain: after the grant the rows follow, one a cycle, each with its values
   output drain_req_t                    drain_req_o,
-  input  logic                          drain_gnt_i,  // two cycles behind the request or later
+  input  logic                          drain_gnt_i,
   output drain_row_t                    drain_row_o,
   output logic [NumBanks-1:0][AccW-1:0] drain_data_o,
 

@@ -85,9 +85,7 @@ class Bench:
         await self.cycle(int(used.sum()) if operand else 0)
 
     async def hand_over(self, rows, compare: bool = True) -> None:
-        """Read and clear rows, one a cycle, four cycles behind the last emission or later."""
-        for _ in range(3):
-            await self.idle()
+        """Read and clear rows, one a cycle."""
         for row in rows:
             self.dut.clear_i.value, self.dut.row_i.value = 1, int(row)
             sums, self.sums[row] = self.sums[row].copy(), 0

@@ -15,7 +15,7 @@ PROOFS = (
     Proof("bank_arbiter_proof", {"Groups": 4}, depth=8),
     Proof("bank_arbiter_proof", {"Groups": 8}, depth=8),
     Proof("mem_proof", {"NumWords": 2, "DataWidth": 2, "PartWidth": 1}, depth=8),
-    Proof("acc_quad_proof", {"NumBanks": 6, "NumRows": 2, "Width": 4, "ProductW": 2, "MaxW": 1}, depth=10),
+    Proof("acc_quad_proof", {"NumBanks": 5, "NumRows": 2, "Width": 4, "ProductW": 2, "MaxW": 1}, depth=7),
     Proof("pe_sums_proof", {"NumPe": 4, "MacW": 1, "Context": 0}, depth=5),
     Proof("pe_sums_proof", {"NumPe": 5, "MacW": 1, "Context": 1}, depth=5),
 )

@@ -112,8 +112,7 @@ def test_what_a_miss_is_made_of_adds_up_to_it(found):
     assert missed, "nothing is missed: the page need not explain it"
     rows = {row[0]: row[1:] for row in csv.reader(page.as_csv(study_tables.excess(found)).splitlines())}
     for place, one in enumerate(missed):
-        run = figure3_energy.Run("core", one.layer.result, dense_mode=one.layer.mode == (1, 1))
-        core = figure3_energy.total(run, one.technology)
+        core = figure3_energy.total(figure3_energy.Run("core", one.layer.result), one.technology)
         dense = figure3_energy.total(found.dense, one.technology)
         assert one.found == pytest.approx(dense / core)
         assert float(rows["all"][place]) == pytest.approx((core - dense / one.asked) / 1e6, abs=0.06)

@@ -46,21 +46,19 @@ module acc_quad_proof #(
   end
 
   // What the sender of products sees to.
-  logic [NumBanks-1:0] read, read_q = '0;   // with the neighbours
+  logic [NumBanks-1:0] read, read_q = '0;
   logic [RowW-1:0]     row_q;
-  logic [2:0]          add_q = '0;          // in the last three cycles
   logic                fits, clear_q = 1'b0;
 
   always_comb begin
     read = '0;
-    fits = !(clear && (add || add_q != '0));
+    fits = !(add && clear);
     for (int l = 0; l < 4; l++) begin
       if (add && en_i[l]) begin
         if (int'(bank_i[l]) < l || int'(bank_i[l]) > l + int'(NumBanks) - 4 || read[bank_i[l]]) fits = 1'b0;
         read[bank_i[l]] = 1'b1;
       end
     end
-    for (int b = 0; b < int'(NumBanks); b += 2) read[b+:2] = {2{|read[b+:2]}};
     if (clear) read = '1;
     if (row == row_q && (read & read_q) != '0) fits = 1'b0;
   end
@@ -70,7 +68,6 @@ module acc_quad_proof #(
     clear_q <= clear & ready;
     read_q  <= read;
     row_q   <= row;
-    add_q   <= {add_q[1:0], add};
     sent : assume (fits);
     if (clear_q) same : assert (data[0] == data[1]);
     full : cover (clear_q && data[0][0] == '1 && data[0][NumBanks-1] == '1);

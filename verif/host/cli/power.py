@@ -16,7 +16,6 @@ from rich.console import Console
 
 from models import work
 from models.config import load_config
-from models.energy import ACC_BITS
 from models.study import netlist_power
 from verif.host.benchmarks import DENSE, FIGURE_3, planned
 from verif.host.cli.phase import phase
@@ -83,38 +82,30 @@ class _Record:
         return units
 
 
-def _sum_bits(record: _Record, start: int, end: int) -> float:
-    """Bits of accumulators that an addition reads and writes: a memory is read whole, of which a half is written. All
-    memories of a quad are read, or written, in a cycle only when a row is handed over."""
-    pins = record.pins
-    quads: dict[str, list[tuple[str, str, str]]] = {}
-    for path, code in pins.vectors.items():
-        quad, _, memory = path.partition("gen_pair")
-        if memory.endswith("/we_i"):
-            quads.setdefault(quad, []).append((memory, code, pins.scalars[path.removesuffix("we_i") + "re_i"]))
-    codes = [code for memories in quads.values() for _, *pair in memories for code in pair]
-    added = bits = 0
-    for time, values in sampled(record.vcd, pins.scalars["clk_i"], codes):
+def _upper_writes(record: _Record, start: int, end: int) -> float:
+    """Share of the additions to accumulators that write the upper half too. All banks of a quad are written in a cycle
+    only when a row is cleared."""
+    quads: dict[str, list[int]] = {}
+    codes: list[str] = []
+    for path, code in record.pins.vectors.items():
+        if path.endswith("/we_i"):
+            quads.setdefault(path.partition("gen_bank")[0], []).append(len(codes))
+            codes.append(code)
+    added = whole = 0
+    for time, values in sampled(record.vcd, record.pins.scalars["clk_i"], codes):
         if not start <= time < end:
             continue
-        found = iter(values)
-        for memories in quads.values():
-            written = {}
-            read = 0
-            for memory, *_ in memories:
-                written[memory] = next(found).count("1")
-                read += next(found) == "1"
-            if read < len(memories):
-                bits += read * ACC_BITS
-            if sum(written.values()) < 2 * len(memories):
-                bits += sum(written.values()) * ACC_BITS // 2
-                added += sum(halves for memory, halves in written.items() if "u_lower" in memory)
-    return bits / added
+        for banks in quads.values():
+            writes = [values[bank] for bank in banks if values[bank].endswith("1")]
+            if len(writes) < len(banks):
+                added += len(writes)
+                whole += writes.count("11")
+    return whole / added
 
 
 def _core_window(record: _Record, library: Library) -> tuple[dict[str, Any], dict[str, Spent]]:
     """Cycles from the PE's first work unit to the end of its last, busy ones and useful multiplications among them, and
-    bits of accumulators that these read and write; and what its units took, by module."""
+    how often these write the upper half; and what its units took, by module."""
     pins = record.pins
     codes = [pins.vectors["state_o"], pins.vectors["macs_o"]]
     edges = list(sampled(record.vcd, pins.scalars["clk_i"], codes))
@@ -128,7 +119,7 @@ def _core_window(record: _Record, library: Library) -> tuple[dict[str, Any], dic
         "cycles": last - first,
         "busy": states.count(_BUSY),
         "useful": useful,
-        "sum_bits": _sum_bits(record, start, end),
+        "upper": _upper_writes(record, start, end),
     }
     return counts, record.spent(start, end, last - first, library)
 
@@ -165,7 +156,7 @@ def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any
         "cycles": cycles,
         "busy": cycles,
         "useful": int(((steps.activations[:, :, 0] != 0) * (steps.weights != 0).sum(2)).sum()),
-        "sum_bits": 2 * ACC_BITS,
+        "upper": 1.0,  # sums are written whole
         "lines": 0,
         "lanes": LANES,
         "units": sta_power.as_record(record.spent(valid[0], valid[-1], cycles, library)),

@@ -126,7 +126,7 @@ class Study:
         dense_work = as_workload(DENSE_LAYER)
         return [
             Run("SparseCore, 2/4, half zero", sparse.result),
-            Run("SparseCore, dense mode", dense.result, dense_mode=True),
+            Run("SparseCore, dense mode", dense.result),
             Run("Dense machine", run(DENSE, dense_work), dense=True),
             Run("Dense, with regions", run(replace(DENSE, buffered=True), dense_work), dense=True),
         ]

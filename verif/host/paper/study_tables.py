@@ -158,7 +158,7 @@ def gains_of(study: Study, layers: Sequence[Swept], technology: Technology) -> l
 
 
 def _as_run(one: Swept) -> figure3_energy.Run:
-    return figure3_energy.Run(f"{_mode(one.mode)} at {one.density:g}", one.result, dense_mode=one.mode == (1, 1))
+    return figure3_energy.Run(f"{_mode(one.mode)} at {one.density:g}", one.result)
 
 
 @dataclass(frozen=True)
