@@ -75,6 +75,7 @@ class _Line:
     batch: _Batch
     bitmap: int
     packed: bytes
+    octets: int  # the same bytes
 
     def fits(self, found: LineWrite) -> bool:
         """Whether a line is this one, at its place."""
@@ -82,18 +83,19 @@ class _Line:
 
     def difference(self, found: LineWrite) -> str | None:
         """What is wrong with a line, None when it is this one."""
+        size = len(self.packed)
+        words = -(-size // WORD_BYTES)
+        if found.octets == self.octets and found.bitmap == self.bitmap and found.words == words:
+            return None
         if found.bitmap != self.bitmap:
             return f"bitmap {found.bitmap:#018x}, expected {self.bitmap:#018x}"
-        size = len(self.packed)
-        if found.octets != int.from_bytes(self.packed, "little"):
+        if found.octets != self.octets:
             octets = found.octets.to_bytes(64, "little")
             place = next((i for i in range(size) if octets[i] != self.packed[i]), None)
             if place is None:
                 return f"{octets[size:].hex()} behind its {size} bytes, expected zeros"
             return f"byte {place} is {octets[place]:#04x}, expected {self.packed[place]:#04x}"
-        if found.words != -(-size // WORD_BYTES):
-            return f"{found.words} words, expected those of {size} bytes"
-        return None
+        return f"{found.words} words, expected those of {size} bytes"
 
 
 class LineChecker:
@@ -122,7 +124,7 @@ class LineChecker:
                 self._resetting = False
                 batch = _Batch(conclusion, len(entries), self._pointer(conclusion))
                 for entry, bitmap, octets in zip(entries, bitmaps, packed, strict=True):
-                    self.due[entry].append(_Line(batch, bitmap, octets))
+                    self.due[entry].append(_Line(batch, bitmap, octets, int.from_bytes(octets, "little")))
             case LinesOver():
                 for queue in self.due.values():
                     while queue and not queue[0].batch.due.complete:
@@ -147,8 +149,8 @@ class LineChecker:
 
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
-        place = found.entry.to_bytes(3, "little") + found.first_word.to_bytes(3, "little")
-        self.digest.update(place + found.bitmap.to_bytes(8, "little") + found.octets.to_bytes(64, "little"))
+        flat = found.octets << 112 | found.bitmap << 48 | found.first_word << 24 | found.entry
+        self.digest.update(flat.to_bytes(78, "little"))
         queue = self.due[found.entry]
         # Of a section that overflows some lines stay out.
         while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
@@ -159,21 +161,23 @@ class LineChecker:
             return
         expected = queue.popleft()
         batch, self.compared = expected.batch, self.compared + 1
-        where = f"index entry {found.entry} of {batch.due.what}"
         if difference := expected.difference(found):
-            self.fail("line", f"{where}: {difference}")
+            self._wrong(found, batch, difference)
         if found.words:
-            self._place(found, batch, where)
+            self._place(found, batch)
         batch.left -= 1
         self.written(batch.due, batch.left)
 
-    def _place(self, found: LineWrite, batch: _Batch, where: str) -> None:
+    def _place(self, found: LineWrite, batch: _Batch) -> None:
         pointer = batch.pointer
         if found.first_word != pointer.word:
-            self.fail("line", f"{where}: its bytes go to word {found.first_word}, expected {pointer.word}")
+            self._wrong(found, batch, f"its bytes go to word {found.first_word}, expected {pointer.word}")
         pointer.word = found.first_word + found.words
         if pointer.word > batch.due.limit:
-            self.fail("line", f"{where}: its bytes reach to word {pointer.word}, the section to {batch.due.limit}")
+            self._wrong(found, batch, f"its bytes reach to word {pointer.word}, the section to {batch.due.limit}")
+
+    def _wrong(self, found: LineWrite, batch: _Batch, what: str) -> None:
+        self.fail("line", f"index entry {found.entry} of {batch.due.what}: {what}")
 
     @property
     def missing(self) -> list[str]:
