@@ -2,12 +2,12 @@
 """Figure 3: energy by item of a layer on the core and on a dense output-stationary machine, on one accounting.
 
 To arithmetic and memories come wires, the decoding of indices and the clock. Both machines are squares of their own
-area. Flip-flops of PEs are clocked as on netlists with clock gates, for each busy cycle or each line; of the core what
-serves memories is in every cycle. The dense machine has multipliers and adders of the core's kind, nothing between them
-and the memories, and its sums lie in registers whose accesses are counted. An addition on the core writes the upper
-half of a sum only where it changes. Outputs go through the same stage in both. How often gates switch is measured on
-netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in which they work, and
-those of a multiplication with its addition, which take more than these by themselves.
+area. Flip-flops are clocked as on netlists with clock gates: a PE's for each busy cycle or each line, those at the
+core's memories for each cycle of the core. The dense machine has multipliers and adders of the core's kind, nothing
+between them and the memories, and its sums lie in registers whose accesses are counted. An addition on the core writes
+the upper half of a sum only where it changes. Outputs go through the same stage in both. How often gates switch is
+measured on netlists of both machines' PEs (models.study.netlist_power): those of the decoders in a cycle in which they
+work, and those of a multiplication with its addition, which take more than these by themselves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,8 @@ def energy(run: Run, technology: Technology) -> dict[str, float]:
         for kind, number in flip_flops.pe.items():
             at_work = r.decoding["lines"] if kind in silicon.DECODING["lines"] else busy
             clocked += at_work * number * netlist_power.clocks(kind)
-        clocked += r.cycles * flip_flops.memories
+        for kind, number in flip_flops.memories.items():
+            clocked += r.cycles * number * netlist_power.memory_clocks(kind)
     places = r.energy_in(technology)
     if not run.dense:
         half = technology.access(ACC_BITS / 2, r.accesses["sums"].capacity)

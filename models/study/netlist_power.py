@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a PE takes as a netlist of cells, from docs/study/power.json, beside what the energy model says of it; and a PE
-of the plain dense machine likewise.
+of the plain dense machine likewise; and the clock of the core's flip-flops that serve memories.
 
 The netlist is of another technology than the model's costs: its energies are scaled so that a flip-flop whose data
 stand still takes as much in a clock cycle as in the model. So what happens how often is compared, and what it costs in
@@ -11,7 +11,7 @@ open.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from statistics import mean
@@ -33,7 +33,8 @@ class Mode:
     """A layer on the PE. cycles: from its first unit to the end of its last; busy: of them; useful: multiplications of
     two non-zeros; upper: share of the additions that write the upper half of their sum; lines: loads of lines; lanes:
     of the PE; units: what they took by module and kind, in pJ of the netlist, with clocks in every cycle; clocked are
-    cycles of flip-flops with clock gates.
+    cycles of flip-flops with clock gates. memories: the same cycles with clock gates, and flip-flops, of the units
+    outside the PEs that serve memories, by module; the plain dense machine has none.
     """
 
     layer: str
@@ -44,6 +45,7 @@ class Mode:
     lines: int
     lanes: int
     units: Mapping[str, Mapping[str, float]]
+    memories: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def of(self, what: str, kinds: tuple[str, ...] = ()) -> float:
         """Of all units, or of some."""
@@ -136,6 +138,11 @@ def clocks(kind: str) -> float:
     return mean(
         m.of("clocked", (kind,)) / (m.of("flip_flops", (kind,)) * (m.lines if on_lines else m.busy)) for m in load()
     )
+
+
+def memory_clocks(kind: str) -> float:
+    """Clock cycles of a flip-flop of a unit that serves memories, for each cycle of the core; mean of both modes."""
+    return mean(m.memories[kind]["clocked"] / (m.memories[kind]["flip_flops"] * m.cycles) for m in load())
 
 
 def plain_clocks() -> float:

@@ -23,8 +23,8 @@ DECODING = {
     "lines": ("line_fetch", "region_loader"),
 }
 _PE = (*LANES, *(unit for units in DECODING.values() for unit in units), "drain_ctrl", "unit_queue", "pe")
-# Units outside the PEs: what serves memories in every cycle, what outputs go through.
-_MEMORY = ("request_group", "banked_mem", "weight_store", "activation_store", "scheduler", "tile_tables")
+# Units outside the PEs: what serves memories, what outputs go through.
+MEMORY = ("request_group", "banked_mem", "weight_store", "activation_store", "scheduler", "tile_tables")
 _OUTPUT = (
     *("drain_arbiter", "drain_node", "tile_mask", "staging_buffer", "slot_reader", "requantize_lanes", "requantize"),
     *("line_compressor", "streaming_processor", "line_writer", "output_stage"),
@@ -34,7 +34,7 @@ _OTHER = (
     *("layer_setup", "param_mem", "counters", "layer_counters", "host", "program", "sequencer"),
     *("weight_loader", "activation_loader", "result_streamer"),
 )
-KNOWN = (*_PE, *_MEMORY, *_OUTPUT, *_OTHER, "sparsecore")
+KNOWN = (*_PE, *MEMORY, *_OUTPUT, *_OTHER, "sparsecore")
 # Of those outside the PEs that grow with the PEs, or with the width of an accumulator row.
 _PER_PE = ("request_group",)
 _PER_LANE = ("drain_node", "staging_buffer", "slot_reader")
@@ -77,10 +77,10 @@ def units() -> tuple[Unit, ...]:
 
 @dataclass(frozen=True)
 class FlipFlops:
-    """Those of one PE by unit, of what serves memories, of what outputs go through."""
+    """Those of one PE by unit, of what serves memories by unit, of what outputs go through."""
 
     pe: Mapping[str, float]
-    memories: float
+    memories: Mapping[str, float]
     outputs: float
 
 
@@ -92,7 +92,7 @@ def flip_flops() -> FlipFlops:
     def of(kinds: tuple[str, ...]) -> float:
         return sum(u.flip_flops * u.count for u in units() if u.kind in kinds)
 
-    return FlipFlops({kind: of((kind,)) / pes for kind in _PE}, of(_MEMORY), of(_OUTPUT))
+    return FlipFlops({kind: of((kind,)) / pes for kind in _PE}, {kind: of((kind,)) for kind in MEMORY}, of(_OUTPUT))
 
 
 def decoding_ge(part: str) -> float:

@@ -45,6 +45,18 @@ def test_more_is_switched_than_bare_arithmetic_takes():
     assert all(0 < netlist_power.activity(part) < 1 for part in silicon.DECODING)
 
 
+def test_flip_flops_at_memories_are_clocked_in_a_part_of_the_cycles():
+    for mode in netlist_power.load():
+        assert set(mode.memories) == set(silicon.MEMORY) == set(silicon.flip_flops().memories)
+        for unit in mode.memories.values():
+            assert 0 < unit["clocked"] < unit["flip_flops"] * mode.cycles
+    sparse, dense = netlist_power.load()
+    for kind in silicon.MEMORY:
+        shares = [m.memories[kind]["clocked"] / m.memories[kind]["flip_flops"] / m.cycles for m in (sparse, dense)]
+        assert min(shares) <= netlist_power.memory_clocks(kind) <= max(shares)
+    assert not netlist_power.plain().memories
+
+
 def test_the_plain_dense_machine_is_a_multiplier_an_adder_and_a_register():
     plain, (_, dense) = netlist_power.plain(), netlist_power.load()
     assert plain.busy == plain.cycles and set(plain.units) == {"dense_pe"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from verif.host.synth import sta_power
-from verif.host.synth.clock_gates import enables, open_cycles
+from verif.host.synth.clock_gates import clocked, enables, open_cycles
 from verif.host.synth.library import DEFAULT_LIBERTY, Library
 from verif.host.synth.switching import changes_of, count, read_pins, sampled
 
@@ -85,10 +85,12 @@ def test_changes_and_energy(part: Path) -> None:
     changes = changes_of(vcd, registers, edges[8], edges[8] + CYCLES * step)
     opened = open_cycles(gates, ((time, registers[code]) for time, code in changes))
     assert opened == {"u_unit/gate7.0": CYCLES // 2}
-    spent = sta_power.spent(part / "part.v", "part-gates", ["memory-1"], switching, CYCLES, gates, opened, library)
+    clocks = clocked(["u_unit/q[0]", "u_unit/still"], gates, opened, CYCLES)
+    assert clocks == {"u_unit/q[0]": CYCLES // 2 + CYCLES, "u_unit/still": CYCLES}  # its data and the gate; no enable
+    spent = sta_power.spent(part / "part.v", "part-gates", ["memory-1"], switching, CYCLES, clocks, library)
     unit, top = spent["u_unit"], spent[""]
     assert (unit.flip_flops, top.flip_flops) == (2, 0)
-    assert unit.clocked == CYCLES // 2 + CYCLES + CYCLES  # its data, the gate, the one without an enable
+    assert unit.clocked == sum(clocks.values())
     # A register's clock pin takes the mean of the table's two energies at each edge, 0.0069 and 0.107 pJ.
     at_pin = library.cells["DFFPOSX1"].inputs["CLK"] / 1000 * sta_power.voltage(library) ** 2
     assert unit.clock / (2 * CYCLES) == pytest.approx(0.114 + at_pin, rel=0.03)
@@ -125,4 +127,4 @@ def test_without_opensta_it_says_so(part: Path, monkeypatch) -> None:
     library.fo4_ps  # noqa: B018 (measured before OpenSTA is gone)
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     with pytest.raises(RuntimeError, match="^OpenSTA is not installed: install Debian's opensta$"):
-        sta_power.spent(part / "part.v", "part-gates", ["memory-1"], {}, CYCLES, {}, {}, library)
+        sta_power.spent(part / "part.v", "part-gates", ["memory-1"], {}, CYCLES, {}, library)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make power`: what a PE takes as a netlist of cells, from its switching on the Figure 3 layer, beside the model; and
-a PE of the plain dense machine likewise."""
+"""`make power`: what a PE takes as a netlist of cells, from its switching on the Figure 3 layer, beside the model; a PE
+of the plain dense machine likewise; and how often flip-flops outside the PEs that serve memories are clocked."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,8 @@ from verif.host.layers import run_layers
 from verif.host.runner import build, run, sources_of
 from verif.host.runner.run import default_seed
 from verif.host.synth import sta_power
-from verif.host.synth.clock_gates import open_cycles
-from verif.host.synth.gates import Dumped, dumped_gates
+from verif.host.synth.clock_gates import clocked, open_cycles
+from verif.host.synth.gates import Part, dumped_gates
 from verif.host.synth.library import DEFAULT_LIBERTY, Library
 from verif.host.synth.sta_power import Spent
 from verif.host.synth.switching import Pins, changes_of, count, read_pins, sampled
@@ -32,6 +33,8 @@ from verif.shared.dense_windows import STEPS, DenseSteps
 from verif.shared.paths import BUILD, ROOT
 
 CONFIG, TOP, PE = "small", "sparsecore", "spcore_pe"
+# With what is below them, the units of silicon.MEMORY.
+AT_MEMORIES = ("spcore_weight_store", "spcore_activation_store", "spcore_scheduler", "spcore_tile_tables")
 DENSE_TOP, DENSE_PE = "dense_array", "dense_pe"
 DENSE_HDL = tuple(ROOT / "verif" / "hdl" / f"{name}.sv" for name in ("dense_mul", DENSE_PE, DENSE_TOP))
 PES, LANES, _DENSE_SHAPE = 8, 16, (8, 8, 8)  # of the dense machine and its layer; one of its PEs is measured
@@ -47,42 +50,60 @@ LAYERS = tuple(
     )
     for benchmark, what in ((FIGURE_3, "2/4, half zero"), (DENSE, "dense mode"))
 )
-_VCD = "pe.vcd"
+_VCD = "parts.vcd"
 _LIMIT_S = 3600  # gates take long on a busy machine
 _BUSY, _NO_UNIT = 0, 4  # of pe_state_e
 
 
 @dataclass(frozen=True)
-class _Record:
-    """A simulation of a part of gates: what was built, the VCD file that it left, its pins."""
+class _Window:
+    """Clock cycles of a simulation: times of the first one's edge and of the edge behind the last one; their number."""
 
-    dumped: Dumped
+    start: int
+    end: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A simulation of a part of gates: the part, the VCD file that the simulation left, the part's pins."""
+
+    part: Part
     vcd: Path
 
     @cached_property
     def pins(self) -> Pins:
-        return read_pins(self.vcd, self.dumped.scope)
+        return read_pins(self.vcd, self.part.scope)
 
-    def spent(self, start: int, end: int, cycles: int, library: Library) -> dict[str, Spent]:
-        """What the part's units took in a window of so many cycles, by module."""
-        dumped, scalars = self.dumped, self.pins.scalars
+    def clocked(self, window: _Window) -> dict[str, int]:
+        """Clock cycles of the part's flip-flops behind clock gates, by path."""
+        registers = {path.removesuffix("/Q"): code for path, code in self.pins.scalars.items() if path.endswith("/Q")}
+        gates = self.part.clock_gates
+        gated = {code: path for path, code in registers.items() if path in gates}
+        changes = changes_of(self.vcd, gated, window.start, window.end)
+        opened = open_cycles(gates, ((time, gated[code]) for time, code in changes))
+        return clocked(registers, gates, opened, window.cycles)
+
+    def kind(self, path: str) -> str:
+        """The module of one of the part's units, without prefix."""
+        return self.part.units[path].module.removeprefix("spcore_")
+
+    def spent(self, window: _Window, library: Library) -> dict[str, Spent]:
+        """What the part's units took, by kind."""
+        part, scalars = self.part, self.pins.scalars
         outputs = {code for path, code in scalars.items() if "/" in path}
-        found = count(self.vcd, outputs, start, end)
+        found = count(self.vcd, outputs, window.start, window.end)
         switching = {path: found[code] for path, code in scalars.items() if code in found}
-        registers = {scalars[f"{path}/Q"]: path for path in dumped.clock_gates if f"{path}/Q" in scalars}
-        changes = changes_of(self.vcd, registers, start, end)
-        gates = open_cycles(dumped.clock_gates, ((time, registers[code]) for time, code in changes))
-        memories = {memory.key for unit in dumped.units.values() for memory in unit.memories.values()}
+        memories = {memory.key for unit in part.units.values() for memory in unit.memories.values()}
         units: dict[str, Spent] = {}
         for path, one in sta_power.spent(
-            dumped.netlist, dumped.top, memories, switching, cycles, dumped.clock_gates, gates, library
+            part.netlist, part.top, memories, switching, window.cycles, self.clocked(window), library
         ).items():
-            kind = dumped.units[path].module.removeprefix("spcore_")
-            units[kind] = units.get(kind, Spent()) + one
+            units[self.kind(path)] = units.get(self.kind(path), Spent()) + one
         return units
 
 
-def _upper_writes(record: _Record, start: int, end: int) -> float:
+def _upper_writes(record: _Record, window: _Window) -> float:
     """Share of the additions to accumulators that write the upper half too. All banks of a quad are written in a cycle
     only when a row is cleared."""
     quads: dict[str, list[int]] = {}
@@ -93,7 +114,7 @@ def _upper_writes(record: _Record, start: int, end: int) -> float:
             codes.append(code)
     added = whole = 0
     for time, values in sampled(record.vcd, record.pins.scalars["clk_i"], codes):
-        if not start <= time < end:
+        if not window.start <= time < window.end:
             continue
         for banks in quads.values():
             writes = [values[bank] for bank in banks if values[bank].endswith("1")]
@@ -103,9 +124,9 @@ def _upper_writes(record: _Record, start: int, end: int) -> float:
     return whole / added
 
 
-def _core_window(record: _Record, library: Library) -> tuple[dict[str, Any], dict[str, Spent]]:
-    """Cycles from the PE's first work unit to the end of its last, busy ones and useful multiplications among them, and
-    how often these write the upper half; and what its units took, by module."""
+def _core_window(record: _Record) -> tuple[_Window, dict[str, Any]]:
+    """From the PE's first work unit to the end of its last; and busy cycles and useful multiplications in it, and how
+    often these write the upper half."""
     pins = record.pins
     codes = [pins.vectors["state_o"], pins.vectors["macs_o"]]
     edges = list(sampled(record.vcd, pins.scalars["clk_i"], codes))
@@ -114,14 +135,25 @@ def _core_window(record: _Record, library: Library) -> tuple[dict[str, Any], dic
     # What the PE says of a cycle stands in its registers in the next one.
     first, last = working[0] - 1, working[-1]
     useful = sum(int(macs, 2) for _, (_, macs) in edges[first : last + 3] if macs.isdigit())
-    start, end = edges[first][0], edges[last][0]
+    window = _Window(edges[first][0], edges[last][0], last - first)
     counts = {
-        "cycles": last - first,
+        "cycles": window.cycles,
         "busy": states.count(_BUSY),
         "useful": useful,
-        "upper": _upper_writes(record, start, end),
+        "upper": _upper_writes(record, window),
     }
-    return counts, record.spent(start, end, last - first, library)
+    return window, counts
+
+
+def _at_memories(records: Sequence[_Record], window: _Window) -> dict[str, dict[str, int]]:
+    """Flip-flops of units that serve memories and their clock cycles, by kind."""
+    kinds: dict[str, dict[str, int]] = {}
+    for record in records:
+        for path, cycles in record.clocked(window).items():
+            found = kinds.setdefault(record.kind(path.rpartition("/")[0]), {"flip_flops": 0, "clocked": 0})
+            found["flip_flops"] += 1
+            found["clocked"] += cycles
+    return kinds
 
 
 def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any]:
@@ -146,7 +178,7 @@ def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any
             rerun=f"make power SEED={seed}",
             limit_s=_LIMIT_S,
         )
-    record = _Record(dumped, directory / "simulation" / _VCD)
+    record = _Record(dumped.parts[DENSE_PE], directory / "simulation" / _VCD)
     pins = record.pins
     edges = list(sampled(record.vcd, pins.scalars["clk_i"], [pins.scalars["valid_i"]]))
     valid = [time for time, (value,) in edges if value == "1"]
@@ -159,7 +191,7 @@ def _plain_dense(console: Console, seed: int, library: Library) -> dict[str, Any
         "upper": 1.0,  # sums are written whole
         "lines": 0,
         "lanes": LANES,
-        "units": sta_power.as_record(record.spent(valid[0], valid[-1], cycles, library)),
+        "units": sta_power.as_record(record.spent(_Window(valid[0], valid[-1], cycles), library)),
     }
 
 
@@ -170,24 +202,34 @@ def power(update: Annotated[bool, typer.Option(help="keep what is found in docs/
         if shutil.which(tool) is None:
             raise RuntimeError(f"{tool} is not installed: install Debian's {package}")
     config, library = load_config(CONFIG), Library(DEFAULT_LIBERTY)
-    with phase(console, f"synthesising a PE of {CONFIG}"):
-        dumped = dumped_gates(TOP, sources_of(TOP), config.parameters(), PE, _VCD)
-    with phase(console, f"building {CONFIG} with a PE of gates"):
+    with phase(console, f"synthesising a PE of {CONFIG} and what serves memories"):
+        dumped = dumped_gates(TOP, sources_of(TOP), config.parameters(), PE, _VCD, AT_MEMORIES)
+    with phase(console, f"building {CONFIG} with these of gates"):
         design = build(TOP, dumped.sources, {}, "icarus")
     modes = []
     for benchmark in LAYERS:
         ((layer, plan),) = planned(config, benchmark, seed)
         directory = BUILD / "power" / f"{benchmark.mode[0]}of{benchmark.mode[1]}"
-        with phase(console, f"simulating {benchmark.name} on {CONFIG} with a PE of gates") as tell:
+        with phase(console, f"simulating {benchmark.name} on {CONFIG}") as tell:
             (result,) = run_layers(
                 design, CONFIG, [(layer, plan)], directory, f"make power SEED={seed}", tell, _LIMIT_S
             )
         with phase(console, "counting changes, and their energy by OpenSTA"):
-            counts, units = _core_window(_Record(dumped, directory / "simulation" / _VCD), library)
+            vcd = directory / "simulation" / _VCD
+            pe, *others = (_Record(part, vcd) for part in dumped.parts.values())
+            window, counts = _core_window(pe)
+            units, memories = pe.spent(window, library), _at_memories(others, window)
         lines = float(work.measure(plan.descriptor, layer).load.sum(0) @ plan.descriptor.readers)
         share = counts["busy"] / result.counters["BUSY"]  # of the layer's lines, the PE's
-        record = sta_power.as_record(dict(sorted(units.items())))
-        modes.append({"layer": benchmark.name, **counts, "lines": round(lines * share), "units": record})
+        modes.append(
+            {
+                "layer": benchmark.name,
+                **counts,
+                "lines": round(lines * share),
+                "units": sta_power.as_record(dict(sorted(units.items()))),
+                "memories": memories,
+            }
+        )
     kept = {
         "command": "make power UPDATE=1",
         "seed": seed,

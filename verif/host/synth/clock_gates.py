@@ -40,3 +40,18 @@ def open_cycles(gates: Mapping[str, str], changes: Iterable[tuple[int, str]]) ->
         if name in gates:
             times[gates[name]].add(time)
     return {gate: len(found) for gate, found in times.items()}
+
+
+def clocked(
+    flip_flops: Iterable[str], gates: Mapping[str, str], opened: Mapping[str, int], cycles: int
+) -> dict[str, int]:
+    """Clock cycles of flip-flops in a window of so many cycles, by name: those without a gate have all of them, others
+    those that it is open; a gate takes as much as a flip-flop in every cycle, with the first one behind it."""
+    found: dict[str, int] = {}
+    seen: set[str] = set()
+    for name in flip_flops:
+        gate = gates.get(name)
+        found[name] = cycles if gate is None else opened[gate] + (gate not in seen) * cycles
+        if gate:
+            seen.add(gate)
+    return found

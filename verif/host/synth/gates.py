@@ -24,10 +24,10 @@ _CELLS = DEFAULT_LIBERTY.with_suffix(".v")
 _GATES = "-gates"  # what a netlist's name ends in beside the RTL of the same module
 
 
-def _unit(top: str, sources: Sequence[Path], parameters: Mapping[str, int], module: str) -> Unit:
-    found = [unit for unit in elaborate(top, sources, parameters).tree() if unit.module == module]
+def _only(whole: Unit, module: str) -> Unit:
+    found = [unit for unit in whole.tree() if unit.module == module]
     if len(found) != 1:
-        raise RuntimeError(f"{top} has {len(found)} variants of {module}, expected one")
+        raise RuntimeError(f"{whole.module} has {len(found)} variants of {module}, expected one")
     return found[0]
 
 
@@ -62,7 +62,7 @@ def gate_level(top: str, sources: Sequence[Path], parameters: Mapping[str, int],
             an array that is not in a memory wrapper.
         ValueError: the library is not installed.
     """
-    unit = _unit(top, sources, parameters, module).flat()
+    unit = _only(elaborate(top, sources, parameters), module).flat()
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "gates.lock"):
         directory = _netlist(unit, module, sources)
@@ -76,19 +76,27 @@ def gate_level(top: str, sources: Sequence[Path], parameters: Mapping[str, int],
 
 
 @dataclass(frozen=True)
-class Dumped:
-    """A design whose part of gates leaves a VCD file of all that switches in it.
+class Part:
+    """A module of a design as gates.
 
-    sources: for Icarus; scope: of the part; netlist, top: the part alone, with memories as boxes; units: those of the
-    part by instance path, "" for the part itself; clock_gates: of flip-flops with an enable, by path.
+    scope: of its instance; netlist, top: the part alone, with memories as boxes; units: those of the part by instance
+    path, "" for the part itself; clock_gates: of flip-flops with an enable, by path.
     """
 
-    sources: list[Path]
     scope: tuple[str, ...]
     netlist: Path
     top: str
     units: Mapping[str, Unit]
     clock_gates: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Dumped:
+    """A design that leaves a VCD file of all that switches in its parts of gates: its sources for Icarus, the parts by
+    module."""
+
+    sources: list[Path]
+    parts: Mapping[str, Part]
 
 
 def _below(path: str, name: str) -> str:
@@ -101,14 +109,23 @@ def _instances(unit: Unit, path: str = "") -> Iterator[tuple[str, Unit]]:
         yield from _instances(child, _below(path, name))
 
 
-def dumped_gates(top: str, sources: Sequence[Path], parameters: Mapping[str, int], module: str, vcd: str) -> Dumped:
+def dumped_gates(
+    top: str,
+    sources: Sequence[Path],
+    parameters: Mapping[str, int],
+    module: str,
+    vcd: str,
+    beside: Sequence[str] = (),
+) -> Dumped:
     """Verilog of `top` with the first instance of `module` below it as a netlist for each of its units, and the others
-    as RTL; the simulation writes what switches in the netlists to the file `vcd`.
+    as RTL; the simulation writes what switches in the netlists to the file `vcd`. Netlists of the modules `beside`
+    stand beside their RTL, into which the environment looks, and have its inputs.
 
     Errors are those of `gate_level`.
     """
-    unit = _unit(top, sources, parameters, module)
-    units = list({below.key: below for below in unit.tree()}.values())
+    whole = elaborate(top, sources, parameters)
+    chosen = [_only(whole, name) for name in (module, *beside)]
+    units = list({below.key: below for unit in chosen for below in unit.tree()}.values())
     BUILD.mkdir(exist_ok=True)
     with FileLock(BUILD / "gates.lock"):
         text, gated = [], dict[str, Mapping[str, str]]()
@@ -122,18 +139,32 @@ def dumped_gates(top: str, sources: Sequence[Path], parameters: Mapping[str, int
         netlist.write_text(gates)
         memories = _memories(units, out)
         generate_verilog(top, sources, parameters, out)
-        whole = re.search(rf"^module {top}\(.*?^endmodule", out.read_text(), flags=re.M | re.S)
-        first = whole and re.search(rf"^  {module} (\\?(\S+)) +\(", whole[0], flags=re.M)
-        if not whole or not first:
-            raise RuntimeError(f"{top} has no instance of {module}")
-        changed = whole[0].replace(first[0], f"  \\{unit.key}{_GATES} {first[1]} (").removesuffix("endmodule")
-        dump = f'  initial begin $dumpfile("{vcd}"); $dumpvars(0, {first[1]} ); end\nendmodule'
-        rtl = out.read_text().replace(whole[0], changed + dump)
+        rtl, parts = out.read_text(), dict[str, Part]()
+        for unit in chosen:
+            scope = next(path for path, below in _instances(whole) if below is unit).split("/")
+            instance = rf"^  {unit.module} \\?{re.escape(scope[-1])} (.*?^  \);\n)"
+            found = re.search(instance, rtl, flags=re.M | re.S)
+            if not found:
+                raise RuntimeError(f"{top} has no instance of {unit.module}")
+            before, ports = "", found[1]
+            if unit.module in beside:
+                scope[-1] += _GATES
+                before, ports = found[0], re.sub(r"(_n?o\().*\)", r"\1)", ports)  # outputs lead nowhere
+            rtl = rtl.replace(found[0], f"{before}  \\{unit.key}{_GATES} \\{scope[-1]} {ports}", 1)
+            parts[unit.module] = _part(unit, (top, *scope), netlist, gated)
+        scopes = ", ".join(".".join(f"\\{name} " for name in part.scope[1:]) for part in parts.values())
+        dump = f'  initial begin $dumpfile("{vcd}"); $dumpvars(0, {scopes}); end\n'
+        rtl = re.sub(rf"^module {top}\(.*?(?=^endmodule)", lambda m: m[0] + dump, rtl, count=1, flags=re.M | re.S)
         out.write_text("\n".join([gates, *memories, rtl]))
+    return Dumped([out, _CELLS], parts)
+
+
+def _part(unit: Unit, scope: tuple[str, ...], netlist: Path, gated: Mapping[str, Mapping[str, str]]) -> Part:
+    """The gated flip-flops are given by a unit's key, with names in the unit."""
     instances = dict(_instances(unit))
     clock_gates = {
         _below(path, name): _below(path, gate)
         for path, below in instances.items()
         for name, gate in gated[below.key].items()
     }
-    return Dumped([out, _CELLS], (top, first[2]), netlist, unit.key + _GATES, instances, clock_gates)
+    return Part(scope, netlist, unit.key + _GATES, instances, clock_gates)

@@ -118,14 +118,13 @@ def spent(
     memories: Collection[str],
     switching: Mapping[str, Switching],
     cycles: int,
-    clock_gates: Mapping[str, str],
-    open_cycles: Mapping[str, int],
+    clocked: Mapping[str, int],
     library: Library,
 ) -> dict[str, Spent]:
     """What a netlist took in ``cycles``, by path of its units; "" is the top itself.
 
-    ``memories``: types of cells that are wrappers; ``switching``: of the cells' pins, by path; ``clock_gates``: of
-    flip-flops with an enable, by path; ``open_cycles``: of each gate.
+    ``memories``: types of cells that are wrappers; ``switching``: of the cells' pins, by path; ``clocked``:
+    clock cycles of each flip-flop behind clock gates, by path.
 
     Raises:
         RuntimeError: OpenSTA is not installed, or rejects the netlist.
@@ -148,7 +147,6 @@ def spent(
             internal, nets = (float(watts) * _PERIOD_NS * 1e3 for watts in words[:2])
             costs[at][words[4]] = internal / _EDGES, nets
     result: dict[str, Spent] = {}
-    seen: set[str | None] = set()
     for path, kind in cells.items():
         if kind in memories:
             continue
@@ -158,10 +156,7 @@ def spent(
         one = Spent(area_ge=library.ge(cell.area), nets=cost[1] * changes)
         if cell.is_ff:
             at_pin = cell.inputs[_CLOCK_PIN] / 1000 * voltage(library) ** 2
-            gate = clock_gates.get(path)
-            clocked = cycles if gate is None else open_cycles[gate] + (gate not in seen) * cycles
-            seen.add(gate)
-            one = replace(one, flip_flops=1, clock=(idle + at_pin) * cycles, registers=own, clocked=clocked)
+            one = replace(one, flip_flops=1, clock=(idle + at_pin) * cycles, registers=own, clocked=clocked[path])
         else:
             one = replace(one, gates=own, changes=changes)
         unit = path.rpartition("/")[0]
