@@ -279,6 +279,7 @@ package sparsecore_pkg;
     PeDrain        = 3'd3,  // hands over its accumulators, or waits to
     PeNoUnit       = 3'd4
   } pe_state_e;
+  localparam int unsigned NumPeStates = 5;
 
   // Counters of one PE (docs/architecture.md section 8).
   typedef struct packed {

@@ -40,7 +40,6 @@ module spcore_layer_counters
   output counters_t                   counters_o
 );
 
-  localparam int unsigned NumStates = 5;
   localparam int unsigned MacSumW   = MacW + $clog2(NumPe);
 
   // ---- what is counted, by stage ----
@@ -67,8 +66,8 @@ module spcore_layer_counters
   end
 
   // ---- sums over all PEs ----
-  logic [NumStates-1:0][HitW-1:0] states_q;
-  logic [MacSumW-1:0]             macs_q;
+  logic [NumPeStates-1:0][HitW-1:0] states_q;
+  logic [MacSumW-1:0]               macs_q;
 
   spcore_pe_sums #(
     .NumPe(NumPe), .MacW(MacW), .Context(Context)
@@ -80,12 +79,12 @@ module spcore_layer_counters
   // ---- totals: a carry out of the lower 32 bits counts in the cycle after ----
   logic [15:0]                cycles_lo_q, cycles_hi_q;
   logic                       cycles_wrap_q;   // the lower half is all ones: counting by one needs no carry through all bits
-  logic [31:0]                macs_lo_q;
-  logic [15:0]                macs_hi_q, macs_top_q;
-  logic [NumStates-1:0][31:0] states_lo_q;
-  logic [NumStates-1:0][15:0] states_hi_q;
-  logic [NumStates-1:0]       states_carry_q;
-  logic                       macs_carry_q, macs_carry_hi_q;
+  logic [31:0]                  macs_lo_q;
+  logic [15:0]                  macs_hi_q, macs_top_q;
+  logic [NumPeStates-1:0][31:0] states_lo_q;
+  logic [NumPeStates-1:0][15:0] states_hi_q;
+  logic [NumPeStates-1:0]       states_carry_q;
+  logic                         macs_carry_q, macs_carry_hi_q;
 
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
@@ -107,12 +106,12 @@ module spcore_layer_counters
         if (cycles_wrap_q) cycles_hi_q <= cycles_hi_q + 16'd1;
       end
       {macs_carry_q, macs_lo_q} <= 33'(macs_lo_q) + 33'(macs_q);
-      for (int unsigned s = 0; s < NumStates; s++) begin
+      for (int unsigned s = 0; s < NumPeStates; s++) begin
         {states_carry_q[s], states_lo_q[s]} <= 33'(states_lo_q[s]) + 33'(states_q[s]);
       end
       {macs_carry_hi_q, macs_hi_q} <= 17'(macs_hi_q) + 17'(macs_carry_q);
       macs_top_q <= macs_top_q + 16'(macs_carry_hi_q);
-      for (int unsigned s = 0; s < NumStates; s++) begin
+      for (int unsigned s = 0; s < NumPeStates; s++) begin
         if (states_carry_q[s]) states_hi_q[s] <= states_hi_q[s] + 16'd1;
       end
     end

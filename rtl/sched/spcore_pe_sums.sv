@@ -16,18 +16,17 @@ module spcore_pe_sums
 `else
   parameter bit          Rolled  = 1'b0,
 `endif
-  localparam int unsigned NumStates = 5,
-  localparam int unsigned CountW    = $clog2(NumPe + 1),
-  localparam int unsigned MacSumW   = MacW + $clog2(NumPe)
+  localparam int unsigned CountW  = $clog2(NumPe + 1),
+  localparam int unsigned MacSumW = MacW + $clog2(NumPe)
 ) (
-  input  logic                             clk_i,
-  input  logic [2:0]                       count_i,     // whether the cycle in each stage counts
-  input  ctx_t                             oldest_i,
-  input  pe_state_e [NumPe-1:0]            pe_state_i,
-  input  ctx_t [NumPe-1:0]                 pe_ctx_i,    // of the unit, if there is one
-  input  logic [NumPe-1:0][MacW-1:0]       pe_macs_i,
-  output logic [NumStates-1:0][CountW-1:0] states_o,
-  output logic [MacSumW-1:0]               macs_o
+  input  logic                               clk_i,
+  input  logic [2:0]                         count_i,     // whether the cycle in each stage counts
+  input  ctx_t                               oldest_i,
+  input  pe_state_e [NumPe-1:0]              pe_state_i,
+  input  ctx_t [NumPe-1:0]                   pe_ctx_i,    // of the unit, if there is one
+  input  logic [NumPe-1:0][MacW-1:0]         pe_macs_i,
+  output logic [NumPeStates-1:0][CountW-1:0] states_o,
+  output logic [MacSumW-1:0]                 macs_o
 );
 
   if (Rolled) begin : gen_rolled
@@ -35,8 +34,8 @@ module spcore_pe_sums
     localparam int unsigned Part = NumPe % 8 == 0 ? 8 : NumPe % 2 == 0 ? 2 : 1;
 
     typedef struct packed {
-      logic [NumStates-1:0][CountW-1:0] states;
-      logic [MacSumW-1:0]               macs;
+      logic [NumPeStates-1:0][CountW-1:0] states;
+      logic [MacSumW-1:0]                 macs;
     } sums_t;
 
     typedef struct packed {
@@ -72,7 +71,7 @@ module spcore_pe_sums
       for (int unsigned s = 0; s < 8; s++) begin
         if (3'(s) != PeNoUnit) macs_all = macs_all + group[{Context, 3'(s)}].macs;
       end
-      for (int unsigned s = 0; s < NumStates; s++) begin
+      for (int unsigned s = 0; s < NumPeStates; s++) begin
         sums.states[s] = CountW'(3'(s) == PeNoUnit ? no_unit.pes : group[{Context, 3'(s)}].pes);
       end
       sums.macs = MacSumW'(macs_all);
@@ -100,24 +99,24 @@ module spcore_pe_sums
     localparam int unsigned Quads    = (NumPe + 3) / 4;
     localparam int unsigned Sixteens = (NumPe + 15) / 16;
 
-    logic [NumPe-1:0]                        mine;    // the PE's products are
-    logic [Quads-1:0][NumStates-1:0][2:0]    quad_states_q;
-    logic [Quads-1:0][MacW+1:0]              quad_macs_q;
-    logic [Sixteens-1:0][NumStates-1:0][4:0] sixteen_states_q;
-    logic [Sixteens-1:0][MacW+3:0]           sixteen_macs_q;
+    logic [NumPe-1:0]                          mine;    // the PE's products are
+    logic [Quads-1:0][NumPeStates-1:0][2:0]    quad_states_q;
+    logic [Quads-1:0][MacW+1:0]                quad_macs_q;
+    logic [Sixteens-1:0][NumPeStates-1:0][4:0] sixteen_states_q;
+    logic [Sixteens-1:0][MacW+3:0]             sixteen_macs_q;
 
     always_comb begin
       for (int unsigned p = 0; p < NumPe; p++) mine[p] = (pe_state_i[p] == PeNoUnit ? oldest_i : pe_ctx_i[p]) == Context;
     end
 
     for (genvar i = 0; i < Quads; i++) begin : gen_quad
-      logic [NumStates-1:0][2:0] states;
+      logic [NumPeStates-1:0][2:0] states;
       logic [MacW+1:0]           macs;
       always_comb begin
         states = '0;
         macs   = '0;
         for (int unsigned p = 4 * i; p < 4 * i + 4 && p < NumPe; p++) begin
-          for (int unsigned s = 0; s < NumStates; s++) begin
+          for (int unsigned s = 0; s < NumPeStates; s++) begin
             states[s] = states[s] + 3'(pe_state_i[p] == pe_state_e'(s)
                                        && (pe_state_e'(s) == PeNoUnit ? oldest_i : pe_ctx_i[p]) == Context);
           end
@@ -133,13 +132,13 @@ module spcore_pe_sums
     end
 
     for (genvar i = 0; i < Sixteens; i++) begin : gen_sixteen
-      logic [NumStates-1:0][4:0] states;
+      logic [NumPeStates-1:0][4:0] states;
       logic [MacW+3:0]           macs;
       always_comb begin
         states = '0;
         macs   = '0;
         for (int unsigned q = 4 * i; q < 4 * i + 4 && q < Quads; q++) begin
-          for (int unsigned s = 0; s < NumStates; s++) states[s] = states[s] + 5'(quad_states_q[q][s]);
+          for (int unsigned s = 0; s < NumPeStates; s++) states[s] = states[s] + 5'(quad_states_q[q][s]);
           macs = macs + $bits(macs)'(quad_macs_q[q]);
         end
       end
@@ -151,13 +150,13 @@ module spcore_pe_sums
       end
     end
 
-    logic [NumStates-1:0][CountW-1:0] states_all;
+    logic [NumPeStates-1:0][CountW-1:0] states_all;
     logic [MacSumW-1:0]               macs_all;
     always_comb begin
       states_all = '0;
       macs_all   = '0;
       for (int unsigned i = 0; i < Sixteens; i++) begin
-        for (int unsigned s = 0; s < NumStates; s++) states_all[s] = states_all[s] + CountW'(sixteen_states_q[i][s]);
+        for (int unsigned s = 0; s < NumPeStates; s++) states_all[s] = states_all[s] + CountW'(sixteen_states_q[i][s]);
         macs_all = macs_all + MacSumW'(sixteen_macs_q[i]);
       end
     end
