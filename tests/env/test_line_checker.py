@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from verif.sim.env.conclusions import LinesDue, LinesOver, Reset, RunFailed, RunOver
-from verif.sim.env.line_monitor import LineChecker, LineWrite
+from verif.sim.env.line_monitor import LineChecker, LineWrite, line_content
 from verif.sim.env.program_words import Engine
 
 PACKED = [b"\x05\x06", b"", bytes(range(1, 11))]
@@ -25,9 +25,12 @@ class Fed:
 
     def write(self, number, word, **changes):
         """Line `number` of DUE, to a word."""
-        octets = int.from_bytes(PACKED[number], "little")
-        line = LineWrite(7 + number, word, BITMAPS[number], -(-len(PACKED[number]) // 8), octets)
-        self.checker.line(line._replace(**changes))
+        octets, words = int.from_bytes(PACKED[number], "little"), -(-len(PACKED[number]) // 8)
+        place = {"entry": 7 + number, "first_word": word}
+        content = {"bitmap": BITMAPS[number], "words": words, "octets": octets}
+        for name, value in changes.items():
+            (place if name in place else content)[name] = value
+        self.checker.line(LineWrite(**place, content=line_content(**content)))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])

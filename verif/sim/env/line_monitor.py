@@ -20,15 +20,27 @@ from verif.shared.structs import struct
 from verif.sim.env.conclusions import Conclusion, LinesDue, LinesOver, Reset, RunFailed, RunOver
 from verif.sim.env.device import device
 
+_FIELDS = struct("line_write_t").fields
+_ENTRY, _POINTER = _FIELDS["idx_addr"].offset, _FIELDS["ptr"].offset  # the two uppermost; below them is the content
+_POINTER_MASK, _CONTENT_MASK = (1 << _FIELDS["ptr"].width) - 1, (1 << _POINTER) - 1
+_LINE_OCTETS = _FIELDS["bytes"].width // 8
+
+
+def line_content(bitmap: int, words: int, octets: int) -> int:
+    """The content of a LineWrite; octets: its bytes, the first in bits 7:0."""
+    return bitmap << _FIELDS["bitmap"].offset | words << _FIELDS["words"].offset | octets << _FIELDS["bytes"].offset
+
 
 class LineWrite(NamedTuple):
-    """A line as the core writes it; octets: its bytes, the first in bits 7:0."""
+    """A line as the core writes it; content: bitmap, number of words and bytes, as they lie in line_write_t."""
 
     entry: int
     first_word: int
-    bitmap: int
-    words: int
-    octets: int
+    content: int
+
+    def field(self, name: str) -> int:
+        """Of the content: "bitmap", "words" or "bytes"."""
+        return self.content >> _FIELDS[name].offset & (1 << _FIELDS[name].width) - 1
 
 
 class LineMonitor(uvm_component):
@@ -36,9 +48,6 @@ class LineMonitor(uvm_component):
 
     def build_phase(self):
         self.ap = uvm_analysis_port("ap", self)
-        layout = struct("line_write_t")
-        fields = [layout.fields[name] for name in ("idx_addr", "ptr", "bitmap", "words", "bytes")]
-        self._fields = [(field.offset, (1 << field.width) - 1) for field in fields]
 
     async def run_phase(self):
         store = device().u_activation_store
@@ -49,7 +58,7 @@ class LineMonitor(uvm_component):
             await edge
             if take.value:
                 flat = int(str(line.value), 2)  # int() of the value itself takes longer, and there are many lines
-                self.ap.write(LineWrite(*[flat >> low & mask for low, mask in self._fields]))
+                self.ap.write(LineWrite(flat >> _ENTRY, flat >> _POINTER & _POINTER_MASK, flat & _CONTENT_MASK))
             else:
                 await changes
 
@@ -75,27 +84,24 @@ class _Line:
     batch: _Batch
     bitmap: int
     packed: bytes
-    octets: int  # the same bytes
+    words: int
+    content: int
 
     def fits(self, found: LineWrite) -> bool:
         """Whether a line is this one, at its place."""
-        return not self.difference(found) and (not found.words or found.first_word == self.batch.pointer.word)
+        return found.content == self.content and (not self.words or found.first_word == self.batch.pointer.word)
 
-    def difference(self, found: LineWrite) -> str | None:
-        """What is wrong with a line, None when it is this one."""
-        size = len(self.packed)
-        words = -(-size // WORD_BYTES)
-        if found.octets == self.octets and found.bitmap == self.bitmap and found.words == words:
-            return None
-        if found.bitmap != self.bitmap:
-            return f"bitmap {found.bitmap:#018x}, expected {self.bitmap:#018x}"
-        if found.octets != self.octets:
-            octets = found.octets.to_bytes(64, "little")
-            place = next((i for i in range(size) if octets[i] != self.packed[i]), None)
-            if place is None:
-                return f"{octets[size:].hex()} behind its {size} bytes, expected zeros"
-            return f"byte {place} is {octets[place]:#04x}, expected {self.packed[place]:#04x}"
-        return f"{found.words} words, expected those of {size} bytes"
+    def difference(self, found: LineWrite) -> str:
+        """What is wrong with the content of a line."""
+        if (bitmap := found.field("bitmap")) != self.bitmap:
+            return f"bitmap {bitmap:#018x}, expected {self.bitmap:#018x}"
+        size, octets = len(self.packed), found.field("bytes").to_bytes(_LINE_OCTETS, "little")
+        for place in range(size):
+            if octets[place] != self.packed[place]:
+                return f"byte {place} is {octets[place]:#04x}, expected {self.packed[place]:#04x}"
+        if any(octets[size:]):
+            return f"{octets[size:].hex()} behind its {size} bytes, expected zeros"
+        return f"{found.field('words')} words, expected those of {size} bytes"
 
 
 class LineChecker:
@@ -124,7 +130,9 @@ class LineChecker:
                 self._resetting = False
                 batch = _Batch(conclusion, len(entries), self._pointer(conclusion))
                 for entry, bitmap, octets in zip(entries, bitmaps, packed, strict=True):
-                    self.due[entry].append(_Line(batch, bitmap, octets, int.from_bytes(octets, "little")))
+                    words = -(-len(octets) // WORD_BYTES)
+                    content = line_content(bitmap, words, int.from_bytes(octets, "little"))
+                    self.due[entry].append(_Line(batch, bitmap, octets, words, content))
             case LinesOver():
                 for queue in self.due.values():
                     while queue and not queue[0].batch.due.complete:
@@ -149,8 +157,8 @@ class LineChecker:
 
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
-        flat = found.octets << 112 | found.bitmap << 48 | found.first_word << 24 | found.entry
-        self.digest.update(flat.to_bytes(78, "little"))
+        flat = found.entry << _ENTRY | found.first_word << _POINTER | found.content
+        self.digest.update(flat.to_bytes(_LINE_OCTETS + 16, "little"))
         queue = self.due[found.entry]
         # Of a section that overflows some lines stay out.
         while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
@@ -161,18 +169,20 @@ class LineChecker:
             return
         expected = queue.popleft()
         batch, self.compared = expected.batch, self.compared + 1
-        if difference := expected.difference(found):
-            self._wrong(found, batch, difference)
-        if found.words:
-            self._place(found, batch)
+        words = expected.words
+        if found.content != expected.content:
+            self._wrong(found, batch, expected.difference(found))
+            words = found.field("words")
+        if words:
+            self._place(found, words, batch)
         batch.left -= 1
         self.written(batch.due, batch.left)
 
-    def _place(self, found: LineWrite, batch: _Batch) -> None:
+    def _place(self, found: LineWrite, words: int, batch: _Batch) -> None:
         pointer = batch.pointer
         if found.first_word != pointer.word:
             self._wrong(found, batch, f"its bytes go to word {found.first_word}, expected {pointer.word}")
-        pointer.word = found.first_word + found.words
+        pointer.word = found.first_word + words
         if pointer.word > batch.due.limit:
             self._wrong(found, batch, f"its bytes reach to word {pointer.word}, the section to {batch.due.limit}")
 
