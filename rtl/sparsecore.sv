@@ -185,7 +185,10 @@ module sparsecore
   pe_state_e   [NumPe-1:0]                         pe_state;
   ctx_t        [NumPe-1:0]                         pe_ctx;
   logic        [NumPe-1:0][MacW-1:0]               pe_macs;
+  pe_counting_t                                    pe_counting;
   pe_counters_t [NumPe-1:0]                        pe_counters;
+
+  assign pe_counting = '{clear: restart, count: running};
 
   for (genvar i = 0; i < NumPe; i++) begin : gen_pe
     spcore_pe #(
@@ -200,7 +203,7 @@ module sparsecore
       .drain_req_o(drain_req[i]), .drain_gnt_i(drain_gnt[i]), .drain_row_o(drain_row[i]),
       .drain_data_o(drain_data[i]),
       .state_o(pe_state[i]), .ctx_o(pe_ctx[i]), .macs_o(pe_macs[i]),
-      .count_i(running), .count_clear_i(restart), .counters_o(pe_counters[i])
+      .counting_i(pe_counting), .counters_o(pe_counters[i])
     );
   end
 

@@ -291,6 +291,12 @@ package sparsecore_pkg;
     logic [31:0] macs;
   } pe_counters_t;
 
+  // What they do: back to 0; a layer runs.
+  typedef struct packed {
+    logic clear;
+    logic count;
+  } pe_counting_t;
+
   // What parameters of that name may be, wherever they are: accumulators serve 64 positions, a region has words of 64.
   function automatic bit is_num_lanes(input int unsigned lanes);
     return lanes >= 4 && lanes <= 64 && (lanes & (lanes - 1)) == 0;

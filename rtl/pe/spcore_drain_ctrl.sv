@@ -69,7 +69,7 @@ module spcore_drain_ctrl
   always_comb begin
     pos_t last_pos;
     last_pos = 'x;
-    last_row = 'x;
+    last_row = '0;   // known in the request's first cycle
     if (req_o) begin
       last_pos = product_q + rest_q;
       unique case (unit_i.ctx ? derived_i[1].ratio : derived_i[0].ratio)

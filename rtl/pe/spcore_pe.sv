@@ -52,8 +52,7 @@ module spcore_pe
   output pe_state_e                     state_o,
   output ctx_t                          ctx_o,        // of the unit; undefined without one
   output logic [CountW-1:0]             macs_o,       // two non-zero operands
-  input  logic                          count_i,
-  input  logic                          count_clear_i,
+  input  pe_counting_t                  counting_i,
   output pe_counters_t                  counters_o
 );
 
@@ -219,7 +218,8 @@ module spcore_pe
   spcore_pe_counters #(
     .CountW(CountW)
   ) u_counters (
-    .clk_i, .rst_ni, .state_i(state_o), .macs_i(macs_o), .count_i, .clear_i(count_clear_i), .counters_o
+    .clk_i, .rst_ni, .state_i(state_o), .macs_i(macs_o), .count_i(counting_i.count), .clear_i(counting_i.clear),
+    .counters_o
   );
 
 endmodule

@@ -22,7 +22,8 @@ from verif.sim.seed import rng
 
 POSITION, MASK = struct("pos_tab_write_t"), struct("mask_tab_write_t")
 UNIT = struct("unit_t")
-REQUEST, ROW, COUNTERS = struct("drain_req_t"), struct("drain_row_t"), struct("pe_counters_t")
+REQUEST, ROW = struct("drain_req_t"), struct("drain_row_t")
+COUNTERS, COUNTING = struct("pe_counters_t"), struct("pe_counting_t")
 STATES = ("busy", "no_weight", "no_activation", "drain", "no_unit")
 
 
@@ -205,7 +206,7 @@ async def two_layers(dut):
 
 @block_test(us=2000)
 async def counters(dut):
-    """The states count every cycle, MACs and positions are those of the layer, count_i and count_clear_i."""
+    """The states count every cycle, MACs and positions are those of the layer, what counting_i says."""
     gen = rng()
     await start(dut)
     bench = Bench(dut, gen)
@@ -213,16 +214,16 @@ async def counters(dut):
         work = make_work(gen, config(), *random_layer(gen, config(), mode))
         while sum(work.emissions(unit)[1] for unit in work.units) < 1000:
             work = make_work(gen, config(), *random_layer(gen, config(), mode))
-        dut.count_clear_i.value = 1
+        dut.counting_i.value = COUNTING.pack({"clear": 1})
         await bench.cycle()
-        dut.count_clear_i.value = 0
-        await bench.run(work)  # count_i is off
+        dut.counting_i.value = 0
+        await bench.run(work)
         assert not int(dut.counters_o.value)
-        dut.count_i.value = 1
+        dut.counting_i.value = COUNTING.pack({"count": 1})
         await bench.cycle()
         bench.states, bench.macs, bench.grant_rate, bench.drain_rate = [], 0, 0.3, 0.2
         await bench.run(work, offer_rate=0.1)
-        dut.count_i.value = 0
+        dut.counting_i.value = 0
         await bench.cycle()
         found = COUNTERS.unpack(dut.counters_o.value)
         assert found == {name: bench.states.count(i) for i, name in enumerate(STATES)} | {"macs": bench.macs}

@@ -15,6 +15,7 @@ from tests.descriptor_cases import legal_layer
 from verif.host.runner import SimulationFailure
 from verif.shared.layer_files import DIRECTORY, save_layers
 from verif.sim.env.interrupts import Interrupts
+from verif.sim.env.line_monitor import line_content
 from verif.sim.env.scenario import CoreTest
 from verif.sim.env.sequences import (
     CoreSequence,
@@ -41,8 +42,8 @@ class Corrupted(CoreTest):
         await LoadLayer(layer, plan).start(self.sequencer)
         await PushLayer(d).start(self.sequencer)
         if os.environ["CHANGE"] == "line":
-            due = self.env.scoreboard.line_checker.due
-            object.__setattr__(due[d.out_idx_base][0], "bitmap", 3 << 40)
+            line = self.env.scoreboard.line_checker.due[d.out_idx_base][0]
+            object.__setattr__(line, "content", line.content ^ line_content(3 << 40, 0, 0))
         await WaitLayers(layer_cycles(d)).start(self.sequencer)
         line = next(i for i in range(d.out_idx_base, len(contents.bitmaps)) if len(contents.packed[i]) > 1)
         match os.environ["CHANGE"]:

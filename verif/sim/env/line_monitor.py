@@ -31,16 +31,16 @@ def line_content(bitmap: int, words: int, octets: int) -> int:
     return bitmap << _FIELDS["bitmap"].offset | words << _FIELDS["words"].offset | octets << _FIELDS["bytes"].offset
 
 
+def _of_content(content: int, name: str) -> int:
+    return content >> _FIELDS[name].offset & (1 << _FIELDS[name].width) - 1
+
+
 class LineWrite(NamedTuple):
     """A line as the core writes it; content: bitmap, number of words and bytes, as they lie in line_write_t."""
 
     entry: int
     first_word: int
     content: int
-
-    def field(self, name: str) -> int:
-        """Of the content: "bitmap", "words" or "bytes"."""
-        return self.content >> _FIELDS[name].offset & (1 << _FIELDS[name].width) - 1
 
 
 class LineMonitor(uvm_component):
@@ -82,7 +82,6 @@ class _Batch:
 @dataclass(frozen=True)
 class _Line:
     batch: _Batch
-    bitmap: int
     packed: bytes
     words: int
     content: int
@@ -93,15 +92,16 @@ class _Line:
 
     def difference(self, found: LineWrite) -> str:
         """What is wrong with the content of a line."""
-        if (bitmap := found.field("bitmap")) != self.bitmap:
-            return f"bitmap {bitmap:#018x}, expected {self.bitmap:#018x}"
-        size, octets = len(self.packed), found.field("bytes").to_bytes(_LINE_OCTETS, "little")
+        bitmap, expected = (_of_content(content, "bitmap") for content in (found.content, self.content))
+        if bitmap != expected:
+            return f"bitmap {bitmap:#018x}, expected {expected:#018x}"
+        size, octets = len(self.packed), _of_content(found.content, "bytes").to_bytes(_LINE_OCTETS, "little")
         for place in range(size):
             if octets[place] != self.packed[place]:
                 return f"byte {place} is {octets[place]:#04x}, expected {self.packed[place]:#04x}"
         if any(octets[size:]):
             return f"{octets[size:].hex()} behind its {size} bytes, expected zeros"
-        return f"{found.field('words')} words, expected those of {size} bytes"
+        return f"{_of_content(found.content, 'words')} words, expected those of {size} bytes"
 
 
 class LineChecker:
@@ -132,7 +132,7 @@ class LineChecker:
                 for entry, bitmap, octets in zip(entries, bitmaps, packed, strict=True):
                     words = -(-len(octets) // WORD_BYTES)
                     content = line_content(bitmap, words, int.from_bytes(octets, "little"))
-                    self.due[entry].append(_Line(batch, bitmap, octets, words, content))
+                    self.due[entry].append(_Line(batch, octets, words, content))
             case LinesOver():
                 for queue in self.due.values():
                     while queue and not queue[0].batch.due.complete:
@@ -172,7 +172,7 @@ class LineChecker:
         words = expected.words
         if found.content != expected.content:
             self._wrong(found, batch, expected.difference(found))
-            words = found.field("words")
+            words = _of_content(found.content, "words")
         if words:
             self._place(found, words, batch)
         batch.left -= 1
