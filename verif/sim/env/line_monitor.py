@@ -20,7 +20,8 @@ from verif.shared.structs import struct
 from verif.sim.env.conclusions import Conclusion, LinesDue, LinesOver, Reset, RunFailed, RunOver
 from verif.sim.env.device import device
 
-_FIELDS = struct("line_write_t").fields
+_LAYOUT = struct("line_write_t")
+_FIELDS = _LAYOUT.fields
 _ENTRY, _POINTER = _FIELDS["idx_addr"].offset, _FIELDS["ptr"].offset  # the two uppermost; below them is the content
 _POINTER_MASK, _CONTENT_MASK = (1 << _FIELDS["ptr"].width) - 1, (1 << _POINTER) - 1
 _LINE_OCTETS = _FIELDS["bytes"].width // 8
@@ -158,7 +159,7 @@ class LineChecker:
     def line(self, found: LineWrite) -> None:
         """A line that the core writes."""
         flat = found.entry << _ENTRY | found.first_word << _POINTER | found.content
-        self.digest.update(flat.to_bytes(_LINE_OCTETS + 16, "little"))
+        self.digest.update(flat.to_bytes(-(-_LAYOUT.width // 8), "little"))
         queue = self.due[found.entry]
         # Of a section that overflows some lines stay out.
         while queue and not queue[0].batch.due.complete and not queue[0].fits(found):
