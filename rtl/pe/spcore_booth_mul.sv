@@ -8,9 +8,9 @@ module spcore_booth_mul (
 );
 
   // The activation times a digit, but for the 1 that negation adds. Its sign, of weight -2^(9+2i), is added inverted; the
-  // constant makes up for that.
+  // constant makes up for that. A digit of 0 is not negated: the upper ones of small weights of either sign stand still.
   logic [8:0]      bits;
-  logic [3:0]      one, two, neg;   // digit i is one or two, negated or not, times 4^i; a 0 too: all ones and 1
+  logic [3:0]      one, two, neg;   // digit i is one or two, negated or not, times 4^i
   logic [3:0][9:0] row;
 
   assign bits = {weight_i, 1'b0};
@@ -18,7 +18,7 @@ module spcore_booth_mul (
   for (genvar i = 0; i < 4; i++) begin : gen_row
     assign one[i] = bits[2*i+1] ^ bits[2*i];
     assign two[i] = (bits[2*i+1] ~^ bits[2*i]) & (bits[2*i+2] ^ bits[2*i+1]);
-    assign neg[i] = bits[2*i+2];
+    assign neg[i] = bits[2*i+2] & ~(bits[2*i+1] & bits[2*i]);
     assign row[i] = (({10{one[i]}} & {act_i[8], act_i}) | ({10{two[i]}} & {act_i, 1'b0})) ^ {10{neg[i]}};
   end
 

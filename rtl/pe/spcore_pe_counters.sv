@@ -28,21 +28,39 @@ module spcore_pe_counters
     end
   end
 
-  // Each counter has an enable, that is a clock gate: of those of states one counts at a time.
+  // Each counter has an enable, that is a clock gate, and its upper part another: of those of states one counts at a time, and
+  // upper parts stand still most of the time.
+  localparam int unsigned LowW = 8;
+
+  logic [NumPeStates-1:0][31:0] states_q;
+  logic [31:0]                  macs_q;
+  logic [LowW:0]                macs_low;
+
+  assign macs_low = {1'b0, macs_q[LowW-1:0]} + (LowW + 1)'(macs_i);
+
   always_ff @(posedge clk_i) begin
     if (clear_q) begin
-      counters_o <= '0;
+      states_q <= '0;
+      macs_q   <= '0;
     end else if (count_q) begin
-      if (macs_i != '0) counters_o.macs <= counters_o.macs + 32'(macs_i);
-      case (state_i)
-        PeBusy:         counters_o.busy          <= counters_o.busy + 1'b1;
-        PeNoWeight:     counters_o.no_weight     <= counters_o.no_weight + 1'b1;
-        PeNoActivation: counters_o.no_activation <= counters_o.no_activation + 1'b1;
-        PeDrain:        counters_o.drain         <= counters_o.drain + 1'b1;
-        PeNoUnit:       counters_o.no_unit       <= counters_o.no_unit + 1'b1;
-        default: ;
-      endcase
+      if (macs_i != '0)   macs_q[LowW-1:0]  <= macs_low[LowW-1:0];
+      if (macs_low[LowW]) macs_q[31:LowW] <= macs_q[31:LowW] + 1'b1;
+      for (int unsigned s = 0; s < NumPeStates; s++) begin
+        if (32'(state_i) == s) begin
+          states_q[s][LowW-1:0] <= states_q[s][LowW-1:0] + 1'b1;
+          if (&states_q[s][LowW-1:0]) states_q[s][31:LowW] <= states_q[s][31:LowW] + 1'b1;
+        end
+      end
     end
   end
+
+  assign counters_o = '{
+    busy:          states_q[PeBusy],
+    no_weight:     states_q[PeNoWeight],
+    no_activation: states_q[PeNoActivation],
+    drain:         states_q[PeDrain],
+    no_unit:       states_q[PeNoUnit],
+    macs:          macs_q
+  };
 
 endmodule
