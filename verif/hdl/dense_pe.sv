@@ -16,17 +16,14 @@ module dense_pe #(
   logic                     valid_q, first_q;
   logic [10:0]              bits;       // of the activation, for its Booth digits
   logic [4:0]               one, one_q;
-  logic [3:0]               two, two_q, neg, neg_q;
+  logic [3:0]               two, two_q, neg_q;
   logic [NumLanes-1:0][7:0] weight_q;
 
   assign bits = {2'b00, act_i, 1'b0};
 
   for (genvar i = 0; i < 5; i++) begin : gen_digit
     assign one[i] = bits[2*i+1] ^ bits[2*i];
-    if (i < 4) begin : gen_sign
-      assign two[i] = (bits[2*i+1] ~^ bits[2*i]) & (bits[2*i+2] ^ bits[2*i+1]);
-      assign neg[i] = bits[2*i+2] & ~(bits[2*i+1] & bits[2*i]);   // not of a digit of 0, as in the core
-    end
+    if (i < 4) assign two[i] = (bits[2*i+1] ~^ bits[2*i]) & (bits[2*i+2] ^ bits[2*i+1]);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -39,7 +36,7 @@ module dense_pe #(
       first_q  <= first_i;
       one_q    <= one;
       two_q    <= two;
-      neg_q    <= neg;
+      neg_q    <= {bits[8], bits[6], bits[4], bits[2]};
       weight_q <= weight_i;
     end
   end
