@@ -43,8 +43,8 @@ module spcore_pe_counters
       states_q <= '0;
       macs_q   <= '0;
     end else if (count_q) begin
-      if (macs_i != '0)   macs_q[LowW-1:0]  <= macs_low[LowW-1:0];
-      if (macs_low[LowW]) macs_q[31:LowW] <= macs_q[31:LowW] + 1'b1;
+      if (macs_i != '0)   macs_q[LowW-1:0] <= macs_low[LowW-1:0];
+      if (macs_low[LowW]) macs_q[31:LowW]  <= macs_q[31:LowW] + 1'b1;
       for (int unsigned s = 0; s < NumPeStates; s++) begin
         if (32'(state_i) == s) begin
           states_q[s][LowW-1:0] <= states_q[s][LowW-1:0] + 1'b1;
@@ -62,5 +62,9 @@ module spcore_pe_counters
     no_unit:       states_q[PeNoUnit],
     macs:          macs_q
   };
+
+  if (CountW > LowW) begin : gen_check_count
+    $error("%m: CountW = %0d, expected at most %0d", CountW, LowW);
+  end
 
 endmodule

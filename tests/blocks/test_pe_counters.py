@@ -41,3 +41,8 @@ async def random_cycles(dut):
 @pytest.mark.parametrize("sim", ["verilator", "icarus", "gates"])
 def test_pe_counters(run_block, sim):
     run_block("spcore_pe_counters", sim=sim)
+
+
+def test_parameter_check(run_block):
+    with pytest.raises(RuntimeError, match="CountW = 9, expected at most 8"):
+        run_block("spcore_pe_counters", {"CountW": 9})
